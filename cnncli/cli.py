@@ -1,0 +1,103 @@
+"""The app: command table, error boundary, ``--version`` and ``--debug``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from cnncli import __version__, commands
+from cnncli.errors import INTERRUPTED, RUNTIME_FAILURE, TERMINATED, CnncliError
+from cnncli.terminal import print_error, print_line
+
+# Typer has carried its own Click since 0.26; its base error is reached without naming either.
+_ClickError: type[Exception] = next(
+    c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
+)
+
+
+class _Boundary(TyperGroup):
+    """Turns what a user can mend into one line and an exit code; a bug keeps its traceback."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+            sys.stdout.flush()
+        except CnncliError as error:
+            if "--debug" in sys.argv[1:]:
+                raise
+            code = error.exit_code
+            print_error(str(error))
+        except _ClickError as error:
+            code = _show_usage_error(error)
+        except (KeyboardInterrupt, typer.Abort):
+            print_error("interrupted")
+            code = INTERRUPTED
+        except BrokenPipeError:
+            code = 0  # the reader has what it wanted: `cnncli predict … | head -1`
+            # What is still buffered must not fail again when Python closes stdout.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError as error:
+            if error.strerror is None or "--debug" in sys.argv[1:]:
+                raise
+            print_error(f"{error.filename or 'I/O'}: {error.strerror or error}")
+            code = RUNTIME_FAILURE
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show_usage_error(error: Any) -> int:
+    message = error.format_message().replace("Value error, ", "")  # pydantic's, inside Typer's
+    context = getattr(error, "ctx", None)
+    if "\n" in message or context is None:  # the help of a group called with no command
+        sys.stderr.write(message + "\n")
+    else:
+        print_error(f"{message.rstrip('.')} (see '{context.command_path} --help')")
+    return int(error.exit_code)
+
+
+app = typer.Typer(
+    name="cnncli",
+    cls=_Boundary,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="Image classification in the shell: from a folder of images to a classifier you can "
+    "trust, explain and pipe.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print_line(f"cnncli {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback behind an error.")
+    ] = False,
+) -> None:
+    signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(TERMINATED)
+
+
+for name, function in commands.TABLE.items():
+    app.command(name)(function)
+
+
+def main() -> None:
+    """Run the app; the entry point of ``cnncli``."""
+    app()

@@ -1,0 +1,62 @@
+"""``cnncli evaluate``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cnncli.choices import Precision, ReportFormat, SplitChoice
+from cnncli.flags import DATA_FLAGS, Flags, takes
+from cnncli.terminal import TerminalReporter, pick_format, print_json, print_rows
+
+
+@takes(DATA_FLAGS)
+def evaluate(
+    flags: Flags,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Run folder or best.safetensors [the newest run]."),
+    ] = None,
+    split: Annotated[
+        SplitChoice | None, typer.Option(help="Of the images the run has seen [test, else val].")
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Write report, predictions and confusion matrix there too."
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    precision: Annotated[Precision, typer.Option(help="auto: what the device has.")] = "auto",
+    output_format: Annotated[
+        ReportFormat | None,
+        typer.Option("--format", help="[table on a terminal, json in a pipe]"),
+    ] = None,
+) -> None:
+    """Evaluate a trained classifier on labelled images."""
+    from cnncli.data.sources import CsvColumns
+    from cnncli.recipes.evaluate import EvaluateSettings, evaluate_run
+    from cnncli.recipes.judge import summary_rows
+
+    columns = {key.removesuffix("_col"): value for key, value in flags.items() if key != "data"}
+    settings = EvaluateSettings(
+        data=flags.get("data"),
+        checkpoint=checkpoint,
+        split=split,
+        columns=CsvColumns(**columns),
+        device=device,
+        precision=precision,
+        output=output,
+    )
+    report = evaluate_run(settings, TerminalReporter())
+    if pick_format(output_format, piped="json") == "json":
+        print_json(report)
+    else:
+        rows = [
+            {"metric": "split", "value": report["split"]},
+            {"metric": "images", "value": report["images"]},
+            *summary_rows(report),
+        ]
+        print_rows(rows, ["metric", "value", "low", "high"], "table")
+        print_rows(report["per_class"], list(report["per_class"][0]), "table")

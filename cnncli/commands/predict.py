@@ -1,0 +1,67 @@
+"""``cnncli predict``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from cnncli.choices import Precision, RowFormat
+from cnncli.errors import FINDINGS, CnncliError
+from cnncli.terminal import TerminalReporter, pick_format, print_rows
+
+
+def predict(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...", help="Images, folders, globs; - reads paths from stdin."
+        ),
+    ],
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Run folder or best.safetensors [the newest run]."),
+    ] = None,
+    top_k: Annotated[int, typer.Option(help="Likeliest classes per row.")] = 1,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Every class's probability too.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(help="Images per forward pass, at most.")] = 32,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    precision: Annotated[Precision, typer.Option(help="auto: what the device has.")] = "auto",
+    output_format: Annotated[
+        RowFormat | None, typer.Option("--format", help="[table on a terminal, csv in a pipe]")
+    ] = None,
+) -> None:
+    """Predict the class of images: a row each, in the order given."""
+    for flag, value in (("--top-k", top_k), ("--batch-size", batch_size)):
+        if value < 1:
+            raise CnncliError(f"{flag} {value}: must be at least 1")
+    from cnncli.recipes.predict import Predictor, PredictSettings
+
+    chosen = pick_format(output_format, piped="csv")
+    settings = PredictSettings(
+        checkpoint=checkpoint,
+        top_k=top_k,
+        probabilities=probabilities,
+        nested=chosen.startswith("json"),
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+    )
+    reporter = TerminalReporter()
+    predictor = Predictor(settings, reporter)
+    bad = 0
+
+    def rows() -> Iterator[dict[str, object]]:
+        nonlocal bad
+        for row in predictor.predict(inputs, sys.stdin):
+            bad += row["error"] != ""
+            yield row
+
+    print_rows(rows(), predictor.columns, chosen)
+    if bad:
+        reporter.warn(f"{bad} of the inputs could not be read")
+        raise typer.Exit(FINDINGS)

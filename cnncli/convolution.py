@@ -1,0 +1,376 @@
+"""The arithmetic of convolution and pooling: whole numbers only, no framework.
+
+A layer is a `Window` that slides over a plane of height × width pixels. Everything holds for both
+directions alone, so the work is done on an `Axis`, one of the two.
+
+Source: the output formulas of ``torch.nn`` (Conv2d, ConvTranspose2d, MaxPool2d, AvgPool2d);
+V. Dumoulin, F. Visin (2016), A guide to convolution arithmetic for deep learning,
+arXiv:1603.07285; ``padding="same"`` after TensorFlow's ``tf.nn.convolution``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Literal
+
+from cnncli.errors import CnncliError
+
+Size = tuple[int, int]
+Kind = Literal["conv", "transposed", "pool"]
+Unknown = Literal["padding", "kernel", "stride"]
+
+LARGEST = 10**9  # pixels or channels; beyond it a number is a slip of the finger
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One direction of a window, in pixels.
+
+    Attributes:
+        kernel: At least 1.
+        stride: At least 1.
+        padding: At least 0 on each side, or "same".
+        dilation: Distance between the kernel's taps, at least 1.
+        output_padding: Of a transposed convolution: rows added at the end.
+        kind: What slides; max and average pooling count alike.
+        ceil_mode: Pooling rounds up, so that a last partial window counts.
+    """
+
+    kernel: int
+    stride: int = 1
+    padding: int | Literal["same"] = 0
+    dilation: int = 1
+    output_padding: int = 0
+    kind: Kind = "conv"
+    ceil_mode: bool = False
+
+    @property
+    def extent(self) -> int:
+        """Pixels from the kernel's first tap to its last."""
+        return self.dilation * (self.kernel - 1) + 1
+
+    def pads(self, size: int) -> tuple[int, int]:
+        """Return the padding (before, after); "same" puts the odd pixel after, as torch does."""
+        if self.padding != "same":
+            return self.padding, self.padding
+        total = max((-(-size // self.stride) - 1) * self.stride + self.extent - size, 0)
+        return total // 2, total - total // 2
+
+    def output(self, size: int) -> int:
+        """Return the output size for an input of ``size`` pixels; below 1 nothing fits."""
+        if self.padding == "same":
+            return -(-size // self.stride)
+        if self.kind == "transposed":
+            full = (size - 1) * self.stride + self.extent
+            return full - 2 * self.padding + self.output_padding
+        span = size + 2 * self.padding - self.extent
+        if not self.ceil_mode:
+            return span // self.stride + 1
+        # torch: the last window must start inside the input or the padding before it.
+        return min(-(-span // self.stride) + 1, -(-(size + self.padding) // self.stride))
+
+    def dropped(self, size: int) -> int:
+        """Return how many rows at the end of the padded input no window reaches (0 in transposed).
+
+        With padding, these begin in the padding itself.
+        """
+        if self.kind == "transposed":
+            return 0
+        before, after = self.pads(size)
+        covered = (self.output(size) - 1) * self.stride + self.extent
+        return max(size + before + after - covered, 0)
+
+    def find_fault(self, size: int) -> str | None:
+        """Return why torch would refuse this window on ``size`` pixels, or None."""
+        return self._find_own_fault() or self._find_misfit(size)
+
+    def _find_own_fault(self) -> str | None:
+        if self.kind == "transposed" and self.output_padding >= max(self.stride, self.dilation):
+            return (
+                f"output padding {self.output_padding} must be smaller than the stride "
+                f"{self.stride} or the dilation {self.dilation}"
+            )
+        if self.kind == "pool" and self.padding != "same" and self.padding > self.kernel // 2:
+            return (
+                f"padding {self.padding} is more than half of the pooling kernel {self.kernel}: "
+                f"use at most {self.kernel // 2}"
+            )
+        return None
+
+    def _find_misfit(self, size: int) -> str | None:
+        if self.padding == "same" or (output := self.output(size)) >= 1:
+            return None
+        if self.kind == "transposed":
+            most = self.padding - (1 - output + 1) // 2
+            return f"padding {self.padding} leaves an output of {output}: use " + (
+                f"padding of at most {most}" if most >= 0 else "a larger kernel"
+            )
+        padded = size + 2 * self.padding
+        kernel = f"kernel {self.kernel}"
+        if self.dilation > 1:
+            kernel += f" with dilation {self.dilation}, {self.extent} wide,"
+        needed = -(-(self.extent - size) // 2)
+        fits = f"a kernel of at most {(padded - 1) // self.dilation + 1}"
+        if self.kind == "conv" or needed <= self.kernel // 2:
+            fits += f" or padding of at least {needed}"
+        return f"{kernel} is larger than the padded input {padded}: use {fits}"
+
+
+@dataclass(frozen=True)
+class Window:
+    """What slides over a plane; every pair is (height, width) in pixels. See `Axis`."""
+
+    kernel: Size
+    stride: Size = (1, 1)
+    padding: Size | Literal["same"] = (0, 0)
+    dilation: Size = (1, 1)
+    output_padding: Size = (0, 0)
+    kind: Kind = "conv"
+    ceil_mode: bool = False
+
+    @property
+    def axes(self) -> tuple[Axis, Axis]:
+        """The window along the height and along the width."""
+        return self._axis(0), self._axis(1)
+
+    def _axis(self, i: int) -> Axis:
+        return Axis(
+            kernel=self.kernel[i],
+            stride=self.stride[i],
+            padding=self.padding if self.padding == "same" else self.padding[i],
+            dilation=self.dilation[i],
+            output_padding=self.output_padding[i],
+            kind=self.kind,
+            ceil_mode=self.ceil_mode,
+        )
+
+    def output(self, size: Size) -> Size:
+        """Return the output size (height, width) for an input of ``size``.
+
+        Raises:
+            CnncliError: Where torch would refuse: the kernel is larger than the padded input, a
+                pool's padding exceeds half its kernel, or the output padding is too large.
+        """
+        faults = [axis.find_fault(n) for axis, n in zip(self.axes, size, strict=True)]
+        if any(faults):
+            side = "" if faults[0] == faults[1] else "height: " if faults[0] else "width: "
+            raise CnncliError(side + str(faults[0] or faults[1]))
+        height, width = (axis.output(n) for axis, n in zip(self.axes, size, strict=True))
+        return height, width
+
+
+def check_channels(in_channels: int, filters: int, groups: int) -> None:
+    """Refuse counts that no convolution has.
+
+    Raises:
+        CnncliError: If a count is below 1 or ``groups`` does not divide both others.
+    """
+    for what, count in (("in-channels", in_channels), ("filters", filters), ("groups", groups)):
+        if not 1 <= count <= LARGEST:
+            raise CnncliError(f"{what} {count}: use a whole number from 1 to {LARGEST}")
+    for what, count in (("in-channels", in_channels), ("filters", filters)):
+        if count % groups:
+            raise CnncliError(f"{what} {count} cannot be split into groups {groups} evenly")
+
+
+def count_parameters(
+    window: Window, in_channels: int, filters: int, *, groups: int = 1, bias: bool = True
+) -> int:
+    """Return the trainable values of a convolution, transposed or not: weights and biases."""
+    height, width = window.kernel
+    return height * width * in_channels * filters // groups + (filters if bias else 0)
+
+
+def count_macs(
+    window: Window, size: Size, in_channels: int, filters: int, *, groups: int = 1
+) -> int:
+    """Return the multiply-accumulates of a convolution of one image of ``size``.
+
+    One per weight and output pixel (input pixel when transposed), those on padding included; the
+    bias is not counted. FLOPs are about twice as many.
+
+    Source: the convention of fvcore's ``conv_flop_count`` and of ptflops.
+    """
+    height, width = size if window.kind == "transposed" else window.output(size)
+    weights = count_parameters(window, in_channels, filters, groups=groups, bias=False)
+    return weights * height * width
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """The input pixels that one output value sees.
+
+    Attributes:
+        size: (height, width) in input pixels, borders ignored; None behind a transposed
+            convolution with a stride, where it differs from position to position.
+        jump: Input pixels between neighbouring outputs (the cumulative stride).
+
+    Source: A. Araujo, W. Norris, J. Sim (2019), Computing Receptive Fields of Convolutional
+    Neural Networks, Distill, doi:10.23915/distill.00021.
+    """
+
+    size: Size | None = (1, 1)
+    jump: tuple[Fraction, Fraction] = (Fraction(1), Fraction(1))
+
+    def through(self, window: Window) -> ReceptiveField:
+        """Return the field behind one more layer: size + (extent - 1) · jump, jump · stride."""
+        rows, columns = self.jump
+        height, width = window.axes
+        if window.kind == "transposed" and window.stride != (1, 1):
+            return ReceptiveField(None, (rows / height.stride, columns / width.stride))
+        size = self.size and (
+            int(self.size[0] + (height.extent - 1) * rows),
+            int(self.size[1] + (width.extent - 1) * columns),
+        )
+        return ReceptiveField(size, (rows * height.stride, columns * width.stride))
+
+
+@dataclass(frozen=True)
+class Solutions:
+    """What solves the inverse question along one axis.
+
+    Attributes:
+        values: Every solution, ascending; only the smallest where ``open_ended``.
+        open_ended: Every larger value solves it too.
+        nearest: Output sizes next to the target that can be reached, ascending; empty with a
+            solution, or when no value gives any output.
+    """
+
+    values: range
+    open_ended: bool = False
+    nearest: tuple[int, ...] = ()
+
+
+def solve(axis: Axis, unknown: Unknown, size: int, target: int, *, tied: bool = False) -> Solutions:
+    """Find every ``unknown`` that turns ``size`` pixels into exactly ``target``.
+
+    The output never turns back as one number grows, so two bisections bound the solutions.
+
+    Args:
+        axis: The window; its value of ``unknown`` is not read.
+        unknown: "padding", "kernel" or "stride".
+        size: Input pixels, at least 1.
+        target: Output pixels, at least 1.
+        tied: The stride equals the kernel (a pool's default).
+
+    Raises:
+        CnncliError: If the known numbers rule every answer out.
+    """
+
+    def at(value: int) -> Axis:
+        if unknown == "padding":
+            return replace(axis, padding=value)
+        if unknown == "stride":
+            return replace(axis, stride=value)
+        return replace(axis, kernel=value, stride=value if tied else axis.stride)
+
+    if unknown == "kernel" and axis.padding == "same":
+        raise CnncliError("--solve kernel: with padding same the kernel does not change the size")
+    low, high = _bounds(axis, unknown, size, target)
+    if fault := at(low)._find_own_fault():
+        raise CnncliError(fault)
+    falls = (unknown == "padding") == (axis.kind == "transposed")
+    if unknown == "stride" and at(1).output(size) < 1:
+        falls = False  # a partial window, if any: --ceil-mode with a stride past what is missing
+    sign = -1 if falls else 1
+    start = _first(low, high, lambda value: sign * at(value).output(size) >= sign * target)
+    stop = _first(low, high, lambda value: sign * at(value).output(size) > sign * target)
+    if start < stop:
+        endless = stop > high and unknown != "padding" and at(high * 2 + 1).output(size) == target
+        return Solutions(range(start, start + 1 if endless else stop), open_ended=endless)
+    beside = [value for value in (start - 1, start) if low <= value <= high]
+    nearest = sorted(at(value).output(size) for value in beside)
+    return Solutions(range(0), nearest=tuple(output for output in nearest if output >= 1))
+
+
+def _bounds(axis: Axis, unknown: Unknown, size: int, target: int) -> tuple[int, int]:
+    """Return the least and the greatest value worth trying, both inclusive."""
+    pads = 0 if axis.padding == "same" else 2 * axis.padding
+    transposed = axis.kind == "transposed"
+    if unknown == "padding":
+        if axis.kind == "pool":
+            return 0, axis.kernel // 2
+        reach = (size - 1) * axis.stride + axis.output_padding if transposed else 0
+        return 0, axis.extent + (reach or axis.stride * target)
+    if unknown == "kernel":
+        least = max(1, pads) if axis.kind == "pool" else 1
+        return least, max(least, target + pads + 1 if transposed else size + pads + axis.stride)
+    least = axis.output_padding + 1 if transposed and axis.dilation <= axis.output_padding else 1
+    return least, max(least, (target if transposed else size + axis.extent) + pads + 1)
+
+
+def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """Return the least value that ``holds``, false below and true above it; else high + 1."""
+    high += 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
+
+
+def explain(window: Window, size: Size) -> list[str]:
+    """Return the formula with the numbers in it, and what its rounding drops, as lines of text.
+
+    Raises:
+        CnncliError: As `Window.output` does.
+    """
+    window.output(size)
+    rows, columns = window.axes
+    if (rows, size[0]) == (columns, size[1]):
+        lines = _explain_axis(rows, size[0])
+    else:
+        lines = ["height:", *_explain_axis(rows, size[0])]
+        lines += ["width:", *_explain_axis(columns, size[1])]
+    if window.kind == "transposed":
+        return [*lines, "a transposed convolution drops no rows and no columns"]
+    rounding = "ceil" if window.ceil_mode else "rounding" if window.padding == "same" else "floor"
+    lost = [axis.dropped(n) for axis, n in zip(window.axes, size, strict=True)]
+    if not any(lost):
+        return [*lines, f"the {rounding} drops no rows and no columns"]
+    padded = [
+        min(axis.pads(n)[1], n_lost)
+        for axis, n, n_lost in zip(window.axes, size, lost, strict=True)
+    ]
+    parts = [
+        f"{n_lost} {word if n_lost == 1 else word + 's'}" + (f" ({of_it} of padding)" * bool(of_it))
+        for n_lost, of_it, word in zip(lost, padded, ("row", "column"), strict=True)
+    ]
+    return [*lines, f"the {rounding} drops {parts[0]} at the bottom, {parts[1]} at the right"]
+
+
+def _explain_axis(axis: Axis, size: int) -> list[str]:
+    kernel, stride, dilation, output = axis.kernel, axis.stride, axis.dilation, axis.output(size)
+    if axis.padding == "same":
+        before, after = axis.pads(size)
+        rule = "PyTorch's and TensorFlow's" if stride == 1 else "TensorFlow's"
+        return [
+            f"padding same is {rule} rule",
+            f"output  = ceil(input / stride) = ceil({size} / {stride}) = {output}",
+            "padding = max((output - 1)*stride + dilation*(kernel - 1) + 1 - input, 0)",
+            f"        = max(({output} - 1)*{stride} + {dilation}*({kernel} - 1) + 1 - {size}, 0)"
+            f" = {before + after}: {before} before, {after} after",
+        ]
+    padding = axis.padding
+    if axis.kind == "transposed":
+        return [
+            "output = (input - 1)*stride - 2*padding + dilation*(kernel - 1) + output_padding + 1",
+            f"       = ({size} - 1)*{stride} - 2*{padding} + {dilation}*({kernel} - 1)"
+            f" + {axis.output_padding} + 1 = {output}",
+        ]
+    rounding = "ceil" if axis.ceil_mode else "floor"
+    span = size + 2 * padding - axis.extent
+    plain = (-(-span // stride) if axis.ceil_mode else span // stride) + 1
+    lines = [
+        f"output = {rounding}((input + 2*padding - dilation*(kernel - 1) - 1) / stride) + 1",
+        f"       = {rounding}(({size} + 2*{padding} - {dilation}*({kernel} - 1) - 1) / {stride})"
+        " + 1",
+        f"       = {rounding}({span} / {stride}) + 1 = {plain}",
+    ]
+    if plain != output:
+        lines.append(
+            f"       = {output}, since window {plain} would start at {(plain - 1) * stride}, "
+            f"behind the padding before and the input ({padding} + {size})"
+        )
+    return lines

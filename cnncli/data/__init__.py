@@ -1,0 +1,3 @@
+"""Where samples come from: sources, splits, caches, batches."""
+
+EMBEDDED = ("digits",)

@@ -1,0 +1,50 @@
+"""What ``predict`` is given: files, folders, globs, or paths on stdin, as they come."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from cnncli.data.walk import looks_like_image, walk_files
+from cnncli.errors import CnncliError
+
+
+def expand_inputs(inputs: Sequence[str], stdin: TextIO) -> Iterator[str]:
+    """Yield image paths in the order given; a folder's images sorted, stdin's line by line.
+
+    A path that is no file is yielded too: reading it tells what is wrong with it.
+
+    Raises:
+        CnncliError: If a folder holds no image, or a glob matches nothing.
+    """
+    for given in inputs:
+        if given == "-":
+            for line in stdin:
+                path = line.rstrip("\r\n")
+                if path:
+                    yield from _expand(path)
+        else:
+            yield from _expand(given)
+
+
+def _expand(given: str) -> Iterator[str]:
+    if os.path.isdir(given):
+        found = False
+        for name in walk_files(Path(given)):
+            path = os.path.join(given, name)
+            if looks_like_image(path):
+                found = True
+                yield path
+        if not found:
+            raise CnncliError(f"{given}: no images in this folder")
+    elif glob.has_magic(given) and not os.path.lexists(given):
+        matches = sorted(glob.glob(given, recursive=True))
+        if not matches:
+            raise CnncliError(f"{given}: matches no file")
+        for match in matches:
+            yield from _expand(match)
+    else:
+        yield given

@@ -1,0 +1,207 @@
+"""Where samples come from: class folders, split folders, a CSV, or the embedded digits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from cnncli.choices import SPLITS, Split
+from cnncli.data import EMBEDDED
+from cnncli.errors import CnncliError, did_you_mean
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+SPLIT_NAMES: dict[str, Split] = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
+NO_SPLIT = -1
+
+
+def text_array(values: Sequence[str]) -> Array:
+    """Return texts in one array: a list of a million of them is copied into every worker."""
+    return np.array(values, dtype=np.dtypes.StringDType())
+
+
+class ImageSource(Protocol):
+    """Gives the bytes of image files by number."""
+
+    def read(self, index: int) -> bytes:
+        """Return the whole file; raises OSError where it cannot be read."""
+
+    def size(self, index: int) -> int:
+        """Return the file's size in bytes; raises OSError."""
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Files by path, relative to a root or absolute."""
+
+    root: Path
+    paths: Array
+
+    def read(self, index: int) -> bytes:
+        return (self.root / str(self.paths[index])).read_bytes()
+
+    def size(self, index: int) -> int:
+        return (self.root / str(self.paths[index])).stat().st_size
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Labelled images before they are read.
+
+    Attributes:
+        source: Gives their bytes.
+        paths: (N,) texts, relative to the data's root, with ``/``; what ``splits.csv`` names.
+        targets: (N,) indices into ``class_names``.
+        class_names: Every label that occurs, in class order.
+        splits: (N,) indices into ``SPLITS``, ``NO_SPLIT`` where the data fix none.
+        groups: (N,) texts, or None; images with the same text belong together.
+        skipped: Files found that are not images.
+        ordered: Whether the order of the classes means something.
+    """
+
+    source: ImageSource
+    paths: Array
+    targets: Array
+    class_names: tuple[str, ...]
+    splits: Array
+    groups: Array | None = None
+    skipped: int = 0
+    ordered: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+@dataclass(frozen=True)
+class CsvColumns:
+    """Names of a CSV's columns; None looks for the usual ones."""
+
+    image: str | None = None
+    label: str | None = None
+    split: str | None = None
+    group: str | None = None
+
+
+def find_samples(data: str, columns: CsvColumns | None = None) -> Samples:
+    """Find the labelled images that ``--data`` names.
+
+    Args:
+        data: A folder of class folders, a folder of split folders, a CSV or a folder with one,
+            or ``digits``.
+        columns: Names of a CSV's columns.
+
+    Raises:
+        CnncliError: If there is no such place, or nothing usable in it.
+    """
+    from cnncli.data.table import find_csv, read_table  # these need what the others do not
+    from cnncli.data.walk import find_in_folders
+
+    if data in EMBEDDED and not Path(data).exists():
+        from cnncli.data.digits import load_digits_samples
+
+        return load_digits_samples()
+    path = Path(data).expanduser()
+    if not path.exists():
+        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = did_you_mean(path.name, [*siblings, *EMBEDDED], count=1)
+        raise CnncliError(f"--data {data}: no such file or folder{near}")
+    table = find_csv(path)
+    if table is not None:
+        return read_table(table, columns or CsvColumns())
+    if not path.is_dir():
+        raise CnncliError(
+            f"--data {data}: neither a folder nor a CSV; give a folder with one folder per class"
+        )
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise CnncliError(f"--data {data}: the folder cannot be read (permission denied)")
+    return find_in_folders(path)
+
+
+def sort_class_names(names: Sequence[str]) -> tuple[list[str], bool]:
+    """Sort names as integers if all are, else as text.
+
+    Returns:
+        The names in order, and whether that order means something (it does for integers).
+    """
+    integers = all(name.removeprefix("-").isdecimal() for name in names)
+    return sorted(names, key=int if integers else None), integers
+
+
+def order_classes(samples: Samples, class_order: Sequence[str] | None) -> Samples:
+    """Fix the classes: those of the training split, sorted or in the order given.
+
+    Raises:
+        CnncliError: If an order names other classes than there are, or a label occurs only
+            outside the training split.
+    """
+    order, ordered = sort_class_names(samples.class_names)
+    if class_order is not None:
+        order, ordered = list(class_order), True
+        _check_order(order, samples.class_names)
+    in_train = np.unique(samples.targets[np.isin(samples.splits, (NO_SPLIT, 0))])
+    known = {samples.class_names[target] for target in in_train}
+    unknown = [name for name in order if name not in known]
+    if unknown:
+        raise CnncliError(
+            f"--data: class {unknown[0]!r} has no image in the training split, only in val or "
+            "test; a class must be trained on to be recognised"
+        )
+    position = np.array([order.index(name) for name in samples.class_names])
+    return replace(
+        samples, targets=position[samples.targets], class_names=tuple(order), ordered=ordered
+    )
+
+
+def match_classes(samples: Samples, class_names: Sequence[str]) -> Samples:
+    """Renumber the targets by name, to the classes a checkpoint knows.
+
+    Raises:
+        CnncliError: If a label is not among them.
+    """
+    unknown = [name for name in samples.class_names if name not in class_names]
+    if unknown:
+        raise CnncliError(
+            f"--data: class {unknown[0]!r} is unknown to the checkpoint, which knows "
+            f"{shorten(class_names)}{did_you_mean(unknown[0], class_names)}"
+        )
+    position = np.array([list(class_names).index(name) for name in samples.class_names])
+    return replace(samples, targets=position[samples.targets], class_names=tuple(class_names))
+
+
+def shorten(names: Sequence[str], most: int = 5) -> str:
+    """Join names with commas, the rest as a count."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def _check_order(order: list[str], names: Sequence[str]) -> None:
+    repeated = [name for name in order if order.count(name) > 1]
+    missing = [name for name in names if name not in order]
+    extra = [name for name in order if name not in names]
+    if repeated or missing or extra:
+        wrong = (
+            f"{repeated[0]!r} is named twice"
+            if repeated
+            else f"class {missing[0]!r} is missing"
+            if missing
+            else f"there is no class {extra[0]!r}{did_you_mean(extra[0], names)}"
+        )
+        raise CnncliError(f"--class-order: {wrong}; name each of {shorten(names)} once")
+
+
+def split_counts(splits: Array) -> dict[str, int]:
+    """Return the number of images in each split that has any."""
+    counts = {name: int((splits == number).sum()) for number, name in enumerate(SPLITS)}
+    return {name: count for name, count in counts.items() if count}

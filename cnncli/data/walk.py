@@ -1,0 +1,123 @@
+"""Images in folders: ``root/<class>/…`` and ``root/<split>/<class>/…``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from cnncli.choices import SPLITS
+from cnncli.data.sources import (
+    NO_SPLIT,
+    SPLIT_NAMES,
+    FileSource,
+    Samples,
+    shorten,
+    sort_class_names,
+    text_array,
+)
+from cnncli.errors import CnncliError
+from cnncli.images.decode import FORMAT_NAMES, is_image
+
+# A file with such a name is meant to be an image: if it is none, that is told, not skipped.
+IMAGE_SUFFIXES = frozenset(
+    (
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".webp",
+        ".bmp",
+        ".dib",
+        ".tif",
+        ".tiff",
+        ".gif",
+        ".pbm",
+        ".pgm",
+        ".ppm",
+        ".pnm",
+    )
+)
+
+
+def walk_files(folder: Path) -> Iterator[str]:
+    """Yield the visible files below a folder, sorted, as paths relative to it with ``/``.
+
+    Symbolic links are followed; a folder that is already being walked is not entered again.
+    """
+    yield from _walk(str(folder), "", frozenset())
+
+
+def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
+    status = os.stat(folder)
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
+        return
+    with os.scandir(folder) as entries:
+        visible = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+    for entry in visible:
+        if entry.is_dir():
+            yield from _walk(entry.path, f"{prefix}{entry.name}/", above | {identity})
+        elif entry.is_file():  # neither a broken link nor a socket
+            yield prefix + entry.name
+
+
+def looks_like_image(path: str) -> bool:
+    """Tell by the name's ending, else by the first bytes, whether a file is meant as an image."""
+    if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES:
+        return True
+    try:
+        with open(path, "rb") as file:
+            return is_image(file.read(16))
+    except OSError:
+        return False
+
+
+def find_in_folders(root: Path) -> Samples:
+    """Find images in class folders, or in class folders below split folders.
+
+    Raises:
+        CnncliError: If there is no image, only one class, or images lie where no class is named.
+    """
+    folders = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    by_split = bool(folders) and all(name.lower() in SPLIT_NAMES for name in folders)
+    depth = 1 if by_split else 0
+    paths: list[str] = []
+    labels: list[str] = []
+    splits: list[int] = []
+    skipped, loose = 0, []
+    for path in walk_files(root):
+        parts = path.split("/")
+        if not looks_like_image(os.path.join(root, path)):
+            skipped += 1
+        elif len(parts) < depth + 2:
+            loose.append(path)
+        else:
+            paths.append(path)
+            labels.append(parts[depth])
+            splits.append(SPLITS.index(SPLIT_NAMES[parts[0].lower()]) if by_split else NO_SPLIT)
+    layout = "DATA/train/<class>/ and DATA/val/<class>/" if by_split else "DATA/<class>/"
+    if not paths:
+        found = (
+            f"{len(loose)} images lie in no class folder"
+            if loose
+            else f"no images found ({FORMAT_NAMES})"
+        )
+        raise CnncliError(f"--data {root}: {found}; put them in {layout}")
+    names, _ = sort_class_names(sorted(set(labels)))
+    position = {name: number for number, name in enumerate(names)}
+    notes = []
+    if loose:
+        notes.append(f"{len(loose)} images in no class folder are left out: {shorten(loose)}")
+    return Samples(
+        source=FileSource(root, text_array(paths)),
+        paths=text_array(paths),
+        targets=np.array([position[label] for label in labels]),
+        class_names=tuple(names),
+        splits=np.array(splits, dtype=np.int8),
+        skipped=skipped,
+        notes=tuple(notes),
+    )

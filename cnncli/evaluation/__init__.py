@@ -1,0 +1,1 @@
+"""Metrics as pure functions, the report, and its plots."""

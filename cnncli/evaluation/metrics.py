@@ -1,0 +1,262 @@
+"""Metrics as pure functions of arrays: N images, K classes, accuracies as fractions (0–1).
+
+``targets`` is (N,) with class indices 0 to K - 1; ``probabilities`` is (N, K) with rows that sum
+to 1; the predicted class is the one with the largest probability, the first one on a tie. A metric
+that these images leave undefined is NaN on this floor and never 0; ``report`` turns it into None.
+
+Whatever the confusion matrix decides is written out here, in one place, rather than taken from
+scikit-learn: bootstrap intervals need it a thousand times over, and the value and its interval
+must mean the same thing. The tests hold it against scikit-learn. The rest is scikit-learn's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from cnncli.errors import RUNTIME_FAILURE, CnncliError
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+# Softmax in float32 misses a sum of 1 by some 1e-7, in bfloat16 by up to 1e-2; logits by far more.
+SUM_TOLERANCE = 0.02
+
+
+def check_inputs(targets: IntArray, probabilities: FloatArray) -> None:
+    """Refuse what no metric can be computed from.
+
+    Args:
+        targets: (N,) class indices.
+        probabilities: (N, K), rows sum to 1.
+
+    Raises:
+        CnncliError: No image at all, or the network answered with NaN or infinity.
+        ValueError: Shapes, indices or row sums that only a bug produces.
+    """
+    if targets.ndim != 1 or probabilities.ndim != 2 or len(targets) != len(probabilities):
+        raise ValueError(f"targets {targets.shape} do not fit probabilities {probabilities.shape}")
+    images, num_classes = probabilities.shape
+    if num_classes < 2:
+        raise ValueError("a classifier needs at least two classes")
+    if images == 0:
+        raise CnncliError("there is no image to evaluate: the split is empty")
+    broken = int((~np.isfinite(probabilities)).any(axis=1).sum())
+    if broken:
+        raise CnncliError(
+            f"the network's probabilities are not finite for {broken} of {images} images: its "
+            "weights are broken or training diverged; train again, with a lower lr",
+            exit_code=RUNTIME_FAILURE,
+        )
+    if targets.min() < 0 or targets.max() >= num_classes:
+        raise ValueError(f"targets outside 0 to {num_classes - 1}")
+    off = np.abs(probabilities.sum(axis=1) - 1).max()
+    if probabilities.min() < 0 or off > SUM_TOLERANCE:
+        raise ValueError("probabilities must be at least 0 and sum to 1 in every row")
+
+
+def confusion_matrix(targets: IntArray, predictions: IntArray, num_classes: int) -> IntArray:
+    """Count images per pair of classes.
+
+    Args:
+        targets: (N,) true class indices.
+        predictions: (N,) predicted class indices.
+        num_classes: K.
+
+    Returns:
+        (K, K) counts: rows are the true classes, columns the predicted ones.
+    """
+    pairs = targets.astype(np.int64) * num_classes + predictions
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the metrics need of one confusion matrix, or of B resampled ones.
+
+    Attributes:
+        correct: (..., K) images of each class that were predicted as it: the diagonal.
+        actual: (..., K) images of each class: row sums.
+        predicted: (..., K) images predicted as each class: column sums.
+        disagreement: (...) sum over images of (true index - predicted index) squared.
+    """
+
+    correct: FloatArray
+    actual: FloatArray
+    predicted: FloatArray
+    disagreement: FloatArray
+
+    @classmethod
+    def of(cls, matrix: IntArray) -> Counts:
+        """Read the counts off a (K, K) confusion matrix."""
+        index = np.arange(len(matrix))
+        squares = (index[:, None] - index[None, :]) ** 2
+        return cls(
+            correct=np.diagonal(matrix).astype(np.float64),
+            actual=matrix.sum(axis=1).astype(np.float64),
+            predicted=matrix.sum(axis=0).astype(np.float64),
+            disagreement=np.asarray((squares * matrix).sum(), dtype=np.float64),
+        )
+
+    @property
+    def precision(self) -> FloatArray:
+        """(..., K) correct / predicted; NaN for a class never predicted."""
+        return _ratio(self.correct, self.predicted)
+
+    @property
+    def recall(self) -> FloatArray:
+        """(..., K) correct / actual; NaN for a class without an image."""
+        return _ratio(self.correct, self.actual)
+
+    @property
+    def f1(self) -> FloatArray:
+        """(..., K) 2 correct / (actual + predicted); NaN for a class without an image.
+
+        Written so, it is the harmonic mean of precision and recall and still defined, as 0, for
+        a class that has images and is never predicted.
+        """
+        both = np.where(self.actual > 0, self.actual + self.predicted, 0)
+        return _ratio(2 * self.correct, both)
+
+
+def count_metrics(counts: Counts) -> dict[str, FloatArray]:
+    """Compute every metric that the confusion matrix alone decides.
+
+    Averages over classes are over the classes that have images, each with the same weight. A
+    class that is absent but predicted costs the other classes recall, and has no term of its own.
+
+    Returns:
+        Arrays (...) by name, NaN where undefined: ``accuracy``, ``balanced_accuracy`` and
+        ``macro_f1`` (0–1); ``mcc`` (-1–1, undefined where all images are of one class or all are
+        predicted as one: 0/0); ``quadratic_kappa`` (-1–1, over class ranks, undefined where all
+        images are of one class: it would be 0 whatever the predictions).
+
+    Source: MCC for K classes: Gorodkin, Computational Biology and Chemistry 28 (2004) 367.
+    Quadratic kappa: Cohen, Psychological Bulletin 70 (1968) 213.
+    """
+    images = counts.actual.sum(axis=-1)
+    hits = counts.correct.sum(axis=-1)
+    covariance = hits * images - (counts.actual * counts.predicted).sum(axis=-1)
+    actual_variance = images**2 - (counts.actual**2).sum(axis=-1)
+    predicted_variance = images**2 - (counts.predicted**2).sum(axis=-1)
+    rank = np.arange(counts.actual.shape[-1], dtype=np.float64)
+    # Sum over all pairs of (i - j)² actual_i predicted_j, without making the K × K pairs.
+    by_chance = images * (counts.actual @ rank**2 + counts.predicted @ rank**2)
+    by_chance -= 2 * (counts.actual @ rank) * (counts.predicted @ rank)
+    return {
+        "accuracy": hits / images,
+        "balanced_accuracy": np.nanmean(counts.recall, axis=-1),
+        "macro_f1": np.nanmean(counts.f1, axis=-1),
+        "mcc": _ratio(covariance, np.sqrt(actual_variance * predicted_variance)),
+        "quadratic_kappa": 1
+        - _ratio(counts.disagreement * images, np.where(actual_variance > 0, by_chance, 0)),
+    }
+
+
+def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """Divide; 0/0 is NaN, without a warning."""
+    quotient: FloatArray = np.full(np.shape(numerator), np.nan)
+    np.divide(numerator, denominator, out=quotient, where=np.asarray(denominator) > 0)
+    return quotient
+
+
+def class_auroc(targets: IntArray, probabilities: FloatArray) -> FloatArray:
+    """Return the area under the ROC curve of each class against the rest: (K,), 0–1, 0.5 chance.
+
+    NaN for a class without an image, and for one that all images belong to.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    return _one_versus_rest(roc_auc_score, targets, probabilities)
+
+
+def class_average_precision(targets: IntArray, probabilities: FloatArray) -> FloatArray:
+    """Return the average precision of each class against the rest: (K,), 0–1, chance = share.
+
+    NaN for a class without an image, and for one that all images belong to (it would be 1
+    whatever the probabilities).
+    """
+    from sklearn.metrics import average_precision_score
+
+    return _one_versus_rest(average_precision_score, targets, probabilities)
+
+
+class _BinaryScore(Protocol):
+    def __call__(self, truth: npt.NDArray[np.bool_], score: FloatArray, /) -> float: ...
+
+
+def _one_versus_rest(
+    score: _BinaryScore, targets: IntArray, probabilities: FloatArray
+) -> FloatArray:
+    num_classes = probabilities.shape[1]
+    values = np.full(num_classes, np.nan)
+    for index in range(num_classes):
+        truth = targets == index
+        if truth.any() and not truth.all():
+            values[index] = score(truth, probabilities[:, index])
+    return values
+
+
+def over_classes(per_class: FloatArray) -> float:
+    """Bring (K,) one-versus-rest values to one number, or NaN where none is defined.
+
+    Two classes: the value of the second one, the positive class by scikit-learn's convention.
+    More: the plain mean over the classes for which it is defined (macro, one versus rest).
+    """
+    if len(per_class) == 2:
+        return float(per_class[1])
+    defined = per_class[np.isfinite(per_class)]
+    return float(defined.mean()) if len(defined) else float("nan")
+
+
+def log_loss(targets: IntArray, probabilities: FloatArray) -> float:
+    """Return the mean of -log(probability of the true class), in nats.
+
+    scikit-learn clips at float64's epsilon, 2.2e-16: one image that is given probability 0 costs
+    36.04 nats, not infinity.
+    """
+    from sklearn.metrics import log_loss as mean_log_loss
+
+    # float32 rows miss 1 by rounding, and scikit-learn warns of that in float64.
+    rows = probabilities / probabilities.sum(axis=1, keepdims=True)
+    return float(mean_log_loss(targets, rows, labels=np.arange(rows.shape[1])))
+
+
+def expected_calibration_error(
+    targets: IntArray, probabilities: FloatArray, bins: int = 15
+) -> float:
+    """Return how far confidence is from accuracy on average: 0 (calibrated) to 1.
+
+    Images are put into ``bins`` equal-width bins (low, high] by the probability of their
+    predicted class; the gap between mean confidence and accuracy of each bin is averaged,
+    weighted by its images.
+
+    Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, equation 3 (M = 15).
+    """
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == targets
+    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = np.bincount(place, weights=confidence - right, minlength=bins)
+    return float(np.abs(gaps).sum() / len(targets))
+
+
+def validation_metrics(targets: IntArray, probabilities: FloatArray) -> dict[str, float]:
+    """Compute what every epoch records: ``accuracy``, ``balanced_accuracy``, ``macro_f1``.
+
+    Args:
+        targets: (N,) class indices.
+        probabilities: (N, K), rows sum to 1.
+
+    Returns:
+        Fractions (0–1); all three are defined for any split that has an image.
+
+    Raises:
+        CnncliError: No image at all, or the network answered with NaN or infinity.
+    """
+    check_inputs(targets, probabilities)
+    matrix = confusion_matrix(targets, probabilities.argmax(axis=1), probabilities.shape[1])
+    values = count_metrics(Counts.of(matrix))
+    return {name: float(values[name]) for name in ("accuracy", "balanced_accuracy", "macro_f1")}

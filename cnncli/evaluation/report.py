@@ -1,0 +1,159 @@
+"""The report: every metric of one split as plain values, and why some are undefined."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from cnncli.evaluation.intervals import bootstrap_intervals
+from cnncli.evaluation.metrics import (
+    Counts,
+    FloatArray,
+    IntArray,
+    check_inputs,
+    class_auroc,
+    class_average_precision,
+    confusion_matrix,
+    count_metrics,
+    expected_calibration_error,
+    log_loss,
+    over_classes,
+)
+
+NAMES_SHOWN = 3
+
+
+def build_report(
+    targets: IntArray,
+    probabilities: FloatArray,
+    class_names: Sequence[str],
+    *,
+    split: str,
+    ordered: bool,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> tuple[dict[str, Any], list[str]]:
+    """Compute what ``report.json`` holds.
+
+    Metrics with an interval (accuracy, balanced_accuracy, macro_f1, mcc, quadratic_kappa) are
+    ``{"value", "low", "high"}``: 95 % bootstrap, see ``bootstrap_intervals``. Averages over
+    classes are over the classes that have images in this split. With two classes, auroc and
+    average_precision are those of ``class_names[1]`` as the positive class; with more, the mean of
+    each class against the rest. log_loss is in nats; ece has 15 bins.
+
+    Args:
+        targets: (N,) class indices.
+        probabilities: (N, K), rows sum to 1.
+        class_names: K names, in the order of the columns.
+        split: What the images are, as the report is to name it.
+        ordered: Whether the order of the classes means something (grades); else no kappa.
+        seed: Of the bootstrap.
+        resamples: Of the bootstrap.
+
+    Returns:
+        The report, JSON-ready, with None for what is undefined; and one line per reason for it.
+
+    Raises:
+        CnncliError: No image at all, or the network answered with NaN or infinity.
+    """
+    check_inputs(targets, probabilities)
+    if len(class_names) != probabilities.shape[1]:
+        raise ValueError(f"{len(class_names)} names for {probabilities.shape[1]} classes")
+    matrix = confusion_matrix(targets, probabilities.argmax(axis=1), len(class_names))
+    counts = Counts.of(matrix)
+    values = {name: float(value) for name, value in count_metrics(counts).items()}
+    if not ordered:
+        values["quadratic_kappa"] = math.nan
+    intervals = bootstrap_intervals(matrix, seed=seed, resamples=resamples)
+    bounded = {name: _with_interval(values[name], intervals[name]) for name in values}
+    auroc = class_auroc(targets, probabilities)
+    average_precision = class_average_precision(targets, probabilities)
+    report = {
+        "split": split,
+        "images": len(targets),
+        "class_names": list(class_names),
+        "accuracy": bounded["accuracy"],
+        "balanced_accuracy": bounded["balanced_accuracy"],
+        "macro_f1": bounded["macro_f1"],
+        "mcc": bounded["mcc"],
+        "auroc": _plain(over_classes(auroc)),
+        "average_precision": _plain(over_classes(average_precision)),
+        "quadratic_kappa": bounded["quadratic_kappa"],
+        "log_loss": log_loss(targets, probabilities),
+        "ece": expected_calibration_error(targets, probabilities),
+        "per_class": _per_class(class_names, counts, auroc, average_precision),
+        "confusion_matrix": matrix.tolist(),
+    }
+    return report, _undefined(report, counts, ordered)
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _with_interval(value: float, interval: tuple[float, float]) -> dict[str, float | None] | None:
+    if not math.isfinite(value):
+        return None
+    low, high = interval
+    return {"value": value, "low": _plain(low), "high": _plain(high)}
+
+
+def _per_class(
+    class_names: Sequence[str], counts: Counts, auroc: FloatArray, average_precision: FloatArray
+) -> list[dict[str, Any]]:
+    columns = {
+        "precision": counts.precision,
+        "recall": counts.recall,
+        "f1": counts.f1,
+        "auroc": auroc,
+        "average_precision": average_precision,
+    }
+    return [
+        {
+            "class_name": class_name,
+            "images": int(counts.actual[index]),
+            **{name: _plain(column[index]) for name, column in columns.items()},
+        }
+        for index, class_name in enumerate(class_names)
+    ]
+
+
+def _undefined(report: dict[str, Any], counts: Counts, ordered: bool) -> list[str]:
+    """Say in one line each why something in the report is None, or averaged over fewer classes."""
+    names = report["class_names"]
+    present = [name for name, images in zip(names, counts.actual, strict=True) if images]
+    absent = [name for name, images in zip(names, counts.actual, strict=True) if not images]
+    predicted = [name for name, images in zip(names, counts.predicted, strict=True) if images]
+    reasons = []
+    if len(present) == 1:
+        affected = "auroc, average_precision, mcc" + (", quadratic_kappa" if ordered else "")
+        reasons.append(f"{affected}: only class {present[0]!r} occurs in this split")
+    elif len(predicted) == 1:
+        reasons.append(f"mcc: every image is predicted as {predicted[0]!r}")
+    if not ordered:
+        reasons.append(
+            "quadratic_kappa: the order of the classes means nothing "
+            "(integer class names or --class-order give it a meaning)"
+        )
+    still = [
+        name for name, value in report.items() if isinstance(value, dict) and value["low"] is None
+    ]
+    if still:
+        reasons.append(f"{', '.join(still)}: no interval, as no resampling changes the value")
+    if absent:
+        reasons.append(
+            f"recall, f1, auroc, average_precision of {_listed(absent)}: no image in this split; "
+            f"averages are over the {len(present)} of {len(names)} classes that have one"
+        )
+    never = [name for name in names if name not in set(predicted)]
+    if never:
+        reasons.append(f"precision of {_listed(never)}: never predicted in this split")
+    return reasons
+
+
+def _listed(class_names: Iterable[str]) -> str:
+    quoted = [repr(name) for name in class_names]
+    shown = ", ".join(quoted[:NAMES_SHOWN])
+    more = len(quoted) - NAMES_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown

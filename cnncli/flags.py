@@ -1,0 +1,103 @@
+"""The flags of a run, as one table; light, so that ``--help`` is quick.
+
+``cnncli.config`` has a field for each, with its bounds and default; a test holds both together.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from cnncli.choices import Augment, Precision, ResizeMode
+
+Flags = dict[str, Any]
+
+
+def _complete_data(incomplete: str) -> list[str]:
+    from cnncli.data import EMBEDDED
+
+    return [name for name in EMBEDDED if name.startswith(incomplete)]
+
+
+def _complete_model(incomplete: str) -> list[str]:
+    from cnncli.models.registry import MODELS
+
+    return [name for name in MODELS if name.startswith(incomplete)]
+
+
+def _flag(kind: Any, text: str, *names: str, **extra: Any) -> Any:
+    return Annotated[kind | None, typer.Option(*names, help=text, show_default=False, **extra)]
+
+
+DATA_FLAGS: Mapping[str, Any] = {
+    "data": _flag(
+        str,
+        "Folder of class folders, folder of train/val/test folders, a CSV, or digits.",
+        metavar="PATH",
+        autocompletion=_complete_data,
+    ),
+    "image_col": _flag(str, "CSV column of image paths or ids [the usual names]."),
+    "label_col": _flag(str, "CSV column of labels [the usual names]."),
+    "split_col": _flag(str, "CSV column of splits [split, subset, set]."),
+}
+
+RUN_FLAGS: Mapping[str, Any] = {
+    **DATA_FLAGS,
+    "group_col": _flag(str, "CSV column of groups (patients) that stay in one split."),
+    "group_regex": _flag(str, "Regular expression that finds the group in a file name."),
+    "class_order": _flag(str, "Classes in their order, a,b,c [sorted].", metavar="A,B,C"),
+    "val_fraction": _flag(float, "Share of the images to choose on [0.15]."),
+    "test_fraction": _flag(float, "Share of the images to judge on [0.15]."),
+    "model": _flag(
+        str,
+        "Network to train [resnet_small].",
+        metavar="NAME",
+        autocompletion=_complete_model,
+    ),
+    "image_size": _flag(str, "Pixels, N or HEIGHTxWIDTH [by the data].", metavar="SIZE"),
+    "resize_mode": _flag(ResizeMode, "How images come to that size [squash]."),
+    "in_channels": _flag(int, "1 for grey, 3 for colour [by the data]."),
+    "epochs": _flag(int, "Most passes over the training images [by the data]."),
+    "batch_size": _flag(int, "Images per step [by the data]."),
+    "lr": _flag(float, "Peak learning rate [by the model]."),
+    "weight_decay": _flag(float, "AdamW's, not on norms and biases [by the model]."),
+    "label_smoothing": _flag(float, "Share of each target spread over all classes [0.1]."),
+    "monitor": _flag(str, "Column of metrics.csv that chooses the best epoch [val_loss]."),
+    "patience": _flag(int, "Epochs without a better one before stopping [by the epochs]."),
+    "augment": _flag(Augment, "Random changes of training images [light]."),
+    "device": _flag(str, "auto, cpu, cuda, cuda:N or mps [auto].", metavar="DEVICE"),
+    "precision": _flag(Precision, "auto takes what the device computes natively [auto]."),
+    "workers": _flag(int, "Loader processes [by the device]."),
+    "seed": _flag(int, "Of splits, weights, order and augmentation [0]."),
+    "output": _flag(str, "Folder in which the run's folder is made [runs].", metavar="DIR"),
+}
+
+
+def takes(flags: Mapping[str, Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command these flags; it gets those that were used as its first argument.
+
+    The command's own parameters come after.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        shared = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            for name, kind in flags.items()
+        ]
+        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+
+        def command(**given: Any) -> None:
+            used = {name: given.pop(name) for name in flags}
+            function({k: v for k, v in used.items() if v is not None}, **given)
+
+        command.__name__ = function.__name__
+        command.__doc__ = function.__doc__
+        command.__signature__ = inspect.Signature([*shared, *own])  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in (*shared, *own)}
+        return command
+
+    return decorate

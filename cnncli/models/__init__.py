@@ -1,0 +1,1 @@
+"""The model registry and what builds a network from it."""

@@ -1,0 +1,1 @@
+"""One file per job: the only floor that takes a config apart."""

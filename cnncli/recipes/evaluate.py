@@ -1,0 +1,226 @@
+"""Evaluate: a checkpoint against labelled images, each known by what the run did with it."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cnncli.choices import SPLITS, Precision, SplitChoice
+from cnncli.data.loader import Loader, SplitDataset
+from cnncli.data.manifest import UNSEEN, load_manifest
+from cnncli.data.sources import (
+    NO_SPLIT,
+    Array,
+    CsvColumns,
+    Samples,
+    find_samples,
+    match_classes,
+    shorten,
+)
+from cnncli.data.splits import TEST, TRAIN, VAL
+from cnncli.data.store import ImageStore, fits_in_memory, load_images
+from cnncli.errors import CnncliError
+from cnncli.recipes.judge import Report, judge, save_report
+from cnncli.reporting import Reporter
+from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from cnncli.training.device import count_cpus, keep_freed_memory, pick_compute
+from cnncli.training.loop import predict_split
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """What to evaluate.
+
+    Attributes:
+        data: As ``train`` takes it; None for the data of the run.
+        checkpoint: A run folder or a file; None for the newest run.
+        split: None for test, else val.
+        columns: Names of a CSV's columns.
+        device: As torch names it, or ``auto``.
+        precision: ``auto`` takes what the device computes natively.
+        output: Folder for report.json, predictions.csv and confusion_matrix.{csv,png}, or None.
+    """
+
+    data: str | None = None
+    checkpoint: str | None = None
+    split: SplitChoice | None = None
+    columns: CsvColumns = field(default_factory=CsvColumns)
+    device: str = "auto"
+    precision: Precision = "auto"
+    output: str | None = None
+
+
+def evaluate_run(settings: EvaluateSettings, reporter: Reporter) -> Report:
+    """Evaluate a checkpoint.
+
+    Returns:
+        The report, as ``report.json`` holds it.
+
+    Raises:
+        CnncliError: If data and checkpoint do not go together, or an image cannot be read.
+    """
+    path, newest = find_checkpoint(settings.checkpoint)
+    if newest:
+        reporter.note(f"checkpoint: {path} (the newest run)")
+    network, checkpoint = load_checkpoint(path)
+    samples = find_samples(settings.data or _data_of(path), settings.columns)
+    samples = match_classes(samples, checkpoint.class_names)
+    chosen, split = _choose(samples, path, settings.split, reporter)
+    samples = _take(samples, chosen)
+    compute = pick_compute(settings.device, settings.precision)
+    keep_freed_memory()
+    network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    classifier = checkpoint.classifier(network).to(compute.device)
+    store = _open(samples, checkpoint, reporter)
+    dataset = SplitDataset(store, np.arange(len(samples)), samples.targets)
+    with reporter.progress("evaluating", len(samples)) as advance:
+        targets, probabilities = predict_split(
+            classifier, Loader(dataset, _BATCH), compute, advance
+        )
+    report = judge(targets, probabilities, checkpoint, split=split, reporter=reporter)
+    if settings.output is not None:
+        _save(Path(settings.output).expanduser(), report, samples, probabilities)
+    return report
+
+
+def _data_of(checkpoint: Path) -> str:
+    """Return the ``data`` of the run that a checkpoint lies in."""
+    from cnncli.config import load_config
+
+    config = checkpoint.parent / "config.yaml"
+    if not config.is_file():
+        raise CnncliError("--data: missing; name the images to evaluate on")
+    return load_config(str(config), {}).data
+
+
+def _choose(
+    samples: Samples, checkpoint: Path, wanted: SplitChoice | None, reporter: Reporter
+) -> tuple[Array, str]:
+    """Decide which images count.
+
+    What the run has seen counts by the run's own split; of the rest, all does, or the split
+    the data name where one is asked for.
+
+    Returns:
+        Indices, and the report's name for the split.
+    """
+    manifest = load_manifest(checkpoint.parent / "splits.csv")
+    if manifest is None:
+        reporter.warn(
+            f"no splits.csv beside {checkpoint}: images it was trained on are not recognised"
+        )
+        seen = np.full(len(samples), UNSEEN, dtype=np.int8)
+    else:
+        seen = manifest.find_splits(samples)
+    new = seen == UNSEEN
+    if wanted == "all":
+        if (seen == TRAIN).any():
+            reporter.warn(f"{(seen == TRAIN).sum()} of the images were trained on")
+        return np.arange(len(samples)), _with_origin("all", seen)
+    split = SPLITS.index(wanted) if wanted else (TEST if _has_test(checkpoint) else VAL)
+    # New images count whole, unless a split was asked for and the data themselves name some.
+    counted = samples.splits == split if wanted and (samples.splits != NO_SPLIT).any() else True
+    keep = np.flatnonzero((seen == split) | (new & counted))
+    _tell_left_out(samples, seen, split, reporter)
+    if not len(keep):
+        raise CnncliError(
+            f"--data: none of the {len(samples)} images is in the run's {SPLITS[split]} split; "
+            f"they are in {', '.join(_splits_in(seen))}: name one with --split"
+        )
+    parts: list[str] = [SPLITS[split]] if (seen[keep] == split).any() else []
+    parts += ["new images"] if new[keep].any() else []
+    return keep, _with_origin(" and ".join(parts), seen[keep])
+
+
+def _has_test(checkpoint: Path) -> bool:
+    manifest = load_manifest(checkpoint.parent / "splits.csv")
+    return manifest is None or TEST in manifest.by_path.values()
+
+
+def _splits_in(seen: Array) -> list[str]:
+    return [name for number, name in enumerate(SPLITS) if (seen == number).any()]
+
+
+def _with_origin(name: str, seen: Array) -> str:
+    """Say in the report what the images were used for before."""
+    uses = []
+    if (seen == TRAIN).any():
+        uses.append("trained on" if (seen == TRAIN).all() else "partly trained on")
+    if (seen == VAL).any():
+        uses.append("chosen on" if (seen == VAL).all() else "partly chosen on")
+    return f"{name} ({', '.join(uses)})" if uses else name
+
+
+def _tell_left_out(samples: Samples, seen: Array, split: int, reporter: Reporter) -> None:
+    for number, use in ((TRAIN, "trained on"), (VAL, "chosen on"), (TEST, "the run's test split")):
+        left = np.flatnonzero(seen == number)
+        if number != split and len(left):
+            names = shorten([str(samples.paths[index]) for index in left], 3)
+            reporter.note(f"left out, {use}: {len(left)} images ({names})")
+
+
+def _take(samples: Samples, chosen: Array) -> Samples:
+    return replace(
+        samples,
+        source=_Subset(samples, chosen),
+        paths=samples.paths[chosen],
+        targets=samples.targets[chosen],
+        splits=samples.splits[chosen],
+        groups=None if samples.groups is None else samples.groups[chosen],
+    )
+
+
+@dataclass(frozen=True)
+class _Subset:
+    """Some of the images of other samples, numbered anew."""
+
+    samples: Samples
+    chosen: Array
+
+    def read(self, index: int) -> bytes:
+        return self.samples.source.read(int(self.chosen[index]))
+
+    def size(self, index: int) -> int:
+        return self.samples.source.size(int(self.chosen[index]))
+
+
+def _open(samples: Samples, checkpoint: Checkpoint, reporter: Reporter) -> ImageStore:
+    if not fits_in_memory(len(samples), checkpoint.preprocess):
+        return ImageStore(samples.source, checkpoint.preprocess)
+    with reporter.progress("reading images", len(samples)) as advance:
+        store, _ = load_images(
+            samples, checkpoint.preprocess, threads=count_cpus(), advance=advance
+        )
+    return store
+
+
+def _save(folder: Path, report: Report, samples: Samples, probabilities: Array) -> None:
+    """Write report.json, predictions.csv and the confusion matrix as CSV and picture."""
+    from cnncli.evaluation.plots import save_confusion_matrix
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CnncliError(f"--output {folder}: cannot be made ({error.strerror})") from None
+    names = list(samples.class_names)
+    save_report(folder / "report.json", report)
+    with (folder / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        header = ("path", "target", "label", "probability")
+        writer.writerow((*header, *(f"probability_{name}" for name in names)))
+        for path, target, row in zip(samples.paths, samples.targets, probabilities, strict=True):
+            best = int(row.argmax())
+            values = [f"{value:.6f}" for value in row]
+            writer.writerow((path, names[target], names[best], values[best], *values))
+    with (folder / "confusion_matrix.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("target", *names))
+        for name, counts in zip(names, report["confusion_matrix"], strict=True):
+            writer.writerow((name, *counts))
+    save_confusion_matrix(folder / "confusion_matrix.png", report["confusion_matrix"], names)

@@ -1,0 +1,189 @@
+"""Predict: images in, one row each out, in order and as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Event, Thread
+from typing import TextIO
+
+import numpy as np
+import torch
+
+from cnncli.choices import Precision
+from cnncli.data.inputs import expand_inputs
+from cnncli.data.sources import Array
+from cnncli.errors import CnncliError
+from cnncli.images.decode import ImageError
+from cnncli.images.preprocess import Preprocess
+from cnncli.reporting import Reporter
+from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
+from cnncli.training.device import count_cpus, keep_freed_memory, pick_compute
+from cnncli.training.loop import predict_batch
+
+Row = dict[str, object]
+# An image, or why there is none.
+Loaded = tuple[str, "Array | str"]
+
+
+@dataclass(frozen=True)
+class PredictSettings:
+    """How to predict.
+
+    Attributes:
+        checkpoint: A run folder or a file; None for the newest run.
+        top_k: Classes per row, the likeliest first.
+        probabilities: Whether rows hold every class's probability too.
+        nested: Whether those stand together by class (JSON), or each in a column (CSV).
+        batch_size: Images per forward pass, at most.
+        device: As torch names it, or ``auto``.
+        precision: ``auto`` takes what the device computes natively.
+    """
+
+    checkpoint: str | None = None
+    top_k: int = 1
+    probabilities: bool = False
+    nested: bool = False
+    batch_size: int = 32
+    device: str = "auto"
+    precision: Precision = "auto"
+
+
+class Predictor:
+    """A checkpoint ready to answer."""
+
+    def __init__(self, settings: PredictSettings, reporter: Reporter) -> None:
+        path, newest = find_checkpoint(settings.checkpoint)
+        if newest:
+            reporter.note(f"checkpoint: {path} (the newest run)")
+        self.settings = settings
+        self.compute = pick_compute(settings.device, settings.precision)
+        keep_freed_memory()
+        network, checkpoint = load_checkpoint(path)
+        network.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.classifier = checkpoint.classifier(network).to(self.compute.device).eval()
+        self.class_names = checkpoint.class_names
+        self.preprocess = checkpoint.preprocess
+        self.top_k = min(settings.top_k, len(self.class_names))
+        places = {str(place) for place in range(2, self.top_k + 1)}
+        clash = sorted(places & set(self.class_names)) if settings.probabilities else []
+        if clash and not settings.nested:
+            raise CnncliError(
+                f"--top-k {settings.top_k} with --probabilities: column probability_{clash[0]} "
+                f"would be both place {clash[0]} and class {clash[0]!r}; use --format jsonl, "
+                "which keeps them apart"
+            )
+
+    @property
+    def columns(self) -> list[str]:
+        """The CSV's header."""
+        names = ["path", "label", "probability"]
+        for place in range(2, self.top_k + 1):
+            names += [f"label_{place}", f"probability_{place}"]
+        if self.settings.probabilities and not self.settings.nested:
+            names += [f"probability_{name}" for name in self.class_names]
+        return [*names, "error"]
+
+    def predict(self, inputs: Sequence[str], stdin: TextIO) -> Iterator[Row]:
+        """Yield each image's row with all its columns; ``error`` is empty where it was read.
+
+        Memory stays flat over any number of images.
+
+        Raises:
+            CnncliError: If an input names nothing at all.
+        """
+        for batch in _batches(inputs, stdin, self.preprocess, self.settings.batch_size):
+            images = [image for _, image in batch if not isinstance(image, str)]
+            answers: Iterator[Array] = iter(())
+            if images:
+                stacked = torch.from_numpy(np.stack(images))
+                answers = iter(predict_batch(self.classifier, stacked, self.compute))
+            for path, image in batch:
+                if isinstance(image, str):
+                    yield {**dict.fromkeys(self.columns), "path": path, "error": image}
+                else:
+                    yield self._row(path, next(answers))
+
+    def _row(self, path: str, probabilities: Array) -> Row:
+        row: Row = {"path": path}
+        order = np.argsort(-probabilities, kind="stable")[: self.top_k]
+        for place, target in enumerate(order, start=1):
+            suffix = "" if place == 1 else f"_{place}"
+            row[f"label{suffix}"] = self.class_names[target]
+            row[f"probability{suffix}"] = round(float(probabilities[target]), 6)
+        if self.settings.probabilities:
+            by_class = dict(zip(self.class_names, probabilities.round(6).tolist(), strict=True))
+            if self.settings.nested:
+                row["probabilities"] = by_class
+            else:
+                row.update({f"probability_{name}": value for name, value in by_class.items()})
+        return {**row, "error": ""}
+
+
+def _batches(
+    inputs: Sequence[str], stdin: TextIO, preprocess: Preprocess, batch_size: int
+) -> Iterator[list[Loaded]]:
+    """Yield decoded images in order, as many at a time as are ready.
+
+    One thread walks the inputs, a few decode, and this one takes what is there: the first
+    answer does not wait for a full batch, let alone for the end of stdin.
+    """
+    # Full at two batches: the walker then waits, which keeps memory flat.
+    queue: Queue[Future[Loaded] | BaseException | None] = Queue(maxsize=2 * batch_size)
+    stop = Event()
+
+    def walk() -> None:
+        try:
+            for path in expand_inputs(inputs, stdin):
+                if stop.is_set():
+                    return
+                queue.put(pool.submit(_load, path, preprocess))
+            queue.put(None)
+        except BaseException as error:  # handed over, to be raised where it can be told
+            queue.put(error)
+
+    with ThreadPoolExecutor(count_cpus()) as pool:
+        Thread(target=walk, daemon=True).start()
+        try:
+            yield from _collect(queue, batch_size)
+        finally:
+            stop.set()
+            while not queue.empty():  # lets a waiting walker see that it is over
+                queue.get_nowait()
+
+
+def _collect(
+    queue: Queue[Future[Loaded] | BaseException | None], batch_size: int
+) -> Iterator[list[Loaded]]:
+    batch: list[Loaded] = []
+    while True:
+        try:
+            # Wait for the first of a batch; a full pipe keeps the queue ahead of the network.
+            item = queue.get() if not batch else queue.get(timeout=0.02)
+        except Empty:
+            yield batch
+            batch = []
+            continue
+        if isinstance(item, Future):
+            batch.append(item.result())
+            if len(batch) < batch_size:
+                continue
+        if batch:
+            yield batch
+            batch = []
+        if item is None:
+            return
+        if isinstance(item, BaseException):
+            raise item
+
+
+def _load(path: str, preprocess: Preprocess) -> Loaded:
+    try:
+        return path, preprocess(Path(path).read_bytes())
+    except ImageError as error:
+        return path, str(error)
+    except OSError as error:
+        return path, f"cannot be read: {error.strerror}"

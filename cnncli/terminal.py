@@ -1,0 +1,152 @@
+"""The terminal: answers on stdout in every format, everything else on stderr."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:  # rich costs 50 ms, and conv-size never needs it
+    from rich.console import Console
+
+    from cnncli.reporting import Advance
+
+Row = Mapping[str, object]
+
+
+def pick_format(chosen: str | None, *, piped: str) -> str:
+    """Return ``chosen``, or ``"table"`` on a terminal and ``piped`` in a pipe."""
+    return chosen or ("table" if sys.stdout.isatty() else piped)
+
+
+def print_rows(rows: Iterable[Row], columns: Sequence[str], output_format: str) -> None:
+    """Write rows to stdout as they come (``table`` and ``json`` need them all first).
+
+    Args:
+        rows: Mappings with the ``columns`` as keys; ``None`` is an empty field.
+        columns: The header, in order; jsonl and json keep a row's other keys too.
+        output_format: ``table``, ``csv``, ``json`` or ``jsonl``.
+    """
+    if output_format == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow(["" if row.get(c) is None else row[c] for c in columns])
+            sys.stdout.flush()
+    elif output_format == "jsonl":
+        for row in rows:
+            print_line(json.dumps(dict(row), ensure_ascii=False, allow_nan=False))
+    elif output_format == "json":
+        print_json([dict(row) for row in rows])
+    else:
+        _print_table(_console(sys.stdout), rows, columns)
+
+
+def print_json(value: object) -> None:
+    """Write one indented JSON document to stdout; NaN is a bug, not a value."""
+    print_line(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2))
+
+
+def print_line(text: str) -> None:
+    """Write one line to stdout at once, so that a reader down the pipe sees it."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def print_error(text: str) -> None:
+    """Write one line to stderr; line breaks inside ``text`` are folded."""
+    sys.stderr.write("Error: " + " ".join(text.split("\n")) + "\n")
+
+
+def _console(stream: TextIO) -> Console:
+    from rich.console import Console
+
+    plain = not stream.isatty() or bool(os.environ.get("NO_COLOR"))
+    # A pipe has no width: rich would cut cells at 80 columns.
+    width = None if stream.isatty() else 10_000
+    return Console(file=stream, no_color=plain, highlight=False, width=width, soft_wrap=False)
+
+
+def _print_table(
+    console: Console, rows: Iterable[Row], columns: Sequence[str], title: str | None = None
+) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    rows = list(rows)
+    for column in columns:
+        numeric = rows and all(isinstance(r.get(column), int | float | None) for r in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(format_cell(row.get(column))) for column in columns))
+    console.print(table)
+
+
+def format_cell(value: object) -> str:
+    """Return a value as a table shows it: four significant decimals, thousands apart."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1 else f"{value:,.2f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+class TerminalReporter:
+    """Notes, warnings, tables and bars on stderr; plain when it is not a terminal."""
+
+    def __init__(self) -> None:
+        self._live: Any = None
+
+    def note(self, text: str) -> None:
+        self._print(text)
+
+    def warn(self, text: str) -> None:
+        self._print("Warning: " + text)
+
+    def table(self, title: str, rows: Sequence[Row]) -> None:
+        if rows:
+            _print_table(_console(sys.stderr), rows, list(rows[0]), title)
+
+    @contextmanager
+    def progress(self, label: str, total: int) -> Iterator[Advance]:
+        if not sys.stderr.isatty():
+            yield _no_bar
+            return
+        from rich import progress as bars
+
+        columns = (
+            bars.TextColumn("{task.description}"),
+            bars.BarColumn(),
+            bars.MofNCompleteColumn(),
+            bars.TimeRemainingColumn(),
+            bars.TextColumn("{task.fields[text]}"),
+        )
+        with bars.Progress(*columns, console=_console(sys.stderr), transient=True) as live:
+            self._live = live
+            task = live.add_task(label, total=total, text="")
+
+            def advance(count: int = 1, text: str = "") -> None:
+                live.update(task, advance=count, text=text)
+
+            try:
+                yield advance
+            finally:
+                self._live = None
+
+    def _print(self, text: str) -> None:
+        if self._live is not None:  # keeps the bar below the line
+            self._live.console.print(text, markup=False)
+        else:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+
+
+def _no_bar(count: int = 1, text: str = "") -> None: ...

@@ -1,0 +1,1 @@
+"""The training loop and its parts; plain values in, no config."""

@@ -1,0 +1,196 @@
+"""``best.safetensors``, all that predict and evaluate need, and ``last.pt``.
+
+Nothing is ever unpickled from a file a user hands in: safetensors holds tensors and text only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from cnncli import __version__
+from cnncli.errors import RUNTIME_FAILURE, CnncliError
+from cnncli.images.preprocess import FULL_SCALE, Preprocess
+from cnncli.models.build import Classifier, build_network
+
+BEST = "best.safetensors"
+LAST = "last.pt"
+FORMAT = 1
+_KEY = "cnncli"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a trained classifier is, but for its weights.
+
+    Attributes:
+        model: Name in the registry.
+        class_names: K names, in the order of the logits.
+        preprocess: Exactly what turns a file into the network's input.
+        ordered: Whether the order of the classes means something.
+        epoch: The epoch the weights are of, from 1.
+        metrics: That epoch's row of ``metrics.csv``.
+        versions: Of what wrote it.
+    """
+
+    model: str
+    class_names: tuple[str, ...]
+    preprocess: Preprocess
+    ordered: bool = False
+    epoch: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def build(self) -> nn.Module:
+        """Build the network, untrained."""
+        return build_network(
+            self.model,
+            num_classes=len(self.class_names),
+            in_channels=self.preprocess.channels,
+            image_size=self.preprocess.image_size,
+        )
+
+    def classifier(self, network: nn.Module) -> Classifier:
+        """Return normalise + network + softmax as one module."""
+        pre = self.preprocess
+        return Classifier(network, pre.mean, pre.std, FULL_SCALE[pre.dtype])
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` make a file beside ``path``, flush it to disk, then put it in its place.
+
+    Raises:
+        CnncliError: If the disk is full or the folder cannot be written; ``path`` is as before.
+    """
+    temporary = path.with_name(path.name + ".part")
+    try:
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CnncliError(
+            f"{path}: cannot be written: {reason}", exit_code=RUNTIME_FAILURE
+        ) from error
+
+
+def save_checkpoint(path: Path, network: nn.Module, checkpoint: Checkpoint) -> None:
+    """Write weights, under the network's own tensor names, and everything else as metadata."""
+    versions = {"cnncli": __version__, "torch": torch.__version__}
+    meta = {
+        "format": FORMAT,
+        "model": checkpoint.model,
+        "class_names": list(checkpoint.class_names),
+        "ordered": checkpoint.ordered,
+        "preprocess": checkpoint.preprocess.to_dict(),
+        "epoch": checkpoint.epoch,
+        "metrics": dict(checkpoint.metrics),
+        "versions": versions,
+    }
+    tensors = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
+    }
+    metadata = {_KEY: json.dumps(meta, ensure_ascii=False, allow_nan=False)}
+    write_atomically(path, lambda part: save_file(tensors, part, metadata=metadata))
+
+
+def save_last(path: Path, state: Mapping[str, Any]) -> None:
+    """Write the state of the training itself; it loads with ``weights_only=True``."""
+    write_atomically(path, lambda part: torch.save(dict(state), part))
+
+
+def load_checkpoint(path: Path) -> tuple[nn.Module, Checkpoint]:
+    """Read a checkpoint and build its network, in eval mode on the CPU.
+
+    Raises:
+        CnncliError: If the file is missing, damaged, not safetensors, or not of ours.
+    """
+    tensors, meta = _read(path)
+    try:
+        if meta["format"] > FORMAT:
+            raise CnncliError(
+                f"{path}: written by a newer cnncli ({meta['versions']['cnncli']}); upgrade"
+            )
+        checkpoint = Checkpoint(
+            model=meta["model"],
+            class_names=tuple(meta["class_names"]),
+            preprocess=Preprocess.from_dict(meta["preprocess"]),
+            ordered=meta["ordered"],
+            epoch=meta["epoch"],
+            metrics=meta["metrics"],
+            versions=meta["versions"],
+        )
+        network = checkpoint.build()
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        first = str(error).split("\n")[0]
+        raise CnncliError(f"{path}: not a checkpoint this version can use: {first}") from error
+    return network.eval(), checkpoint
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    try:
+        with path.open("rb") as file:
+            head = file.read(9)
+    except OSError as error:
+        raise CnncliError(f"--checkpoint {path}: {error.strerror}") from None
+    if head.startswith((b"PK", b"\x80")):
+        raise CnncliError(
+            f"--checkpoint {path}: a pickle (torch.save), which can run code when it is opened; "
+            f"give the {BEST} of a run"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = json.loads((file.metadata() or {}).get(_KEY, "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CnncliError(
+            f"--checkpoint {path}: not a safetensors file, or cut short ({error}); "
+            f"give the {BEST} of a run"
+        ) from None
+    if not isinstance(meta, dict):
+        raise CnncliError(
+            f"--checkpoint {path}: holds weights but not what cnncli needs to use them (classes, "
+            f"preprocessing); give the {BEST} of a run"
+        )
+    return tensors, meta
+
+
+def find_checkpoint(given: str | None, output: str = "runs") -> tuple[Path, bool]:
+    """Find the checkpoint that ``--checkpoint`` names.
+
+    Args:
+        given: A run folder or a file; None for the newest run in ``output``.
+        output: The folder of run folders.
+
+    Returns:
+        The file, and whether it was chosen as the newest.
+
+    Raises:
+        CnncliError: If there is none.
+    """
+    if given is not None:
+        path = Path(given).expanduser()
+        if path.is_dir():
+            path = path / BEST
+        if not path.is_file():
+            raise CnncliError(f"--checkpoint {given}: no such run folder or file ({path})")
+        return path, False
+    found = sorted(Path(output).glob(f"*/{BEST}"), key=lambda p: p.stat().st_mtime)
+    if not found:
+        raise CnncliError(
+            f"no run in {output}/: train one (cnncli train --data FOLDER) or name one with "
+            "--checkpoint"
+        )
+    return found[-1], True

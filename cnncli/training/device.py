@@ -1,0 +1,134 @@
+"""Where a run computes: device, precision, threads."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from cnncli.choices import Precision
+from cnncli.errors import CnncliError
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A device and the precision used on it.
+
+    Attributes:
+        device: Where network and batches live.
+        precision: ``fp32``, ``bf16`` or ``fp16``; the latter two through autocast.
+    """
+
+    device: torch.device
+    precision: str
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return the context in which the network is to run."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=_DTYPES[self.precision])
+
+
+def count_cpus() -> int:
+    """Return the cores this process may use: its affinity, and the container's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = cores or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            cores = min(cores, max(1, round(int(quota) / int(period))))
+    except (OSError, ValueError):
+        pass
+    return cores
+
+
+def pick_compute(device: str, precision: Precision) -> Compute:
+    """Choose device and precision.
+
+    Args:
+        device: ``auto`` (CUDA, then MPS, then CPU), or as torch names it: ``cuda:1``.
+        precision: ``auto`` takes what the hardware computes natively and fast.
+
+    Raises:
+        CnncliError: If there is no such device, or it cannot compute that way.
+    """
+    chosen = _find_device(device)
+    if precision == "auto":
+        return Compute(chosen, _native_precision(chosen))
+    if precision == "fp16" and chosen.type == "cpu":
+        raise CnncliError("--precision fp16: needs a GPU; on a CPU use bf16 or fp32")
+    return Compute(chosen, precision)
+
+
+def _find_device(name: str) -> torch.device:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise CnncliError(f"--device {name}: use auto, cpu, cuda, cuda:N or mps")
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise CnncliError(f"--device {name}: torch sees {count} CUDA devices here; use cpu or auto")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise CnncliError("--device mps: torch sees no Apple GPU here; use cpu or auto")
+    return device
+
+
+def _native_precision(device: torch.device) -> str:
+    if device.type == "cuda":
+        major, _ = torch.cuda.get_device_capability(device)
+        return "bf16" if major >= 8 else "fp16" if major >= 7 else "fp32"
+    if device.type == "cpu" and _cpu_has_bf16():
+        return "bf16"
+    return "fp32"
+
+
+def _cpu_has_bf16() -> bool:
+    """Tell whether the CPU multiplies bfloat16 itself; emulated, it is slower than float32."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep the blocks that tensors free, instead of asking the kernel each time.
+
+    Each batch frees and asks again for the same large blocks; by default each of them is
+    mapped, zeroed and unmapped by the kernel.
+
+    Source: mallopt(3), M_MMAP_MAX and M_TRIM_THRESHOLD.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):  # not glibc
+        return
+    mallopt(-4, 0)  # M_MMAP_MAX: no block by mmap
+    mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: give nothing back before exit
+
+
+@contextmanager
+def deterministic_algorithms(device: torch.device) -> Iterator[None]:
+    """Make cuDNN choose the same kernels each time; a CPU is deterministic as it is."""
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = device.type == "cuda"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = before
