@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import Annotated, Any
 
@@ -28,26 +30,46 @@ class _Boundary(TyperGroup):
         try:
             code = super().main(*args, **{**extra, "standalone_mode": False})
             sys.stdout.flush()
-        except CnncliError as error:
-            if "--debug" in sys.argv[1:]:
-                raise
-            code = error.exit_code
-            print_error(str(error))
+        except SystemExit as error:
+            # Typer catches a closed pipe before us and calls it a failure.
+            code = 0 if isinstance(error.__context__, BrokenPipeError) else error.code
+        except (CnncliError, OSError) as error:
+            code = _show_error(error)
         except _ClickError as error:
             code = _show_usage_error(error)
-        except (KeyboardInterrupt, typer.Abort):
-            print_error("interrupted")
+        except (KeyboardInterrupt, typer.Abort) as error:
+            if isinstance(error.__cause__, EOFError):  # Typer's Abort covers it up; it is a bug
+                raise error.__cause__ from None
             code = INTERRUPTED
-        except BrokenPipeError:
-            code = 0  # the reader has what it wanted: `cnncli predict … | head -1`
-            # What is still buffered must not fail again when Python closes stdout.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        except OSError as error:
-            if error.strerror is None or "--debug" in sys.argv[1:]:
-                raise
-            print_error(f"{error.filename or 'I/O'}: {error.strerror or error}")
-            code = RUNTIME_FAILURE
+        if code in _SIGNALS:
+            print_error(_SIGNALS[code])
         sys.exit(code if isinstance(code, int) else 0)
+
+
+_SIGNALS = {INTERRUPTED: "interrupted", TERMINATED: "terminated"}
+
+
+def _show_error(error: CnncliError | OSError) -> int:
+    """Tell an error that is the user's to mend, or raise it again; return the exit code."""
+    if isinstance(error, BrokenPipeError):
+        _drop_output()
+        return 0  # the reader has what it wanted: `cnncli predict … | head -1`
+    if "--debug" in sys.argv[1:]:
+        raise error
+    if isinstance(error, CnncliError):
+        print_error(str(error))
+        return error.exit_code
+    if error.strerror is None:  # raised by a library, not by the system
+        raise error
+    print_error(f"{error.filename or 'output'}: {error.strerror}")
+    _drop_output()
+    return RUNTIME_FAILURE
+
+
+def _drop_output() -> None:
+    """Let what is still buffered not fail once more when Python closes stdout."""
+    with suppress(OSError):  # a stdout that is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_usage_error(error: Any) -> int:
@@ -100,4 +122,17 @@ for name, function in commands.TABLE.items():
 
 def main() -> None:
     """Run the app; the entry point of ``cnncli``."""
+    _prepare_streams()
+    # A subcommand would not know it, and everybody types it last.
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: argument != "--debug")
     app()
+
+
+def _prepare_streams() -> None:
+    """Make the standard streams bear every file name, also one that is no UTF-8."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller: `>&-`
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+        elif name != "stderr" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")

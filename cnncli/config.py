@@ -7,12 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cnncli.choices import Augment, Precision, ResizeMode, format_size, parse_size
+from cnncli.choices import (
+    Activation,
+    Augment,
+    BatchNormMode,
+    Norm,
+    Precision,
+    ResizeMode,
+    format_size,
+    parse_size,
+)
 from cnncli.errors import CnncliError, did_you_mean
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -24,13 +33,23 @@ class RunConfig(BaseModel):
     What each does is told where it is typed: ``cnncli train --help``.
     """
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
     data: str
     model: str = "resnet_small"
+    weights: str = "none"
+    activation: Activation | None = None
+    norm: Norm | None = None
+    dropout: Fraction | None = None
+    freeze: str | None = "none"
+    unfreeze_at: list[str] = []
+    lr_backbone: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
+    bn: BatchNormMode | None = None
+    augment_views: Annotated[int, Field(ge=1)] | None = None
     image_size: str | None = None
     resize_mode: ResizeMode = "squash"
-    in_channels: Annotated[int, Field(ge=1)] | None = None
+    in_channels: Literal[1, 3] | None = None
     epochs: Annotated[int, Field(ge=1)] | None = None
     batch_size: Annotated[int, Field(ge=1)] | None = None
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -38,7 +57,7 @@ class RunConfig(BaseModel):
     label_smoothing: Fraction | None = None
     monitor: str = "val_loss"
     patience: Annotated[int, Field(ge=1)] | None = None
-    augment: Augment = "light"
+    augment: Augment | None = None
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
     test_fraction: Fraction = 0.15
     class_order: list[str] | None = None
@@ -57,7 +76,7 @@ class RunConfig(BaseModel):
     @classmethod
     def _read_size(cls, value: object) -> object:
         """Take 224 and "224x320" alike; YAML reads the former as a number."""
-        if value is None or isinstance(value, bool):
+        if value is None:
             return value
         try:
             return format_size(parse_size(str(value)))
@@ -72,40 +91,73 @@ class RunConfig(BaseModel):
             return [name.strip() for name in value.split(",")]
         return [str(name) for name in value] if isinstance(value, list) else value
 
+    @field_validator("unfreeze_at", mode="before")
+    @classmethod
+    def _read_list(cls, value: object) -> object:
+        """Take one "3=none" as well as a list; YAML reads a bare 3 as a number."""
+        return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_booleans(cls, value: object) -> object:
+        """YAML reads yes, no, on and off as booleans, and pydantic those as the number 1 or 0."""
+        if any(isinstance(item, bool) for item in (value if isinstance(value, list) else [value])):
+            raise ValueError("yes, no, on, off, true and false need quotes in YAML")
+        return value
+
     @model_validator(mode="after")
-    def _check_fractions(self) -> RunConfig:
+    def _check_together(self) -> RunConfig:
+        if self.lr_backbone is not None and self.layer_decay is not None:
+            raise ValueError("--lr-backbone and --layer-decay: give one of them")
+        if self.group_col is not None and self.group_regex is not None:
+            raise ValueError("--group-col and --group-regex: give one of them")
         if self.val_fraction + self.test_fraction >= 1:
             raise ValueError("--val-fraction and --test-fraction leave nothing to train on")
         return self
+
+
+class FinetuneConfig(RunConfig):
+    """The settings of ``finetune``: the same, with other defaults."""
+
+    model: str = "resnet18"
+    weights: str = "default"
+    freeze: str | None = None
 
 
 class ResolvedConfig(RunConfig):
     """A config in which data, model and device have decided what was left open."""
 
     image_size: str
-    in_channels: int
+    in_channels: Literal[1, 3]
     epochs: int
     batch_size: int
     lr: float
     weight_decay: float
     label_smoothing: float
+    augment: Augment
+    augment_views: int
+    freeze: str
+    bn: BatchNormMode
     patience: int
     workers: int
 
 
-def load_config(path: str | None, flags: Mapping[str, object]) -> RunConfig:
+def load_config(
+    path: str | None, flags: Mapping[str, object], kind: type[RunConfig] = RunConfig
+) -> RunConfig:
     """Merge a YAML file and flags.
 
     Args:
         path: Of the YAML file, or None.
         flags: Those that were given; they win.
+        kind: Whose defaults count.
 
     Raises:
         CnncliError: With everything that is wrong at once.
     """
-    values = {**(_read_yaml(path) if path else {}), **flags}
+    values = {**({} if path is None else _read_yaml(path)), **flags}
     try:
-        return RunConfig.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         problems = [_tell(problem, path, flags) for problem in error.errors()]
         raise CnncliError("; ".join(problems)) from None
@@ -127,7 +179,7 @@ def _read_yaml(path: str) -> dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise CnncliError(f"--config {path}: not a list of settings, one `key: value` a line")
+        raise CnncliError(f"--config {path}: holds no settings; write one `key: value` a line")
     return values
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cnncli.choices import Augment, Precision, ResizeMode
+from cnncli.choices import Activation, Augment, BatchNormMode, Norm, Precision, ResizeMode
 
 Flags = dict[str, Any]
 
@@ -53,10 +53,20 @@ RUN_FLAGS: Mapping[str, Any] = {
     "test_fraction": _flag(float, "Share of the images to judge on [0.15]."),
     "model": _flag(
         str,
-        "Network to train [resnet_small].",
+        "Network, one of `cnncli models` or 'cnn: LAYERS' [train: resnet_small, "
+        "finetune: resnet18].",
         metavar="NAME",
         autocompletion=_complete_model,
     ),
+    "weights": _flag(
+        str,
+        "Weights to start from: default, a name, none, or the PATH of a run, .safetensors or .pth "
+        "[train: none, finetune: default].",
+        metavar="WEIGHTS",
+    ),
+    "activation": _flag(Activation, "Activation in place of the network's own."),
+    "norm": _flag(Norm, "Normalisation layers in place of the network's own."),
+    "dropout": _flag(float, "Dropout probability in place of the network's own.", metavar="P"),
     "image_size": _flag(str, "Pixels, N or HEIGHTxWIDTH [by the data].", metavar="SIZE"),
     "resize_mode": _flag(ResizeMode, "How images come to that size [squash]."),
     "in_channels": _flag(int, "1 for grey, 3 for colour [by the data]."),
@@ -64,15 +74,42 @@ RUN_FLAGS: Mapping[str, Any] = {
     "batch_size": _flag(int, "Images per step [by the data]."),
     "lr": _flag(float, "Peak learning rate [by the model]."),
     "weight_decay": _flag(float, "AdamW's, not on norms and biases [by the model]."),
-    "label_smoothing": _flag(float, "Share of each target spread over all classes [0.1]."),
+    "label_smoothing": _flag(float, "Share of each target spread over all classes [0]."),
     "monitor": _flag(str, "Column of metrics.csv that chooses the best epoch [val_loss]."),
     "patience": _flag(int, "Epochs without a better one before stopping [by the epochs]."),
-    "augment": _flag(Augment, "Random changes of training images [light]."),
+    "augment": _flag(
+        Augment, "Random changes of training images [light; none with a frozen backbone]."
+    ),
     "device": _flag(str, "auto, cpu, cuda, cuda:N or mps [auto].", metavar="DEVICE"),
     "precision": _flag(Precision, "auto takes what the device computes natively [auto]."),
     "workers": _flag(int, "Loader processes [by the device]."),
     "seed": _flag(int, "Of splits, weights, order and augmentation [0]."),
     "output": _flag(str, "Folder in which the run's folder is made [runs].", metavar="DIR"),
+}
+
+FINETUNE_FLAGS: Mapping[str, Any] = {
+    **RUN_FLAGS,
+    "freeze": _flag(
+        str,
+        "What stays as it is: backbone, none, stages:N, until:NAME or patterns on layer names, "
+        "'layer1*,bn1' [backbone up to 5,000 training images, else none].",
+        metavar="POLICY",
+    ),
+    "unfreeze_at": _flag(
+        list[str],
+        "Change the policy before an epoch, none where no other is named; repeat to go on.",
+        metavar="EPOCH[=POLICY]",
+    ),
+    "lr_backbone": _flag(float, "Learning rate of all but the head [a tenth of --lr]."),
+    "layer_decay": _flag(float, "Each stage learns at this share of the rate of the next."),
+    "bn": _flag(
+        BatchNormMode,
+        "BatchNorm's statistics: fixed everywhere, or free in what is trained [frozen with "
+        "weights].",
+    ),
+    "augment_views": _flag(
+        int, "Augmented views of each image whose features a frozen backbone computes once [1]."
+    ),
 }
 
 

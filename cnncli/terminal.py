@@ -59,16 +59,27 @@ def print_line(text: str) -> None:
 
 def print_error(text: str) -> None:
     """Write one line to stderr; line breaks inside ``text`` are folded."""
-    sys.stderr.write("Error: " + " ".join(text.split("\n")) + "\n")
+    sys.stderr.write("Error: " + " ".join(text.splitlines()) + "\n")
 
 
 def _console(stream: TextIO) -> Console:
     from rich.console import Console
 
-    plain = not stream.isatty() or bool(os.environ.get("NO_COLOR"))
-    # A pipe has no width: rich would cut cells at 80 columns.
-    width = None if stream.isatty() else 10_000
-    return Console(file=stream, no_color=plain, highlight=False, width=width, soft_wrap=False)
+    plain = _is_plain(stream)
+    return Console(
+        file=stream,
+        force_terminal=not plain,
+        color_system=None if plain else "auto",
+        highlight=False,
+        emoji=False,
+        # A pipe has no width: rich would cut cells at 80 columns.
+        width=None if stream.isatty() else 10_000,
+    )
+
+
+def _is_plain(stream: TextIO) -> bool:
+    """Tell whether a stream is to hold text alone: no colour, no moving bar."""
+    return not stream.isatty() or bool(os.environ.get("NO_COLOR"))
 
 
 def _print_table(
@@ -82,7 +93,7 @@ def _print_table(
     rows = list(rows)
     for column in columns:
         numeric = rows and all(isinstance(r.get(column), int | float | None) for r in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(format_cell(row.get(column))) for column in columns))
     console.print(table)
@@ -117,7 +128,7 @@ class TerminalReporter:
 
     @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Advance]:
-        if not sys.stderr.isatty():
+        if _is_plain(sys.stderr):
             yield _no_bar
             return
         from rich import progress as bars
@@ -143,7 +154,7 @@ class TerminalReporter:
 
     def _print(self, text: str) -> None:
         if self._live is not None:  # keeps the bar below the line
-            self._live.console.print(text, markup=False)
+            self._live.console.print(text, markup=False, soft_wrap=True)
         else:
             sys.stderr.write(text + "\n")
             sys.stderr.flush()

@@ -164,6 +164,15 @@ def test_solve_for_a_pool_lets_the_stride_follow_the_kernel() -> None:
     ]
 
 
+def test_solve_with_a_billion_answers_is_quick() -> None:
+    line = "1000000000x5 - 1000000000x1 --solve kernel --output-size 1x5"
+    assert _answer(line) == "1\n"
+    command = f"{sys.executable} -m cnncli conv-size {line} --format csv | head -2"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=30)
+    assert done.stdout.splitlines()[1] == "1000000000x5,1,1000000000x1,0,1,1x5"
+    assert done.stderr == ""
+
+
 def test_solve_says_on_stderr_what_stdout_leaves_open() -> None:
     assert "every larger stride" in _run("9", "3", "--solve", "stride", "--output-size", "1").stderr
     ignored = _run("28", "3", "1", "7", "--solve", "padding", "--output-size", "28").stderr

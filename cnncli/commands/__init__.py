@@ -6,12 +6,18 @@ from collections.abc import Callable
 
 from cnncli.commands.conv_size import conv_size
 from cnncli.commands.evaluate import evaluate
+from cnncli.commands.finetune import finetune
+from cnncli.commands.inspect_layers import inspect_layers
+from cnncli.commands.models import models
 from cnncli.commands.predict import predict
 from cnncli.commands.train import train
 
 TABLE: dict[str, Callable[..., None]] = {
     "train": train,
+    "finetune": finetune,
     "evaluate": evaluate,
     "predict": predict,
+    "models": models,
+    "inspect-layers": inspect_layers,
     "conv-size": conv_size,
 }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice, product
 from typing import Annotated, Any, Literal
 
 import typer
@@ -338,19 +338,22 @@ def _print_solutions(
     if window.axes[0] == window.axes[1] and size[0] == size[1] and target[0] == target[1]:
         values: Iterator[Size] = ((value, value) for value in found[0].values)
     else:
-        values = product(found[0].values, found[1].values)
+        values = ((row, column) for row in found[0].values for column in found[1].values)
     answers = ((value, _solved(question, unknown, value)) for value in values)
+    value, answer = first = next(answers)
     reporter = TerminalReporter()
     if any(solutions.open_ended for solutions in found):
         reporter.note(f"every larger {unknown} gives the same size")
     if output_format:
-        rows = [_cells(_describe(answer), output_format) for _, answer in answers]
-        print_rows(rows, list(rows[0]), output_format)
+        columns = list(_describe(answer))
+        rows = (
+            _cells(_describe(each), output_format) for _, each in itertools.chain([first], answers)
+        )
+        print_rows(rows, columns, output_format)
         return
-    value, answer = next(answers)
     print_line(format_size(value))
     if explained:
-        also = [format_size(other) for other, _ in islice(answers, 21)]
+        also = [format_size(other) for other, _ in itertools.islice(answers, 21)]
         if also:
             also[20:] = ["..."] * (len(also) > 20)
             print_line(f"also {', '.join(also)}")

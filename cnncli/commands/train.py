@@ -23,8 +23,10 @@ def train(
 ) -> None:
     """Train a classifier on a folder of images; print the run folder's path."""
     from cnncli.config import dump_config, load_config
+    from cnncli.recipes.check import check_config
 
     settings = load_config(config, flags)
+    check_config(settings)
     if print_config:
         print_line(dump_config(settings).rstrip())
         return

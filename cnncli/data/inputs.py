@@ -15,7 +15,8 @@ from cnncli.errors import CnncliError
 def expand_inputs(inputs: Sequence[str], stdin: TextIO) -> Iterator[str]:
     """Yield image paths in the order given; a folder's images sorted, stdin's line by line.
 
-    A path that is no file is yielded too: reading it tells what is wrong with it.
+    A line of stdin is a path as it stands: no pattern, and no folder, whose images ``find``
+    names as well. A path that is no file is yielded too: reading it tells what is wrong with it.
 
     Raises:
         CnncliError: If a folder holds no image, or a glob matches nothing.
@@ -25,7 +26,7 @@ def expand_inputs(inputs: Sequence[str], stdin: TextIO) -> Iterator[str]:
             for line in stdin:
                 path = line.rstrip("\r\n")
                 if path:
-                    yield from _expand(path)
+                    yield path
         else:
             yield from _expand(given)
 

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cnncli.data.sources import Array
 from cnncli.data.store import ImageStore
+from cnncli.errors import CnncliError
 
 if TYPE_CHECKING:
     Batch = tuple[torch.Tensor, torch.Tensor]
@@ -66,15 +67,15 @@ class EpochBatches:
 
     def __len__(self) -> int:
         full, rest = divmod(self.count, self.batch_size)
-        return max(1, full + (rest > 1))
+        return max(min(1, self.count), full + (rest > 1))
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = np.arange(self.count)
+        order, epoch = np.arange(self.count), self.epoch
         if self.seed is not None:
-            np.random.default_rng((self.seed, self.epoch)).shuffle(order)
+            np.random.default_rng((self.seed, epoch)).shuffle(order)
         cuts = [number * self.batch_size for number in range(len(self))] + [self.count]
         for start, stop in itertools.pairwise(cuts):
-            yield [(self.epoch, int(position)) for position in order[start:stop]]
+            yield [(epoch, int(position)) for position in order[start:stop]]
 
 
 class Loader:
@@ -101,15 +102,26 @@ class Loader:
             persistent_workers=workers > 0,
             pin_memory=pin_memory,
             multiprocessing_context=start_method if workers else None,
+            # It draws a number per epoch that nobody uses: not from the network's random state.
+            generator=torch.Generator(),
         )
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch, counted from 1."""
+        """Yield the batches of an epoch, counted from 1.
+
+        Raises:
+            CnncliError: If an image is read now and cannot be.
+        """
         self.batches.epoch = number
-        yield from self._loader
+        try:
+            yield from self._loader
+        except CnncliError as error:
+            # What a worker raises comes with the worker's traceback as its text.
+            last_line = str(error).strip().rsplit("\n", 1)[-1]
+            raise CnncliError(last_line.removeprefix("cnncli.errors.CnncliError: ")) from None
 
 
 def collate(items: Sequence[tuple[Array, int]]) -> Batch:

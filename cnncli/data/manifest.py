@@ -52,15 +52,18 @@ class Manifest:
         """
         found = np.full(len(samples), UNSEEN, dtype=np.int8)
         for index, path in enumerate(samples.paths):
-            size = samples.source.size(index)
-            split = self.by_path.get((path, size), UNSEEN)
-            if split == UNSEEN and size in self.sizes:
-                try:
-                    split = self.by_hash.get(hash_bytes(samples.source.read(index)), UNSEEN)
-                except OSError:
-                    split = UNSEEN  # told when it is read to be evaluated
-            found[index] = split
+            found[index] = self._find_split(samples, index, path)
         return found
+
+    def _find_split(self, samples: Samples, index: int, path: str) -> int:
+        try:
+            size = samples.source.size(index)
+            known = self.by_path.get((path, size))
+            if known is None and size in self.sizes:
+                known = self.by_hash.get(hash_bytes(samples.source.read(index)))
+        except OSError:
+            return UNSEEN  # told when it is read to be evaluated
+        return UNSEEN if known is None else known
 
 
 def load_manifest(path: Path) -> Manifest | None:
@@ -81,6 +84,8 @@ def load_manifest(path: Path) -> Manifest | None:
                 if row["hash"]:
                     # The same content in two splits counts as trained on.
                     by_hash[row["hash"]] = min(split, by_hash.get(row["hash"], split))
-    except (KeyError, ValueError, TypeError, UnicodeDecodeError) as error:
+    except (KeyError, ValueError, TypeError, OSError, csv.Error) as error:
         raise CnncliError(f"{path}: not the splits.csv of a run ({error!r})") from None
+    if not by_path:  # else every image the run was trained on would count as new
+        raise CnncliError(f"{path}: not the splits.csv of a run (it names no image)")
     return Manifest(by_path, by_hash, frozenset(size for _, size in by_path))

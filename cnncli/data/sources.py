@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -108,25 +109,44 @@ def find_samples(data: str, columns: CsvColumns | None = None) -> Samples:
     from cnncli.data.table import find_csv, read_table  # these need what the others do not
     from cnncli.data.walk import find_in_folders
 
+    columns = columns or CsvColumns()
     if data in EMBEDDED and not Path(data).exists():
+        _refuse_columns(data, columns)
         from cnncli.data.digits import load_digits_samples
 
         return load_digits_samples()
-    path = Path(data).expanduser()
+    try:
+        path = Path(data).expanduser()
+        siblings = [] if path.exists() else _siblings(path)
+    except (OSError, RuntimeError) as error:  # a folder above is closed; ~nobody
+        raise CnncliError(f"--data {data}: cannot be read ({error})") from None
     if not path.exists():
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         near = did_you_mean(path.name, [*siblings, *EMBEDDED], count=1)
         raise CnncliError(f"--data {data}: no such file or folder{near}")
+    if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+        raise CnncliError(f"--data {data}: the folder cannot be read (permission denied)")
     table = find_csv(path)
     if table is not None:
-        return read_table(table, columns or CsvColumns())
+        return read_table(table, columns)
     if not path.is_dir():
         raise CnncliError(
             f"--data {data}: neither a folder nor a CSV; give a folder with one folder per class"
         )
-    if not os.access(path, os.R_OK | os.X_OK):
-        raise CnncliError(f"--data {data}: the folder cannot be read (permission denied)")
+    _refuse_columns(data, columns)
     return find_in_folders(path)
+
+
+def _siblings(path: Path) -> list[str]:
+    return [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+
+
+def _refuse_columns(data: str, columns: CsvColumns) -> None:
+    """Only a CSV has columns; a --group-col that does nothing would let groups leak unseen."""
+    for name in ("image", "label", "split", "group"):
+        if getattr(columns, name) is not None:
+            raise CnncliError(
+                f"--{name}-col {getattr(columns, name)}: --data {data} is no CSV and has no columns"
+            )
 
 
 def sort_class_names(names: Sequence[str]) -> tuple[list[str], bool]:
@@ -158,10 +178,17 @@ def order_classes(samples: Samples, class_order: Sequence[str] | None) -> Sample
             f"--data: class {unknown[0]!r} has no image in the training split, only in val or "
             "test; a class must be trained on to be recognised"
         )
-    position = np.array([order.index(name) for name in samples.class_names])
     return replace(
-        samples, targets=position[samples.targets], class_names=tuple(order), ordered=ordered
+        samples,
+        targets=_renumber(samples, order),
+        class_names=tuple(order),
+        ordered=ordered,
     )
+
+
+def _renumber(samples: Samples, class_names: Sequence[str]) -> Array:
+    position = {name: number for number, name in enumerate(class_names)}
+    return np.array([position[name] for name in samples.class_names])[samples.targets]
 
 
 def match_classes(samples: Samples, class_names: Sequence[str]) -> Samples:
@@ -170,14 +197,14 @@ def match_classes(samples: Samples, class_names: Sequence[str]) -> Samples:
     Raises:
         CnncliError: If a label is not among them.
     """
-    unknown = [name for name in samples.class_names if name not in class_names]
+    known = set(class_names)
+    unknown = [name for name in samples.class_names if name not in known]
     if unknown:
         raise CnncliError(
             f"--data: class {unknown[0]!r} is unknown to the checkpoint, which knows "
             f"{shorten(class_names)}{did_you_mean(unknown[0], class_names)}"
         )
-    position = np.array([list(class_names).index(name) for name in samples.class_names])
-    return replace(samples, targets=position[samples.targets], class_names=tuple(class_names))
+    return replace(samples, targets=_renumber(samples, class_names), class_names=tuple(class_names))
 
 
 def shorten(names: Sequence[str], most: int = 5) -> str:
@@ -187,9 +214,10 @@ def shorten(names: Sequence[str], most: int = 5) -> str:
 
 
 def _check_order(order: list[str], names: Sequence[str]) -> None:
-    repeated = [name for name in order if order.count(name) > 1]
-    missing = [name for name in names if name not in order]
-    extra = [name for name in order if name not in names]
+    repeated = [name for name, count in Counter(order).items() if count > 1]
+    given, known = set(order), set(names)
+    missing = [name for name in names if name not in given]
+    extra = [name for name in order if name not in known]
     if repeated or missing or extra:
         wrong = (
             f"{repeated[0]!r} is named twice"

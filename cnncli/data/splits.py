@@ -12,6 +12,11 @@ from cnncli.errors import CnncliError
 
 TRAIN, VAL, TEST = 0, 1, 2
 
+# An id has a digit: a class name in front of a number would put a whole class into one group.
+_LEADING_ID = r"^([A-Za-z]*\d[A-Za-z0-9]*)[_-]"
+# Fewer images (or groups) of a class than this are not split.
+_FEWEST = 3
+
 
 def read_groups(paths: Array, pattern: str) -> Array:
     """Take each image's group from its file name.
@@ -26,13 +31,14 @@ def read_groups(paths: Array, pattern: str) -> Array:
     """
     try:
         regex = re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise CnncliError(f"--group-regex {pattern!r}: not a regular expression: {error}") from None
     groups, matched = [], 0
     for path in paths:
         match = regex.search(path.rsplit("/", 1)[-1])
         matched += match is not None
-        groups.append((match[1] if regex.groups else match[0]) if match else path)
+        found = (match[1] if regex.groups else match[0]) if match else None
+        groups.append(found or path)  # an empty match would make one group of all such images
     if not matched:
         example = str(paths[0]).rsplit("/", 1)[-1]
         raise CnncliError(f"--group-regex {pattern!r}: matches no file name, such as {example!r}")
@@ -46,7 +52,7 @@ def propose_group_regex(paths: Array, targets: Array) -> str | None:
     (``crazing_73.jpg``) has no digit before the separator and is no id; nor is a prefix that
     the whole class shares.
     """
-    leading = re.compile(r"^([A-Za-z]*\d[A-Za-z0-9]*)[_-]")
+    leading = re.compile(_LEADING_ID)
     ids: dict[tuple[int, str], int] = {}
     for path, target in zip(paths, targets, strict=True):
         match = leading.match(path.rsplit("/", 1)[-1])
@@ -60,7 +66,7 @@ def propose_group_regex(paths: Array, targets: Array) -> str | None:
     return (
         f"{len(repeated)} leading ids stand in several file names of a class (such as "
         f"{repeated[0]!r}): if they are patients or series, keep each in one split with "
-        "--group-regex '^([^_-]+)[_-]'"
+        f"--group-regex '{_LEADING_ID}'"
     )
 
 
@@ -83,7 +89,7 @@ def split_samples(
         (N,) indices into SPLITS, and warnings.
 
     Raises:
-        CnncliError: If a class is missing from train, or no image is left for val.
+        CnncliError: If no image is left for val.
     """
     given = samples.splits
     splits = given.copy()
@@ -128,25 +134,44 @@ def _draw(
     small = []
     for target in range(len(samples.class_names)):
         members = rng.permutation(np.flatnonzero(group_class == target))
-        if len(members) <= len(fractions):
+        if len(members) < _FEWEST:
             small += [target] * bool(len(members))
             continue
         images = int(sizes[members].sum())
-        start = 0
         for number, (split, fraction) in enumerate(fractions.items()):
+            if fraction == 0:
+                continue
             still_to_serve = len(fractions) - number  # train and the splits after this one
-            stop = _take(sizes[members], start, fraction * images, fraction > 0)
-            stop = min(stop, len(members) - still_to_serve)
-            group_split[members[start:stop]] = split
-            start = stop
+            most = len(members) - still_to_serve
+            chosen = _choose(sizes[members], fraction * images, most)
+            group_split[members[chosen]] = split
+            members = np.delete(members, chosen)
+    _give_train_every_class(group_split, group_of, targets)
     return group_split[group_of], small
 
 
-def _take(sizes: Array, start: int, wanted: float, at_least_one: bool) -> int:
-    """Return where to stop so that sizes[start:stop] sums to as near ``wanted`` as possible."""
-    reached = np.cumsum(sizes[start:])
-    count = int(np.argmin(np.abs(np.concatenate(([0], reached)) - wanted)))
-    return start + max(count, int(at_least_one))
+def _choose(sizes: Array, wanted: float, most: int) -> list[int]:
+    """Choose up to ``most`` groups, in their order, whose sizes come near ``wanted`` in sum.
+
+    A group that would take the sum further away is passed over: one patient with a thousand
+    images stays in train. At least one is chosen, the smallest if none fits.
+    """
+    chosen: list[int] = []
+    total = 0
+    for number, size in enumerate(sizes.tolist()):
+        if len(chosen) == most or total >= wanted:
+            break
+        if abs(total + size - wanted) < abs(total - wanted):
+            chosen.append(number)
+            total += size
+    return chosen or [int(np.argmin(sizes))]
+
+
+def _give_train_every_class(group_split: Array, group_of: Array, targets: Array) -> None:
+    """Move a group of each class that train lacks to train (where groups hold several classes)."""
+    missing = set(targets.tolist()) - set(targets[group_split[group_of] == TRAIN].tolist())
+    for target in sorted(missing):
+        group_split[group_of[targets == target].min()] = TRAIN
 
 
 def _majority_class(group_of: Array, targets: Array, groups: int, classes: int) -> Array:

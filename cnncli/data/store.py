@@ -39,16 +39,23 @@ class ImageStore:
         preprocess: Turns bytes into (H, W, C) arrays.
         cached: (N, H, W, C) tensor, or None where they are read on demand. A tensor, since
             loader processes share its memory, also where they are spawned.
+        paths: (N,) texts for messages, or None.
     """
 
     source: ImageSource
     preprocess: Preprocess
     cached: torch.Tensor | None = None
+    paths: Array | None = None
 
     def __getitem__(self, index: int) -> Array:
+        """Return an image (H, W, C); raises CnncliError where it is read now and cannot be."""
         if self.cached is not None:
             return np.asarray(self.cached[index].numpy())
-        return self.preprocess(self.source.read(index))
+        try:
+            return self.preprocess(self.source.read(index))
+        except (ImageError, OSError) as error:
+            name = f"image {index}" if self.paths is None else str(self.paths[index])
+            raise CnncliError(_tell_bad([f"{name} {_reason(error)}"])) from None
 
 
 @dataclass(frozen=True)
@@ -148,12 +155,9 @@ def load_images(
     def load(index: int) -> tuple[Array | str, int, str]:
         try:
             data = samples.source.read(index)
-        except OSError as error:
-            return f"cannot be read ({error.strerror})", 0, ""
-        try:
             return preprocess(data), len(data), hash_bytes(data)
-        except ImageError as error:
-            return str(error), len(data), ""
+        except (ImageError, OSError) as error:
+            return _reason(error), 0, ""
 
     shape = (len(samples), preprocess.height, preprocess.width, preprocess.channels)
     cached = np.zeros(shape, dtype=preprocess.dtype)
@@ -172,8 +176,12 @@ def load_images(
         advance(1)
     if bad:
         raise CnncliError(_tell_bad(bad))
-    store = ImageStore(samples.source, preprocess, torch.from_numpy(cached))
+    store = ImageStore(samples.source, preprocess, torch.from_numpy(cached), samples.paths)
     return store, FileFacts(sizes, text_array(hashes))
+
+
+def _reason(error: ImageError | OSError) -> str:
+    return str(error) if isinstance(error, ImageError) else f"cannot be read ({error.strerror})"
 
 
 def _tell_bad(bad: Sequence[str]) -> str:
@@ -183,10 +191,26 @@ def _tell_bad(bad: Sequence[str]) -> str:
 
 
 def open_images(samples: Samples, preprocess: Preprocess) -> tuple[ImageStore, FileFacts]:
-    """Read images on demand: for sets that do not fit in memory; only sizes are known."""
-    sizes = np.array([samples.source.size(index) for index in range(len(samples))])
+    """Read images on demand: for sets that do not fit in memory; only sizes are known.
+
+    Raises:
+        CnncliError: If files are gone or closed; it names them.
+    """
+    sizes = np.zeros(len(samples), dtype=np.int64)
+    bad: list[str] = []
+
+    def measure(index: int) -> None:
+        try:
+            sizes[index] = samples.source.size(index)
+        except OSError as error:
+            bad.append(f"{samples.paths[index]} {_reason(error)}")
+
+    for index in range(len(samples)):
+        measure(index)
+    if bad:
+        raise CnncliError(_tell_bad(bad))
     hashes = text_array([""] * len(samples))
-    return ImageStore(samples.source, preprocess), FileFacts(sizes, hashes)
+    return ImageStore(samples.source, preprocess, None, samples.paths), FileFacts(sizes, hashes)
 
 
 def fit_normalisation(store: ImageStore, indices: Array, *, most: int = 2000) -> Preprocess:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import posixpath
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +23,7 @@ from cnncli.data.sources import (
     sort_class_names,
     text_array,
 )
-from cnncli.data.walk import walk_files
+from cnncli.data.walk import check_names, looks_like_image, walk_files
 from cnncli.errors import CnncliError, did_you_mean
 
 if TYPE_CHECKING:
@@ -69,7 +71,14 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
 
     try:
         # As text: pandas would turn ids 007 into 7 and the class "NA" into nothing.
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        # No index: pandas would take the first column for one where rows end with a comma.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)
+            table = pd.read_csv(
+                path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
+            )
+    except OSError as error:
+        raise CnncliError(f"{path}: cannot be read ({error.strerror})") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise CnncliError(f"{path}: not a CSV in UTF-8: {error}") from None
     if table.empty:
@@ -85,6 +94,7 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
     labels = table[label].str.strip()
     names, _ = sort_class_names(sorted(labels.unique()))
     files = _find_files(path, table[image].str.strip().tolist())
+    check_names(path, files)
     _check_repeats(path, files, labels.tolist())
     return Samples(
         source=FileSource(path.parent, text_array(files)),
@@ -92,8 +102,13 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
         targets=pd.Categorical(labels, categories=names).codes.astype(np.int64),
         class_names=tuple(names),
         splits=_read_splits(path, table, split),
-        groups=text_array(table[group].str.strip().tolist()) if group else None,
+        groups=_read_groups(table[group].str.strip().tolist(), files) if group else None,
     )
+
+
+def _read_groups(groups: list[str], files: list[str]) -> Array:
+    """An image without a group is one by itself: all of them as one would never be split."""
+    return text_array([group or file for group, file in zip(groups, files, strict=True)])
 
 
 def _column(
@@ -140,7 +155,7 @@ def _find_files(path: Path, names: list[str]) -> list[str]:
     root = str(path.parent)
     names = [name.replace("\\", "/") for name in names]
     if all(os.path.isfile(os.path.join(root, name)) for name in names):
-        return [name.removeprefix("./") for name in names]
+        return [posixpath.normpath(name) for name in names]
     # Ids: look them up by name, then by name without ending, anywhere below the CSV's folder.
     index: dict[str, list[str]] = {}
     for file in walk_files(path.parent):
@@ -150,14 +165,24 @@ def _find_files(path: Path, names: list[str]) -> list[str]:
     files = []
     for line, name in enumerate(names, start=2):
         if os.path.isfile(os.path.join(root, name)):
-            files.append(name.removeprefix("./"))
+            files.append(posixpath.normpath(name))
             continue
-        found = [f for f in index.get(name.rsplit("/", 1)[-1], []) if not f.endswith(".csv")]
+        found = _match(posixpath.normpath(name), index, root)
         if len(found) != 1:
             what = f"is ambiguous: {shorten(found)}" if found else f"not found below {root}"
             raise CnncliError(f"{path}, line {line}: image {name!r} {what}")
         files.append(found[0])
     return files
+
+
+def _match(name: str, index: dict[str, list[str]], root: str) -> list[str]:
+    """Return the files that an id may mean: by its whole path if that helps, and images only."""
+    found = index.get(name.rsplit("/", 1)[-1], [])
+    ends = f"/{name}"
+    exact = [
+        f for f in found if f"/{f}".endswith(ends) or f"/{f}".rpartition(".")[0].endswith(ends)
+    ]
+    return [f for f in exact or found if looks_like_image(os.path.join(root, f))]
 
 
 def _check_repeats(path: Path, files: list[str], labels: list[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -43,25 +43,43 @@ IMAGE_SUFFIXES = frozenset(
 )
 
 
+def check_names(root: Path, names: Iterable[str]) -> None:
+    """Refuse file names that are no text: neither splits.csv nor a terminal can hold them."""
+    for name in names:
+        if any("\ud800" <= letter <= "\udfff" for letter in name):  # how Python writes such bytes
+            raise CnncliError(
+                f"--data {root}: the file name {os.fsencode(name)!r} is not UTF-8; rename it"
+            )
+
+
 def walk_files(folder: Path) -> Iterator[str]:
     """Yield the visible files below a folder, sorted, as paths relative to it with ``/``.
 
     Symbolic links are followed; a folder that is already being walked is not entered again.
+
+    Raises:
+        CnncliError: If a folder cannot be read.
     """
     yield from _walk(str(folder), "", frozenset())
 
 
 def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
-    status = os.stat(folder)
-    identity = (status.st_dev, status.st_ino)
-    if identity in above:
-        return
-    with os.scandir(folder) as entries:
-        visible = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+    try:
+        status = os.stat(folder)
+        identity = (status.st_dev, status.st_ino)
+        if identity in above:
+            return
+        with os.scandir(folder) as entries:
+            visible = sorted(entries, key=lambda e: e.name)
+    except OSError as error:
+        raise CnncliError(f"{folder}: the folder cannot be read ({error.strerror})") from None
     for entry in visible:
-        if entry.is_dir():
+        if entry.name.startswith("."):
+            continue
+        # Not entry.is_dir(): it raises for a link to itself.
+        if os.path.isdir(entry.path):
             yield from _walk(entry.path, f"{prefix}{entry.name}/", above | {identity})
-        elif entry.is_file():  # neither a broken link nor a socket
+        elif os.path.isfile(entry.path):  # neither a broken link nor a socket
             yield prefix + entry.name
 
 
@@ -106,10 +124,14 @@ def find_in_folders(root: Path) -> Samples:
             if loose
             else f"no images found ({FORMAT_NAMES})"
         )
-        raise CnncliError(f"--data {root}: {found}; put them in {layout}")
+        has_table = any(root.glob("*.csv"))
+        raise CnncliError(
+            f"--data {root}: {found}; put them in {layout}{', or name the CSV' * has_table}"
+        )
+    check_names(root, paths)
     names, _ = sort_class_names(sorted(set(labels)))
     position = {name: number for number, name in enumerate(names)}
-    notes = []
+    notes = _notes(folders, by_split, paths)
     if loose:
         notes.append(f"{len(loose)} images in no class folder are left out: {shorten(loose)}")
     return Samples(
@@ -121,3 +143,21 @@ def find_in_folders(root: Path) -> Samples:
         skipped=skipped,
         notes=tuple(notes),
     )
+
+
+def _notes(folders: list[str], by_split: bool, paths: list[str]) -> list[str]:
+    """Tell what in a folder's layout may be a mistake."""
+    notes = []
+    used = {path.split("/", 1)[0] for path in paths}
+    empty = [name for name in folders if name not in used]
+    if empty:
+        notes.append(f"no image in {shorten(empty)}")
+    splits = [name for name in folders if name.lower() in SPLIT_NAMES]
+    meant = {SPLIT_NAMES[name.lower()] for name in splits}
+    if not by_split and "train" in meant and len(meant) > 1:
+        others = [name for name in folders if name not in splits]
+        notes.append(
+            f"the folders {shorten(splits)} are taken as classes, because {shorten(others)} beside "
+            "them is no split"
+        )
+    return notes

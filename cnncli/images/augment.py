@@ -42,8 +42,11 @@ class Augmenter:
 
     def __call__(self, image: Array, seed: int, epoch: int, index: int) -> Array:
         pipeline = _build_pipeline(self.level)
-        state = np.random.SeedSequence((seed, epoch, index)).generate_state(1)[0]
-        pipeline.set_random_seed(int(state))
+        # One seed per step: Compose.set_random_seed gives all of them the same one, so that a
+        # picture is mirrored, moved and lit by the same draw, or left alone by every step.
+        seeds = np.random.SeedSequence((seed, epoch, index)).generate_state(len(pipeline))
+        for step, state in zip(pipeline, seeds.tolist(), strict=True):
+            step.set_random_seed(state)
         return np.asarray(pipeline(image=image)["image"])
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import warnings
+import zlib
+from dataclasses import dataclass
+from threading import Lock
 from typing import Any
-
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # damage is told once, by us
 
 import cv2
 import numpy as np
@@ -40,6 +42,17 @@ _UPRIGHT = {
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+# Damage is told once, by us. By a call: OpenCV may have been imported before this module.
+if "OPENCV_LOG_LEVEL" not in os.environ:
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+# Silencing Pillow's warnings changes a state that all threads share.
+_PILLOW = Lock()
+# Sizes of a BMP's second header, low 16 bits.
+_BMP_HEADERS = {size.to_bytes(2, "little") for size in (12, 16, 40, 52, 56, 64, 108, 124)}
+_PNM_START = re.compile(rb"P[1-6]\s+(#|\d)")
+_PNM_MAXIMUM = re.compile(rb"P[2356](?:\s+|\s*#[^\n]*\n)+(?:\d+(?:\s+|\s*#[^\n]*\n)+){2}(\d+)\s")
+
 
 class ImageError(Exception):
     """A file that cannot be read as an image; the message says why, without the path."""
@@ -48,10 +61,12 @@ class ImageError(Exception):
 def is_image(head: bytes) -> bool:
     """Tell from a file's first bytes (16 suffice) whether it is of a format we read."""
     return (
-        head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM"))
+        head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a"))
         or head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"))
         or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
-        or (head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace())
+        # Two letters alone would take a text such as "BMI,age" for a picture.
+        or (head[:2] == b"BM" and head[14:16] in _BMP_HEADERS)
+        or _PNM_START.match(head) is not None
     )
 
 
@@ -69,63 +84,136 @@ def decode(data: bytes) -> Array:
     Raises:
         ImageError: If the data are no image, damaged, cut short, too large or of floats.
     """
-    orientation = _read_header(data)
+    header = _read_header(data)
+    if header.pixels is not None:
+        return _lay_on_white(header.pixels)
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise ImageError(f"cannot be decoded ({error.err})") from None
     if pixels is None:
         raise ImageError("is damaged or cut short")
-    array = _to_uint8(np.atleast_3d(pixels))
+    array = _to_uint8(np.atleast_3d(pixels), header.maximum)
     if array.shape[2] == 4:
         array = _lay_on_white(array)
     if array.shape[2] == 3:
         array = cv2.cvtColor(array, cv2.COLOR_BGR2RGB)
-    transpose, flip_rows, flip_columns = _UPRIGHT.get(orientation, (False, False, False))
+    elif header.clear_level is not None:
+        array = np.where(array == header.clear_level, np.uint8(255), array)
+    transpose, flip_rows, flip_columns = _UPRIGHT.get(header.orientation, (False, False, False))
     if transpose:
         array = array.transpose(1, 0, 2)
     array = array[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
     return np.ascontiguousarray(array)
 
 
-def _read_header(data: bytes) -> int:
-    """Check format and size before a pixel is decoded; return the EXIF orientation (1–8)."""
+@dataclass(frozen=True)
+class _Header:
+    """What OpenCV needs to be told, or does not know.
+
+    Attributes:
+        orientation: EXIF's, 1–8.
+        maximum: The value of full scale where the file names another than its type's (PNM).
+        clear_level: The grey level that a PNG declares transparent.
+        pixels: (H, W, 4), upright, where OpenCV would get the transparency wrong (TIFF).
+    """
+
+    orientation: int = 1
+    maximum: int | None = None
+    clear_level: int | None = None
+    pixels: Array | None = None
+
+
+def _read_header(data: bytes) -> _Header:
+    """Check format and size before a pixel is decoded."""
     if not data:
         raise ImageError("is empty (0 bytes)")
     try:
-        with warnings.catch_warnings():
+        with _PILLOW, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # we have our own bound, and corrupt EXIF is harmless
             image = Image.open(io.BytesIO(data), formats=FORMATS)
-            width, height = image.size
-            # PNG's getexif() decodes the whole file when the chunk is not in front: ask first.
-            has_exif = image.format != "PNG" or b"eXIf" in data
-            # OpenCV already turns TIFF upright (libtiff does), also in IMREAD_UNCHANGED.
-            upright = image.format == "TIFF" or not has_exif
-            orientation = 1 if upright else int(image.getexif().get(_EXIF_ORIENTATION, 1) or 1)
+            _check_size(*image.size)
+            if image.format == "TIFF":
+                # OpenCV turns TIFF upright itself (libtiff does), also in IMREAD_UNCHANGED; but
+                # it drops the alpha of grey and multiplies colours by it. Pillow does neither.
+                has_alpha = image.mode in ("LA", "PA", "RGBA", "RGBa", "La")
+                return _Header(pixels=np.asarray(image.convert("RGBA")) if has_alpha else None)
+            if image.format == "PNG":
+                return _read_png_header(data, image)
+            if image.format == "PPM":
+                return _Header(maximum=_read_pnm_maximum(data))
+            return _Header(orientation=_read_orientation(image))
     except UnidentifiedImageError:
         raise ImageError(f"is not an image of a known format ({FORMAT_NAMES})") from None
     except Image.DecompressionBombError:
         raise ImageError(_too_large("this image")) from None
+    except ImageError:
+        raise
     except Exception as error:  # Pillow raises what its parsers stumble on: SyntaxError, struct…
-        raise ImageError(f"has a damaged header ({type(error).__name__}: {error})") from None
+        raise ImageError(f"is damaged or cut short ({error or type(error).__name__})") from None
+
+
+def _read_pnm_maximum(data: bytes) -> int | None:
+    match = _PNM_MAXIMUM.match(data)
+    maximum = int(match[1]) if match else 0
+    stretched = data[1:2] in b"23" and maximum <= 255  # OpenCV has done it, but only for these
+    return None if stretched else maximum or None
+
+
+def _read_png_header(data: bytes, image: Image.Image) -> _Header:
+    _check_png(data)
+    # Pillow decodes the whole file where EXIF is not in front: ask first whether there is any.
+    has_exif = b"eXIf" in data or b"Raw profile type exif" in data
+    clear = image.info.get("transparency")
+    eight_bits = image.mode == "L" and data[24] == 8  # OpenCV knows the colours of all others
+    return _Header(
+        orientation=_read_orientation(image) if has_exif else 1,
+        clear_level=clear if eight_bits and isinstance(clear, int) else None,
+    )
+
+
+def _check_png(data: bytes) -> None:
+    """Walk a PNG's chunks to its end; libpng prints on stderr by itself where they are damaged."""
+    place = 8
+    while True:
+        length, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
+        end = place + 8 + length
+        if end + 4 > len(data):
+            raise ImageError("is damaged or cut short")
+        if kind == b"IEND":
+            return
+        needed = kind[:1].isupper()  # the others are comments to libpng
+        checksum = int.from_bytes(data[end : end + 4], "big")
+        if needed and zlib.crc32(memoryview(data)[place + 4 : end]) != checksum:
+            raise ImageError(f"is damaged (a wrong checksum {place:,} bytes into the file)")
+        place = end + 4
+
+
+def _read_orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1) or 1)
+    except Exception:  # EXIF is a courtesy: where it is garbage, the picture still counts
+        return 1
+
+
+def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise ImageError(_too_large(f"{width}×{height}"))
-    # libpng prints on stderr by itself when the data end early: look for the end first.
-    if image.format == "PNG" and b"IEND" not in data:
-        raise ImageError("is damaged or cut short")
-    return orientation
 
 
 def _too_large(what: str) -> str:
     return f"is too large: {what} has more than {MAX_PIXELS:,} pixels; make it smaller first"
 
 
-def _to_uint8(pixels: Array) -> Array:
-    if pixels.dtype == np.uint8:
+def _to_uint8(pixels: Array, maximum: int | None) -> Array:
+    """Bring 0 … ``maximum`` (the type's own where None) to 0–255."""
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise ImageError(f"holds {pixels.dtype} values; 8- and 16-bit whole numbers are supported")
+    full = maximum or int(np.iinfo(pixels.dtype).max)
+    if full == 255:
         return pixels
-    if pixels.dtype == np.uint16:
-        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    raise ImageError(f"holds {pixels.dtype} values; 8- and 16-bit whole numbers are supported")
+    levels = (pixels.astype(np.uint32) * 255 + full // 2) // full
+    return np.minimum(levels, 255).astype(np.uint8)
 
 
 def _lay_on_white(array: Array) -> Array:

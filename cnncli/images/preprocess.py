@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
@@ -40,15 +41,15 @@ class Preprocess:
     std: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        sizes = (self.height, self.width, self.channels)
         ok = (
-            self.height > 0
-            and self.width > 0
-            and self.channels > 0
+            all(type(size) is int and size > 0 for size in sizes)
             and self.dtype in FULL_SCALE
             and self.resize_mode in get_args(ResizeMode)
             and len(self.mean) in (0, self.channels)
             and len(self.std) == len(self.mean)
-            and all(value > 0 for value in self.std)
+            and all(math.isfinite(value) for value in self.mean)
+            and all(value > 0 and math.isfinite(value) for value in self.std)
         )
         if not ok:
             raise ValueError(f"not a preprocessing: {self}")
@@ -60,6 +61,8 @@ class Preprocess:
     def fit(self, image: Array) -> Array:
         """Bring a decoded (H, W, 1|3) array to this size and these channels."""
         resized = _RESIZE[self.resize_mode](to_channels(image, self.channels), *self.image_size)
+        if resized.dtype == np.uint8 and self.dtype == "float32":
+            resized = resized / np.float32(FULL_SCALE["uint8"])
         return np.ascontiguousarray(resized, dtype=self.dtype)
 
     @property
@@ -74,34 +77,43 @@ class Preprocess:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocess:
         """Read what :meth:`to_dict` wrote; raises TypeError or ValueError on anything else."""
+        if not {"mean", "std"} <= set(values):
+            raise ValueError("not a preprocessing: mean or std is missing")
         return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
 
 
 def _resize(image: Array, height: int, width: int) -> Array:
+    """Average what is removed (no aliasing), then interpolate what is added.
+
+    One call cannot do both: INTER_AREA falls back to interpolation where one side grows.
+    """
+    image = _resize_by(image, min(height, image.shape[0]), min(width, image.shape[1]), "area")
+    return _resize_by(image, height, width, "linear")
+
+
+def _resize_by(image: Array, height: int, width: int, way: Literal["area", "linear"]) -> Array:
     if image.shape[:2] == (height, width):
         return image
-    # INTER_AREA averages what it removes (no aliasing) but blocks when it enlarges.
-    shrinks = image.shape[0] * image.shape[1] > height * width
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.atleast_3d(cv2.resize(image, (width, height), interpolation=interpolation))
-
-
-def _scaled(image: Array, scale: float) -> Array:
-    height, width = image.shape[:2]
-    return _resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
+    interpolation = cv2.INTER_AREA if way == "area" else cv2.INTER_LINEAR
+    resized = cv2.resize(image, (width, height), interpolation=interpolation)
+    return np.asarray(resized).reshape(height, width, image.shape[2])
 
 
 def _pad(image: Array, height: int, width: int) -> Array:
-    image = _scaled(image, min(height / image.shape[0], width / image.shape[1]))
-    rows, columns = height - image.shape[0], width - image.shape[1]
-    top, left = rows // 2, columns // 2
-    return np.pad(image, ((top, rows - top), (left, columns - left), (0, 0)))
+    scale = min(height / image.shape[0], width / image.shape[1])
+    rows, columns = (max(1, round(side * scale)) for side in image.shape[:2])
+    image = _resize(image, rows, columns)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return np.pad(image, ((top, height - rows - top), (left, width - columns - left), (0, 0)))
 
 
 def _crop(image: Array, height: int, width: int) -> Array:
-    image = _scaled(image, max(height / image.shape[0], width / image.shape[1]))
-    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    return image[top : top + height, left : left + width]
+    # Cut first: a strip of 1×10,000 pixels, scaled first, would grow to gigabytes.
+    scale = max(height / image.shape[0], width / image.shape[1])
+    rows = min(image.shape[0], max(1, round(height / scale)))
+    columns = min(image.shape[1], max(1, round(width / scale)))
+    top, left = (image.shape[0] - rows) // 2, (image.shape[1] - columns) // 2
+    return _resize(image[top : top + rows, left : left + columns], height, width)
 
 
 _RESIZE = {"squash": _resize, "pad": _pad, "crop": _crop}

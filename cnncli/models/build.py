@@ -3,62 +3,91 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
 
 import torch
 from torch import nn
 
+from cnncli.choices import format_size
 from cnncli.errors import CnncliError
-from cnncli.models.registry import find_model
+from cnncli.models.chain import build_chain
+from cnncli.models.head import Output, main_logits
+from cnncli.models.registry import CHAIN, find_model
+from cnncli.models.swap import swap_modules
+from cnncli.models.timm_build import build_timm
+from cnncli.models.torchvision_build import build_torchvision
 
 
 def build_network(
-    name: str, *, num_classes: int, in_channels: int, image_size: tuple[int, int]
+    name: str,
+    *,
+    num_classes: int,
+    in_channels: int,
+    image_size: tuple[int, int],
+    activation: str | None = None,
+    norm: str | None = None,
+    dropout: float | None = None,
 ) -> nn.Module:
     """Build an untrained network that maps (N, C, H, W) to logits (N, K).
 
-    The weights come from torch's global random state: seed it first.
+    The weights come from torch's global random state: seed it first. In training mode networks
+    with auxiliary heads return a named tuple, which `combine_aux` takes apart.
 
     Args:
         name: Of the registry.
-        num_classes: K, at least 2.
+        num_classes: K, at least 1.
         in_channels: C.
-        image_size: (H, W) in pixels; networks with a flatten layer fit that size only.
+        image_size: (H, W) in pixels; networks with a flatten layer and transformers fit that size
+            only.
+        activation: As `swap_modules` takes it; None leaves what there is.
+        norm: As `swap_modules` takes it; None leaves what there is.
+        dropout: As `swap_modules` takes it; None leaves what there is.
 
     Raises:
-        CnncliError: If there is no such model, or the images are too small for it.
+        CnncliError: If there is no such model, it cannot take the images' size, or it does not
+            have what is to be exchanged.
     """
     entry = find_model(name)
-    module, _, attribute = entry.builder.partition(":")
-    if module == "torchvision":
-        return _build_torchvision(attribute, num_classes, in_channels)
-    builder = getattr(importlib.import_module(module), attribute)
-    try:
+    entry.check_image_size(image_size)
+    kind, _, attribute = entry.builder.partition(":")
+    if kind == "torchvision":
+        network = build_torchvision(entry, num_classes, in_channels, image_size)
+    elif kind == "cnn":
+        network = _build_chain(name, num_classes, in_channels, image_size)
+    elif kind == "timm":
+        network = build_timm(name, num_classes, in_channels, image_size)
+    else:
+        builder = getattr(importlib.import_module(kind), attribute)
         network = builder(num_classes, in_channels, image_size=image_size)
+    network = swap_modules(network, entry, activation=activation, norm=norm, dropout=dropout)
+    if norm == "instance":
+        _check_pixels(network, in_channels, image_size)
+    return network
+
+
+def _check_pixels(network: nn.Module, in_channels: int, image_size: tuple[int, int]) -> None:
+    """Refuse an instance norm that would see one pixel, which has no variance."""
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, in_channels, *image_size))
     except ValueError as error:
-        raise CnncliError(f"--model {name}, --image-size {image_size}: {error}") from None
-    assert isinstance(network, nn.Module)
-    return network
+        if "spatial element" not in str(error):
+            raise
+        raise CnncliError(
+            f"--norm instance: a layer sees maps of one pixel at {format_size(image_size)} pixels; "
+            "use a larger --image-size or another norm"
+        ) from None
+    network.train()
 
 
-def _build_torchvision(name: str, num_classes: int, in_channels: int) -> nn.Module:
-    from torchvision import models  # as slow to import as torch: only what needs it does
-
-    network: Any = models.get_model(name, weights=None, num_classes=num_classes)
-    if in_channels != 3:
-        first = network.conv1
-        network.conv1 = nn.Conv2d(
-            in_channels,
-            first.out_channels,
-            first.kernel_size,
-            first.stride,
-            first.padding,
-            bias=first.bias is not None,
-        )
-        # torchvision's own initialisation of this layer
-        nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
-    assert isinstance(network, nn.Module)
-    return network
+def _build_chain(
+    name: str, num_classes: int, in_channels: int, image_size: tuple[int, int]
+) -> nn.Module:
+    text = name.removeprefix(CHAIN)
+    try:
+        return build_chain(text, num_classes, in_channels, image_size)
+    except CnncliError as error:
+        size = format_size(image_size)
+        raise CnncliError(f"--model cnn: {error} (images of {size} pixels)") from None
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -99,10 +128,14 @@ class Classifier(nn.Module):
         """Return float32 (N, C, H, W), which in memory stays channels-last."""
         return torch.addcmul(self.shift, images.permute(0, 3, 1, 2).float(), self.scale)
 
+    def outputs(self, images: torch.Tensor) -> Output:
+        """Return all that the network gives: in training the auxiliary heads' logits too."""
+        output: Output = self.network(self.normalise(images))
+        return output
+
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         """Return (N, K) unnormalised scores."""
-        output: torch.Tensor = self.network(self.normalise(images))
-        return output
+        return main_logits(self.outputs(images))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return (N, K) probabilities in float32."""

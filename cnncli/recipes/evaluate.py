@@ -24,13 +24,11 @@ from cnncli.data.sources import (
 from cnncli.data.splits import TEST, TRAIN, VAL
 from cnncli.data.store import ImageStore, fits_in_memory, load_images
 from cnncli.errors import CnncliError
-from cnncli.recipes.judge import Report, judge, save_report
+from cnncli.recipes.judge import Report, evaluation_batch, judge, save_report
 from cnncli.reporting import Reporter
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from cnncli.training.device import count_cpus, keep_freed_memory, pick_compute
 from cnncli.training.loop import predict_split
-
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -73,19 +71,21 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter) -> Report:
     samples = match_classes(samples, checkpoint.class_names)
     chosen, split = _choose(samples, path, settings.split, reporter)
     samples = _take(samples, chosen)
+    folder = None if settings.output is None else _make_folder(settings.output)
     compute = pick_compute(settings.device, settings.precision)
     keep_freed_memory()
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = checkpoint.classifier(network).to(compute.device)
     store = _open(samples, checkpoint, reporter)
     dataset = SplitDataset(store, np.arange(len(samples)), samples.targets)
+    batch_size = evaluation_batch(checkpoint.preprocess)
     with reporter.progress("evaluating", len(samples)) as advance:
         targets, probabilities = predict_split(
-            classifier, Loader(dataset, _BATCH), compute, advance
+            classifier, Loader(dataset, batch_size), compute, advance
         )
     report = judge(targets, probabilities, checkpoint, split=split, reporter=reporter)
-    if settings.output is not None:
-        _save(Path(settings.output).expanduser(), report, samples, probabilities)
+    if folder is not None:
+        _save(folder, report, samples, probabilities)
     return report
 
 
@@ -200,14 +200,20 @@ def _open(samples: Samples, checkpoint: Checkpoint, reporter: Reporter) -> Image
     return store
 
 
+def _make_folder(output: str) -> Path:
+    """Make the folder before the work: a mistake in its name is told at once."""
+    folder = Path(output).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CnncliError(f"--output {output}: cannot be made ({error.strerror})") from None
+    return folder
+
+
 def _save(folder: Path, report: Report, samples: Samples, probabilities: Array) -> None:
     """Write report.json, predictions.csv and the confusion matrix as CSV and picture."""
     from cnncli.evaluation.plots import save_confusion_matrix
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CnncliError(f"--output {folder}: cannot be made ({error.strerror})") from None
     names = list(samples.class_names)
     save_report(folder / "report.json", report)
     with (folder / "predictions.csv").open("w", newline="", encoding="utf-8") as file:

@@ -9,10 +9,20 @@ from typing import Any
 
 from cnncli.data.sources import Array
 from cnncli.evaluation.report import build_report
+from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.training.checkpoint import Checkpoint, write_atomically
 
 Report = dict[str, Any]
+
+
+def evaluation_batch(preprocess: Preprocess) -> int:
+    """Return how many images go through the network at once.
+
+    Train's last evaluation and ``evaluate`` use the same number, since the last digits of a
+    probability depend on it: 64 at 224×224 pixels or less, fewer of larger images.
+    """
+    return max(1, min(64, 64 * 224 * 224 // (preprocess.height * preprocess.width)))
 
 
 def judge(

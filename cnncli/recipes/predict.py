@@ -16,7 +16,7 @@ import torch
 from cnncli.choices import Precision
 from cnncli.data.inputs import expand_inputs
 from cnncli.data.sources import Array
-from cnncli.errors import CnncliError
+from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.images.decode import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
@@ -100,12 +100,29 @@ class Predictor:
             answers: Iterator[Array] = iter(())
             if images:
                 stacked = torch.from_numpy(np.stack(images))
-                answers = iter(predict_batch(self.classifier, stacked, self.compute))
+                answers = iter(self._answer(stacked))
             for path, image in batch:
                 if isinstance(image, str):
-                    yield {**dict.fromkeys(self.columns), "path": path, "error": image}
+                    yield {**dict.fromkeys(self._keys), "path": path, "error": image}
                 else:
                     yield self._row(path, next(answers))
+
+    @property
+    def _keys(self) -> list[str]:
+        """A row's keys: the columns, and in JSON the probabilities by class."""
+        if self.settings.probabilities and self.settings.nested:
+            return [*self.columns[:-1], "probabilities", "error"]
+        return self.columns
+
+    def _answer(self, images: torch.Tensor) -> Array:
+        """Return probabilities (N, K) of a batch (N, H, W, C), all of them finite."""
+        probabilities = predict_batch(self.classifier, images, self.compute)
+        if not np.isfinite(probabilities).all():
+            raise CnncliError(
+                "the network's probabilities are not finite: its weights are broken; train again",
+                exit_code=RUNTIME_FAILURE,
+            )
+        return probabilities
 
     def _row(self, path: str, probabilities: Array) -> Row:
         row: Row = {"path": path}
@@ -187,3 +204,5 @@ def _load(path: str, preprocess: Preprocess) -> Loaded:
         return path, str(error)
     except OSError as error:
         return path, f"cannot be read: {error.strerror}"
+    except ValueError as error:  # a path with a null byte: `find -print0`
+        return path, f"cannot be read: {error}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ class Checkpoint:
         model: Name in the registry.
         class_names: K names, in the order of the logits.
         preprocess: Exactly what turns a file into the network's input.
+        options: What was changed in the network: activation, norm, dropout.
+        freeze: The policy that was in force when these weights were trained.
         ordered: Whether the order of the classes means something.
         epoch: The epoch the weights are of, from 1.
         metrics: That epoch's row of ``metrics.csv``.
@@ -45,6 +48,8 @@ class Checkpoint:
     model: str
     class_names: tuple[str, ...]
     preprocess: Preprocess
+    options: Mapping[str, Any] = field(default_factory=dict)
+    freeze: str = "none"
     ordered: bool = False
     epoch: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -57,6 +62,7 @@ class Checkpoint:
             num_classes=len(self.class_names),
             in_channels=self.preprocess.channels,
             image_size=self.preprocess.image_size,
+            **self.options,
         )
 
     def classifier(self, network: nn.Module) -> Classifier:
@@ -73,16 +79,21 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """
     temporary = path.with_name(path.name + ".part")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         write(temporary)
+        temporary.chmod(mode)  # safetensors makes files that only their owner can read
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     except (OSError, SafetensorError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or str(error)
         raise CnncliError(
             f"{path}: cannot be written: {reason}", exit_code=RUNTIME_FAILURE
         ) from error
+    finally:  # also when interrupted
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def save_checkpoint(path: Path, network: nn.Module, checkpoint: Checkpoint) -> None:
@@ -91,7 +102,9 @@ def save_checkpoint(path: Path, network: nn.Module, checkpoint: Checkpoint) -> N
     meta = {
         "format": FORMAT,
         "model": checkpoint.model,
+        "options": dict(checkpoint.options),
         "class_names": list(checkpoint.class_names),
+        "freeze": checkpoint.freeze,
         "ordered": checkpoint.ordered,
         "preprocess": checkpoint.preprocess.to_dict(),
         "epoch": checkpoint.epoch,
@@ -117,26 +130,40 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Checkpoint]:
         CnncliError: If the file is missing, damaged, not safetensors, or not of ours.
     """
     tensors, meta = _read(path)
+    written = meta.get("format")
+    if isinstance(written, int) and written > FORMAT:
+        raise CnncliError(
+            f"--checkpoint {path}: format {written} of a newer cnncli, this one reads up to "
+            f"{FORMAT}; upgrade cnncli"
+        )
     try:
-        if meta["format"] > FORMAT:
-            raise CnncliError(
-                f"{path}: written by a newer cnncli ({meta['versions']['cnncli']}); upgrade"
-            )
         checkpoint = Checkpoint(
             model=meta["model"],
             class_names=tuple(meta["class_names"]),
             preprocess=Preprocess.from_dict(meta["preprocess"]),
+            options=meta["options"],
+            freeze=meta["freeze"],
             ordered=meta["ordered"],
             epoch=meta["epoch"],
             metrics=meta["metrics"],
             versions=meta["versions"],
         )
+        _check_normalisation(checkpoint.preprocess)
         network = checkpoint.build()
         network.load_state_dict(tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (CnncliError, KeyError, TypeError, ValueError, RuntimeError) as error:
         first = str(error).split("\n")[0]
-        raise CnncliError(f"{path}: not a checkpoint this version can use: {first}") from error
+        if isinstance(error, KeyError):
+            first = f"{first} is missing in its metadata"
+        raise CnncliError(
+            f"--checkpoint {path}: not a checkpoint this version can use: {first}"
+        ) from error
     return network.eval(), checkpoint
+
+
+def _check_normalisation(preprocess: Preprocess) -> None:
+    if len(preprocess.mean) != preprocess.channels:
+        raise ValueError("no mean and std for each channel")
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -145,7 +172,8 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             head = file.read(9)
     except OSError as error:
         raise CnncliError(f"--checkpoint {path}: {error.strerror}") from None
-    if head.startswith((b"PK", b"\x80")):
+    # A safetensors file begins with the length of its header, any 8 bytes, then the header.
+    if head[8:] != b"{" and head.startswith((b"PK", b"\x80")):
         raise CnncliError(
             f"--checkpoint {path}: a pickle (torch.save), which can run code when it is opened; "
             f"give the {BEST} of a run"
@@ -154,7 +182,7 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             meta = json.loads((file.metadata() or {}).get(_KEY, "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise CnncliError(
             f"--checkpoint {path}: not a safetensors file, or cut short ({error}); "
             f"give the {BEST} of a run"

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from cnncli.data.loader import Loader
 from cnncli.data.sources import Array
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.models.build import Classifier
+from cnncli.models.head import combine_aux
 from cnncli.training.device import Compute
+from cnncli.training.features import FeatureLoader, HeadClassifier
 
 
 @dataclass(frozen=True)
@@ -22,21 +26,12 @@ class EpochResult:
     """Means over an epoch's images, as they were seen in training (augmented, in train mode).
 
     Attributes:
-        loss: Of the training criterion.
+        loss: Cross-entropy in nats, whatever the criterion, so that it compares with val's.
         accuracy: A fraction.
     """
 
     loss: float
     accuracy: float
-
-
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Split trainable parameters: matrices and kernels decay, norms and biases do not."""
-    trainable = [p for p in network.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
-    ]
 
 
 @dataclass
@@ -45,19 +40,21 @@ class Trainer:
 
     Attributes:
         classifier: Normalise + network + softmax; its network is what is trained.
-        optimizer: Its groups' lr are set before each step.
+        optimizer: Its groups' lr are set before each step, times their ``lr_scale`` if any.
         lr_at: Learning rate of step 0, 1, … of the run.
         criterion: Of logits (N, K) and targets (N,), the mean over the batch.
         compute: Device and precision.
+        train_mode: Puts the network in train mode, but for what is frozen.
         clip: The gradient's norm is cut to this.
         step: Steps done so far.
     """
 
-    classifier: Classifier
+    classifier: Classifier | HeadClassifier
     optimizer: torch.optim.Optimizer
     lr_at: Callable[[int], float]
     criterion: nn.Module
     compute: Compute
+    train_mode: Callable[[], object]
     clip: float | None = None
     step: int = 0
 
@@ -73,14 +70,14 @@ class Trainer:
         return self.lr_at(self.step)
 
     def train_epoch(
-        self, loader: Loader, epoch: int, advance: Callable[[int, str], None]
+        self, loader: Loader | FeatureLoader, epoch: int, advance: Callable[[int, str], None]
     ) -> EpochResult:
         """Train one epoch.
 
         Raises:
             CnncliError: If the loss is not finite.
         """
-        self.classifier.train()
+        self.train_mode()
         device = self.compute.device
         # Sums stay on the device: reading them each step would wait for it.
         loss_sum = torch.zeros((), device=device)
@@ -90,34 +87,34 @@ class Trainer:
             targets = targets.to(device, non_blocking=True)
             loss, logits = self._step(images, targets)
             if device.type == "cpu" and not math.isfinite(loss.item()):
-                self._stop_not_finite(epoch)
-            loss_sum += loss.detach() * len(targets)
-            correct += (logits.detach().argmax(1) == targets).sum()
+                self.stop_not_finite(epoch)
+            loss_sum += functional.cross_entropy(logits, targets, reduction="sum")
+            correct += (logits.argmax(1) == targets).sum()
             advance(len(targets), "")
         mean_loss = loss_sum.item() / loader.count
         if not math.isfinite(mean_loss):
-            self._stop_not_finite(epoch)
+            self.stop_not_finite(epoch)
         return EpochResult(mean_loss, correct.item() / loader.count)
 
     def _step(
         self, images: torch.Tensor, targets: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.lr
+            group["lr"] = self.lr * group.get("lr_scale", 1.0)
         with self.compute.autocast():
-            logits = self.classifier.logits(images)
-            loss = self.criterion(logits.float(), targets)
+            loss, logits = combine_aux(self.classifier.outputs(images), targets, self.criterion)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self.clip is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.classifier.parameters(), self.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.step += 1
-        return loss, logits
+        return loss, logits.detach().float()
 
-    def _stop_not_finite(self, epoch: int) -> None:
+    def stop_not_finite(self, epoch: int) -> NoReturn:
+        """Raise the error of a loss, in training or on val, that is not finite."""
         raise CnncliError(
             f"the loss is not finite in epoch {epoch}, by step {self.step}: the learning rate "
             f"({self.lr:.3g}) is probably too high; try --lr {self.lr / 10:.1g}",
@@ -125,7 +122,9 @@ class Trainer:
         )
 
 
-def predict_batch(classifier: Classifier, images: torch.Tensor, compute: Compute) -> Array:
+def predict_batch(
+    classifier: Classifier | HeadClassifier, images: torch.Tensor, compute: Compute
+) -> Array:
     """Return probabilities (N, K) in float64 of a batch (N, H, W, C) as it is stored."""
     with torch.inference_mode(), compute.autocast():
         probabilities = classifier(images.to(compute.device, non_blocking=True))
@@ -133,8 +132,8 @@ def predict_batch(classifier: Classifier, images: torch.Tensor, compute: Compute
 
 
 def predict_split(
-    classifier: Classifier,
-    loader: Loader,
+    classifier: Classifier | HeadClassifier,
+    loader: Loader | FeatureLoader,
     compute: Compute,
     advance: Callable[[int, str], None] = lambda count, text: None,
 ) -> tuple[Array, Array]:

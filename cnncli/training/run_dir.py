@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -14,18 +14,25 @@ from cnncli.training.checkpoint import BEST
 
 @contextmanager
 def new_run_dir(output: str, model: str) -> Iterator[Path]:
-    """Make ``output/<date>_<time>_<model>`` and take it away again if nothing was trained.
+    """Make ``output/<date>_<time>_<model>``; if nothing was trained, take it away again.
+
+    So are folders above it that were made for it.
 
     Raises:
         CnncliError: If it cannot be made.
     """
     name = f"{datetime.now():%Y-%m-%d_%H%M%S}_{model}"
-    path = _make(Path(output).expanduser(), name)
+    folder = Path(output).expanduser()
+    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    path = _make(folder, name)
     try:
         yield path
     except BaseException:
         if not (path / BEST).exists():
             shutil.rmtree(path, ignore_errors=True)
+            with suppress(OSError):  # no longer empty: another run is in it
+                for parent in made:
+                    parent.rmdir()
         raise
 
 

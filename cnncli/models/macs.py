@@ -1,0 +1,28 @@
+"""Multiply-accumulates of one operation of torch."""
+
+from __future__ import annotations
+
+from math import prod
+
+from cnncli.models.operation import Call
+
+
+def count_call_macs(call: Call) -> int:
+    """Return the multiply-accumulates of convolutions and matrix products, else 0.
+
+    Attention is two matrix products; biases, norms, activations and pooling are not counted.
+    FLOPs are about twice as many. `cnncli.convolution.count_macs` counts alike.
+
+    Source: the convention of fvcore and of torchvision's published GFLOPS (``_ops``).
+    """
+    a = call.arguments
+    if call.name == "convolution":
+        weight = tuple(a["weight"].shape)
+        # (K, C / groups, …) and one product per output pixel; transposed (C, K / groups, …) and
+        # one per input pixel.
+        positions = prod(a["input"].shape[2:]) if a["transposed"] else prod(call.shapes[0][2:])
+        return int(a["input"].shape[0] * prod(weight) * positions)
+    if call.name in ("mm", "addmm", "bmm", "baddbmm"):
+        left = a["mat1"] if call.name == "addmm" else a["batch1"] if "batch1" in a else a["self"]
+        return int(prod(call.shapes[0]) * left.shape[-1])
+    return 0

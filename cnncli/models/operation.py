@@ -1,0 +1,78 @@
+"""One of torch's operations as it ran: its name, arguments and what they see of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from cnncli.models.receptive_field import Field, Layout
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operation as it ran.
+
+    Attributes:
+        name: Without namespace and overload, ``relu_`` as ``relu``.
+        arguments: By the names of its schema, defaults filled in.
+        pointwise: Torch tags it as elementwise.
+        shapes: Of the tensors that came out.
+        field_of: The field of an argument; None if that does not depend on the image.
+    """
+
+    name: str
+    arguments: dict[str, Any]
+    pointwise: bool
+    shapes: tuple[Shape, ...]
+    field_of: Callable[[Any], Field | None]
+
+    def tensors(self) -> list[torch.Tensor]:
+        """Return all tensors among the arguments, those in lists too."""
+        found: list[torch.Tensor] = []
+        for value in self.arguments.values():
+            values = value if isinstance(value, list | tuple) else [value]
+            found += [v for v in values if isinstance(v, torch.Tensor)]
+        return found
+
+    def fields(self) -> list[Field]:
+        """Return the fields of all arguments that depend on the image."""
+        fields = [self.field_of(tensor) for tensor in self.tensors()]
+        return [field for field in fields if field is not None]
+
+
+Rule = Callable[[Call, Field, Layout], Field | list[Field]]
+
+
+def bind_call(
+    func: torch._ops.OpOverload,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    shapes: tuple[Shape, ...],
+    field_of: Callable[[Any], Field | None],
+) -> Call:
+    """Name an operation's arguments by its schema."""
+    name = func._schema.name.removeprefix("aten::")
+    base = name.removesuffix("_") if not name.endswith("__") else name
+    arguments: dict[str, Any] = {}
+    for place, argument in enumerate(func._schema.arguments):
+        if place < len(args):
+            arguments[argument.name] = args[place]
+        elif argument.name in kwargs:
+            arguments[argument.name] = kwargs[argument.name]
+        elif argument.has_default_value():
+            arguments[argument.name] = argument.default_value
+    pointwise = torch.Tag.pointwise in func.tags or base in _ALSO_POINTWISE
+    return Call(base, arguments, pointwise, shapes, field_of)
+
+
+# Tagged as elementwise in no release so far, or elementwise in eval mode only.
+_ALSO_POINTWISE = {
+    "hardswish", "native_dropout", "alias", "detach", "clone", "contiguous", "_to_copy", "copy",
+    "as_strided", "masked_fill", "log_sigmoid_forward", "_prelu_kernel", "rrelu_with_noise",
+    "_native_batch_norm_legit_no_training", "_batch_norm_no_update",
+}  # fmt: skip

@@ -1,0 +1,109 @@
+"""Untrained networks of torchvision at any size that they can take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from cnncli.errors import CnncliError
+from cnncli.models.registry import ModelEntry
+from cnncli.models.stem import replace_stem
+
+# Smallest side at which Inception's auxiliary head, made for 17×17 maps, has pixels to work on.
+INCEPTION_AUX_FROM = 299
+MAXVIT_STRIDE = 32
+
+Options = Callable[[tuple[int, int]], dict[str, Any]]
+
+_OPTIONS: dict[str, Options] = {
+    "googlenet": lambda size: {"aux_logits": True, "init_weights": True},
+    "inception_v3": lambda size: {
+        "aux_logits": min(size) >= INCEPTION_AUX_FROM,
+        "init_weights": True,
+    },
+    "maxvit": lambda size: {"image_size": size},
+    "vit": lambda size: {"image_size": size[0]},
+}
+
+
+def build_torchvision(
+    entry: ModelEntry, num_classes: int, in_channels: int, image_size: tuple[int, int]
+) -> nn.Module:
+    """Build an untrained network of torchvision.
+
+    Auxiliary heads are kept, except Inception's below 299 pixels, where it has nothing to see.
+
+    Raises:
+        CnncliError: If the installed torchvision does not have it.
+    """
+    import torchvision  # as slow to import as torch: only what needs it does
+
+    build: Any = _maxvit if entry.family == "maxvit" else torchvision.models.get_model
+    options = _OPTIONS[entry.family](image_size) if entry.family in _OPTIONS else {}
+    with _computing_on_cpu(entry):
+        try:
+            network = build(entry.name, num_classes=num_classes, **options)
+        except ValueError as error:
+            if "Unknown model" not in str(error):
+                raise
+            raise CnncliError(
+                f"--model {entry.name}: torchvision {torchvision.__version__} does not have it; "
+                "upgrade torchvision"
+            ) from None
+    assert isinstance(network, nn.Module)
+    network.to(torch.get_default_device())
+    if in_channels != 3:
+        replace_stem(network, entry.layout.stem, in_channels)
+    return network
+
+
+def _maxvit(name: str, *, num_classes: int, image_size: tuple[int, int]) -> nn.Module:
+    """Build MaxViT with windows and grids that grow with the image.
+
+    torchvision's ``maxvit_t`` fixes them at 7, which takes multiples of 224 only.
+
+    Source: Z. Tu et al. (2022), MaxViT: Multi-Axis Vision Transformer: windows and grids of 7 at
+    224 pixels, 12 at 384, 16 at 512; the other numbers are those of torchvision's ``maxvit_t``.
+    """
+    from torchvision.models.maxvit import MaxVit
+
+    network: nn.Module = MaxVit(
+        input_size=image_size,
+        stem_channels=64,
+        block_channels=[64, 128, 256, 512],
+        block_layers=[2, 2, 5, 2],
+        head_dim=32,
+        stochastic_depth_prob=0.2,
+        partition_size=image_size[0] // MAXVIT_STRIDE,
+        num_classes=num_classes,
+    )
+    return network
+
+
+class _EmptyOnMeta(TorchFunctionMode):
+    """Makes parameters on the meta device, but not the tensors their shapes are computed with."""
+
+    _MAKERS = (torch.empty, torch.zeros, torch.ones)
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if func in self._MAKERS and kwargs.get("device") is None:
+            kwargs["device"] = "meta"
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def _computing_on_cpu(entry: ModelEntry) -> Iterator[None]:
+    """Let RegNet, which computes its widths with tensors, be built on the meta device too."""
+    if entry.family != "regnet" or torch.get_default_device().type != "meta":
+        yield
+        return
+    with torch.device("cpu"), _EmptyOnMeta():
+        yield

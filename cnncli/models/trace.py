@@ -1,0 +1,176 @@
+"""Run a network once without computing, and note what passes through each of its modules."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from cnncli.models.field_rules import apply_rule
+from cnncli.models.macs import count_call_macs
+from cnncli.models.operation import Shape, bind_call
+from cnncli.models.receptive_field import Field
+
+
+@dataclass
+class Record:
+    """What passed through one module.
+
+    Attributes:
+        calls: How often it ran; the other values but the sums are those of the last time.
+        order: Rank of the last time's end among all modules'.
+        input_shape: Of its one tensor; None where there are more.
+        output_shape: As ``input_shape``.
+        macs: Sum over the calls, of what ran in it and in none of its children.
+        outputs: Sum over the calls, of the values that came out.
+        field: What the output sees; None where that does not depend on the image.
+    """
+
+    calls: int = 0
+    order: int = -1
+    input_shape: Shape | None = None
+    output_shape: Shape | None = None
+    macs: int = 0
+    outputs: int = 0
+    field: Field | None = field(default=None)
+
+
+def trace_network(
+    network: nn.Module, image_size: tuple[int, int], in_channels: int
+) -> dict[str, Record]:
+    """Run a copy of a network in eval mode on the meta device, where tensors have no values.
+
+    The network stays as it is, and none of its weights is copied.
+
+    Args:
+        network: Maps (N, C, H, W) to anything.
+        image_size: (H, W) in pixels.
+        in_channels: C.
+
+    Returns:
+        A record per module, by name, in the order of ``named_modules``.
+
+    Raises:
+        RuntimeError, ValueError, AssertionError: Whatever the network raises on such images.
+    """
+    outline = _outline(network).eval()
+    records = {name: Record() for name, _ in outline.named_modules()}
+    watch = _Watch()
+    handles = []
+    for name, module in outline.named_modules():
+        handles.append(module.register_forward_pre_hook(watch.enter(records[name])))
+        handles.append(module.register_forward_hook(watch.leave(records[name])))
+    images = torch.empty(1, in_channels, *image_size, device="meta")
+    watch.remember(images, Field.of_image(in_channels, *image_size))
+    with torch.no_grad(), _attention_as_products(), watch:
+        outline(images)
+    return records
+
+
+def _outline(network: nn.Module) -> nn.Module:
+    """Return a copy of the network whose tensors have shapes but no values."""
+    memo: dict[int, Any] = {}
+    for parameter in network.parameters():
+        on_meta = parameter.detach().to("meta")
+        memo[id(parameter)] = nn.Parameter(on_meta, requires_grad=parameter.requires_grad)
+    for buffer in network.buffers():
+        memo[id(buffer)] = buffer.detach().to("meta")
+    return copy.deepcopy(network, memo)
+
+
+@contextmanager
+def _attention_as_products() -> Iterator[None]:
+    """Keep torch from fusing attention into one operation, which hides its matrix products."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sees every operation, follows the receptive field and counts MACs where they happen."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        # Tensors are held, so that an id stays theirs; on the meta device they take no memory.
+        self._fields: dict[int, tuple[torch.Tensor, Field]] = {}
+        # What was written into a part of a memory: whoever else looks at it may see that too.
+        self._written: dict[int, Field] = {}
+        self._running: list[Record] = []
+        self._ended = 0
+
+    def remember(self, tensor: torch.Tensor, seen: Field) -> None:
+        self._fields[id(tensor)] = (tensor, seen)
+
+    def field_of(self, value: Any) -> Field | None:
+        if not isinstance(value, torch.Tensor):
+            return None
+        _, known = self._fields.get(id(value), (value, None))
+        written = self._written.get(value.untyped_storage()._cdata)
+        if written is None or (known is not None and known.spans == written.spans):
+            return known
+        return (known or written).lose("written to in part")
+
+    def __torch_dispatch__(
+        self,
+        func: torch._ops.OpOverload,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        tensors = _tensors_in(out)
+        shapes = tuple(tuple(t.shape) for t in tensors)
+        call = bind_call(func, args, dict(kwargs or {}), shapes, self.field_of)
+        if self._running:
+            self._running[-1].macs += count_call_macs(call)
+        for tensor, seen in zip(tensors, apply_rule(call), strict=True):
+            if seen is None:
+                continue
+            self.remember(tensor, seen)
+            in_place = any(tensor is given for given in args)
+            if in_place and tensor.untyped_storage().nbytes() > tensor.nbytes:
+                self._written[tensor.untyped_storage()._cdata] = seen
+        return out
+
+    def enter(self, record: Record) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            self._running.append(record)
+            record.input_shape = _shape_of(inputs)
+
+        return hook
+
+    def leave(self, record: Record) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            self._running.pop()
+            tensors = _tensors_in(output)
+            record.calls += 1
+            record.order, self._ended = self._ended, self._ended + 1
+            record.output_shape = _shape_of(output)
+            record.outputs += sum(tensor.numel() for tensor in tensors)
+            fields = [self.field_of(tensor) for tensor in tensors]
+            record.field = next((seen for seen in fields if seen is not None), None)
+
+        return hook
+
+
+def _tensors_in(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, list | tuple):
+        return [tensor for part in value for tensor in _tensors_in(part)]
+    return []
+
+
+def _shape_of(value: Any) -> Shape | None:
+    """Return the shape of the one tensor (or the first, where others are the same), without N."""
+    shapes = {tuple(tensor.shape[1:]) for tensor in _tensors_in(value)}
+    return shapes.pop() if len(shapes) == 1 else None

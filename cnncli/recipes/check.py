@@ -1,0 +1,25 @@
+"""What can be refused from a config alone, before anything heavy is imported."""
+
+from __future__ import annotations
+
+from cnncli.config import RunConfig
+from cnncli.errors import CnncliError, did_you_mean
+from cnncli.models.registry import find_model
+from cnncli.training.history import MONITORS
+
+
+def check_config(config: RunConfig) -> None:
+    """Check names against the registry and the columns of ``metrics.csv``.
+
+    Raises:
+        CnncliError: If there is no such model or column, or the model cannot train that way.
+    """
+    entry = find_model(config.model)
+    if config.monitor not in MONITORS:
+        near = did_you_mean(config.monitor, MONITORS)
+        raise CnncliError(f"--monitor {config.monitor}: one of {', '.join(MONITORS)}{near}")
+    if config.batch_size == 1 and entry.batch_norm:
+        raise CnncliError(
+            f"--batch-size 1: {config.model} has BatchNorm, which needs at least two images per "
+            "step; use --batch-size 2 or more"
+        )

@@ -1,0 +1,184 @@
+"""Inspect: from a model's name or a run to the table of its layers."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from cnncli.choices import format_size
+from cnncli.errors import CnncliError, did_you_mean
+from cnncli.models.build import build_network
+from cnncli.models.custom_table import CUSTOM
+from cnncli.models.freeze import read_policy
+from cnncli.models.registry import CHAIN, MODELS, TIMM, find_model
+from cnncli.models.stages import network_stages
+from cnncli.models.summary import Layer, Totals, add_up, summarise
+from cnncli.reporting import Reporter
+from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
+
+# Where neither the user nor the model says otherwise.
+_SIDE = 224
+_CHANNELS = 3
+_CLASSES, _OWN_CLASSES = 1000, 10
+
+
+@dataclass(frozen=True)
+class InspectSettings:
+    """What to inspect, and which of its layers.
+
+    Attributes:
+        target: A model's name, a run folder or a checkpoint.
+        image_size: (H, W) in pixels; None for the model's or the run's own.
+        in_channels: C; None likewise.
+        num_classes: K; None likewise.
+        depth: Fold what lies deeper than so many names; None for all layers.
+        names: Globs on layer names, any of which may match; empty for all.
+        freeze: Policy whose effect is shown; None for the run's own, in force at its best epoch.
+        trainable_only: Leave layers out that training does not change.
+    """
+
+    target: str
+    image_size: tuple[int, int] | None = None
+    in_channels: int | None = None
+    num_classes: int | None = None
+    depth: int | None = None
+    names: tuple[str, ...] = ()
+    freeze: str | None = None
+    trainable_only: bool = False
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A network's layers.
+
+    Attributes:
+        model: Name in the registry.
+        image_size: (H, W) in pixels it was followed at.
+        in_channels: C.
+        num_classes: K.
+        layers: Those asked for, in the order in which they end.
+        shown: Sums over ``layers``.
+        totals: Sums over the whole network.
+    """
+
+    model: str
+    image_size: tuple[int, int]
+    in_channels: int
+    num_classes: int
+    layers: tuple[Layer, ...]
+    shown: Totals
+    totals: Totals
+
+
+def inspect_network(settings: InspectSettings, reporter: Reporter) -> Inspection:
+    """List a network's layers with what each costs and sees; nothing is computed.
+
+    Args:
+        settings: What to inspect.
+        reporter: Hears which size was chosen.
+
+    Raises:
+        CnncliError: If there is no such model or run, it cannot take such images, or no layer
+            is left to show.
+    """
+    if settings.depth is not None and settings.depth < 1:
+        raise CnncliError(f"--depth {settings.depth}: must be at least 1")
+    if _is_run(settings.target):
+        network, model, size, channels, classes, policy = _open_run(settings)
+    else:
+        network, model, size, channels, classes = _build_model(settings, reporter)
+        policy = settings.freeze or "none"
+    stages = {stage.name: stage.paths for stage in network_stages(model, network)}
+    frozen = read_policy(policy, network, stages)
+    try:
+        layers = summarise(
+            network,
+            size,
+            channels,
+            depth=settings.depth,
+            is_trainable=lambda name: not frozen.holds(name),
+        )
+    except (RuntimeError, ValueError, AssertionError) as error:
+        reason = str(error).split("\n")[0]
+        raise CnncliError(f"--image-size {format_size(size)}: {model} stops: {reason}") from error
+    shown = _choose(layers, settings)
+    return Inspection(model, size, channels, classes, shown, add_up(shown), add_up(layers))
+
+
+def _is_run(target: str) -> bool:
+    if target in MODELS or target.startswith((CHAIN, TIMM)):
+        return False
+    looks_like_path = os.sep in target or target.endswith((".safetensors", ".pt", ".pth"))
+    return looks_like_path or Path(target).expanduser().exists()
+
+
+_Network = tuple[nn.Module, str, tuple[int, int], int, int]
+
+
+def _open_run(settings: InspectSettings) -> tuple[nn.Module, str, tuple[int, int], int, int, str]:
+    network, checkpoint = load_checkpoint(find_checkpoint(settings.target)[0])
+    channels, classes = checkpoint.preprocess.channels, len(checkpoint.class_names)
+    for flag, given, own in (
+        ("--in-channels", settings.in_channels, channels),
+        ("--num-classes", settings.num_classes, classes),
+    ):
+        if given not in (None, own):
+            raise CnncliError(f"{flag} {given}: the run has {own}; leave it out")
+    size = settings.image_size or checkpoint.preprocess.image_size
+    policy = settings.freeze or checkpoint.freeze
+    return network, checkpoint.model, size, channels, classes, policy
+
+
+def _build_model(settings: InspectSettings, reporter: Reporter) -> _Network:
+    name = settings.target
+    try:
+        entry = find_model(name)
+    except CnncliError as error:
+        # Here the name is the argument; `--model` is another command's.
+        raise CnncliError(str(error).removeprefix("--model ")) from None
+    own = name in CUSTOM or name.startswith(CHAIN)
+    channels, side = CUSTOM[name].example if name in CUSTOM else (_CHANNELS, _SIDE)
+    side = entry.image_size or side
+    size = settings.image_size or (side, side)
+    channels = channels if settings.in_channels is None else settings.in_channels
+    classes = _OWN_CLASSES if own else _CLASSES
+    classes = classes if settings.num_classes is None else settings.num_classes
+    if channels < 1:
+        raise CnncliError(f"--in-channels {channels}: must be at least 1")
+    if classes < 1:
+        raise CnncliError(f"--num-classes {classes}: must be at least 1")
+    if None in (settings.image_size, settings.in_channels, settings.num_classes):
+        reporter.note(
+            f"{name} with --image-size {format_size(size)} --in-channels {channels} "
+            f"--num-classes {classes}"
+        )
+    with torch.device("meta"):  # shapes only: drawing the weights of a large network takes seconds
+        network = build_network(name, num_classes=classes, in_channels=channels, image_size=size)
+    return network, name, size, channels, classes
+
+
+def _choose(layers: tuple[Layer, ...], settings: InspectSettings) -> tuple[Layer, ...]:
+    chosen = layers
+    if settings.names:
+        chosen = tuple(
+            layer
+            for layer in layers
+            if any(fnmatchcase(layer.name, pattern) for pattern in settings.names)
+        )
+        if not chosen:
+            near = did_you_mean(settings.names[0], [layer.name for layer in layers])
+            where = f" at --depth {settings.depth}" if settings.depth else ""
+            raise CnncliError(
+                f"--names {' '.join(settings.names)}: no layer{where} is named so{near or ';'} "
+                f"write a pattern such as '{layers[0].name.split('.')[0]}*'"
+            )
+    if settings.trainable_only:
+        chosen = tuple(layer for layer in chosen if layer.trainable)
+        if not chosen:
+            raise CnncliError("--trainable-only: none of these layers is trainable")
+    return chosen

@@ -1,0 +1,195 @@
+"""The config: YAML and flags, what is refused, and that it can be read back."""
+
+import math
+import typing
+
+import pytest
+import yaml
+
+from cnncli import flags
+from cnncli.config import ResolvedConfig, RunConfig, dump_config, load_config
+from cnncli.errors import CnncliError
+from cnncli.flags import DATA_FLAGS, RUN_FLAGS
+
+
+def write(tmp_path, text):
+    path = tmp_path / "run.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def refusal(path, **given):
+    with pytest.raises(CnncliError) as caught:
+        load_config(path, given)
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_every_field_is_a_flag_and_every_flag_a_field():
+    tables = [table for name, table in vars(flags).items() if name.endswith("_FLAGS")]
+    assert len(tables) >= 2
+    assert set().union(*tables) == set(RunConfig.model_fields)
+    assert set(DATA_FLAGS) <= set(RUN_FLAGS)
+    assert set(ResolvedConfig.model_fields) == set(RunConfig.model_fields)
+
+
+def test_choices_are_the_same_in_flags_and_fields():
+    compared = 0
+    for name, flag in RUN_FLAGS.items():
+        kind = typing.get_args(typing.get_args(flag)[0])[0]
+        choices = typing.get_args(kind)
+        if choices:
+            kinds = typing.get_args(RunConfig.model_fields[name].annotation)
+            assert choices in (kinds, typing.get_args(kinds[0]))  # or with None beside it
+            compared += 1
+    assert compared >= 3
+
+
+def test_defaults_told_in_the_help_are_the_defaults():
+    compared = 0
+    for name, flag in RUN_FLAGS.items():
+        default = RunConfig.model_fields[name].default
+        if name != "data" and default is not None:
+            text = typing.get_args(flag)[1].help
+            # one default, or train's beside that of another command
+            assert text.endswith(f"[{default}].") or f"[train: {default}, " in text, (name, text)
+            compared += 1
+    assert compared >= 10
+
+
+def test_flags_win_over_yaml(tmp_path):
+    path = write(tmp_path, "data: a\nlr: 0.5\nepochs: 7\n")
+    config = load_config(path, {"lr": 0.25})
+    assert (config.data, config.lr, config.epochs) == ("a", 0.25, 7)
+
+
+def test_unknown_key_names_the_nearest(tmp_path):
+    said = refusal(write(tmp_path, "data: a\nbatch-size: 3\n"))
+    assert "batch-size: unknown key" in said
+    assert "did you mean batch_size" in said
+
+
+def test_all_problems_at_once(tmp_path):
+    said = refusal(write(tmp_path, "epoch: 3\nepochs: 0\nresize_mode: zoom\n"), lr=-1.0)
+    for part in ("epoch: unknown key", "epochs 0:", "resize_mode zoom:", "--lr -1.0:", "--data:"):
+        assert part in said
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("- a\n- b\n", "holds no settings"),
+        ("just words", "holds no settings"),
+        ("data: [unclosed", "not YAML"),
+        ("data: !!python/object/apply:os.system ['echo hacked']", "not YAML"),
+        ("\t- a", "not YAML"),
+        ("", "--data: missing"),
+        ("1: 2\ndata: a", "1"),
+        ("data: a\nepochs: yes", "need quotes"),
+        ("data: a\nclass_order: [yes, no]", "need quotes"),
+        ("data: a\nclass_order: {a: b}", "class_order"),
+        ("data: [a, b]", "data"),
+    ],
+)
+def test_yaml_that_is_none(tmp_path, text, words):
+    assert words in refusal(write(tmp_path, text))
+
+
+def test_yaml_that_cannot_be_read(tmp_path):
+    assert "No such file" in refusal(str(tmp_path / "nosuch.yaml"))
+    assert "directory" in refusal(str(tmp_path))
+    assert "directory" in refusal("", data="a")
+    (tmp_path / "latin.yaml").write_bytes(b"data: caf\xe9")
+    assert "not YAML" in refusal(str(tmp_path / "latin.yaml"))
+
+
+def test_yaml_forms_that_people_write(tmp_path):
+    text = "data: 2024\nlr: 1e-3\nimage_size: 64\nclass_order: [1, 2]\nin_channels: 3\n"
+    config = load_config(write(tmp_path, text), {})
+    assert (config.data, config.lr, config.image_size) == ("2024", 0.001, "64")
+    assert config.class_order == ["1", "2"]
+    assert config.in_channels == 3
+
+
+def test_sizes_and_orders_of_flags():
+    config = load_config(None, {"data": "a", "image_size": "64X96", "class_order": "b, a"})
+    assert config.image_size == "64x96"
+    assert config.class_order == ["b", "a"]
+    assert load_config(None, {"data": "a", "image_size": "64x64"}).image_size == "64"
+
+
+BOUNDS = [
+    ("epochs", 0, 1),
+    ("batch_size", 0, 1),
+    ("patience", 0, 1),
+    ("workers", -1, 0),
+    ("in_channels", 2, 1),
+    ("in_channels", 4, 3),
+    ("seed", -1, 0),
+    ("seed", 2**32, 2**32 - 1),
+    ("lr", 0.0, 1e-12),
+    ("lr", math.inf, 1e30),
+    ("lr", math.nan, 1.0),
+    ("weight_decay", -1e-9, 0.0),
+    ("weight_decay", math.inf, 10.0),
+    ("label_smoothing", -0.1, 0.0),
+    ("label_smoothing", 1.0, 0.99),
+    ("val_fraction", 0.0, 0.01),
+    ("val_fraction", 1.0, 0.84),
+    ("test_fraction", -0.1, 0.0),
+    ("test_fraction", 1.0, 0.84),
+    ("dropout", -0.1, 0.0),
+    ("dropout", 1.0, 0.5),
+    ("lr_backbone", -1e-9, 0.0),
+    ("layer_decay", 0.0, 1.0),
+    ("layer_decay", 1.1, 0.5),
+    ("augment_views", 0, 1),
+    ("image_size", "0", "1"),
+    ("image_size", "12x", "12x14"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "bad", "good"), [bound for bound in BOUNDS if bound[0] in RunConfig.model_fields]
+)
+def test_bounds(name, bad, good):
+    said = refusal(None, data="a", **{name: bad})
+    assert said.startswith(f"--{name.replace('_', '-')} {bad}: ")
+    assert getattr(load_config(None, {"data": "a", name: good}), name) == good
+
+
+def test_every_number_has_a_bound_here():
+    numbers = {
+        name
+        for name, flag in RUN_FLAGS.items()
+        if set(typing.get_args(typing.get_args(flag)[0])) & {int, float}
+    }
+    assert numbers <= {name for name, _, _ in BOUNDS}
+
+
+def test_settings_that_do_not_go_together():
+    assert "nothing to train on" in refusal(None, data="a", val_fraction=0.5, test_fraction=0.5)
+    assert "one of them" in refusal(None, data="a", group_col="p", group_regex=".")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"data": "digits"},
+        {"data": "no", "image_size": "32", "class_order": "yes,no,1e3,0x10"},
+        {"data": "길/é", "lr": 1e-5, "group_regex": r"^(\d+)[_-]", "seed": 2**32 - 1},
+    ],
+)
+def test_dump_reads_back_to_the_same(tmp_path, given):
+    config = load_config(None, given)
+    assert load_config(write(tmp_path, dump_config(config)), {}) == config
+
+
+def test_print_config(cli, tmp_path):
+    path = write(tmp_path, "data: a\nlr: 0.5\n")
+    result = cli("train", "-c", path, "--print-config", "--lr", "0.125", "--class-order", "b,a")
+    assert (result.code, result.err) == (0, "")
+    assert yaml.safe_load(result.out)["lr"] == 0.125
+    again = load_config(write(tmp_path, result.out), {})
+    assert again == load_config(None, {"data": "a", "lr": 0.125, "class_order": "b,a"})

@@ -1,0 +1,133 @@
+"""Start-up is quick: what a fresh process imports is looked up in ``sys.modules``."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from cnncli import commands
+
+HEAVY = {
+    "torch",
+    "torchvision",
+    "pandas",
+    "cv2",
+    "sklearn",
+    "albumentations",
+    "scipy",
+    "matplotlib",
+    "safetensors",
+}
+CONFIG = {"pydantic", "yaml"}
+
+_DUMP = """
+import json, sys
+sys.argv = ["cnncli", *sys.argv[1:]]
+try:
+    exec({code!r})
+finally:
+    sys.stderr.write("\\nMODULES " + json.dumps([m for m in sys.modules if "." not in m]))
+"""
+_MAIN = "from cnncli.cli import main; main()"
+
+
+def run(*args, code=_MAIN, cwd=None, exit_code=0):
+    """Run in a fresh process; return (modules it had imported at its end, stderr)."""
+    done = subprocess.run(
+        [sys.executable, "-c", _DUMP.format(code=code), *args],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    said, _, modules = done.stderr.rpartition("\nMODULES ")
+    assert done.returncode == exit_code, done.stderr
+    return set(json.loads(modules)), said
+
+
+@pytest.fixture(scope="module")
+def of_typer():
+    """Return what Typer imports by itself: that much is not ours to save."""
+    app = """
+import typer
+def command(number: int = 1): ...
+app = typer.Typer(rich_markup_mode=None)
+app.command()(command)
+app(["--number", "2"])
+"""
+    modules, _ = run(code=app)
+    assert "typer" in modules
+    return modules
+
+
+def test_the_dump_sees_what_is_imported():
+    modules, _ = run(code="import yaml, safetensors")
+    assert {"yaml", "safetensors"} <= modules
+
+
+HELPS = [("--help",), ("--version",), *((name, "--help") for name in commands.TABLE)]
+
+
+@pytest.mark.parametrize("args", HELPS, ids=" ".join)
+def test_help_and_version_are_light(args, of_typer):
+    modules, _ = run(*args)
+    assert modules & (HEAVY | (CONFIG - of_typer)) == set()
+
+
+MISTAKES = [
+    (),
+    ("nosuch",),
+    ("--nosuch",),
+    *((name, "--nosuch") for name in commands.TABLE),
+    ("train", "--augment", "hard"),
+    ("train", "--epochs", "many"),
+    ("evaluate", "--split", "dev"),
+    ("predict", "--format", "xml"),
+    ("predict",),
+]
+
+
+@pytest.mark.parametrize("args", MISTAKES, ids=" ".join)
+def test_usage_errors_are_light(args, of_typer):
+    modules, said = run(*args, exit_code=2)
+    assert modules & (HEAVY | (CONFIG - of_typer)) == set()
+    assert "Traceback" not in said
+
+
+def test_conv_size_is_light(of_typer):
+    modules, _ = run("conv-size", "28", "3", "1", "0")
+    assert modules & (HEAVY | (CONFIG - of_typer)) == set()
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--lr", "-1"),
+        ("--batch-size", "0"),
+        ("--model", "lenet"),
+        ("--monitor", "val_los"),
+        ("--model", "resnet18", "--batch-size", "1"),
+        ("-c", "run.yaml"),
+        ("-c", "nosuch.yaml"),
+        ("--print-config", "--image-size", "0"),
+    ],
+    ids=" ".join,
+)
+def test_config_errors_never_reach_torch(args, tmp_path):
+    (tmp_path / "run.yaml").write_text("epoch: 3\n")
+    modules, said = run("train", "--data", "digits", *args, cwd=tmp_path, exit_code=2)
+    assert modules & HEAVY == set()
+    assert said.strip().count("\n") == 0
+
+
+def test_print_config_never_reaches_torch():
+    modules, _ = run("train", "--data", "digits", "--print-config")
+    assert modules & HEAVY == set()
+
+
+def test_predict_loads_only_what_it_needs(workspace, folder_data):
+    image = next(folder_data.glob("one/*.png"))
+    modules, _ = run("predict", str(image), cwd=workspace)
+    assert "torch" in modules
+    assert modules & {"torchvision", "pandas", "sklearn", "matplotlib", "albumentations"} == set()
