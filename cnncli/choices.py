@@ -10,6 +10,7 @@ from cnncli.errors import CnncliError
 Split = Literal["train", "val", "test"]
 SplitChoice = Literal["train", "val", "test", "all"]
 ResizeMode = Literal["squash", "pad", "crop"]
+Interpolation = Literal["area", "bilinear", "bicubic"]
 Augment = Literal["none", "light", "medium", "strong"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "mish", "silu", "tanh", "sigmoid"]

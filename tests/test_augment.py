@@ -29,7 +29,7 @@ def test_none_is_none():
 def test_what_was_drawn_before_does_not_matter(level):
     augment, image = build_augment(level), draw()
     first = [augment(image, *key) for key in KEYS]
-    np.random.seed(5)  # noqa: NPY002
+    np.random.seed(5)
     random.seed(5)
     for index in range(10):
         augment(image, 9, 9, index)
@@ -51,7 +51,7 @@ def test_seed_epoch_and_index_each_matter(level):
         pictures = [augment(image, *key).tobytes() for key in keys]
         changed = [picture for picture in pictures if picture != image.tobytes()]
         assert len(changed) >= 40  # light leaves 0.5 × 0.7 × 0.5 = 18 % alone, the others fewer
-        assert len(set(changed)) >= len(changed) - 4  # small moves by whole pixels may coincide
+        assert len(set(changed)) >= 0.75 * len(changed)  # those that are only mirrored coincide
 
 
 def test_the_steps_of_a_pipeline_draw_independently():

@@ -98,6 +98,7 @@ def test_the_metadata_are_complete(tmp_path):
         "model": "lenet5",
         "options": {},
         "class_names": ["양호", "불량"],
+        "freeze": "none",
         "ordered": True,
         "preprocess": {
             "height": 32,
@@ -105,6 +106,8 @@ def test_the_metadata_are_complete(tmp_path):
             "channels": 1,
             "dtype": "uint8",
             "resize_mode": "squash",
+            "interpolation": "area",
+            "resize_size": None,
             "mean": [0.3],
             "std": [0.2],
         },

@@ -126,8 +126,13 @@ def chunk(kind, data):
 def png(width, height, depth, colour, raw, *before):
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     return b"".join(
-        [b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", header), *before]
-        + [chunk(b"IDAT", zlib.compress(raw)), chunk(b"IEND", b"")]
+        (
+            b"\x89PNG\r\n\x1a\n",
+            chunk(b"IHDR", header),
+            *before,
+            chunk(b"IDAT", zlib.compress(raw)),
+            chunk(b"IEND", b""),
+        )
     )
 
 
@@ -241,7 +246,7 @@ DAMAGED = [
 def test_a_cut_file_is_refused_in_silence(kind, mode, options, percent, capfd):
     data = noise(mode, kind, **options)
     decode(data)
-    with pytest.raises(ImageError, match="damaged|not an image"):
+    with pytest.raises(ImageError, match=r"damaged|not an image"):
         decode(data[: len(data) * percent // 100])
     assert capfd.readouterr() == ("", "")
 
@@ -309,7 +314,7 @@ def test_half_a_real_jpeg_is_refused(tmp_path, capfd):
     assert capfd.readouterr().err == ""
     # Why it is decoded from bytes: this is a picture to imread. (If that ends, only we gain.)
     careless = cv2.imread(str(half))
-    assert careless is None or careless.shape == decode(data).shape[:2] + (3,)
+    assert careless is None or careless.shape == (*decode(data).shape[:2], 3)
 
 
 @pytest.mark.parametrize("before", [[], [chunk(b"eXIf", b"II*\0\x08\0\0\0\0\0\0\0\0\0")]])

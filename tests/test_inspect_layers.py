@@ -7,6 +7,9 @@ import json
 import pytest
 import torch
 
+from cnncli.images.preprocess import Preprocess
+from cnncli.training.checkpoint import Checkpoint, save_checkpoint
+
 COLUMNS = [
     "name", "type", "kernel", "stride", "padding", "input", "output", "parameters", "trainable",
     "macs", "receptive_field", "jump", "activation_bytes", "calls", "note",
@@ -164,19 +167,25 @@ def test_a_dense_layer_fixes_the_size_of_a_run(inspect, made_run):
     assert result.error.startswith("--image-size 48: lenet5 stops: ")
 
 
-def test_a_freeze_policy_reaches_the_table():
-    from cnncli.recipes.inspect import InspectSettings, inspect_network
-    from cnncli.reporting import SilentReporter
+def test_a_freeze_policy_reaches_the_table(inspect):
+    totals = json.loads(inspect("resnet18", "--freeze", "backbone", "--format", "json").out)[
+        "totals"
+    ]
+    assert (totals["trainable"], totals["non_trainable"]) == (513_000, 11_176_512)
+    assert "did you mean backbone" in inspect("resnet18", "--freeze", "bakbone").err
 
-    asked = []
 
-    def freeze(model, network):
-        asked.append((model, isinstance(network, torch.nn.Module)))
-        return lambda name: name.startswith("fc.")
-
-    found = inspect_network(InspectSettings("resnet18", depth=1), SilentReporter(), freeze)
-    assert asked == [("resnet18", True)]
-    assert (found.totals.trainable, found.totals.non_trainable) == (513_000, 11_176_512)
+def test_a_run_shows_its_own_policy(inspect, tmp_path):
+    preprocess = Preprocess(32, 32, 1, mean=(0.3,), std=(0.2,))
+    checkpoint = Checkpoint("lenet5", ("a", "b"), preprocess, freeze="stages:1")
+    path = tmp_path / "best.safetensors"
+    save_checkpoint(path, checkpoint.build(), checkpoint)
+    rows = {row["name"]: row for row in read_csv(inspect(path).out)}
+    assert rows["conv2"]["trainable"] == "0"
+    assert rows["fc1"]["trainable"] == rows["fc1"]["parameters"]
+    assert int(rows["total"]["trainable"]) == sum(
+        int(rows[name]["parameters"]) for name in ("fc1", "fc2", "fc3")
+    )
 
 
 def test_a_large_network_takes_no_memory(inspect):

@@ -80,7 +80,7 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
     except OSError as error:
         raise CnncliError(f"{path}: cannot be read ({error.strerror})") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise CnncliError(f"{path}: not a CSV in UTF-8: {error}") from None
+        raise CnncliError(f"{path}: not a CSV in UTF-8: {str(error).strip()}") from None
     if table.empty:
         raise CnncliError(f"{path}: no rows below the header")
     image = _column(path, table, columns.image, "--image-col", (*_IMAGE, *_IMAGE_IDS))

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
+from PIL import Image
 
-from cnncli.choices import ResizeMode
+from cnncli.choices import Interpolation, ResizeMode
 from cnncli.images.decode import Array, decode, to_channels
 
 # What a stored value is divided by to become a fraction of full scale.
 FULL_SCALE = {"uint8": 255.0, "float32": 1.0}
+
+Resize = Callable[[Array, int, int], Array]
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,10 @@ class Preprocess:
         dtype: Of the arrays that caches and batches hold.
         resize_mode: ``squash`` changes the aspect ratio and keeps every border; ``pad`` keeps
             both and fills with black; ``crop`` keeps the ratio and cuts the longer side.
+        interpolation: ``area`` averages what is removed and interpolates linearly what is added;
+            ``bilinear`` and ``bicubic`` are Pillow's, as pretrained weights saw their images.
+        resize_size: With ``crop``, the side in pixels that the shorter side is brought to before
+            the middle is cut out; None cuts out as much as there is.
         mean: Per channel, as a fraction of full scale (0–1).
         std: Per channel, as a fraction of full scale, above 0.
     """
@@ -37,6 +45,8 @@ class Preprocess:
     channels: int
     dtype: str = "uint8"
     resize_mode: ResizeMode = "squash"
+    interpolation: Interpolation = "area"
+    resize_size: int | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
@@ -46,6 +56,8 @@ class Preprocess:
             all(type(size) is int and size > 0 for size in sizes)
             and self.dtype in FULL_SCALE
             and self.resize_mode in get_args(ResizeMode)
+            and self.interpolation in get_args(Interpolation)
+            and (self.resize_size is None or self.resize_size >= max(self.image_size))
             and len(self.mean) in (0, self.channels)
             and len(self.std) == len(self.mean)
             and all(math.isfinite(value) for value in self.mean)
@@ -60,7 +72,16 @@ class Preprocess:
 
     def fit(self, image: Array) -> Array:
         """Bring a decoded (H, W, 1|3) array to this size and these channels."""
-        resized = _RESIZE[self.resize_mode](to_channels(image, self.channels), *self.image_size)
+        resize: Resize = _resize if self.interpolation == "area" else _PILLOW[self.interpolation]
+        image = to_channels(image, self.channels)
+        if self.resize_mode == "squash":
+            resized = resize(image, *self.image_size)
+        elif self.resize_mode == "pad":
+            resized = _pad(image, *self.image_size, resize)
+        elif self.resize_size is None:
+            resized = _crop(image, *self.image_size, resize)
+        else:
+            resized = _crop_as_weights(image, *self.image_size, self.resize_size, resize)
         if resized.dtype == np.uint8 and self.dtype == "float32":
             resized = resized / np.float32(FULL_SCALE["uint8"])
         return np.ascontiguousarray(resized, dtype=self.dtype)
@@ -99,21 +120,47 @@ def _resize_by(image: Array, height: int, width: int, way: Literal["area", "line
     return np.asarray(resized).reshape(height, width, image.shape[2])
 
 
-def _pad(image: Array, height: int, width: int) -> Array:
+def _pad(image: Array, height: int, width: int, resize: Resize) -> Array:
     scale = min(height / image.shape[0], width / image.shape[1])
     rows, columns = (max(1, round(side * scale)) for side in image.shape[:2])
-    image = _resize(image, rows, columns)
+    image = resize(image, rows, columns)
     top, left = (height - rows) // 2, (width - columns) // 2
     return np.pad(image, ((top, height - rows - top), (left, width - columns - left), (0, 0)))
 
 
-def _crop(image: Array, height: int, width: int) -> Array:
+def _crop(image: Array, height: int, width: int, resize: Resize) -> Array:
     # Cut first: a strip of 1×10,000 pixels, scaled first, would grow to gigabytes.
     scale = max(height / image.shape[0], width / image.shape[1])
     rows = min(image.shape[0], max(1, round(height / scale)))
     columns = min(image.shape[1], max(1, round(width / scale)))
     top, left = (image.shape[0] - rows) // 2, (image.shape[1] - columns) // 2
-    return _resize(image[top : top + rows, left : left + columns], height, width)
+    return resize(image[top : top + rows, left : left + columns], height, width)
 
 
-_RESIZE = {"squash": _resize, "pad": _pad, "crop": _crop}
+def _crop_as_weights(
+    image: Array, height: int, width: int, resize_size: int, resize: Resize
+) -> Array:
+    """Bring the shorter side to ``resize_size`` and cut the middle out, as torchvision does.
+
+    Source: torchvision.transforms.functional, ``_compute_resized_output_size`` (the longer side
+    is rounded down) and ``center_crop`` (the corner is rounded to even).
+    """
+    # A strip of 1×10,000 pixels would grow to gigabytes: what lies far outside is cut first.
+    short = min(image.shape[:2])
+    rows, columns = (min(side, 20 * short) for side in image.shape[:2])
+    top, left = (image.shape[0] - rows) // 2, (image.shape[1] - columns) // 2
+    image = image[top : top + rows, left : left + columns]
+    image = resize(image, *(resize_size * side // short for side in (rows, columns)))
+    top, left = round((image.shape[0] - height) / 2), round((image.shape[1] - width) / 2)
+    return image[top : top + height, left : left + width]
+
+
+def _resize_with_pillow(way: Image.Resampling, image: Array, height: int, width: int) -> Array:
+    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    return np.asarray(picture.resize((width, height), way)).reshape(height, width, image.shape[2])
+
+
+_PILLOW = {
+    "bilinear": partial(_resize_with_pillow, Image.Resampling.BILINEAR),
+    "bicubic": partial(_resize_with_pillow, Image.Resampling.BICUBIC),
+}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
 from torch import nn
 
-from cnncli.choices import format_size
+from cnncli.choices import Interpolation, format_size
 from cnncli.config import ResolvedConfig, RunConfig
 from cnncli.data.loader import Loader, SplitDataset
 from cnncli.data.sources import Array, Samples, split_counts
@@ -27,7 +28,7 @@ from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import count_parameters
 from cnncli.recipes.defaults import fill_in, size_of
 from cnncli.recipes.samples import gather_samples
-from cnncli.recipes.transfer import find_pretrained
+from cnncli.recipes.transfer import Pretrained, find_pretrained
 from cnncli.reporting import Reporter
 from cnncli.training.checkpoint import Checkpoint
 from cnncli.training.device import Compute, count_cpus
@@ -106,8 +107,7 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
         train_images=int((splits == TRAIN).sum()),
         compute=compute,
     )
-    height, width = size_of(resolved)
-    preprocess = Preprocess(height, width, resolved.in_channels, resize_mode=config.resize_mode)
+    preprocess = _choose_preprocess(resolved, pretrained)
     torch.manual_seed(config.seed)
     # Before the images are read: a missing file of weights is told at once.
     network = _describe(resolved, samples, preprocess).build()
@@ -125,6 +125,22 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
         preprocess = replace(preprocess, mean=normalisation.mean, std=normalisation.std)
     store = replace(store, preprocess=preprocess)
     return Prepared(resolved, samples, splits, store, facts, compute, network)
+
+
+def _choose_preprocess(config: ResolvedConfig, pretrained: Pretrained) -> Preprocess:
+    """Return how images come to size: as the weights saw theirs, else by area."""
+    height, width = size_of(config)
+    preprocess = Preprocess(height, width, config.in_channels, resize_mode=config.resize_mode)
+    expects = pretrained.expects
+    if expects is None or expects.interpolation is None:
+        return preprocess
+    resize_size = None
+    if config.resize_mode == "crop" and expects.resize_size is not None:
+        # At another size than the weights' own, the same share of the image is cut out.
+        ratio = expects.resize_size / max(expects.image_size)
+        resize_size = max(height, width, round(ratio * min(height, width)))
+    interpolation = cast(Interpolation, expects.interpolation)
+    return replace(preprocess, interpolation=interpolation, resize_size=resize_size)
 
 
 def _describe(config: ResolvedConfig, samples: Samples, preprocess: Preprocess) -> Checkpoint:

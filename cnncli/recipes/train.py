@@ -10,6 +10,7 @@ from cnncli.choices import SPLITS
 from cnncli.config import RunConfig, dump_config
 from cnncli.data.manifest import save_manifest
 from cnncli.data.splits import TEST, VAL
+from cnncli.models.registry import short_name
 from cnncli.recipes.check import check_config
 from cnncli.recipes.fit import fit
 from cnncli.recipes.judge import Report, evaluation_batch, judge, save_report, summary_rows
@@ -34,7 +35,7 @@ def train_run(config: RunConfig, reporter: Reporter) -> Path:
     check_config(config)
     compute = pick_compute(config.device, config.precision)
     keep_freed_memory()
-    with new_run_dir(config.output, config.model) as run_dir:
+    with new_run_dir(config.output, short_name(config.model)) as run_dir:
         run = prepare(config, compute, reporter)
         text = dump_config(run.config)
         write_atomically(run_dir / "config.yaml", lambda part: part.write_text(text, "utf-8"))

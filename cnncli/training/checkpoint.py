@@ -22,6 +22,7 @@ from cnncli import __version__
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.images.preprocess import FULL_SCALE, Preprocess
 from cnncli.models.build import Classifier, build_network
+from cnncli.models.weights import load_tensors
 
 BEST = "best.safetensors"
 LAST = "last.pt"
@@ -150,7 +151,7 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Checkpoint]:
         )
         _check_normalisation(checkpoint.preprocess)
         network = checkpoint.build()
-        network.load_state_dict(tensors)
+        load_tensors(network, tensors)
     except (CnncliError, KeyError, TypeError, ValueError, RuntimeError) as error:
         first = str(error).split("\n")[0]
         if isinstance(error, KeyError):
