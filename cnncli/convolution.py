@@ -10,8 +10,7 @@ arXiv:1603.07285; ``padding="same"`` after TensorFlow's ``tf.nn.convolution``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
@@ -19,7 +18,6 @@ from cnncli.errors import CnncliError
 
 Size = tuple[int, int]
 Kind = Literal["conv", "transposed", "pool"]
-Unknown = Literal["padding", "kernel", "stride"]
 
 LARGEST = 10**9  # pixels or channels; beyond it a number is a slip of the finger
 
@@ -84,9 +82,10 @@ class Axis:
 
     def find_fault(self, size: int) -> str | None:
         """Return why torch would refuse this window on ``size`` pixels, or None."""
-        return self._find_own_fault() or self._find_misfit(size)
+        return self.find_own_fault() or self._find_misfit(size)
 
-    def _find_own_fault(self) -> str | None:
+    def find_own_fault(self) -> str | None:
+        """Return why torch would refuse this window on any size, or None."""
         if self.kind == "transposed" and self.output_padding >= max(self.stride, self.dilation):
             return (
                 f"output padding {self.output_padding} must be smaller than the stride "
@@ -225,152 +224,3 @@ class ReceptiveField:
             int(self.size[1] + (width.extent - 1) * columns),
         )
         return ReceptiveField(size, (rows * height.stride, columns * width.stride))
-
-
-@dataclass(frozen=True)
-class Solutions:
-    """What solves the inverse question along one axis.
-
-    Attributes:
-        values: Every solution, ascending; only the smallest where ``open_ended``.
-        open_ended: Every larger value solves it too.
-        nearest: Output sizes next to the target that can be reached, ascending; empty with a
-            solution, or when no value gives any output.
-    """
-
-    values: range
-    open_ended: bool = False
-    nearest: tuple[int, ...] = ()
-
-
-def solve(axis: Axis, unknown: Unknown, size: int, target: int, *, tied: bool = False) -> Solutions:
-    """Find every ``unknown`` that turns ``size`` pixels into exactly ``target``.
-
-    The output never turns back as one number grows, so two bisections bound the solutions.
-
-    Args:
-        axis: The window; its value of ``unknown`` is not read.
-        unknown: "padding", "kernel" or "stride".
-        size: Input pixels, at least 1.
-        target: Output pixels, at least 1.
-        tied: The stride equals the kernel (a pool's default).
-
-    Raises:
-        CnncliError: If the known numbers rule every answer out.
-    """
-
-    def at(value: int) -> Axis:
-        if unknown == "padding":
-            return replace(axis, padding=value)
-        if unknown == "stride":
-            return replace(axis, stride=value)
-        return replace(axis, kernel=value, stride=value if tied else axis.stride)
-
-    if unknown == "kernel" and axis.padding == "same":
-        raise CnncliError("--solve kernel: with padding same the kernel does not change the size")
-    low, high = _bounds(axis, unknown, size, target)
-    if fault := at(low)._find_own_fault():
-        raise CnncliError(fault)
-    falls = (unknown == "padding") == (axis.kind == "transposed")
-    if unknown == "stride" and at(1).output(size) < 1:
-        falls = False  # a partial window, if any: --ceil-mode with a stride past what is missing
-    sign = -1 if falls else 1
-    start = _first(low, high, lambda value: sign * at(value).output(size) >= sign * target)
-    stop = _first(low, high, lambda value: sign * at(value).output(size) > sign * target)
-    if start < stop:
-        endless = stop > high and unknown != "padding" and at(high * 2 + 1).output(size) == target
-        return Solutions(range(start, start + 1 if endless else stop), open_ended=endless)
-    beside = [value for value in (start - 1, start) if low <= value <= high]
-    nearest = sorted(at(value).output(size) for value in beside)
-    return Solutions(range(0), nearest=tuple(output for output in nearest if output >= 1))
-
-
-def _bounds(axis: Axis, unknown: Unknown, size: int, target: int) -> tuple[int, int]:
-    """Return the least and the greatest value worth trying, both inclusive."""
-    pads = 0 if axis.padding == "same" else 2 * axis.padding
-    transposed = axis.kind == "transposed"
-    if unknown == "padding":
-        if axis.kind == "pool":
-            return 0, axis.kernel // 2
-        reach = (size - 1) * axis.stride + axis.output_padding if transposed else 0
-        return 0, axis.extent + (reach or axis.stride * target)
-    if unknown == "kernel":
-        least = max(1, pads) if axis.kind == "pool" else 1
-        return least, max(least, target + pads + 1 if transposed else size + pads + axis.stride)
-    least = axis.output_padding + 1 if transposed and axis.dilation <= axis.output_padding else 1
-    return least, max(least, (target if transposed else size + axis.extent) + pads + 1)
-
-
-def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
-    """Return the least value that ``holds``, false below and true above it; else high + 1."""
-    high += 1
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
-    return low
-
-
-def explain(window: Window, size: Size) -> list[str]:
-    """Return the formula with the numbers in it, and what its rounding drops, as lines of text.
-
-    Raises:
-        CnncliError: As `Window.output` does.
-    """
-    window.output(size)
-    rows, columns = window.axes
-    if (rows, size[0]) == (columns, size[1]):
-        lines = _explain_axis(rows, size[0])
-    else:
-        lines = ["height:", *_explain_axis(rows, size[0])]
-        lines += ["width:", *_explain_axis(columns, size[1])]
-    if window.kind == "transposed":
-        return [*lines, "a transposed convolution drops no rows and no columns"]
-    rounding = "ceil" if window.ceil_mode else "rounding" if window.padding == "same" else "floor"
-    lost = [axis.dropped(n) for axis, n in zip(window.axes, size, strict=True)]
-    if not any(lost):
-        return [*lines, f"the {rounding} drops no rows and no columns"]
-    padded = [
-        min(axis.pads(n)[1], n_lost)
-        for axis, n, n_lost in zip(window.axes, size, lost, strict=True)
-    ]
-    parts = [
-        f"{n_lost} {word if n_lost == 1 else word + 's'}" + (f" ({of_it} of padding)" * bool(of_it))
-        for n_lost, of_it, word in zip(lost, padded, ("row", "column"), strict=True)
-    ]
-    return [*lines, f"the {rounding} drops {parts[0]} at the bottom, {parts[1]} at the right"]
-
-
-def _explain_axis(axis: Axis, size: int) -> list[str]:
-    kernel, stride, dilation, output = axis.kernel, axis.stride, axis.dilation, axis.output(size)
-    if axis.padding == "same":
-        before, after = axis.pads(size)
-        rule = "PyTorch's and TensorFlow's" if stride == 1 else "TensorFlow's"
-        return [
-            f"padding same is {rule} rule",
-            f"output  = ceil(input / stride) = ceil({size} / {stride}) = {output}",
-            "padding = max((output - 1)*stride + dilation*(kernel - 1) + 1 - input, 0)",
-            f"        = max(({output} - 1)*{stride} + {dilation}*({kernel} - 1) + 1 - {size}, 0)"
-            f" = {before + after}: {before} before, {after} after",
-        ]
-    padding = axis.padding
-    if axis.kind == "transposed":
-        return [
-            "output = (input - 1)*stride - 2*padding + dilation*(kernel - 1) + output_padding + 1",
-            f"       = ({size} - 1)*{stride} - 2*{padding} + {dilation}*({kernel} - 1)"
-            f" + {axis.output_padding} + 1 = {output}",
-        ]
-    rounding = "ceil" if axis.ceil_mode else "floor"
-    span = size + 2 * padding - axis.extent
-    plain = (-(-span // stride) if axis.ceil_mode else span // stride) + 1
-    lines = [
-        f"output = {rounding}((input + 2*padding - dilation*(kernel - 1) - 1) / stride) + 1",
-        f"       = {rounding}(({size} + 2*{padding} - {dilation}*({kernel} - 1) - 1) / {stride})"
-        " + 1",
-        f"       = {rounding}({span} / {stride}) + 1 = {plain}",
-    ]
-    if plain != output:
-        lines.append(
-            f"       = {output}, since window {plain} would start at {(plain - 1) * stride}, "
-            f"behind the padding before and the input ({padding} + {size})"
-        )
-    return lines

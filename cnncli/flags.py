@@ -28,86 +28,95 @@ def _complete_model(incomplete: str) -> list[str]:
     return [name for name in MODELS if name.startswith(incomplete)]
 
 
-def _flag(kind: Any, text: str, *names: str, **extra: Any) -> Any:
+def flag(kind: Any, text: str, *names: str, **extra: Any) -> Any:
+    """Return the annotation of a flag that is None where it was not given."""
     return Annotated[kind | None, typer.Option(*names, help=text, show_default=False, **extra)]
 
 
+ConfigFile = Annotated[
+    str | None,
+    typer.Option("--config", "-c", metavar="YAML", help="File of flags; flags given here win."),
+]
+PrintConfig = Annotated[
+    bool, typer.Option("--print-config", help="Print the settings as YAML and exit.")
+]
+
 DATA_FLAGS: Mapping[str, Any] = {
-    "data": _flag(
+    "data": flag(
         str,
         "Folder of class folders, folder of train/val/test folders, a CSV, or digits.",
         metavar="PATH",
         autocompletion=_complete_data,
     ),
-    "image_col": _flag(str, "CSV column of image paths or ids [the usual names]."),
-    "label_col": _flag(str, "CSV column of labels [the usual names]."),
-    "split_col": _flag(str, "CSV column of splits [split, subset, set]."),
+    "image_col": flag(str, "CSV column of image paths or ids [the usual names]."),
+    "label_col": flag(str, "CSV column of labels [the usual names]."),
+    "split_col": flag(str, "CSV column of splits [split, subset, set]."),
 }
 
 RUN_FLAGS: Mapping[str, Any] = {
     **DATA_FLAGS,
-    "group_col": _flag(str, "CSV column of groups (patients) that stay in one split."),
-    "group_regex": _flag(str, "Regular expression that finds the group in a file name."),
-    "class_order": _flag(str, "Classes in their order, a,b,c [sorted].", metavar="A,B,C"),
-    "val_fraction": _flag(float, "Share of the images to choose on [0.15]."),
-    "test_fraction": _flag(float, "Share of the images to judge on [0.15]."),
-    "model": _flag(
+    "group_col": flag(str, "CSV column of groups (patients) that stay in one split."),
+    "group_regex": flag(str, "Regular expression that finds the group in a file name."),
+    "class_order": flag(str, "Classes in their order, a,b,c [sorted].", metavar="A,B,C"),
+    "val_fraction": flag(float, "Share of the images to choose on [0.15]."),
+    "test_fraction": flag(float, "Share of the images to judge on [0.15]."),
+    "model": flag(
         str,
         "Network, one of `cnncli models` or 'cnn: LAYERS' [train: resnet_small, "
         "finetune: resnet18].",
         metavar="NAME",
         autocompletion=_complete_model,
     ),
-    "weights": _flag(
+    "weights": flag(
         str,
         "Weights to start from: default, a name, none, or the PATH of a run, .safetensors or .pth "
         "[train: none, finetune: default].",
         metavar="WEIGHTS",
     ),
-    "activation": _flag(Activation, "Activation in place of the network's own."),
-    "norm": _flag(Norm, "Normalisation layers in place of the network's own."),
-    "dropout": _flag(float, "Dropout probability in place of the network's own.", metavar="P"),
-    "image_size": _flag(str, "Pixels, N or HEIGHTxWIDTH [by the data].", metavar="SIZE"),
-    "resize_mode": _flag(ResizeMode, "How images come to that size [squash]."),
-    "in_channels": _flag(int, "1 for grey, 3 for colour [by the data]."),
-    "epochs": _flag(int, "Most passes over the training images [by the data]."),
-    "batch_size": _flag(int, "Images per step [by the data]."),
-    "lr": _flag(float, "Peak learning rate [by the model]."),
-    "weight_decay": _flag(float, "AdamW's, not on norms and biases [by the model]."),
-    "label_smoothing": _flag(float, "Share of each target spread over all classes [0]."),
-    "monitor": _flag(str, "Column of metrics.csv that chooses the best epoch [val_loss]."),
-    "patience": _flag(int, "Epochs without a better one before stopping [by the epochs]."),
-    "augment": _flag(
+    "activation": flag(Activation, "Activation in place of the network's own."),
+    "norm": flag(Norm, "Normalisation layers in place of the network's own."),
+    "dropout": flag(float, "Dropout probability in place of the network's own.", metavar="P"),
+    "image_size": flag(str, "Pixels, N or HEIGHTxWIDTH [by the data].", metavar="SIZE"),
+    "resize_mode": flag(ResizeMode, "How images come to that size [squash]."),
+    "in_channels": flag(int, "1 for grey, 3 for colour [by the data]."),
+    "epochs": flag(int, "Most passes over the training images [by the data]."),
+    "batch_size": flag(int, "Images per step [by the data]."),
+    "lr": flag(float, "Peak learning rate [by the model]."),
+    "weight_decay": flag(float, "AdamW's, not on norms and biases [by the model]."),
+    "label_smoothing": flag(float, "Share of each target spread over all classes [0]."),
+    "monitor": flag(str, "Column of metrics.csv that chooses the best epoch [val_loss]."),
+    "patience": flag(int, "Epochs without a better one before stopping [by the epochs]."),
+    "augment": flag(
         Augment, "Random changes of training images [light; none with a frozen backbone]."
     ),
-    "device": _flag(str, "auto, cpu, cuda, cuda:N or mps [auto].", metavar="DEVICE"),
-    "precision": _flag(Precision, "auto takes what the device computes natively [auto]."),
-    "workers": _flag(int, "Loader processes [by the device]."),
-    "seed": _flag(int, "Of splits, weights, order and augmentation [0]."),
-    "output": _flag(str, "Folder in which the run's folder is made [runs].", metavar="DIR"),
+    "device": flag(str, "auto, cpu, cuda, cuda:N or mps [auto].", metavar="DEVICE"),
+    "precision": flag(Precision, "auto takes what the device computes natively [auto]."),
+    "workers": flag(int, "Loader processes [by the device]."),
+    "seed": flag(int, "Of splits, weights, order and augmentation [0]."),
+    "output": flag(str, "Folder in which the run's folder is made [runs].", metavar="DIR"),
 }
 
 FINETUNE_FLAGS: Mapping[str, Any] = {
     **RUN_FLAGS,
-    "freeze": _flag(
+    "freeze": flag(
         str,
         "What stays as it is: backbone, none, stages:N, until:NAME or patterns on layer names, "
         "'layer1*,bn1' [backbone up to 5,000 training images, else none].",
         metavar="POLICY",
     ),
-    "unfreeze_at": _flag(
+    "unfreeze_at": flag(
         list[str],
         "Change the policy before an epoch, none where no other is named; repeat to go on.",
         metavar="EPOCH[=POLICY]",
     ),
-    "lr_backbone": _flag(float, "Learning rate of all but the head [a tenth of --lr]."),
-    "layer_decay": _flag(float, "Each stage learns at this share of the rate of the next."),
-    "bn": _flag(
+    "lr_backbone": flag(float, "Learning rate of all but the head [a tenth of --lr]."),
+    "layer_decay": flag(float, "Each stage learns at this share of the rate of the next."),
+    "bn": flag(
         BatchNormMode,
         "BatchNorm's statistics: fixed everywhere, or free in what is trained [frozen with "
         "weights].",
     ),
-    "augment_views": _flag(
+    "augment_views": flag(
         int, "Augmented views of each image whose features a frozen backbone computes once [1]."
     ),
 }

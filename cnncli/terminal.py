@@ -100,11 +100,13 @@ def _print_table(
 
 
 def format_cell(value: object) -> str:
-    """Return a value as a table shows it: four significant decimals, thousands apart."""
+    """Return a value as a table shows it: fractions to four decimals, thousands apart."""
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1 else f"{value:,.2f}"
+        if 0 < abs(value) < 1e-3:
+            return f"{value:.3g}"
+        return f"{value:.4f}" if abs(value) <= 1 else f"{value:,.2f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value)

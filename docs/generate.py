@@ -1,4 +1,4 @@
-"""Write the pages that are generated: one per command, from the command line itself.
+"""Write the pages that are generated: one per command, and one of all networks.
 
     python docs/generate.py
 
@@ -12,9 +12,52 @@ from typing import Any
 
 import typer
 
+from cnncli.choices import format_size
 from cnncli.cli import app
+from cnncli.models.registry import MODELS, ModelEntry
 
-COMMANDS = Path(__file__).parent / "commands"
+DOCS = Path(__file__).parent
+COMMANDS = DOCS / "commands"
+# Sources of networks: title, how its builders begin, and what the numbers are counted for.
+SOURCES = (
+    (
+        "Our own",
+        "cnncli.",
+        "Without pretrained weights; counted at 10 classes, at 28 px grey for `cnn`, 32 px grey for "
+        "`lenet5`, 112 px colour for `resnet_small` and 32 px colour for the others. Where no image "
+        "size is given, the data decide.",
+    ),
+    (
+        "torchvision's",
+        "torchvision:",
+        "Counted at 1000 classes, for the default weights, which stand first. `default` takes "
+        "those; every name can be given to `--weights`.",
+    ),
+)
+CHAIN = """## Written by hand
+
+`--model 'cnn: LAYERS'` builds a network from one line, in the words of `cnncli conv-size --chain`.
+The last layer is `dense K`, K being the number of classes. Look at it before you train it:
+
+```
+$ cnncli conv-size 28 --in-channels 1 --chain "conv3x3 f16 relu; pool2; flatten; dense 10" --format csv
+layer,output,parameters,macs,receptive_field,jump
+conv3x3 f16 relu,16x26x26,160,97344,3,1
+pool2,16x13x13,0,0,4,2
+flatten,2704,0,0,whole image,
+dense 10,10,27050,27040,whole image,
+total,10,27210,124384,,
+$ cnncli train --data digits --image-size 28 --model 'cnn: conv3x3 f16 relu; pool2; flatten; dense 10'
+```
+
+The layers are: `conv3x3 f32`, `deconv2x2 f16` (transposed), `pool2`, `avgpool2`, `gap` (global
+average), `bn`, `dropout 0.4`, `flatten`, `dense 84` and the activations, alone or at a layer's end.
+[conv-size](commands/conv-size.md) has their options.
+
+## timm's
+
+`--model timm:NAME` where timm is installed: `pip install 'cnncli[timm]'`.
+"""
 
 
 def command_pages() -> dict[str, str]:
@@ -58,7 +101,29 @@ def _plain(text: str | None) -> str:
     return (text or "").replace("\b", "").strip()
 
 
+def models_page() -> str:
+    """Return the text of the page of all networks."""
+    lines = ["# Networks", "", "What `--model` takes. `cnncli models` prints the same list, and"]
+    lines += ["which weights are already on disk."]
+    for title, builder, text in SOURCES:
+        entries = [entry for entry in MODELS.values() if entry.builder.startswith(builder)]
+        lines += ["", f"## {title}", "", text, ""]
+        if builder == "cnncli.":
+            lines += [*(f"- `{entry.name}`: {entry.about}." for entry in entries), ""]
+        lines += ["| Name | Parameters | MACs | Image size | Weights |"]
+        lines += ["| --- | ---: | ---: | ---: | --- |", *(_model_row(entry) for entry in entries)]
+    lines += ["", CHAIN, "Generated from the registry by `docs/generate.py`."]
+    return "\n".join(lines) + "\n"
+
+
+def _model_row(entry: ModelEntry) -> str:
+    size = format_size((entry.image_size,) * 2) if entry.image_size else "by the data"
+    weights = ", ".join(weights.name for weights in entry.weights) or "none"
+    return f"| `{entry.name}` | {entry.parameters:,} | {entry.macs:,} | {size} | {weights} |"
+
+
 if __name__ == "__main__":
     COMMANDS.mkdir(exist_ok=True)
+    (DOCS / "models.md").write_text(models_page(), encoding="utf-8")
     for name, text in command_pages().items():
         (COMMANDS / name).write_text(text, encoding="utf-8")

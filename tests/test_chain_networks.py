@@ -7,10 +7,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnncli.architecture import parse_chain, trace_chain
+from cnncli.architecture import parse_chain
 from cnncli.errors import CnncliError
+from cnncli.layers import trace_chain
 from cnncli.models.build import build_network, count_parameters
-from cnncli.models.families import Stage
+from cnncli.models.layout import Stage
 from cnncli.models.registry import find_model
 from cnncli.models.stages import network_head, network_stages, stage_parameters
 

@@ -304,37 +304,3 @@ def test_help_shows_no_trace_of_the_minus_trap() -> None:
     text = _answer("--help")
     assert "--chain" in text
     assert "-7" not in text
-
-
-HEAVY = (
-    "torch", "torchvision", "pandas", "cv2", "sklearn", "albumentations", "pydantic", "yaml",
-    "numpy", "rich",
-)  # fmt: skip
-
-FRESH_PROCESS = f"""
-import sys
-import typer
-
-bare = typer.Typer()
-@bare.command()
-def say(word: str): ...
-bare(["hello"], standalone_mode=False)  # newer Typers bring pydantic with the first argument
-before = set(sys.modules)
-from cnncli.cli import app
-try:
-    app()
-except SystemExit as end:
-    assert end.code == 0, end.code
-print([name for name in {HEAVY} if name in sys.modules and name not in before], file=sys.stderr)
-"""
-
-
-def test_nothing_heavy_is_imported() -> None:
-    for first, *arguments in (
-        ["26", "28", "3", "1", "0"],
-        ["layer,output,parameters", "32", "--in-channels", "1", "--chain", LENET5],
-    ):
-        command = [sys.executable, "-c", FRESH_PROCESS, "conv-size", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert done.stderr == "[]\n"
-        assert done.stdout.startswith(first)

@@ -225,3 +225,20 @@ def test_a_pickle_is_refused(cli, tmp_path):
     result = cli("evaluate", "--data", "digits", "--checkpoint", tmp_path / "model.pt")
     assert (result.code, result.out) == (2, "")
     assert "pickle" in result.error
+
+
+def test_a_run_on_a_csv_needs_no_flags_again(cli, tmp_path):
+    paths = write_digits(tmp_path / "data" / "files", per_class=14)
+    rows = [f"{p.relative_to(tmp_path / 'data')},{p.parent.name}" for p in paths]
+    (tmp_path / "data" / "list.csv").write_text("\n".join(["where,what", *rows]) + "\n")
+    run = train(
+        tmp_path / "runs",
+        data=str(tmp_path / "data" / "list.csv"),
+        image_col="where",
+        label_col="what",
+        model="lenet5",
+        epochs=1,
+    )
+    assert answer(cli("evaluate", "--checkpoint", run)) == json.loads(
+        (run / "report.json").read_text()
+    )

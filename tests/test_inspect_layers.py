@@ -5,7 +5,6 @@ import io
 import json
 
 import pytest
-import torch
 
 from cnncli.images.preprocess import Preprocess
 from cnncli.training.checkpoint import Checkpoint, save_checkpoint

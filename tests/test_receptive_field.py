@@ -11,8 +11,8 @@ from torchvision import models
 
 from cnncli.models.custom.cnn import CNN
 from cnncli.models.custom.lenet5 import LeNet5
-from cnncli.models.receptive_field import Atom, Field, Span, reshape_layout
-from cnncli.models.trace import trace_network
+from cnncli.models.tracing.receptive_field import Atom, Field, Span, reshape_layout
+from cnncli.models.tracing.trace import trace_network
 
 LARGEST = 512  # pixels: fields from here on are checked by hand
 

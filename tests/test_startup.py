@@ -95,9 +95,14 @@ def test_usage_errors_are_light(args, of_typer):
     assert "Traceback" not in said
 
 
-def test_conv_size_is_light(of_typer):
-    modules, _ = run("conv-size", "28", "3", "1", "0")
-    assert modules & (HEAVY | (CONFIG - of_typer)) == set()
+@pytest.mark.parametrize(
+    "args",
+    [("28", "3", "1", "0"), ("32", "--in-channels", "1", "--chain", "conv5x5 f6; gap; dense 84")],
+    ids=" ".join,
+)
+def test_conv_size_is_light(args, of_typer):
+    modules, _ = run("conv-size", *args)
+    assert modules & (HEAVY | ((CONFIG | {"numpy", "rich"}) - of_typer)) == set()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from torchvision import models
 
 from cnncli.convolution import Window, count_macs
 from cnncli.models.custom.lenet5 import LeNet5
-from cnncli.models.summary import NO_PIXELS, NOT_RUN, add_up, summarise
+from cnncli.models.tracing.summary import NO_PIXELS, NOT_RUN, add_up, summarise
 
 AUXILIARY = {"googlenet": ("aux1", "aux2")}  # not in torchvision's num_params
 

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnncli.architecture import ACTIVATIONS as WORDS
 from cnncli.errors import CnncliError
+from cnncli.layers import ACTIVATIONS as WORDS
 from cnncli.models.build import build_network, has_batch_norm
 from cnncli.models.head import main_logits
 from cnncli.models.registry import MODELS, find_model

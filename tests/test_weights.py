@@ -13,17 +13,17 @@ from torchvision import models
 from torchvision.models.vision_transformer import interpolate_embeddings
 
 from cnncli.errors import CnncliError
-from cnncli.models import download
 from cnncli.models.build import build_network
-from cnncli.models.registry import MODELS
-from cnncli.models.stem import Normalisation
-from cnncli.models.weights import (
+from cnncli.models.pretrained import download
+from cnncli.models.pretrained.weights import (
     find_source,
     load_tensors,
     load_weights,
     weights_normalisation,
     weights_preprocess,
 )
+from cnncli.models.registry import MODELS
+from cnncli.models.stem import Normalisation
 
 torch.set_num_threads(1)
 SIZE = (64, 64)

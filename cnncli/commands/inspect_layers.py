@@ -10,7 +10,7 @@ from cnncli.choices import format_size, parse_size
 from cnncli.terminal import TerminalReporter, pick_format, print_json, print_rows
 
 if TYPE_CHECKING:
-    from cnncli.models.summary import Layer, Totals
+    from cnncli.models.tracing.summary import Layer, Totals
 
 Row = dict[str, Any]
 

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnncli.architecture import (
+from cnncli.convolution import Window
+from cnncli.errors import CnncliError
+from cnncli.layers import (
     Conv,
     Dense,
     Dropout,
@@ -20,8 +22,6 @@ from cnncli.architecture import (
     Pool,
     trace_chain,
 )
-from cnncli.convolution import Window
-from cnncli.errors import CnncliError
 from cnncli.models.chain_plan import HEAD, activation_name, plan_chain
 from cnncli.models.swap import ACTIVATIONS
 

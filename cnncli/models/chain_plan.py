@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnncli.architecture import (
+from cnncli.architecture import parse_chain
+from cnncli.layers import (
     Activation,
     Conv,
     Dense,
@@ -14,9 +15,8 @@ from cnncli.architecture import (
     Layer,
     Norm,
     Pool,
-    parse_chain,
 )
-from cnncli.models.families import Layout, Stage
+from cnncli.models.layout import Layout, Stage
 
 HEAD = "head"
 

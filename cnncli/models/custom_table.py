@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnncli.models.families import Layout, Stage
+from cnncli.models.layout import Layout, Stage
 
 
 @dataclass(frozen=True)

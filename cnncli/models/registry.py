@@ -13,7 +13,8 @@ from cnncli.choices import format_size
 from cnncli.errors import CnncliError, did_you_mean
 from cnncli.models.chain_plan import plan_chain
 from cnncli.models.custom_table import CUSTOM
-from cnncli.models.families import DIFFERENCES, LAYOUTS, PATTERNS, Layout, Stage
+from cnncli.models.families import DIFFERENCES, LAYOUTS, PATTERNS
+from cnncli.models.layout import Layout, Stage
 from cnncli.models.torchvision_table import IMAGENET, NORMALISATIONS, TABLE, URL
 
 CHAIN = "cnn:"

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from torch import nn
 
-from cnncli.models.families import Stage
+from cnncli.models.layout import Stage
 from cnncli.models.registry import find_model
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from cnncli.errors import CnncliError
-from cnncli.models.families import Layout
+from cnncli.models.layout import Layout
 from cnncli.models.registry import ModelEntry, short_name
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {

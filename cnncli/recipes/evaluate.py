@@ -67,8 +67,10 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter) -> Report:
     if newest:
         reporter.note(f"checkpoint: {path} (the newest run)")
     network, checkpoint = load_checkpoint(path)
-    samples = find_samples(settings.data or _data_of(path), settings.columns)
-    samples = match_classes(samples, checkpoint.class_names)
+    data, columns = settings.data, settings.columns
+    if data is None:
+        data, columns = _data_of_run(path, columns)
+    samples = match_classes(find_samples(data, columns), checkpoint.class_names)
     chosen, split = _choose(samples, path, settings.split, reporter)
     samples = _take(samples, chosen)
     folder = None if settings.output is None else _make_folder(settings.output)
@@ -89,14 +91,19 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter) -> Report:
     return report
 
 
-def _data_of(checkpoint: Path) -> str:
-    """Return the ``data`` of the run that a checkpoint lies in."""
+def _data_of_run(checkpoint: Path, columns: CsvColumns) -> tuple[str, CsvColumns]:
+    """Return what the run that a checkpoint lies in was trained on; given columns win."""
     from cnncli.config import load_config
 
     config = checkpoint.parent / "config.yaml"
     if not config.is_file():
         raise CnncliError("--data: missing; name the images to evaluate on")
-    return load_config(str(config), {}).data
+    run = load_config(str(config), {})
+    return run.data, CsvColumns(
+        image=columns.image or run.image_col,
+        label=columns.label or run.label_col,
+        split=columns.split or run.split_col,
+    )
 
 
 def _choose(

@@ -17,7 +17,7 @@ from cnncli.models.custom_table import CUSTOM
 from cnncli.models.freeze import read_policy
 from cnncli.models.registry import CHAIN, MODELS, TIMM, find_model
 from cnncli.models.stages import network_stages
-from cnncli.models.summary import Layer, Totals, add_up, summarise
+from cnncli.models.tracing.summary import Layer, Totals, add_up, summarise
 from cnncli.reporting import Reporter
 from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
 

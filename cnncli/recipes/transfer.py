@@ -19,10 +19,7 @@ from cnncli.models.freeze import (
     stage_of,
     train_mode,
 )
-from cnncli.models.registry import find_model
-from cnncli.models.stages import network_stages
-from cnncli.models.stem import Normalisation
-from cnncli.models.weights import (
+from cnncli.models.pretrained.weights import (
     Source,
     WeightsPreprocess,
     find_source,
@@ -30,6 +27,9 @@ from cnncli.models.weights import (
     weights_normalisation,
     weights_preprocess,
 )
+from cnncli.models.registry import find_model
+from cnncli.models.stages import network_stages
+from cnncli.models.stem import Normalisation
 from cnncli.reporting import Reporter
 
 

@@ -22,7 +22,7 @@ from cnncli import __version__
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.images.preprocess import FULL_SCALE, Preprocess
 from cnncli.models.build import Classifier, build_network
-from cnncli.models.weights import load_tensors
+from cnncli.models.pretrained.weights import load_tensors
 
 BEST = "best.safetensors"
 LAST = "last.pt"

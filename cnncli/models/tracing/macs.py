@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from cnncli.models.operation import Call
+from cnncli.models.tracing.operation import Call
 
 
 def count_call_macs(call: Call) -> int:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from cnncli.models.operation import Shape
-from cnncli.models.receptive_field import Field
-from cnncli.models.trace import Record, trace_network
+from cnncli.models.tracing.operation import Shape
+from cnncli.models.tracing.receptive_field import Field
+from cnncli.models.tracing.trace import Record, trace_network
 
 FLOAT32_BYTES = 4
 NOT_RUN = "not run in eval mode"

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
-from cnncli.models.operation import Call, Rule
-from cnncli.models.receptive_field import Atom, Field, Layout, Span, join_fields, reshape_layout
+from cnncli.models.tracing.operation import Call, Rule
+from cnncli.models.tracing.receptive_field import (
+    Atom,
+    Field,
+    Layout,
+    Span,
+    join_fields,
+    reshape_layout,
+)
 
 
 def _view(call: Call, field: Field, layout: Layout) -> Field:

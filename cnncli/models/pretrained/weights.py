@@ -17,10 +17,10 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from cnncli.errors import CnncliError
-from cnncli.models.carry import Tensors, fit_positions, fit_stem
-from cnncli.models.download import download_weights
+from cnncli.models.pretrained.carry import Tensors, fit_positions, fit_stem
+from cnncli.models.pretrained.download import download_weights
+from cnncli.models.pretrained.rename import DAMAGED, TOLD, rename, unwrap
 from cnncli.models.registry import ModelEntry, WeightsEntry, short_name
-from cnncli.models.rename import DAMAGED, TOLD, rename, unwrap
 from cnncli.models.stages import network_head
 from cnncli.models.stem import Normalisation, stem_normalisation
 

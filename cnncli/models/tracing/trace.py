@@ -12,10 +12,10 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cnncli.models.field_rules import apply_rule
-from cnncli.models.macs import count_call_macs
-from cnncli.models.operation import Shape, bind_call
-from cnncli.models.receptive_field import Field
+from cnncli.models.tracing.field_rules import apply_rule
+from cnncli.models.tracing.macs import count_call_macs
+from cnncli.models.tracing.operation import Shape, bind_call
+from cnncli.models.tracing.receptive_field import Field
 
 
 @dataclass

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from cnncli.errors import CnncliError
+from cnncli.models.pretrained.rename import DAMAGED
 from cnncli.models.registry import WeightsEntry
-from cnncli.models.rename import DAMAGED
 
 PATIENCE = 0.7  # seconds to reach the server; a first connection takes 0.05 to 0.3
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from cnncli.models.receptive_field import Field, Layout
+from cnncli.models.tracing.receptive_field import Field, Layout
 
 Shape = tuple[int, ...]
 

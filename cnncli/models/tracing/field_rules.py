@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from cnncli.models.layout_rules import LAYOUT_RULES
-from cnncli.models.operation import Call, Rule
-from cnncli.models.receptive_field import Atom, Field, Layout, Span, join_fields
+from cnncli.models.tracing.layout_rules import LAYOUT_RULES
+from cnncli.models.tracing.operation import Call, Rule
+from cnncli.models.tracing.receptive_field import Atom, Field, Layout, Span, join_fields
 
 
 def apply_rule(call: Call) -> list[Field | None]:

@@ -1,0 +1,1 @@
+"""Weights trained elsewhere: found, downloaded, and fitted into a network."""

@@ -1,0 +1,1 @@
+"""Run a network once without computing: shapes, costs and receptive fields of its layers."""
