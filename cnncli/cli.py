@@ -123,6 +123,10 @@ for name, function in commands.TABLE.items():
 def main() -> None:
     """Run the app; the entry point of ``cnncli``."""
     _prepare_streams()
+    # Read by torch's OpenMP as it loads. By default its threads spin for milliseconds at each of
+    # thousands of barriers: where another process wants a core, an epoch took up to ten times as
+    # long. Measured on 2 cores: 1.6 times the images/s beside a busy process, 0.95 alone.
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     # A subcommand would not know it, and everybody types it last.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: argument != "--debug")
     app()

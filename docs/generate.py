@@ -23,9 +23,9 @@ SOURCES = (
     (
         "Our own",
         "cnncli.",
-        "Without pretrained weights; counted at 10 classes, at 28 px grey for `cnn`, 32 px grey for "
-        "`lenet5`, 112 px colour for `resnet_small` and 32 px colour for the others. Where no image "
-        "size is given, the data decide.",
+        "Without pretrained weights; counted at 10 classes, at 28 px grey for `cnn`, 32 px grey "
+        "for `lenet5`, 112 px colour for `resnet_small` and 32 px colour for the others. Where no "
+        "image size is given, the data decide.",
     ),
     (
         "torchvision's",
@@ -40,14 +40,15 @@ CHAIN = """## Written by hand
 The last layer is `dense K`, K being the number of classes. Look at it before you train it:
 
 ```
-$ cnncli conv-size 28 --in-channels 1 --chain "conv3x3 f16 relu; pool2; flatten; dense 10" --format csv
+$ net='conv3x3 f16 relu; pool2; flatten; dense 10'
+$ cnncli conv-size 28 --in-channels 1 --chain "$net" --format csv
 layer,output,parameters,macs,receptive_field,jump
 conv3x3 f16 relu,16x26x26,160,97344,3,1
 pool2,16x13x13,0,0,4,2
 flatten,2704,0,0,whole image,
 dense 10,10,27050,27040,whole image,
 total,10,27210,124384,,
-$ cnncli train --data digits --image-size 28 --model 'cnn: conv3x3 f16 relu; pool2; flatten; dense 10'
+$ cnncli train --data digits --image-size 28 --model "cnn: $net"
 ```
 
 The layers are: `conv3x3 f32`, `deconv2x2 f16` (transposed), `pool2`, `avgpool2`, `gap` (global
