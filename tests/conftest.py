@@ -138,7 +138,12 @@ def started(*args, cwd, **streams):
     """Start the tool and end it for certain."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = subprocess.Popen(
-        [sys.executable, "-m", "cnncli", *map(str, args)], cwd=cwd, text=True, **(pipes | streams)
+        [sys.executable, "-m", "cnncli", *map(str, args)],
+        cwd=cwd,
+        text=True,
+        # A shell's background jobs, and what they start, ignore SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **(pipes | streams),
     )
     try:
         yield process
