@@ -46,14 +46,14 @@ def test_pixels_are_torchvisions(model, enum, shape):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     theirs = enum.DEFAULT.transforms()(Image.fromarray(image))
     ours = Classifier(torch.nn.Identity(), MEAN, STD, 255.0).normalise(
-        torch.from_numpy(crop(model)(png(image)))[None]
+        torch.from_numpy(crop(model)((png(image),)))[None]
     )
     assert torch.allclose(ours[0], theirs, atol=1e-6)
 
 
 def test_a_thin_strip_does_not_fill_the_memory():
     image = np.full((1, 10_000, 3), 7, np.uint8)
-    assert (crop("resnet18")(png(image)) == 7).all()
+    assert (crop("resnet18")((png(image),)) == 7).all()
 
 
 @pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="no real images beside the project")
@@ -66,7 +66,7 @@ def test_logits_on_real_photos_are_torchvisions():
     for path in sorted((SHARED_DATA / "ants-bees" / "val" / "bees").glob("*.jpg"))[:8]:
         with torch.inference_mode():
             theirs = network(transform(Image.open(path).convert("RGB"))[None])
-            ours = classifier.logits(torch.from_numpy(preprocess(path.read_bytes()))[None])
+            ours = classifier.logits(torch.from_numpy(preprocess((path.read_bytes(),)))[None])
         worst = max(worst, float((ours - theirs).abs().max()))
         spread = max(spread, float(theirs.std()))
     print(f"largest difference {worst:.2e} of logits with a spread of {spread:.2e}")

@@ -9,7 +9,7 @@ import pytest
 from cnncli.data.manifest import COLUMNS, UNSEEN, load_manifest, save_manifest
 from cnncli.data.sources import find_samples, text_array
 from cnncli.data.splits import TEST, TRAIN, VAL
-from cnncli.data.store import FileFacts, hash_bytes, load_images
+from cnncli.data.store import FileFacts, hash_files, load_images
 from cnncli.errors import CnncliError
 from cnncli.images.preprocess import Preprocess
 
@@ -57,7 +57,7 @@ def test_the_file(saved, data):
     for path, _, _, _, size, digest in rows:
         content = (data / path).read_bytes()
         assert int(size) == len(content)
-        assert digest == hash_bytes(content)
+        assert digest == hash_files((content,))
 
 
 def test_groups_are_written(data, tmp_path):
@@ -104,7 +104,7 @@ def test_new_images_are_new(saved, tmp_path):
 def test_the_same_content_in_two_splits_counts_as_trained_on(saved, data, tmp_path):
     with saved.open("a", encoding="utf-8") as file:
         known = (data / "a/1.bmp").read_bytes()
-        file.write(f"copy.bmp,a,test,,{len(known)},{hash_bytes(known)}\n")
+        file.write(f"copy.bmp,a,test,,{len(known)},{hash_files((known,))}\n")
     new = tmp_path / "new" / "c"
     new.mkdir(parents=True)
     (new / "x.bmp").write_bytes(known)

@@ -110,7 +110,7 @@ def test_it_is_deterministic_and_leaves_its_input_alone(mode):
 def test_from_bytes():
     buffer = io.BytesIO()
     Image.fromarray(PICTURE).save(buffer, "PNG")
-    np.testing.assert_array_equal(Preprocess(60, 90, 3)(buffer.getvalue()), PICTURE)
+    np.testing.assert_array_equal(Preprocess(60, 90, 3)((buffer.getvalue(),)), PICTURE)
 
 
 @pytest.mark.parametrize(

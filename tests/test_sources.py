@@ -71,7 +71,7 @@ def test_class_folders(write):
     assert (samples.splits == NO_SPLIT).all()
     assert (samples.groups, samples.skipped, samples.notes) == (None, 0, ())
     for index in range(5):
-        assert samples.source.read(index) == PNG
+        assert samples.source.read(index) == (PNG,)
         assert samples.source.size(index) == len(PNG)
 
 
@@ -283,7 +283,7 @@ def test_usual_columns_are_found(write, header):
     assert (samples.splits == NO_SPLIT).all()
     assert samples.groups is None
     assert labelled(find(path.parent)) == labelled(samples)  # a folder with one
-    assert samples.source.read(1) == PNG
+    assert samples.source.read(1) == (PNG,)
 
 
 def test_chosen_columns_splits_and_groups(write):
@@ -333,7 +333,7 @@ def test_absolute_paths(write, tmp_path):
     path = table(write, f"image,label\n{tmp_path}/1.png,a\n2.png,b\n", "2.png")
     samples = find(path)
     assert list(labelled(samples)) == [f"{tmp_path}/1.png", "2.png"]
-    assert samples.source.read(0) == PNG
+    assert samples.source.read(0) == (PNG,)
 
 
 def test_values_stay_text(write):
@@ -414,8 +414,8 @@ def test_digits():
     assert samples.class_names == tuple("0123456789")
     np.testing.assert_array_equal(samples.targets, expected.target)
     for index in (0, 7, 1796):
-        data = np.frombuffer(samples.source.read(index), np.uint8)
-        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        (data,) = samples.source.read(index)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         np.testing.assert_allclose(pixels, expected.images[index] / 16 * 255, atol=0.5)
         assert samples.source.size(index) == len(data)
     assert len(set(samples.paths.tolist())) == 1797

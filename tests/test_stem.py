@@ -94,7 +94,7 @@ def test_what_remains_on_xrays_is_at_the_border():
     preprocess = Preprocess(224, 224, 1)
     files = sorted(XRAYS.rglob("*.png"))[:12]
     assert files
-    images = np.stack([preprocess(path.read_bytes()) for path in files])
+    images = np.stack([preprocess((path.read_bytes(),)) for path in files])
     grey = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
     weight, target = torch.randn(16, 3, 7, 7), stem_normalisation(SOURCE, 1)
     adapted, constant = adapt_stem(weight, 1, SOURCE, target)

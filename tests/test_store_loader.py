@@ -14,7 +14,7 @@ from cnncli.data.store import (
     ImageStore,
     fit_normalisation,
     fits_in_memory,
-    hash_bytes,
+    hash_files,
     load_images,
     look_at,
     map_in_threads,
@@ -53,11 +53,11 @@ def test_cached_and_on_demand_are_the_same(samples):
     assert opened.cached is None
     assert sum(ticks) == COUNT
     for index in range(COUNT):
-        data = samples.source.read(index)
-        np.testing.assert_array_equal(cached[index], PREPROCESS(data))
+        files = samples.source.read(index)
+        np.testing.assert_array_equal(cached[index], PREPROCESS(files))
         np.testing.assert_array_equal(opened[index], cached[index])
-        assert facts.sizes[index] == sizes.sizes[index] == len(data)
-        assert facts.hashes[index] == hash_bytes(data)
+        assert facts.sizes[index] == sizes.sizes[index] == len(files[0])
+        assert facts.hashes[index] == hash_files(files)
     assert set(sizes.hashes.tolist()) == {""}
 
 

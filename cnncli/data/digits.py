@@ -16,11 +16,11 @@ class DigitSource:
 
     images: Array
 
-    def read(self, index: int) -> bytes:
-        return bytes(cv2.imencode(".png", self.images[index])[1])
+    def read(self, index: int) -> tuple[bytes, ...]:
+        return (bytes(cv2.imencode(".png", self.images[index])[1]),)
 
     def size(self, index: int) -> int:
-        return len(self.read(index))
+        return len(self.read(index)[0])
 
 
 def load_digits_samples() -> Samples:

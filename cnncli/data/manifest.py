@@ -10,7 +10,7 @@ import numpy as np
 
 from cnncli.choices import SPLITS
 from cnncli.data.sources import Array, Samples
-from cnncli.data.store import FileFacts, hash_bytes
+from cnncli.data.store import FileFacts, hash_files
 from cnncli.errors import CnncliError
 
 COLUMNS = ("path", "label", "split", "group", "bytes", "hash")
@@ -60,7 +60,7 @@ class Manifest:
             size = samples.source.size(index)
             known = self.by_path.get((path, size))
             if known is None and size in self.sizes:
-                known = self.by_hash.get(hash_bytes(samples.source.read(index)))
+                known = self.by_hash.get(hash_files(samples.source.read(index)))
         except OSError:
             return UNSEEN  # told when it is read to be evaluated
         return UNSEEN if known is None else known

@@ -35,11 +35,11 @@ def text_array(values: Sequence[str]) -> Array:
 class ImageSource(Protocol):
     """Gives the bytes of image files by number."""
 
-    def read(self, index: int) -> bytes:
-        """Return the whole file; raises OSError where it cannot be read."""
+    def read(self, index: int) -> tuple[bytes, ...]:
+        """Return a sample's whole files, one or several; raises OSError."""
 
     def size(self, index: int) -> int:
-        """Return the file's size in bytes; raises OSError."""
+        """Return the files' size in bytes, all together; raises OSError."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class FileSource:
     root: Path
     paths: Array
 
-    def read(self, index: int) -> bytes:
-        return (self.root / str(self.paths[index])).read_bytes()
+    def read(self, index: int) -> tuple[bytes, ...]:
+        return ((self.root / str(self.paths[index])).read_bytes(),)
 
     def size(self, index: int) -> int:
         return (self.root / str(self.paths[index])).stat().st_size

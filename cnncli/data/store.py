@@ -25,9 +25,12 @@ R = TypeVar("R")
 _CACHE_SHARE = 0.3
 
 
-def hash_bytes(data: bytes) -> str:
-    """Return 32 hex digits that name a file's content (BLAKE2b, 128 bits)."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
+def hash_files(files: Sequence[bytes]) -> str:
+    """Return 32 hex digits that name the content of a sample's files (BLAKE2b, 128 bits)."""
+    digest = hashlib.blake2b(digest_size=16)
+    for data in files:
+        digest.update(data)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def look_at(samples: Samples, *, threads: int, most: int = 96) -> Look:
 
     def look(index: int) -> tuple[int, int, bool] | None:
         try:
-            image = decode(samples.source.read(index))
+            image = decode(samples.source.read(index)[0])
         except (ImageError, OSError):
             return None  # told later, with all the others
         return image.shape[0], image.shape[1], is_grey(image)
@@ -154,8 +157,8 @@ def load_images(
 
     def load(index: int) -> tuple[Array | str, int, str]:
         try:
-            data = samples.source.read(index)
-            return preprocess(data), len(data), hash_bytes(data)
+            files = samples.source.read(index)
+            return preprocess(files), sum(map(len, files)), hash_files(files)
         except (ImageError, OSError) as error:
             return _reason(error), 0, ""
 

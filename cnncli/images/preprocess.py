@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Literal, get_args
@@ -66,8 +66,9 @@ class Preprocess:
         if not ok:
             raise ValueError(f"not a preprocessing: {self}")
 
-    def __call__(self, data: bytes) -> Array:
-        """Turn a file's bytes into an array (H, W, C) of ``dtype``; raises ImageError."""
+    def __call__(self, files: Sequence[bytes]) -> Array:
+        """Turn a sample's files into an array (H, W, C) of ``dtype``; raises ImageError."""
+        (data,) = files
         return self.fit(decode(data))
 
     def fit(self, image: Array) -> Array:

@@ -190,7 +190,7 @@ class _Subset:
     samples: Samples
     chosen: Array
 
-    def read(self, index: int) -> bytes:
+    def read(self, index: int) -> tuple[bytes, ...]:
         return self.samples.source.read(int(self.chosen[index]))
 
     def size(self, index: int) -> int:

@@ -199,7 +199,7 @@ def _collect(
 
 def _load(path: str, preprocess: Preprocess) -> Loaded:
     try:
-        return path, preprocess(Path(path).read_bytes())
+        return path, preprocess((Path(path).read_bytes(),))
     except ImageError as error:
         return path, str(error)
     except OSError as error:
