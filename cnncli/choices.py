@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Literal
 
 from cnncli.errors import CnncliError
@@ -11,15 +12,76 @@ Split = Literal["train", "val", "test"]
 SplitChoice = Literal["train", "val", "test", "all"]
 ResizeMode = Literal["squash", "pad", "crop"]
 Interpolation = Literal["area", "bilinear", "bicubic"]
-Augment = Literal["none", "light", "medium", "strong"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "mish", "silu", "tanh", "sigmoid"]
 Norm = Literal["batch", "layer", "instance", "group", "none"]
 BatchNormMode = Literal["frozen", "train"]
+OptimizerName = Literal[
+    "sgd",
+    "momentum",
+    "nesterov",
+    "adagrad",
+    "adadelta",
+    "rmsprop",
+    "adam",
+    "nadam",
+    "adamw",
+    "radam",
+    "lion",
+    "ranger",
+    "ranger21",
+]
+SchedulerName = Literal["cosine", "onecycle", "step", "multistep", "plateau", "linear", "constant"]
+LossName = Literal["cross_entropy", "focal", "bce", "ordinal"]
+PrunerName = Literal["median", "hyperband", "none"]
+LogName = Literal["tensorboard", "mlflow", "wandb"]
+Balance = Literal["none", "loss", "sampler"]
 RowFormat = Literal["table", "csv", "json", "jsonl"]
 ReportFormat = Literal["table", "json"]
+OnBadImage = Literal["error", "skip"]
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class WindowRule:
+    """How the stored values that become 0 and 1 are found.
+
+    Attributes:
+        kind: ``full``: the type's own full scale; ``values``: these two; ``percentiles``: of the
+            training images.
+        low: A stored value, or percent.
+        high: Likewise, above ``low``.
+    """
+
+    kind: Literal["full", "values", "percentiles"]
+    low: float = 0.0
+    high: float = 1.0
+
+
+def parse_windows(text: str) -> tuple[WindowRule, ...]:
+    """Read ``"full"``, ``"0:4095"`` or ``"p1:p99"``, or one of them per file joined by commas.
+
+    Raises:
+        CnncliError: If the text is none of them.
+    """
+    return tuple(_parse_window(part.strip()) for part in text.split(","))
+
+
+def _parse_window(text: str) -> WindowRule:
+    if text == "full":
+        return WindowRule("full")
+    number = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+    match = re.fullmatch(rf"(p?)({number}):(p?)({number})", text)
+    low, high = (float(match[2]), float(match[4])) if match else (0.0, 0.0)
+    if match is None or match[1] != match[3] or low >= high:
+        raise CnncliError(
+            f"intensity: {text!r} is no window: write full, LOW:HIGH (0:4095, -1000:400) or "
+            "percentiles pLOW:pHIGH (p1:p99)"
+        )
+    if match[1] and not 0 <= low < high <= 100:
+        raise CnncliError(f"intensity: {text!r}: percentiles lie between 0 and 100")
+    return WindowRule("percentiles" if match[1] else "values", low, high)
 
 
 def parse_size(text: str, *, what: str = "size") -> tuple[int, int]:

@@ -10,19 +10,31 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from cnncli.augmentation import Pipeline, parse_augment
 from cnncli.choices import (
     Activation,
-    Augment,
+    Balance,
     BatchNormMode,
     Norm,
+    OnBadImage,
     Precision,
     ResizeMode,
     format_size,
     parse_size,
+    parse_windows,
 )
 from cnncli.errors import CnncliError, did_you_mean
+from cnncli.yaml_text import load_yaml
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -49,7 +61,10 @@ class RunConfig(BaseModel):
     augment_views: Annotated[int, Field(ge=1)] | None = None
     image_size: str | None = None
     resize_mode: ResizeMode = "squash"
-    in_channels: Literal[1, 3] | None = None
+    in_channels: Annotated[int, Field(ge=1, le=4096)] | None = None
+    intensity: str | None = None
+    exact_decode: bool = False
+    on_bad_image: OnBadImage = "error"
     epochs: Annotated[int, Field(ge=1)] | None = None
     batch_size: Annotated[int, Field(ge=1)] | None = None
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -57,7 +72,7 @@ class RunConfig(BaseModel):
     label_smoothing: Fraction | None = None
     monitor: str = "val_loss"
     patience: Annotated[int, Field(ge=1)] | None = None
-    augment: Augment | None = None
+    augment: Literal["none"] | Pipeline | None = None
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
     test_fraction: Fraction = 0.15
     class_order: list[str] | None = None
@@ -66,6 +81,9 @@ class RunConfig(BaseModel):
     split_col: str | None = None
     group_col: str | None = None
     group_regex: str | None = None
+    splits: str | None = None
+    fold: Annotated[int, Field(ge=0)] | None = None
+    balance: Balance = "none"
     device: str = "auto"
     precision: Precision = "auto"
     workers: Annotated[int, Field(ge=0)] | None = None
@@ -83,6 +101,28 @@ class RunConfig(BaseModel):
         except CnncliError as error:
             raise ValueError(str(error).removeprefix("size: ")) from None
 
+    @field_validator("intensity")
+    @classmethod
+    def _check_intensity(cls, value: str | None) -> str | None:
+        if value is None or value == "auto":
+            return None
+        try:
+            parse_windows(value)
+        except CnncliError as error:
+            raise ValueError(str(error).removeprefix("intensity: ")) from None
+        return value
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _read_augment(cls, value: object) -> object:
+        """Take a level, a text, the path of a YAML file or steps; keep the steps."""
+        if value is None:
+            return value
+        try:
+            return parse_augment(value)
+        except CnncliError as error:
+            raise ValueError(str(error)) from None
+
     @field_validator("class_order", mode="before")
     @classmethod
     def _read_order(cls, value: object) -> object:
@@ -99,8 +139,10 @@ class RunConfig(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _refuse_booleans(cls, value: object) -> object:
+    def _refuse_booleans(cls, value: object, info: ValidationInfo) -> object:
         """YAML reads yes, no, on and off as booleans, and pydantic those as the number 1 or 0."""
+        if cls.model_fields[str(info.field_name)].annotation is bool:
+            return value
         if any(isinstance(item, bool) for item in (value if isinstance(value, list) else [value])):
             raise ValueError("yes, no, on, off, true and false need quotes in YAML")
         return value
@@ -111,6 +153,8 @@ class RunConfig(BaseModel):
             raise ValueError("--lr-backbone and --layer-decay: give one of them")
         if self.group_col is not None and self.group_regex is not None:
             raise ValueError("--group-col and --group-regex: give one of them")
+        if self.splits is not None and self.split_col is not None:
+            raise ValueError("--splits and --split-col: give one of them")
         if self.val_fraction + self.test_fraction >= 1:
             raise ValueError("--val-fraction and --test-fraction leave nothing to train on")
         return self
@@ -128,13 +172,14 @@ class ResolvedConfig(RunConfig):
     """A config in which data, model and device have decided what was left open."""
 
     image_size: str
-    in_channels: Literal[1, 3]
+    in_channels: int
+    intensity: str
     epochs: int
     batch_size: int
     lr: float
     weight_decay: float
     label_smoothing: float
-    augment: Augment
+    augment: Literal["none"] | Pipeline
     augment_views: int
     freeze: str
     bn: BatchNormMode
@@ -155,7 +200,28 @@ def load_config(
     Raises:
         CnncliError: With everything that is wrong at once.
     """
-    values = {**({} if path is None else _read_yaml(path)), **flags}
+    return check_settings({} if path is None else read_settings(path), flags, path=path, kind=kind)
+
+
+def check_settings(
+    settings: Mapping[str, object],
+    flags: Mapping[str, object],
+    *,
+    path: str | None,
+    kind: type[RunConfig] = RunConfig,
+) -> RunConfig:
+    """Merge settings that were read and flags.
+
+    Args:
+        settings: Of the file.
+        flags: Those that were given; they win.
+        path: Of the file, as errors are to name it; None for no file.
+        kind: Whose defaults count.
+
+    Raises:
+        CnncliError: With everything that is wrong at once.
+    """
+    values = {**settings, **flags}
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -165,15 +231,23 @@ def load_config(
 
 def dump_config(config: RunConfig) -> str:
     """Return the config as YAML that :func:`load_config` reads back to the same."""
-    return yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True)
+    # None: what holds nothing but plain values stands on one line.
+    return yaml.safe_dump(
+        config.model_dump(), sort_keys=False, allow_unicode=True, default_flow_style=None
+    )
 
 
-def _read_yaml(path: str) -> dict[str, Any]:
+def read_settings(path: str) -> dict[str, Any]:
+    """Read the YAML file of ``--config``; nothing in it is checked.
+
+    Raises:
+        CnncliError: If it cannot be read or is no mapping.
+    """
     try:
-        values = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
+        values = load_yaml(Path(path).expanduser().read_text(encoding="utf-8"))
     except OSError as error:
         raise CnncliError(f"--config {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:  # YAML's errors, and bytes that are no UTF-8
         problem = " ".join(str(error).split())
         raise CnncliError(f"--config {path}: not YAML: {problem}") from None
     if values is None:
@@ -195,4 +269,5 @@ def _tell(problem: Any, path: str | None, flags: Mapping[str, object]) -> str:
     if not key:
         return str(message)
     message = message[0].lower() + message[1:]
-    return f"{name} {problem['input']}: {message}"
+    given = "" if isinstance(problem["input"], list) else f" {problem['input']}"
+    return f"{name}{given}: {message}"

@@ -11,21 +11,38 @@ from typing import Annotated, Any
 
 import typer
 
-from cnncli.choices import Activation, Augment, BatchNormMode, Norm, Precision, ResizeMode
+from cnncli.choices import (
+    Activation,
+    Balance,
+    BatchNormMode,
+    Norm,
+    OnBadImage,
+    Precision,
+    ResizeMode,
+)
 
 Flags = dict[str, Any]
 
 
 def _complete_data(incomplete: str) -> list[str]:
-    from cnncli.data import EMBEDDED
+    from cnncli.data import EMBEDDED, TORCHVISION
+    from cnncli.data.torchvision_table import SETS
 
-    return [name for name in EMBEDDED if name.startswith(incomplete)]
+    names = [*EMBEDDED, *(TORCHVISION + name for name in SETS)]
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def _complete_model(incomplete: str) -> list[str]:
     from cnncli.models.registry import MODELS
 
     return [name for name in MODELS if name.startswith(incomplete)]
+
+
+def complete_augment(incomplete: str) -> list[str]:
+    """Return the levels that begin so."""
+    from cnncli.augmentation_words import LEVELS
+
+    return [name for name in ("none", *LEVELS) if name.startswith(incomplete)]
 
 
 def flag(kind: Any, text: str, *names: str, **extra: Any) -> Any:
@@ -41,14 +58,30 @@ PrintConfig = Annotated[
     bool, typer.Option("--print-config", help="Print the settings as YAML and exit.")
 ]
 
+TestTimeViews = Annotated[
+    str | None,
+    typer.Option(
+        "--tta",
+        metavar="flips|K",
+        help="Average over views: flips (mirror images), or the image and K-1 draws of the run's "
+        "own augmentation.",
+        show_default=False,
+    ),
+]
+
 DATA_FLAGS: Mapping[str, Any] = {
     "data": flag(
         str,
-        "Folder of class folders, folder of train/val/test folders, a CSV, or digits.",
+        "Folder of class folders, folder of train/val/test folders, a CSV, digits or "
+        "torchvision:NAME.",
         metavar="PATH",
         autocompletion=_complete_data,
     ),
-    "image_col": flag(str, "CSV column of image paths or ids [the usual names]."),
+    "image_col": flag(
+        str,
+        "CSV column of image paths or ids, or several, a,b, whose files are a sample's channels "
+        "[the usual names].",
+    ),
     "label_col": flag(str, "CSV column of labels [the usual names]."),
     "split_col": flag(str, "CSV column of splits [split, subset, set]."),
 }
@@ -57,6 +90,12 @@ RUN_FLAGS: Mapping[str, Any] = {
     **DATA_FLAGS,
     "group_col": flag(str, "CSV column of groups (patients) that stay in one split."),
     "group_regex": flag(str, "Regular expression that finds the group in a file name."),
+    "splits": flag(
+        str,
+        "File of splits, as split or an earlier run wrote it, in place of drawing them.",
+        metavar="FILE",
+    ),
+    "fold": flag(int, "Fold of that file to choose on; the others are trained on.", metavar="K"),
     "class_order": flag(str, "Classes in their order, a,b,c [sorted].", metavar="A,B,C"),
     "val_fraction": flag(float, "Share of the images to choose on [0.15]."),
     "test_fraction": flag(float, "Share of the images to judge on [0.15]."),
@@ -78,16 +117,36 @@ RUN_FLAGS: Mapping[str, Any] = {
     "dropout": flag(float, "Dropout probability in place of the network's own.", metavar="P"),
     "image_size": flag(str, "Pixels, N or HEIGHTxWIDTH [by the data].", metavar="SIZE"),
     "resize_mode": flag(ResizeMode, "How images come to that size [squash]."),
-    "in_channels": flag(int, "1 for grey, 3 for colour [by the data]."),
+    "in_channels": flag(int, "1 for grey, 3 for colour, 2 or 4 with alpha [by the data]."),
+    "intensity": flag(
+        str,
+        "Stored values that become black and white: full, LOW:HIGH or percentiles pLOW:pHIGH; one "
+        "per file, joined by commas [by the data: full, or the bits that are used].",
+        metavar="WINDOW",
+    ),
+    "exact_decode": flag(
+        bool, "Decode large JPEGs at full size before making them small.", "--exact-decode"
+    ),
+    "on_bad_image": flag(OnBadImage, "What an image that cannot be read does to the run [error]."),
     "epochs": flag(int, "Most passes over the training images [by the data]."),
     "batch_size": flag(int, "Images per step [by the data]."),
     "lr": flag(float, "Peak learning rate [by the model]."),
     "weight_decay": flag(float, "AdamW's, not on norms and biases [by the model]."),
     "label_smoothing": flag(float, "Share of each target spread over all classes [0]."),
+    "balance": flag(
+        Balance,
+        "Rare classes count as much as frequent ones: by weights in the loss, or drawn as often "
+        "by the sampler [none].",
+    ),
     "monitor": flag(str, "Column of metrics.csv that chooses the best epoch [val_loss]."),
     "patience": flag(int, "Epochs without a better one before stopping [by the epochs]."),
     "augment": flag(
-        Augment, "Random changes of training images [light; none with a frozen backbone]."
+        str,
+        "Random changes of training images: none, light, medium, strong, medical, a YAML file or "
+        "steps such as 'hflip; rotate 10; noise 0.05 p=0.2' (see cnncli augment --list) [light; "
+        "none with a frozen backbone].",
+        metavar="STEPS",
+        autocompletion=complete_augment,
     ),
     "device": flag(str, "auto, cpu, cuda, cuda:N or mps [auto].", metavar="DEVICE"),
     "precision": flag(Precision, "auto takes what the device computes natively [auto]."),

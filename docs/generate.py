@@ -12,11 +12,14 @@ from typing import Any
 
 import typer
 
+from cnncli.augmentation_words import LEVELS, WORDS, Argument
 from cnncli.choices import format_size
 from cnncli.cli import app
 from cnncli.models.registry import MODELS, ModelEntry
 
 DOCS = Path(__file__).parent
+WORDS_BEGIN = "<!-- words: written by docs/generate.py -->"
+WORDS_END = "<!-- words end -->"
 COMMANDS = DOCS / "commands"
 # Sources of networks: title, how its builders begin, and what the numbers are counted for.
 SOURCES = (
@@ -59,6 +62,35 @@ average), `bn`, `dropout 0.4`, `flatten`, `dense 84` and the activations, alone 
 
 `--model timm:NAME` where timm is installed: `pip install 'cnncli[timm]'`.
 """
+
+
+def augmentation_page(page: str) -> str:
+    """Return the page on augmentation with the tables of words and levels as they are now.
+
+    Args:
+        page: Its text; what stands between the two marks is replaced.
+    """
+    before, rest = page.split(WORDS_BEGIN)
+    _, after = rest.split(WORDS_END)
+    lines = ["| Word | Arguments, and what they are | Does |", "| --- | --- | --- |"]
+    for name, word in WORDS.items():
+        arguments = "<br>".join(_argument(argument, word.main) for argument in word.arguments)
+        only = "" if word.channels is None else f"; only of {word.channels} channels"
+        lines.append(f"| `{name}` | {arguments} | {word.about}{only} |")
+    lines += ["", "| Level | Steps |", "| --- | --- |"]
+    lines += [f"| `{name}` | `{text}` |" for name, text in LEVELS.items()]
+    table = "\n".join(lines)
+    return f"{before}{WORDS_BEGIN}\n{table}\n{WORDS_END}{after}"
+
+
+def _argument(argument: Argument, main: Argument | None) -> str:
+    value = argument.default
+    text = ":".join(f"{end:g}" for end in value) if isinstance(value, tuple) else str(value)
+    if argument.kind == "exact" and isinstance(value, tuple) and value[0] == value[1]:
+        text = f"{value[0]:g}"
+    about = ", ".join(argument.choices) if argument.choices else argument.about
+    code = f"`{argument.name}={text}`"
+    return f"**{code}** {about}" if argument == main else f"{code} {about}"
 
 
 def command_pages() -> dict[str, str]:
@@ -126,5 +158,7 @@ def _model_row(entry: ModelEntry) -> str:
 if __name__ == "__main__":
     COMMANDS.mkdir(exist_ok=True)
     (DOCS / "models.md").write_text(models_page(), encoding="utf-8")
+    page = DOCS / "augmentation.md"
+    page.write_text(augmentation_page(page.read_text("utf-8")), encoding="utf-8")
     for name, text in command_pages().items():
         (COMMANDS / name).write_text(text, encoding="utf-8")

@@ -94,12 +94,13 @@ def test_the_metadata_are_complete(tmp_path):
         tmp_path, class_names=("양호", "불량"), ordered=True, epoch=3, metrics={"val_loss": 0.5}
     )
     assert json.loads(metadata_of(path)["cnncli"]) == {
-        "format": 1,
+        "format": 2,
         "model": "lenet5",
         "options": {},
         "class_names": ["양호", "불량"],
         "freeze": "none",
         "ordered": True,
+        "augment": [],
         "preprocess": {
             "height": 32,
             "width": 32,
@@ -110,6 +111,10 @@ def test_the_metadata_are_complete(tmp_path):
             "resize_size": None,
             "mean": [0.3],
             "std": [0.2],
+            "files": [],
+            "windows": [],
+            "keep_alpha": False,
+            "exact_decode": False,
         },
         "epoch": 3,
         "metrics": {"val_loss": 0.5},
@@ -203,7 +208,7 @@ def test_metadata_that_are_broken(tmp_path, text):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format": 2}, "newer cnncli"),
+        ({"format": 3}, "newer cnncli"),
         ({"format": 99, "versions": ...}, "newer cnncli"),
         ({"model": "vgg99"}, "vgg99"),
         ({"model": ["lenet5"]}, "not a checkpoint"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnncli.data.manifest import COLUMNS, UNSEEN, load_manifest, save_manifest
-from cnncli.data.sources import find_samples, text_array
+from cnncli.data.sources import NO_SPLIT, find_samples, text_array
 from cnncli.data.splits import TEST, TRAIN, VAL
 from cnncli.data.store import FileFacts, hash_files, load_images
 from cnncli.errors import CnncliError
@@ -34,7 +34,7 @@ def data(tmp_path):
 @pytest.fixture
 def saved(data, tmp_path):
     samples = find_samples(str(data))
-    _, facts = load_images(samples, Preprocess(8, 8, 1), threads=1)
+    _, facts, _ = load_images(samples, Preprocess(8, 8, 1), threads=1)
     save_manifest(tmp_path / "splits.csv", samples, SPLITS, facts)
     return tmp_path / "splits.csv"
 
@@ -68,6 +68,32 @@ def test_groups_are_written(data, tmp_path):
     save_manifest(tmp_path / "x.csv", samples, SPLITS, facts)
     with (tmp_path / "x.csv").open(encoding="utf-8") as file:
         assert [row["group"] for row in csv.DictReader(file)] == list("pqrstu")
+
+
+def test_folds_are_a_column_of_their_own_and_no_hindrance(data, tmp_path):
+    samples = find_samples(str(data))
+    sizes = np.array([(data / path).stat().st_size for path in samples.paths])
+    facts = FileFacts(sizes, text_array([""] * 6))
+    save_manifest(tmp_path / "x.csv", samples, SPLITS, facts, np.array([1, 2, 0, 1, 2, 0]))
+    with (tmp_path / "x.csv").open(encoding="utf-8") as file:
+        assert [row["fold"] for row in csv.DictReader(file)] == ["1", "2", "", "1", "2", ""]
+    assert list(find_splits(tmp_path / "x.csv", data).values()) == SPLITS.tolist()
+
+
+def test_images_without_a_split_are_left_out(data, tmp_path):
+    samples = find_samples(str(data))
+    facts = FileFacts(np.arange(6), text_array([""] * 6))
+    splits = np.where(np.arange(6) == 2, NO_SPLIT, SPLITS).astype(np.int8)
+    save_manifest(tmp_path / "x.csv", samples, splits, facts)
+    with (tmp_path / "x.csv").open(encoding="utf-8") as file:
+        paths = [row["path"] for row in csv.DictReader(file)]
+    assert paths == [path for n, path in enumerate(samples.paths.tolist()) if n != 2]
+
+
+def test_a_manifest_knows_its_splits(saved):
+    manifest = load_manifest(saved)
+    assert [manifest.has(split) for split in (TRAIN, VAL, TEST)] == [True] * 3
+    assert not load_manifest(saved).has(3)
 
 
 def test_images_are_known_by_path_and_size_without_being_read(saved, data, monkeypatch):
@@ -122,7 +148,7 @@ def test_without_hashes_paths_still_count(data, tmp_path):
     from cnncli.data.store import open_images
 
     samples = find_samples(str(data))
-    _, facts = open_images(samples, Preprocess(8, 8, 1))
+    _, facts, _ = open_images(samples, Preprocess(8, 8, 1))
     save_manifest(tmp_path / "x.csv", samples, SPLITS, facts)
     assert list(find_splits(tmp_path / "x.csv", data).values()) == SPLITS.tolist()
 

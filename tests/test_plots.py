@@ -30,13 +30,13 @@ ROW = {
 def figures(monkeypatch):
     """Collect the figures that are saved, to look at what stands in them."""
     seen = []
-    save = plots._save
+    save = plots.save_figure
 
     def keep(figure, path):
         seen.append(figure)
         save(figure, path)
 
-    monkeypatch.setattr(plots, "_save", keep)
+    monkeypatch.setattr(plots, "save_figure", keep)
     return seen
 
 

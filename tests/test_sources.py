@@ -323,6 +323,11 @@ def test_a_folder_in_an_id_tells_equal_names_apart(write):
     assert labelled(find(path)) == {"img/x/1.png": "a", "img/y/1.png": "b"}
 
 
+def test_a_namesake_in_another_folder_is_no_stand_in(write):
+    path = table(write, "image,label\nx/1.png,a\ny/2.png,b\n", "x/1.png", "x/2.png", "y/3.png")
+    fails(path, "line 3: image 'y/2.png' not found below")
+
+
 def test_backslashes_and_dots_in_paths(write):
     path = table(write, "image,label\nx\\1.png,a\n./y//../x/2.png,b\n", "x/1.png", "x/2.png", "y/z")
     assert list(labelled(find(path))) == ["x/1.png", "x/2.png"]
@@ -364,6 +369,9 @@ def test_bom_quotes_blank_lines_and_a_trailing_comma(write):
         ("image,label\n1.png,a\n1,a\n", "line 3: .* stands in line 2"),
         ("image,label,split\n1.png,a,train\n2.png,b,dev\n", "line 3: split 'dev' is none of"),
         ("image,label,split\n1.png,a,train\n2.png,b,\n", "line 3: split '' is none of"),
+        ('image,label\n\n\n"1.png",a\n \n2.png,\n', "line 6: column 'label' is empty"),
+        ('image,x,label\n1.png,"two\nlines",a\n\nno.png,,b\n', "line 5: image 'no.png' not"),
+        ("image,label\n\n1.png,a\n\n\n1.png,a\n", "line 6: '1.png' stands in line 3 already"),
         ("image,label\n", "no rows below the header"),
         ("", "not a CSV in UTF-8"),
         ('image,label\n"1.png,a\n', "not a CSV in UTF-8"),
@@ -374,7 +382,9 @@ def test_bom_quotes_blank_lines_and_a_trailing_comma(write):
     ],
 )
 def test_a_wrong_csv_is_told_with_its_line(write, text, why):
-    fails(table(write, text, "1.png", "2.png", "p/same.png", "q/same.png"), why)
+    path = table(write, text, "1.png", "2.png", "p/same.png")
+    write("q/same.png", data=PNG + b"\0")
+    fails(path, why)
 
 
 def test_several_csvs_must_be_chosen_from(write):
@@ -389,17 +399,22 @@ def test_a_csv_beside_one_folder_names_its_images(write):
     assert labelled(find(path.parent)) == {"images/1.png": "a", "images/2.png": "b"}
 
 
-def test_a_csv_beside_class_folders_is_a_note(write):
-    path = table(write, "anything\n1\n", "a/1.png", "b/2.png")
+def test_a_csv_beside_class_folders_is_not_read_but_told(write):
+    path = table(write, "image,label\na/1.png,x\n", "a/1.png", "b/2.png")
     samples = find(path.parent)
     assert samples.class_names == ("a", "b")
     assert samples.skipped == 1
+    assert samples.remarks == ("labels.csv beside the folders is not read; name it to use it",)
+    write("train/a/1.png", "test/a/2.png")
+    path.rename(path.parent / "train" / "x.csv")
+    assert find(path.parent).remarks == ()
 
 
-def test_a_csv_beside_split_folders_without_classes_is_proposed(write):
-    path = table(write, "id,label\n1,a\n2,b\n", "train/1.png", "test/2.png")
-    fails(path.parent, "or name the CSV")
-    assert labelled(find(path)) == {"train/1.png": "a", "test/2.png": "b"}
+def test_a_csv_beside_split_folders_with_classes_is_not_read(write):
+    path = table(write, "id,label\n1,x\n", "train/a/1.png", "train/b/2.png", "test/a/3.png")
+    samples = find(path.parent)
+    assert samples.class_names == ("a", "b")
+    assert "labels.csv beside the folders" in samples.remarks[0]
 
 
 # (d) digits

@@ -8,8 +8,9 @@ from conftest import SHARED_DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cnncli.data.audit.ids import propose_groups
 from cnncli.data.sources import NO_SPLIT, Samples, find_samples, text_array
-from cnncli.data.splits import TEST, TRAIN, VAL, propose_group_regex, read_groups, split_samples
+from cnncli.data.splits import TEST, TRAIN, VAL, read_groups, split_samples
 from cnncli.errors import CnncliError
 
 
@@ -196,13 +197,13 @@ def test_a_broken_group_regex_is_told(pattern):
 
 
 def propose(*names, targets=None):
-    return propose_group_regex(text_array(list(names)), np.array(targets or [0] * len(names)))
+    return propose_groups(text_array(list(names)), np.array(targets or [0] * len(names)))
 
 
 def test_the_proposal_fires_on_repeated_ids_and_its_regex_keeps_them_together():
     names = ["n/00000061_012.png", "n/00000061_013.png", "n/00000062_000.png", "n/crazing_1.png"]
     warning = propose(*names)
-    assert "1 leading ids" in warning
+    assert "1 ids stand in front" in warning
     assert "'00000061'" in warning
     regex = warning.split("--group-regex '")[1].rstrip("'")
     groups = list(read_groups(text_array(names), regex))
@@ -228,14 +229,14 @@ def test_the_proposal_on_real_names(name, fires):
     if not (SHARED_DATA / name).is_dir():
         pytest.skip(f"no real images in {SHARED_DATA / name}")
     samples = find_samples(str(SHARED_DATA / name))
-    assert (propose_group_regex(samples.paths, samples.targets) is not None) is fires
+    assert (propose_groups(samples.paths, samples.targets) is not None) is fires
 
 
 def test_photos_named_by_number_are_no_patients():
     if not (SHARED_DATA / "ants-bees").is_dir():
         pytest.skip(f"no real images in {SHARED_DATA}")
     samples = find_samples(str(SHARED_DATA / "ants-bees"))
-    assert propose_group_regex(samples.paths, samples.targets) is None
+    assert propose_groups(samples.paths, samples.targets) is None
     splits, warnings = split(samples)
     np.testing.assert_array_equal(splits, samples.splits)
     assert np.bincount(splits).tolist() == [245, 153]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from cnncli.data.loader import EpochBatches, Loader, SplitDataset
+from cnncli.data.look import look_at
 from cnncli.data.sources import find_samples
 from cnncli.data.store import (
     ImageStore,
@@ -16,13 +17,14 @@ from cnncli.data.store import (
     fits_in_memory,
     hash_files,
     load_images,
-    look_at,
     map_in_threads,
     open_images,
 )
 from cnncli.errors import CnncliError
 from cnncli.images.augment import build_augment
 from cnncli.images.preprocess import Preprocess
+from cnncli.recipes.bad_images import check_bad
+from cnncli.reporting import SilentReporter
 
 COUNT = 21
 PREPROCESS = Preprocess(12, 16, 3)
@@ -47,8 +49,9 @@ def samples(data):
 
 def test_cached_and_on_demand_are_the_same(samples):
     ticks = []
-    cached, facts = load_images(samples, PREPROCESS, threads=4, advance=ticks.append)
-    opened, sizes = open_images(samples, PREPROCESS)
+    cached, facts, bad = load_images(samples, PREPROCESS, threads=4, advance=ticks.append)
+    opened, sizes, gone = open_images(samples, PREPROCESS)
+    assert bad == gone == {}
     assert cached.cached.shape == (COUNT, 12, 16, 3)
     assert opened.cached is None
     assert sum(ticks) == COUNT
@@ -67,24 +70,24 @@ def test_all_bad_images_are_told_at_once(data, samples):
     half = data / "a/04.png"
     half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
     (data / "b/05.png").unlink()
-    with pytest.raises(CnncliError, match="4 images cannot be used") as caught:
-        load_images(samples, PREPROCESS, threads=3)
-    message = str(caught.value)
-    assert "\n" not in message
-    for part in (
-        "a/00.png is empty",
-        "b/03.png is not an image of a known format",
-        "a/04.png is damaged or cut short",
-        "b/05.png cannot be read (No such file or directory)",
-    ):
-        assert part in message
+    store, facts, bad = load_images(samples, PREPROCESS, threads=3)
+    reasons = {str(samples.paths[index]): reason for index, reason in bad.items()}
+    assert set(reasons) == {"a/00.png", "b/03.png", "a/04.png", "b/05.png"}
+    assert reasons["a/00.png"] == "is empty (0 bytes)"
+    assert reasons["b/03.png"].startswith("is not an image of a known format")
+    assert reasons["a/04.png"] == "is damaged or cut short"
+    assert reasons["b/05.png"] == "cannot be read (No such file or directory)"
+    for index in bad:
+        assert not store[index].any()
+        assert facts.hashes[index] == ""
 
 
 def test_very_many_bad_images_are_counted(data, samples):
     for path in data.rglob("*.png"):
         path.write_bytes(b"")
+    _, _, bad = load_images(samples, PREPROCESS, threads=2)
     with pytest.raises(CnncliError, match=r"21 images cannot be used: .*; and 1 more"):
-        load_images(samples, PREPROCESS, threads=2)
+        check_bad(samples, bad, "error", SilentReporter())
     with pytest.raises(CnncliError, match="none of 21 images looked at can be read"):
         look_at(samples, threads=2)
 
@@ -92,19 +95,33 @@ def test_very_many_bad_images_are_counted(data, samples):
 def test_files_that_are_gone_are_told_before_they_are_needed(data, samples):
     (data / "a/00.png").unlink()
     (data / "b/05.png").unlink()
+    _, _, bad = open_images(samples, PREPROCESS)
     with pytest.raises(CnncliError, match=r"2 images.*a/00.png.*No such.*b/05.png"):
-        open_images(samples, PREPROCESS)
+        check_bad(samples, bad, "error", SilentReporter())
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_image_that_is_bad_when_its_turn_comes_is_one_line(data, samples, workers):
-    store, _ = open_images(samples, PREPROCESS)
-    (data / "a/04.png").write_bytes(b"gone bad")
-    loader = Loader(SplitDataset(store, np.arange(COUNT), samples.targets), 4, workers=workers)
-    with pytest.raises(CnncliError) as caught:
-        list(loader.epoch(1))
-    assert str(caught.value).startswith("--data: 1 image cannot be used: a/04.png is not an image")
-    assert "\n" not in str(caught.value)
+def test_images_that_are_bad_when_their_turn_comes_are_left_out(data, samples, workers):
+    store, _, _ = open_images(samples, PREPROCESS)
+    paths = samples.paths.tolist()
+    gone = [paths.index(name) for name in ("a/04.png", "a/00.png", "b/01.png")]
+    for index in gone:
+        (data / paths[index]).write_bytes(b"gone bad")
+    loader = Loader(SplitDataset(store, np.arange(COUNT), samples.targets), 2, workers=workers)
+    images, targets = (torch.cat(part) for part in zip(*loader.epoch(1), strict=True))
+    good = np.setdiff1d(np.arange(COUNT), gone)
+    np.testing.assert_array_equal(targets, samples.targets[good])
+    np.testing.assert_array_equal(images, np.stack([store[index] for index in good]))
+    assert sorted(loader.bad) == sorted(gone)
+    assert loader.bad[gone[0]].startswith("is not an image")
+
+
+def test_one_image_alone_is_not_trained_on(data, samples):
+    store, _, _ = open_images(samples, PREPROCESS)
+    (data / samples.paths[0]).write_bytes(b"")
+    dataset = SplitDataset(store, np.arange(4), samples.targets)
+    assert [len(t) for _, t in Loader(dataset, 2).epoch(1)] == [1, 2]
+    assert [len(t) for _, t in Loader(dataset, 2, shuffle_seed=0).epoch(1)] == [2]
 
 
 def test_threads_keep_the_order_and_few_in_flight():
@@ -135,7 +152,7 @@ def test_normalisation_is_numpys_over_all_pixels(samples):
         np.testing.assert_allclose(fitted.mean, pixels.mean(axis=0) / 255, atol=2e-6)
         np.testing.assert_allclose(fitted.std, pixels.std(axis=0) / 255, atol=2e-6)
     floats = ImageStore(samples.source, Preprocess(12, 16, 3, dtype="float32"))
-    np.testing.assert_allclose(fit_normalisation(floats, indices).mean, fitted.mean, atol=2e-5)
+    np.testing.assert_allclose(fit_normalisation(floats, indices).mean, fitted.mean, atol=2e-4)
 
 
 def test_a_constant_image_is_not_blown_up(samples):
@@ -223,8 +240,8 @@ def stream(store, samples, level="medium", **options):
 
 
 def test_workers_do_not_change_the_stream(samples):
-    opened, _ = open_images(samples, PREPROCESS)
-    cached, _ = load_images(samples, PREPROCESS, threads=1)
+    opened, _, _ = open_images(samples, PREPROCESS)
+    cached, _, _ = load_images(samples, PREPROCESS, threads=1)
     before = cached.cached.clone()
     alone = stream(opened, samples)
     for images, targets in alone.epochs[0]:
@@ -238,13 +255,13 @@ def test_workers_do_not_change_the_stream(samples):
 
 
 def test_spawned_workers_do_not_change_the_stream_either(samples):
-    cached, _ = load_images(samples, PREPROCESS, threads=1)
+    cached, _, _ = load_images(samples, PREPROCESS, threads=1)
     alone = stream(cached, samples)
     assert stream(cached, samples, workers=1, start_method="spawn") == alone
 
 
 def test_without_shuffling_and_augmentation_images_come_as_they_are(samples):
-    store, _ = load_images(samples, PREPROCESS, threads=1)
+    store, _, _ = load_images(samples, PREPROCESS, threads=1)
     loader = Loader(SplitDataset(store, np.arange(COUNT), samples.targets), 4)
     for number in (1, 2):
         images, targets = (torch.cat(part) for part in zip(*loader.epoch(number), strict=True))

@@ -12,6 +12,7 @@ from torch import nn
 from torchvision import models
 from torchvision.models.vision_transformer import interpolate_embeddings
 
+from cnncli import connection
 from cnncli.errors import CnncliError
 from cnncli.models.build import build_network
 from cnncli.models.pretrained import download
@@ -277,7 +278,7 @@ def test_a_name_server_that_does_not_answer_is_not_waited_for(cache, monkeypatch
         raise OSError("late")
 
     monkeypatch.setattr(socket, "create_connection", wait)
-    monkeypatch.setattr(download, "getproxies", dict)
+    monkeypatch.setattr(connection, "getproxies", dict)
     start = time.perf_counter()
     with pytest.raises(CnncliError, match=r"download\.pytorch\.org: no answer"):
         download.download_weights("resnet18", MODELS["resnet18"].weights[0])

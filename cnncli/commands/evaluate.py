@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from cnncli.choices import Precision, ReportFormat, SplitChoice
-from cnncli.flags import DATA_FLAGS, Flags, takes
+from cnncli.augmentation import parse_tta
+from cnncli.choices import OnBadImage, Precision, ReportFormat, SplitChoice
+from cnncli.flags import DATA_FLAGS, Flags, TestTimeViews, takes
 from cnncli.terminal import TerminalReporter, pick_format, print_json, print_rows
 
 
@@ -27,6 +28,10 @@ def evaluate(
             metavar="DIR", help="Write report, predictions and confusion matrix there too."
         ),
     ] = None,
+    on_bad_image: Annotated[
+        OnBadImage, typer.Option(help="What an image that cannot be read does.")
+    ] = "error",
+    tta: TestTimeViews = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[Precision, typer.Option(help="auto: what the device has.")] = "auto",
     output_format: Annotated[
@@ -35,6 +40,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Evaluate a trained classifier on labelled images."""
+    views = None if tta is None else parse_tta(tta)
     from cnncli.data.sources import CsvColumns
     from cnncli.recipes.evaluate import EvaluateSettings, evaluate_run
     from cnncli.recipes.judge import summary_rows
@@ -48,6 +54,8 @@ def evaluate(
         device=device,
         precision=precision,
         output=output,
+        tta=views,
+        on_bad_image=on_bad_image,
     )
     report = evaluate_run(settings, TerminalReporter())
     if pick_format(output_format, piped="json") == "json":
@@ -56,6 +64,7 @@ def evaluate(
         rows = [
             {"metric": "split", "value": report["split"]},
             {"metric": "images", "value": report["images"]},
+            *([{"metric": "tta", "value": report["tta"]}] if views else []),
             *summary_rows(report),
         ]
         print_rows(rows, ["metric", "value", "low", "high"], "table")

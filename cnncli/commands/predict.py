@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from cnncli.augmentation import parse_tta
 from cnncli.choices import Precision, RowFormat
 from cnncli.errors import FINDINGS, CnncliError
+from cnncli.flags import TestTimeViews
 from cnncli.terminal import TerminalReporter, pick_format, print_rows
 
 
@@ -29,6 +31,7 @@ def predict(
         bool, typer.Option("--probabilities", help="Every class's probability too.")
     ] = False,
     batch_size: Annotated[int, typer.Option(help="Images per forward pass, at most.")] = 32,
+    tta: TestTimeViews = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[Precision, typer.Option(help="auto: what the device has.")] = "auto",
     output_format: Annotated[
@@ -39,6 +42,7 @@ def predict(
     for flag, value in (("--top-k", top_k), ("--batch-size", batch_size)):
         if value < 1:
             raise CnncliError(f"{flag} {value}: must be at least 1")
+    views = None if tta is None else parse_tta(tta)
     from cnncli.recipes.predict import Predictor, PredictSettings
 
     chosen = pick_format(output_format, piped="csv")
@@ -50,6 +54,7 @@ def predict(
         batch_size=batch_size,
         device=device,
         precision=precision,
+        tta=views,
     )
     reporter = TerminalReporter()
     predictor = Predictor(settings, reporter)

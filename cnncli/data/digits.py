@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
 
-import cv2
 import numpy as np
 
-from cnncli.data.sources import NO_SPLIT, Array, Samples, text_array
-
-
-@dataclass(frozen=True)
-class DigitSource:
-    """Gives each digit as a PNG file, so that it goes the way of every other image."""
-
-    images: Array
-
-    def read(self, index: int) -> tuple[bytes, ...]:
-        return (bytes(cv2.imencode(".png", self.images[index])[1]),)
-
-    def size(self, index: int) -> int:
-        return len(self.read(index)[0])
+from cnncli.data.array_source import ArraySource
+from cnncli.data.sources import NO_SPLIT, Samples, text_array
+from cnncli.errors import CnncliError
 
 
 def load_digits_samples() -> Samples:
@@ -35,9 +23,30 @@ def load_digits_samples() -> Samples:
     targets = digits.target.astype(np.int64)
     names = [f"{target}/{number:04d}.png" for number, target in enumerate(targets)]
     return Samples(
-        source=DigitSource(np.rint(digits.images * (255 / 16)).astype(np.uint8)),
+        source=ArraySource(np.rint(digits.images * (255 / 16)).astype(np.uint8)),
         paths=text_array(names),
         targets=targets,
         class_names=tuple(str(number) for number in range(10)),
         splits=np.full(len(targets), NO_SPLIT, dtype=np.int8),
     )
+
+
+def write_digits(folder: str) -> Path:
+    """Write the digits as ``folder/<class>/<number>.png``; return the folder.
+
+    Raises:
+        CnncliError: If the folder has anything in it, or cannot be written to.
+    """
+    root = Path(folder).expanduser()
+    try:
+        if root.exists() and any(root.iterdir()):
+            raise CnncliError(f"{folder}: not empty; name a new folder")
+        samples = load_digits_samples()
+        for index, name in enumerate(samples.paths):
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (data,) = samples.source.read(index)
+            path.write_bytes(data)
+    except OSError as error:
+        raise CnncliError(f"{folder}: cannot be written to ({error.strerror})") from None
+    return root

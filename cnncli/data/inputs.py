@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -29,6 +29,31 @@ def expand_inputs(inputs: Sequence[str], stdin: TextIO) -> Iterator[str]:
                     yield path
         else:
             yield from _expand(given)
+
+
+def group_files(paths: Iterable[str], count: int) -> Iterator[tuple[str, ...]]:
+    """Yield the files of each sample: of a line their paths between tabs, else ``count`` in a row.
+
+    Raises:
+        CnncliError: If the last sample lacks files.
+    """
+    if count == 1:
+        yield from ((path,) for path in paths)
+        return
+    waiting: list[str] = []
+    for path in paths:
+        if "\t" in path and not waiting:
+            yield tuple(path.split("\t"))
+            continue
+        waiting.append(path)
+        if len(waiting) == count:
+            yield tuple(waiting)
+            waiting = []
+    if waiting:
+        raise CnncliError(
+            f"{waiting[-1]}: a sample of this checkpoint is {count} files, one behind the other, "
+            f"and this one lacks {count - len(waiting)}"
+        )
 
 
 def _expand(given: str) -> Iterator[str]:

@@ -11,8 +11,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from cnncli.data.sources import Array
-from cnncli.data.store import ImageStore
-from cnncli.errors import CnncliError
+from cnncli.data.store import Bad, ImageStore
+from cnncli.images.header import ImageError
 
 if TYPE_CHECKING:
     Batch = tuple[torch.Tensor, torch.Tensor]
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Augment = Callable[[Array, int, int, int], Array]
 
 
-class SplitDataset(Dataset["tuple[Array, int]"]):
+class SplitDataset(Dataset["tuple[Array | str, int]"]):
     """One split's images; asked for by (epoch, position), so that augmentation knows both."""
 
     def __init__(
@@ -41,28 +41,48 @@ class SplitDataset(Dataset["tuple[Array, int]"]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Array, int]:
-        epoch, position = key
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Array | str, int]:
+        """Return an image and its target, or why there is none and the image's number."""
+        epoch, number = key
+        repeat, position = divmod(number, len(self))
         index = int(self.indices[position])
-        image = self.store[index]
+        try:
+            image = self.store[index]
+        except ImageError as error:
+            return str(error), index
         if self.augment is not None:
-            image = self.augment(image, self.seed, epoch, index)
+            # An image drawn twice in an epoch is augmented in two ways.
+            draw = index + repeat * len(self.targets)
+            image = self.augment(image, self.seed, epoch, draw)
         return image, int(self.targets[index])
 
 
 class EpochBatches:
-    """The order of one epoch: shuffled by (seed, epoch) or as it is.
+    """The order of one epoch: shuffled by (seed, epoch), drawn by them, or as it is.
 
+    Batches hold (epoch, position); the r-th repeat of a position is told as position + r · count.
     A last batch of one image joins the one before: BatchNorm cannot train on one image.
 
     Attributes:
         epoch: Set before each epoch.
     """
 
-    def __init__(self, count: int, batch_size: int, *, seed: int | None) -> None:
+    def __init__(
+        self, count: int, batch_size: int, *, seed: int | None, balanced: Array | None = None
+    ) -> None:
+        """Set what decides the order.
+
+        Args:
+            count: Images.
+            batch_size: Images in all batches but the last.
+            seed: None for the images' own order.
+            balanced: (count,) targets; images are drawn with replacement, so that each class is
+                as likely as the others. None draws every image once.
+        """
         self.count = count
         self.batch_size = batch_size
         self.seed = seed
+        self.balanced = balanced
         self.epoch = 1
 
     def __len__(self) -> int:
@@ -70,16 +90,47 @@ class EpochBatches:
         return max(min(1, self.count), full + (rest > 1))
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order, epoch = np.arange(self.count), self.epoch
-        if self.seed is not None:
-            np.random.default_rng((self.seed, epoch)).shuffle(order)
+        epoch, order = self.epoch, self._order()
         cuts = [number * self.batch_size for number in range(len(self))] + [self.count]
         for start, stop in itertools.pairwise(cuts):
             yield [(epoch, int(position)) for position in order[start:stop]]
 
+    def _order(self) -> Array:
+        order = np.arange(self.count)
+        if self.seed is None:
+            return order
+        rng = np.random.default_rng((self.seed, self.epoch))
+        if self.balanced is not None:
+            return _number_repeats(_draw_balanced(self.balanced, rng))
+        rng.shuffle(order)
+        return order
+
+
+def _draw_balanced(targets: Array, rng: np.random.Generator) -> Array:
+    """Draw N positions: first a class, all alike, then one of its images, all alike."""
+    by_class = np.argsort(targets, kind="stable")
+    _, starts, counts = np.unique(targets[by_class], return_index=True, return_counts=True)
+    classes = rng.integers(len(counts), size=len(targets))
+    return np.asarray(by_class[starts[classes] + rng.integers(counts[classes])])
+
+
+def _number_repeats(positions: Array) -> Array:
+    """Add N to a position's second occurrence, 2 N to its third, and so on."""
+    order = np.argsort(positions, kind="stable")
+    _, starts, counts = np.unique(positions[order], return_index=True, return_counts=True)
+    repeats = np.empty_like(positions)
+    repeats[order] = np.arange(len(positions)) - np.repeat(starts, counts)
+    return np.asarray(positions + repeats * len(positions))
+
 
 class Loader:
-    """A split in batches: uint8 (or stored dtype) images (N, H, W, C) and int64 targets (N,)."""
+    """A split in batches: uint8 (or stored dtype) images (N, H, W, C) and int64 targets (N,).
+
+    Attributes:
+        count: Images in the split.
+        bad: Those that could not be read so far, by number in the store, and why; only images that
+            are read on demand can be among them.
+    """
 
     def __init__(
         self,
@@ -90,9 +141,14 @@ class Loader:
         workers: int = 0,
         pin_memory: bool = False,
         start_method: str | None = None,
+        bad: Bad | None = None,
+        balanced: bool = False,
     ) -> None:
-        self.batches = EpochBatches(len(dataset), batch_size, seed=shuffle_seed)
+        targets = dataset.targets[dataset.indices] if balanced else None
+        self.batches = EpochBatches(len(dataset), batch_size, seed=shuffle_seed, balanced=targets)
         self.count = len(dataset)
+        self._shuffled = shuffle_seed is not None
+        self.bad: Bad = {} if bad is None else bad
         self._loader = DataLoader(
             dataset,
             batch_sampler=self.batches,
@@ -110,24 +166,27 @@ class Loader:
         return len(self.batches)
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch, counted from 1.
-
-        Raises:
-            CnncliError: If an image is read now and cannot be.
-        """
+        """Yield the batches of an epoch, counted from 1, without the images that cannot be read."""
         self.batches.epoch = number
-        try:
-            yield from self._loader
-        except CnncliError as error:
-            # What a worker raises comes with the worker's traceback as its text.
-            last_line = str(error).strip().rsplit("\n", 1)[-1]
-            raise CnncliError(last_line.removeprefix("cnncli.errors.CnncliError: ")) from None
+        for batch, bad in self._loader:
+            self.bad.update(bad)
+            # BatchNorm cannot train on the one image that may be left of a batch.
+            if batch is not None and not (bad and self._shuffled and len(batch[1]) == 1):
+                yield batch
 
 
-def collate(items: Sequence[tuple[Array, int]]) -> Batch:
-    """Stack images and targets; the images stay NHWC, which is channels-last for the network."""
-    images, targets = zip(*items, strict=True)
-    return torch.from_numpy(np.stack(images)), torch.tensor(targets, dtype=torch.int64)
+def collate(items: Sequence[tuple[Array | str, int]]) -> tuple[Batch | None, Bad]:
+    """Stack images and targets; the images stay NHWC, which is channels-last for the network.
+
+    Returns:
+        The batch, None if no image of it can be read; and those that cannot, never replaced.
+    """
+    good = [(image, target) for image, target in items if not isinstance(image, str)]
+    bad = {index: reason for reason, index in items if isinstance(reason, str)}
+    if not good:
+        return None, bad
+    images, targets = zip(*good, strict=True)
+    return (torch.from_numpy(np.stack(images)), torch.tensor(targets, dtype=torch.int64)), bad
 
 
 def _start_worker(number: int) -> Any:

@@ -1,18 +1,18 @@
-"""Where samples come from: class folders, split folders, a CSV, or the embedded digits."""
+"""Where samples come from: folders, a CSV, the embedded digits, or one of torchvision's sets."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from cnncli.choices import SPLITS, Split
-from cnncli.data import EMBEDDED
+from cnncli.data import EMBEDDED, TORCHVISION
 from cnncli.errors import CnncliError, did_you_mean
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -25,11 +25,33 @@ SPLIT_NAMES: dict[str, Split] = {
     "test": "test",
 }
 NO_SPLIT = -1
+# Joins the paths of a sample of several files.
+SEPARATOR = "|"
+_CHUNK = 1 << 16
 
 
 def text_array(values: Sequence[str]) -> Array:
     """Return texts in one array: a list of a million of them is copied into every worker."""
     return np.array(values, dtype=np.dtypes.StringDType())
+
+
+class TextColumn:
+    """Collects texts one by one into one array, a third of a list's size."""
+
+    def __init__(self) -> None:
+        self._full: list[Array] = []
+        self._open: list[str] = []
+
+    def append(self, text: str) -> None:
+        self._open.append(text)
+        if len(self._open) == _CHUNK:
+            self._full.append(text_array(self._open))
+            self._open.clear()
+
+    def array(self) -> Array:
+        """Return the (N,) texts; nothing can be added after that."""
+        parts, self._full = [*self._full, text_array(self._open)], []
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 class ImageSource(Protocol):
@@ -44,16 +66,34 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True)
 class FileSource:
-    """Files by path, relative to a root or absolute."""
+    """Files by path, relative to a root or absolute.
+
+    Attributes:
+        root: What relative paths count from.
+        paths: (N,) texts; several of them joined by ``SEPARATOR``.
+        files: Per sample; 1 leaves the separator a letter like any other.
+    """
 
     root: Path
     paths: Array
+    files: int = 1
 
     def read(self, index: int) -> tuple[bytes, ...]:
-        return ((self.root / str(self.paths[index])).read_bytes(),)
+        return tuple(_read(path) for path in self.find_paths(index))
 
     def size(self, index: int) -> int:
-        return (self.root / str(self.paths[index])).stat().st_size
+        return sum(os.stat(path).st_size for path in self.find_paths(index))
+
+    def find_paths(self, index: int) -> list[str]:
+        """Return where a sample's files lie."""
+        path = str(self.paths[index])
+        names = [path] if self.files == 1 else path.split(SEPARATOR)
+        return [os.path.join(self.root, name) for name in names]
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 @dataclass(frozen=True)
@@ -63,12 +103,17 @@ class Samples:
     Attributes:
         source: Gives their bytes.
         paths: (N,) texts, relative to the data's root, with ``/``; what ``splits.csv`` names.
+            The paths of several files are joined by ``SEPARATOR``.
         targets: (N,) indices into ``class_names``.
         class_names: Every label that occurs, in class order.
         splits: (N,) indices into ``SPLITS``, ``NO_SPLIT`` where the data fix none.
         groups: (N,) texts, or None; images with the same text belong together.
         skipped: Files found that are not images.
         ordered: Whether the order of the classes means something.
+        notes: What may be a mistake in the data's layout.
+        remarks: How the layout was understood.
+        group_hint: A warning that images seem to belong together, where ``groups`` is None.
+        files: Per sample.
     """
 
     source: ImageSource
@@ -79,7 +124,10 @@ class Samples:
     groups: Array | None = None
     skipped: int = 0
     ordered: bool = False
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    group_hint: str | None = None
+    files: int = 1
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -87,7 +135,14 @@ class Samples:
 
 @dataclass(frozen=True)
 class CsvColumns:
-    """Names of a CSV's columns; None looks for the usual ones."""
+    """Names of a CSV's columns; None looks for the usual ones.
+
+    Attributes:
+        image: One column, or several separated by commas: the channels of a sample.
+        label: Of the labels.
+        split: Of the splits.
+        group: Of the groups.
+    """
 
     image: str | None = None
     label: str | None = None
@@ -100,21 +155,31 @@ def find_samples(data: str, columns: CsvColumns | None = None) -> Samples:
 
     Args:
         data: A folder of class folders, a folder of split folders, a CSV or a folder with one,
-            or ``digits``.
+            ``digits``, or ``torchvision:NAME``.
         columns: Names of a CSV's columns.
 
     Raises:
         CnncliError: If there is no such place, or nothing usable in it.
     """
-    from cnncli.data.table import find_csv, read_table  # these need what the others do not
-    from cnncli.data.walk import find_in_folders
-
     columns = columns or CsvColumns()
-    if data in EMBEDDED and not Path(data).exists():
-        _refuse_columns(data, columns)
+    named = data in EMBEDDED or data.startswith(TORCHVISION)
+    if not named or Path(data).exists():
+        return _find_on_disk(data, columns)
+    _refuse_columns(data, columns)
+    if data in EMBEDDED:
         from cnncli.data.digits import load_digits_samples
 
         return load_digits_samples()
+    from cnncli.data.torchvision_sets import load_torchvision_samples
+
+    return load_torchvision_samples(data)
+
+
+def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
+    from cnncli.data.choose_table import choose_table  # these need what the others do not
+    from cnncli.data.table import read_table
+    from cnncli.data.walk import find_in_folders
+
     try:
         path = Path(data).expanduser()
         siblings = [] if path.exists() else _siblings(path)
@@ -125,15 +190,17 @@ def find_samples(data: str, columns: CsvColumns | None = None) -> Samples:
         raise CnncliError(f"--data {data}: no such file or folder{near}")
     if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
         raise CnncliError(f"--data {data}: the folder cannot be read (permission denied)")
-    table = find_csv(path)
-    if table is not None:
-        return read_table(table, columns)
+    choice = choose_table(path, columns)
+    if choice.table is not None:
+        samples = read_table(choice.table, columns)
+        return replace(samples, remarks=(*choice.remarks(samples.paths), *samples.remarks))
     if not path.is_dir():
         raise CnncliError(
             f"--data {data}: neither a folder nor a CSV; give a folder with one folder per class"
         )
     _refuse_columns(data, columns)
-    return find_in_folders(path)
+    samples = find_in_folders(path)
+    return replace(samples, remarks=choice.remarks(samples.paths))
 
 
 def _siblings(path: Path) -> list[str]:
@@ -227,6 +294,11 @@ def _check_order(order: list[str], names: Sequence[str]) -> None:
             else f"there is no class {extra[0]!r}{did_you_mean(extra[0], names)}"
         )
         raise CnncliError(f"--class-order: {wrong}; name each of {shorten(names)} once")
+
+
+def top_folders(paths: Array) -> set[str]:
+    """Return the first part of every path."""
+    return {path.split("/", 1)[0] for path in paths}
 
 
 def split_counts(splits: Array) -> dict[str, int]:

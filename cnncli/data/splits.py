@@ -7,13 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnncli.data.sources import NO_SPLIT, Array, Samples, shorten, text_array
+from cnncli.data.sources import NO_SPLIT, Array, Samples, TextColumn, shorten
 from cnncli.errors import CnncliError
 
 TRAIN, VAL, TEST = 0, 1, 2
 
-# An id has a digit: a class name in front of a number would put a whole class into one group.
-_LEADING_ID = r"^([A-Za-z]*\d[A-Za-z0-9]*)[_-]"
 # Fewer images (or groups) of a class than this are not split.
 _FEWEST = 3
 
@@ -33,7 +31,7 @@ def read_groups(paths: Array, pattern: str) -> Array:
         regex = re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
         raise CnncliError(f"--group-regex {pattern!r}: not a regular expression: {error}") from None
-    groups, matched = [], 0
+    groups, matched = TextColumn(), 0
     for path in paths:
         match = regex.search(path.rsplit("/", 1)[-1])
         matched += match is not None
@@ -42,32 +40,7 @@ def read_groups(paths: Array, pattern: str) -> Array:
     if not matched:
         example = str(paths[0]).rsplit("/", 1)[-1]
         raise CnncliError(f"--group-regex {pattern!r}: matches no file name, such as {example!r}")
-    return text_array(groups)
-
-
-def propose_group_regex(paths: Array, targets: Array) -> str | None:
-    """Return a warning if file names repeat a leading id within a class, else None.
-
-    ``00000061_012.png`` and ``00000061_015.png`` look like one patient. A class name in front
-    (``crazing_73.jpg``) has no digit before the separator and is no id; nor is a prefix that
-    the whole class shares.
-    """
-    leading = re.compile(_LEADING_ID)
-    ids: dict[tuple[int, str], int] = {}
-    for path, target in zip(paths, targets, strict=True):
-        match = leading.match(path.rsplit("/", 1)[-1])
-        if match:
-            key = (int(target), match[1])
-            ids[key] = ids.get(key, 0) + 1
-    per_class = np.bincount([target for target, _ in ids], minlength=1)
-    repeated = [name for (target, name), n in ids.items() if n > 1 and per_class[target] > 1]
-    if not repeated:
-        return None
-    return (
-        f"{len(repeated)} leading ids stand in several file names of a class (such as "
-        f"{repeated[0]!r}): if they are patients or series, keep each in one split with "
-        f"--group-regex '{_LEADING_ID}'"
-    )
+    return groups.array()
 
 
 def split_samples(
@@ -93,6 +66,7 @@ def split_samples(
     """
     given = samples.splits
     splits = given.copy()
+    groups = group_numbers(samples)
     rng = np.random.default_rng(seed)
     warnings: list[str] = []
     if (given == NO_SPLIT).all():
@@ -104,38 +78,56 @@ def split_samples(
     else:
         fractions, pool = {}, np.array([], dtype=int)
     if fractions:
-        splits[pool], small = _draw(samples, pool, fractions, rng)
-        if small:
-            warnings.append(
-                "too few images (or groups) to split, all of them go to train: "
-                + shorten([samples.class_names[c] for c in small])
-            )
+        splits[pool], warnings = draw_splits(samples, pool, groups, fractions, rng)
     if not (splits == VAL).any():
         raise CnncliError(
             "--data: no image is left for validation: every class has fewer than three images "
             "(or groups)"
         )
-    warnings += _check(samples, splits)
-    return splits, warnings
+    return splits, [*warnings, *check_splits(samples, groups, splits)]
 
 
-def _draw(
-    samples: Samples, pool: Array, fractions: dict[int, float], rng: np.random.Generator
-) -> tuple[Array, list[int]]:
-    """Draw whole groups class by class until each split has its share of images."""
-    targets = samples.targets[pool]
+def group_numbers(samples: Samples) -> Array | None:
+    """Return (N,) the number of each image's group, or None; a million texts cost a second."""
     if samples.groups is None:
+        return None
+    return np.unique(samples.groups, return_inverse=True)[1]
+
+
+def draw_splits(
+    samples: Samples,
+    pool: Array,
+    groups: Array | None,
+    fractions: dict[int, float],
+    rng: np.random.Generator,
+) -> tuple[Array, list[str]]:
+    """Draw whole groups class by class until each split has its share of images.
+
+    Args:
+        samples: With targets in class order.
+        pool: (M,) the images to draw from.
+        groups: (N,) from `group_numbers`.
+        fractions: Of the pool's images, by split; the rest is for train.
+        rng: Decides.
+
+    Returns:
+        (M,) indices into SPLITS, and warnings.
+    """
+    targets = samples.targets[pool]
+    if groups is None:
         group_of, sizes, group_class = np.arange(len(pool)), np.ones(len(pool), int), targets
     else:
-        _, group_of = np.unique(samples.groups[pool], return_inverse=True)
+        _, group_of = np.unique(groups[pool], return_inverse=True)
         sizes = np.bincount(group_of)
         group_class = _majority_class(group_of, targets, len(sizes), len(samples.class_names))
     group_split = np.full(len(sizes), TRAIN, dtype=np.int8)
     small = []
+    by_class = np.argsort(group_class, kind="stable")
+    bounds = np.searchsorted(group_class[by_class], np.arange(len(samples.class_names) + 1))
     for target in range(len(samples.class_names)):
-        members = rng.permutation(np.flatnonzero(group_class == target))
+        members = rng.permutation(by_class[bounds[target] : bounds[target + 1]])
         if len(members) < _FEWEST:
-            small += [target] * bool(len(members))
+            small += [samples.class_names[target]] * bool(len(members))
             continue
         images = int(sizes[members].sum())
         for number, (split, fraction) in enumerate(fractions.items()):
@@ -147,7 +139,8 @@ def _draw(
             group_split[members[chosen]] = split
             members = np.delete(members, chosen)
     _give_train_every_class(group_split, group_of, targets)
-    return group_split[group_of], small
+    told = f"too few images (or groups) to split, all of them go to train: {shorten(small)}"
+    return group_split[group_of], [told] if small else []
 
 
 def _choose(sizes: Array, wanted: float, most: int) -> list[int]:
@@ -169,8 +162,8 @@ def _choose(sizes: Array, wanted: float, most: int) -> list[int]:
 
 def _give_train_every_class(group_split: Array, group_of: Array, targets: Array) -> None:
     """Move a group of each class that train lacks to train (where groups hold several classes)."""
-    missing = set(targets.tolist()) - set(targets[group_split[group_of] == TRAIN].tolist())
-    for target in sorted(missing):
+    missing = np.setdiff1d(targets, targets[group_split[group_of] == TRAIN])
+    for target in missing:
         group_split[group_of[targets == target].min()] = TRAIN
 
 
@@ -183,18 +176,17 @@ def _majority_class(group_of: Array, targets: Array, groups: int, classes: int) 
     return np.asarray((pairs[order] % classes)[first][:groups])
 
 
-def _check(samples: Samples, splits: Array) -> list[str]:
+def check_splits(samples: Samples, groups: Array | None, splits: Array) -> list[str]:
     """Return warnings on classes and groups that a split treats badly."""
     warnings = []
     for split, name in ((VAL, "val"), (TEST, "test")):
         chosen = splits == split
-        missing = set(range(len(samples.class_names))) - set(samples.targets[chosen].tolist())
-        if chosen.any() and missing:
-            names: Sequence[str] = [samples.class_names[c] for c in sorted(missing)]
+        missing = np.setdiff1d(np.arange(len(samples.class_names)), samples.targets[chosen])
+        if chosen.any() and len(missing):
+            names: Sequence[str] = [samples.class_names[c] for c in missing]
             warnings.append(f"no image of {shorten(names)} in {name}")
-    if samples.groups is not None:
-        _, group_of = np.unique(samples.groups, return_inverse=True)
-        pairs = np.unique(group_of * 4 + splits.astype(int)) // 4
+    if groups is not None:
+        pairs = np.unique(groups * 4 + splits.astype(int)) // 4
         torn = int((np.bincount(pairs) > 1).sum())
         if torn:
             warnings.append(

@@ -14,9 +14,11 @@ import numpy as np
 import torch
 
 from cnncli.data.sources import Array, ImageSource, Samples, text_array
-from cnncli.errors import CnncliError
-from cnncli.images.decode import ImageError, decode, is_grey
+from cnncli.images.header import ImageError
 from cnncli.images.preprocess import FULL_SCALE, Preprocess
+
+# Images that cannot be used: number to reason.
+Bad = dict[int, str]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -42,23 +44,20 @@ class ImageStore:
         preprocess: Turns bytes into (H, W, C) arrays.
         cached: (N, H, W, C) tensor, or None where they are read on demand. A tensor, since
             loader processes share its memory, also where they are spawned.
-        paths: (N,) texts for messages, or None.
     """
 
     source: ImageSource
     preprocess: Preprocess
     cached: torch.Tensor | None = None
-    paths: Array | None = None
 
     def __getitem__(self, index: int) -> Array:
-        """Return an image (H, W, C); raises CnncliError where it is read now and cannot be."""
+        """Return an image (H, W, C); raises ImageError where it is read now and cannot be."""
         if self.cached is not None:
             return np.asarray(self.cached[index].numpy())
         try:
             return self.preprocess(self.source.read(index))
-        except (ImageError, OSError) as error:
-            name = f"image {index}" if self.paths is None else str(self.paths[index])
-            raise CnncliError(_tell_bad([f"{name} {_reason(error)}"])) from None
+        except OSError as error:
+            raise ImageError(_reason(error)) from None
 
 
 @dataclass(frozen=True)
@@ -74,19 +73,6 @@ class FileFacts:
     hashes: Array
 
 
-@dataclass(frozen=True)
-class Look:
-    """What a sample of the images is like.
-
-    Attributes:
-        sides: Median (height, width) in pixels.
-        channels: 1 if at least nine in ten look grey, else 3.
-    """
-
-    sides: tuple[int, int]
-    channels: int
-
-
 def map_in_threads(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
     """Yield ``function(item)`` in the order of the items, few of them in flight at a time."""
     with ThreadPoolExecutor(threads) as pool:
@@ -96,28 +82,6 @@ def map_in_threads(function: Callable[[T], R], items: Iterable[T], threads: int)
             result = running.pop(0).result()
             running += [pool.submit(function, item) for item in islice(waiting, 1)]
             yield result
-
-
-def look_at(samples: Samples, *, threads: int, most: int = 96) -> Look:
-    """Look at up to ``most`` images, evenly spread, for their size and colour.
-
-    Raises:
-        CnncliError: If none of them can be read.
-    """
-    indices = np.unique(np.linspace(0, len(samples) - 1, most).astype(int))
-
-    def look(index: int) -> tuple[int, int, bool] | None:
-        try:
-            image = decode(samples.source.read(index)[0])
-        except (ImageError, OSError):
-            return None  # told later, with all the others
-        return image.shape[0], image.shape[1], is_grey(image)
-
-    seen = [s for s in map_in_threads(look, indices.tolist(), threads) if s is not None]
-    if not seen:
-        raise CnncliError(f"--data: none of {len(indices)} images looked at can be read")
-    heights, widths, grey = zip(*seen, strict=True)
-    return Look((int(np.median(heights)), int(np.median(widths))), 1 if np.mean(grey) >= 0.9 else 3)
 
 
 def fits_in_memory(count: int, preprocess: Preprocess) -> bool:
@@ -148,11 +112,11 @@ def load_images(
     *,
     threads: int,
     advance: Callable[[int], None] = lambda count: None,
-) -> tuple[ImageStore, FileFacts]:
+) -> tuple[ImageStore, FileFacts, Bad]:
     """Read, check and preprocess every image, and keep them in memory.
 
-    Raises:
-        CnncliError: If images cannot be read; it names them.
+    Returns:
+        The store (black where an image cannot be used), facts on the files, and what cannot.
     """
 
     def load(index: int) -> tuple[Array | str, int, str]:
@@ -166,54 +130,44 @@ def load_images(
     cached = np.zeros(shape, dtype=preprocess.dtype)
     sizes = np.zeros(len(samples), dtype=np.int64)
     hashes: list[str] = []
-    bad: list[str] = []
+    bad: Bad = {}
     for index, (image, size, digest) in enumerate(
         map_in_threads(load, range(len(samples)), threads)
     ):
         if isinstance(image, str):
-            bad.append(f"{samples.paths[index]} {image}")
+            bad[index] = image
         else:
             cached[index] = image
         sizes[index] = size
         hashes.append(digest)
         advance(1)
-    if bad:
-        raise CnncliError(_tell_bad(bad))
-    store = ImageStore(samples.source, preprocess, torch.from_numpy(cached), samples.paths)
-    return store, FileFacts(sizes, text_array(hashes))
+    store = ImageStore(samples.source, preprocess, torch.from_numpy(cached))
+    return store, FileFacts(sizes, text_array(hashes)), bad
 
 
 def _reason(error: ImageError | OSError) -> str:
     return str(error) if isinstance(error, ImageError) else f"cannot be read ({error.strerror})"
 
 
-def _tell_bad(bad: Sequence[str]) -> str:
-    images = "1 image" if len(bad) == 1 else f"{len(bad)} images"
-    listed = "; ".join(bad[:20]) + (f"; and {len(bad) - 20} more" if len(bad) > 20 else "")
-    return f"--data: {images} cannot be used: {listed}. Mend or remove them"
-
-
-def open_images(samples: Samples, preprocess: Preprocess) -> tuple[ImageStore, FileFacts]:
+def open_images(samples: Samples, preprocess: Preprocess) -> tuple[ImageStore, FileFacts, Bad]:
     """Read images on demand: for sets that do not fit in memory; only sizes are known.
 
-    Raises:
-        CnncliError: If files are gone or closed; it names them.
+    Returns:
+        The store, facts on the files, and the images that are gone or closed.
     """
     sizes = np.zeros(len(samples), dtype=np.int64)
-    bad: list[str] = []
+    bad: Bad = {}
 
     def measure(index: int) -> None:
         try:
             sizes[index] = samples.source.size(index)
         except OSError as error:
-            bad.append(f"{samples.paths[index]} {_reason(error)}")
+            bad[index] = _reason(error)
 
     for index in range(len(samples)):
         measure(index)
-    if bad:
-        raise CnncliError(_tell_bad(bad))
     hashes = text_array([""] * len(samples))
-    return ImageStore(samples.source, preprocess, None, samples.paths), FileFacts(sizes, hashes)
+    return ImageStore(samples.source, preprocess), FileFacts(sizes, hashes), bad
 
 
 def fit_normalisation(store: ImageStore, indices: Array, *, most: int = 2000) -> Preprocess:
@@ -223,12 +177,17 @@ def fit_normalisation(store: ImageStore, indices: Array, *, most: int = 2000) ->
     as 0.02, so that nothing is blown up.
     """
     chosen = indices[np.linspace(0, len(indices) - 1, min(most, len(indices))).astype(int)]
-    sums = np.zeros((2, store.preprocess.channels))
+    sums, counted = np.zeros((2, store.preprocess.channels)), 0
     for index in chosen.tolist():
-        pixels = store[index].reshape(-1, store.preprocess.channels).astype(np.float64)
+        try:
+            image = store[index]
+        except ImageError:
+            continue  # told in the first epoch
+        pixels = image.reshape(-1, store.preprocess.channels).astype(np.float64)
         pixels /= FULL_SCALE[store.preprocess.dtype]
         sums += pixels.mean(axis=0), (pixels**2).mean(axis=0)
-    mean, square = sums / len(chosen)
+        counted += 1
+    mean, square = sums / max(1, counted)
     std = np.sqrt(np.maximum(square - mean**2, 0.02**2))
 
     def plain(values: Any) -> tuple[float, ...]:

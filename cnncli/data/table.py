@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import posixpath
-import warnings
-from collections.abc import Sequence
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cnncli.choices import SPLITS
+from cnncli.data.choose_table import (
+    LABEL_COLUMNS,
+    find_image_columns,
+    find_usual,
+    split_names,
+)
+from cnncli.data.find_files import find_files
 from cnncli.data.sources import (
     NO_SPLIT,
+    SEPARATOR,
     SPLIT_NAMES,
     Array,
     CsvColumns,
@@ -23,42 +31,29 @@ from cnncli.data.sources import (
     sort_class_names,
     text_array,
 )
-from cnncli.data.walk import check_names, looks_like_image, walk_files
 from cnncli.errors import CnncliError, did_you_mean
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-_IMAGE = ("image", "path", "file", "filename", "file_name", "filepath", "image_path", "img")
-_IMAGE_IDS = ("image_id", "image_name", "id_code", "id")
-_LABEL = ("label", "class", "class_name", "target", "category", "diagnosis", "level", "grade")
+_CHUNK = 1 << 16
+_BREAK = re.compile(r"\r\n|\r|\n")
 _SPLIT = ("split", "subset", "set")
+# Columns that name what several images may be of; images of one must not be torn apart.
+_GROUPS = (
+    *("patient_id", "patientid", "patient", "subject_id", "subjectid", "subject"),
+    *("lesion_id", "case_id", "participant_id", "person_id", "specimen_id"),
+)
 
 
-def find_csv(path: Path) -> Path | None:
-    """Return the CSV that ``path`` is or holds; None if it is a folder of class folders.
+@dataclass(frozen=True)
+class _Rows:
+    """Columns of a CSV, as texts without spaces around them.
 
-    Raises:
-        CnncliError: If a folder without class folders holds several.
+    Attributes:
+        columns: (N,) texts by the column's name.
+        lines: (N,) the line that each row begins in, from 1.
     """
-    if path.is_file():
-        return path if path.suffix.lower() == ".csv" else None
-    tables = sorted(p for p in path.glob("*.csv") if p.is_file() and not p.name.startswith("."))
-    if len(tables) > 1:
-        folders = [p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")]
-        if len(folders) >= 2:  # class folders, with tables beside them
-            return None
-        names = shorten([table.name for table in tables])
-        raise CnncliError(f"--data {path}: several CSV files ({names}); name one of them")
-    if not tables or _has_class_folders(path):
-        return None
-    return tables[0]
 
-
-def _has_class_folders(path: Path) -> bool:
-    """Two folders with anything in them are classes (or splits); one may hold a CSV's images."""
-    folders = [p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")]
-    return len(folders) >= 2
+    columns: dict[str, Array]
+    lines: Array
 
 
 def read_table(path: Path, columns: CsvColumns) -> Samples:
@@ -67,53 +62,121 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
     Raises:
         CnncliError: If a column or a file is missing, a field is empty or a split is unknown.
     """
-    import pandas as pd
-
-    try:
-        # As text: pandas would turn ids 007 into 7 and the class "NA" into nothing.
-        # No index: pandas would take the first column for one where rows end with a comma.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", pd.errors.ParserWarning)
-            table = pd.read_csv(
-                path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
-            )
-    except OSError as error:
-        raise CnncliError(f"{path}: cannot be read ({error.strerror})") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise CnncliError(f"{path}: not a CSV in UTF-8: {str(error).strip()}") from None
-    if table.empty:
-        raise CnncliError(f"{path}: no rows below the header")
-    image = _column(path, table, columns.image, "--image-col", (*_IMAGE, *_IMAGE_IDS))
-    label = _column(path, table, columns.label, "--label-col", _LABEL)
-    split = _column(path, table, columns.split, "--split-col", _SPLIT, needed=False)
-    group = _column(path, table, columns.group, "--group-col", (), needed=False)
-    for name in (image, label):
-        empty = np.flatnonzero(table[name].str.strip() == "")
+    header = _read_header(path)
+    images = _image_columns(path, header, columns.image)
+    label = _column(path, header, columns.label, "--label-col", LABEL_COLUMNS)
+    split = _column(path, header, columns.split, "--split-col", _SPLIT, needed=False)
+    group = _column(path, header, columns.group, "--group-col", (), needed=False)
+    maybe_group = "" if group else _column(path, header, None, "", _GROUPS, needed=False)
+    rows = _read_rows(path, header, [*images, label, split, group, maybe_group])
+    for name in (*images, label):
+        empty = np.flatnonzero(rows.columns[name] == "")
         if len(empty):
-            raise CnncliError(f"{path}, line {empty[0] + 2}: column {name!r} is empty")
-    labels = table[label].str.strip()
-    names, _ = sort_class_names(sorted(labels.unique()))
-    files = _find_files(path, table[image].str.strip().tolist())
-    check_names(path, files)
-    _check_repeats(path, files, labels.tolist())
+            raise CnncliError(f"{path}, line {rows.lines[empty[0]]}: column {name!r} is empty")
+    files = _find_paths(path, [rows.columns.pop(name) for name in images], rows.lines)
+    texts, labels = np.unique(rows.columns.pop(label), return_inverse=True)
+    names, _ = sort_class_names(texts.tolist())
+    position = {name: number for number, name in enumerate(names)}
+    _check_repeats(path, files, labels, rows.lines)
+    others = [name for name in find_usual(header, LABEL_COLUMNS) if name != label]
+    told = f"labels are column {label!r}; {shorten(others)} could be too: see --label-col"
     return Samples(
-        source=FileSource(path.parent, text_array(files)),
-        paths=text_array(files),
-        targets=pd.Categorical(labels, categories=names).codes.astype(np.int64),
+        source=FileSource(path.parent, files, len(images)),
+        paths=files,
+        targets=np.array([position[text] for text in texts])[labels],
         class_names=tuple(names),
-        splits=_read_splits(path, table, split),
-        groups=_read_groups(table[group].str.strip().tolist(), files) if group else None,
+        splits=_read_splits(path, rows, split),
+        groups=_read_groups(rows.columns[group], files) if group else None,
+        remarks=(told,) if others and columns.label is None else (),
+        group_hint=_hint(maybe_group, rows) if maybe_group else None,
+        files=len(images),
     )
 
 
-def _read_groups(groups: list[str], files: list[str]) -> Array:
-    """An image without a group is one by itself: all of them as one would never be split."""
-    return text_array([group or file for group, file in zip(groups, files, strict=True)])
+def read_records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield each record with the line it begins in, counted from 1; blank lines are left out.
+
+    Raises:
+        CnncliError: If the file cannot be read or is no CSV.
+    """
+    for lines, rows in _read_chunks(path):
+        yield from zip(lines, rows, strict=True)
+
+
+def _read_chunks(path: Path) -> Iterator[tuple[Sequence[int], list[list[str]]]]:
+    """Yield many records at a time, which takes a third of the time that single ones do."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)  # else an open quote swallows the rest
+            first = 1
+            while rows := list(islice(reader, _CHUNK)):
+                lines: Sequence[int] = range(first, reader.line_num + 1)
+                first = reader.line_num + 1
+                if len(lines) > len(rows):  # fields with line breaks in them
+                    breaks = [sum(len(_BREAK.findall(field)) for field in row) for row in rows]
+                    lines = [lines[0] + n + k for n, k in enumerate(accumulate([0, *breaks[:-1]]))]
+                blank = {
+                    n for n, row in enumerate(rows) if len(row) < 2 and not "".join(row).strip()
+                }
+                if blank:
+                    lines = [line for n, line in enumerate(lines) if n not in blank]
+                    rows = [row for n, row in enumerate(rows) if n not in blank]
+                yield lines, rows
+    except OSError as error:
+        raise CnncliError(f"{path}: cannot be read ({error.strerror})") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise CnncliError(f"{path}: not a CSV in UTF-8: {error}") from None
+
+
+def _read_header(path: Path) -> list[str]:
+    for _, row in read_records(path):
+        return row
+    raise CnncliError(f"{path}: not a CSV in UTF-8: it is empty")
+
+
+def _read_rows(path: Path, header: list[str], wanted: Sequence[str]) -> _Rows:
+    """Read the columns named, each once; empty names are none."""
+    names = [name for name in dict.fromkeys(wanted) if name]
+    parts: dict[str, list[Array]] = {name: [] for name in names}
+    all_lines = []
+    for lines, rows in _read_chunks(path):
+        if any(len(row) != len(header) for row in rows):
+            rows = [_fit(path, line, row, header) for line, row in zip(lines, rows, strict=True)]
+        for name in names:
+            number = header.index(name)
+            parts[name].append(text_array([row[number].strip() for row in rows]))
+        all_lines.append(np.asarray(lines, dtype=np.int64))
+    lines_of = np.concatenate(all_lines)[1:]
+    if not len(lines_of):
+        raise CnncliError(f"{path}: no rows below the header")
+    return _Rows({name: np.concatenate(parts.pop(name))[1:] for name in names}, lines_of)
+
+
+def _fit(path: Path, line: int, row: list[str], header: list[str]) -> list[str]:
+    """Return a row as long as the header; commas at its end are nothing, or empty fields."""
+    if any(row[len(header) :]):
+        raise CnncliError(
+            f"{path}: not a CSV in UTF-8: line {line} has {len(row)} fields, the header "
+            f"{len(header)}"
+        )
+    return row[: len(header)] + [""] * (len(header) - len(row))
+
+
+def _image_columns(path: Path, header: list[str], chosen: str | None) -> list[str]:
+    if chosen is None:
+        found = find_image_columns(header)
+        if not found:
+            raise _nameless(path, header, "--image-col")
+        return found
+    names = split_names(chosen, header)
+    if len(set(names)) < len(names):
+        raise CnncliError(f"--image-col {chosen}: a column is named twice")
+    return [_column(path, header, name, "--image-col", ()) for name in names]
 
 
 def _column(
     path: Path,
-    table: pd.DataFrame,
+    header: list[str],
     chosen: str | None,
     flag: str,
     usual: Sequence[str],
@@ -121,81 +184,86 @@ def _column(
     needed: bool = True,
 ) -> str:
     """Return the column's name, or an empty text where there is none and none is needed."""
-    names = [str(name) for name in table.columns]
     if chosen is not None:
-        if chosen not in names:
+        if chosen not in header:
             raise CnncliError(
-                f"{flag} {chosen}: {path} has no such column; it has {shorten(names, 12)}"
-                f"{did_you_mean(chosen, names)}"
+                f"{flag} {chosen}: {path} has no such column; it has {shorten(header, 12)}"
+                f"{did_you_mean(chosen, header)}"
             )
         return chosen
-    lowered = {name.strip().lower(): name for name in names}
-    found = next((lowered[name] for name in usual if name in lowered), "")
+    found = find_usual(header, usual)
     if needed and not found:
-        raise CnncliError(f"{path}: name the column with {flag}; it has {shorten(names, 12)}")
-    return found
+        raise _nameless(path, header, flag)
+    return found[0] if found else ""
 
 
-def _read_splits(path: Path, table: pd.DataFrame, column: str) -> Array:
+def _nameless(path: Path, header: list[str], flag: str) -> CnncliError:
+    return CnncliError(f"{path}: name the column with {flag}; it has {shorten(header, 12)}")
+
+
+def _find_paths(path: Path, columns: list[Array], lines: Array) -> Array:
+    """Find each row's files; those of several columns are joined by ``SEPARATOR``."""
+    paths = find_files(path, columns[0], lines)
+    if len(columns) == 1:
+        return paths
+    several = [paths, *(find_files(path, column, lines) for column in columns[1:])]
+    for files in several:
+        torn = np.flatnonzero(np.strings.find(files, SEPARATOR) >= 0)
+        if len(torn):
+            raise CnncliError(
+                f"{path}, line {lines[torn[0]]}: {str(files[torn[0]])!r} has a {SEPARATOR!r} in "
+                "its name, which separates the files of a sample; rename it"
+            )
+    for files in several[1:]:
+        paths = paths + SEPARATOR + files
+    return paths
+
+
+def _read_groups(groups: Array, files: Array) -> Array:
+    """An image without a group is one by itself: all of them as one would never be split."""
+    return np.where(groups == "", files, groups)
+
+
+def _hint(name: str, rows: _Rows) -> str | None:
+    """Return a warning if a column looks like groups of several images."""
+    texts = rows.columns[name]
+    known = texts[texts != ""]
+    several = len(np.unique(known))
+    if several in (0, 1, len(known)):
+        return None
+    return (
+        f"column {name!r} has {several:,} values for {len(texts):,} images: if images of one "
+        f"belong together, keep them in one split with --group-col {name}"
+    )
+
+
+def _read_splits(path: Path, rows: _Rows, column: str) -> Array:
     if not column:
-        return np.full(len(table), NO_SPLIT, dtype=np.int8)
-    texts = table[column].str.strip().str.lower()
-    known = {name: SPLITS.index(split) for name, split in SPLIT_NAMES.items()}
-    unknown = np.flatnonzero(~texts.isin(known))
+        return np.full(len(rows.lines), NO_SPLIT, dtype=np.int8)
+    texts, inverse = np.unique(rows.columns[column], return_inverse=True)
+    known = [SPLIT_NAMES.get(text.lower()) for text in texts]
+    numbers = np.array([NO_SPLIT if s is None else SPLITS.index(s) for s in known], dtype=np.int8)
+    splits = numbers[inverse]
+    unknown = np.flatnonzero(splits == NO_SPLIT)
     if len(unknown):
         raise CnncliError(
-            f"{path}, line {unknown[0] + 2}: split {table[column].iloc[unknown[0]]!r} is none of "
-            "train, val (valid, validation), test"
+            f"{path}, line {rows.lines[unknown[0]]}: split "
+            f"{str(rows.columns[column][unknown[0]])!r} is none of train, val (valid, "
+            "validation), test"
         )
-    return np.asarray(texts.map(known).to_numpy(dtype=np.int8))
+    return splits
 
 
-def _find_files(path: Path, names: list[str]) -> list[str]:
-    """Turn the image column into paths relative to the CSV's folder (or absolute ones)."""
-    root = str(path.parent)
-    names = [name.replace("\\", "/") for name in names]
-    if all(os.path.isfile(os.path.join(root, name)) for name in names):
-        return [posixpath.normpath(name) for name in names]
-    # Ids: look them up by name, then by name without ending, anywhere below the CSV's folder.
-    index: dict[str, list[str]] = {}
-    for file in walk_files(path.parent):
-        name = file.rsplit("/", 1)[-1]
-        for key in {name, name.rsplit(".", 1)[0]}:
-            index.setdefault(key, []).append(file)
-    files = []
-    for line, name in enumerate(names, start=2):
-        if os.path.isfile(os.path.join(root, name)):
-            files.append(posixpath.normpath(name))
-            continue
-        found = _match(posixpath.normpath(name), index, root)
-        if len(found) != 1:
-            what = f"is ambiguous: {shorten(found)}" if found else f"not found below {root}"
-            raise CnncliError(f"{path}, line {line}: image {name!r} {what}")
-        files.append(found[0])
-    return files
-
-
-def _match(name: str, index: dict[str, list[str]], root: str) -> list[str]:
-    """Return the files that an id may mean: by its whole path if that helps, and images only."""
-    found = index.get(name.rsplit("/", 1)[-1], [])
-    ends = f"/{name}"
-    exact = [
-        f for f in found if f"/{f}".endswith(ends) or f"/{f}".rpartition(".")[0].endswith(ends)
-    ]
-    return [f for f in exact or found if looks_like_image(os.path.join(root, f))]
-
-
-def _check_repeats(path: Path, files: list[str], labels: list[str]) -> None:
+def _check_repeats(path: Path, files: Array, labels: Array, lines: Array) -> None:
     """The same image twice would leak from one split into another."""
-    if len(set(files)) == len(files):
+    if len(np.unique(files)) == len(files):
         return
     first: dict[str, int] = {}
     for number, file in enumerate(files):
-        if file in first:
-            other = first[file]
+        other = first.setdefault(file, number)
+        if other != number:
             labelled = "" if labels[other] == labels[number] else ", with another label"
             raise CnncliError(
-                f"{path}, line {number + 2}: {file!r} stands in line {other + 2} already"
+                f"{path}, line {lines[number]}: {file!r} stands in line {lines[other]} already"
                 f"{labelled}; keep one of them"
             )
-        first[file] = number

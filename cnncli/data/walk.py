@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,12 +15,13 @@ from cnncli.data.sources import (
     SPLIT_NAMES,
     FileSource,
     Samples,
+    TextColumn,
     shorten,
     sort_class_names,
-    text_array,
+    top_folders,
 )
 from cnncli.errors import CnncliError
-from cnncli.images.decode import FORMAT_NAMES, is_image
+from cnncli.images.header import FORMAT_NAMES, HEAD_BYTES, is_image
 
 # A file with such a name is meant to be an image: if it is none, that is told, not skipped.
 IMAGE_SUFFIXES = frozenset(
@@ -39,6 +41,10 @@ IMAGE_SUFFIXES = frozenset(
         ".pgm",
         ".ppm",
         ".pnm",
+        ".npy",
+        ".npz",
+        ".dcm",
+        ".dicom",
     )
 )
 
@@ -46,7 +52,8 @@ IMAGE_SUFFIXES = frozenset(
 def check_names(root: Path, names: Iterable[str]) -> None:
     """Refuse file names that are no text: neither splits.csv nor a terminal can hold them."""
     for name in names:
-        if any("\ud800" <= letter <= "\udfff" for letter in name):  # how Python writes such bytes
+        # How Python writes such bytes.
+        if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
             raise CnncliError(
                 f"--data {root}: the file name {os.fsencode(name)!r} is not UTF-8; rename it"
             )
@@ -69,27 +76,47 @@ def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterat
         identity = (status.st_dev, status.st_ino)
         if identity in above:
             return
-        with os.scandir(folder) as entries:
-            visible = sorted(entries, key=lambda e: e.name)
+        names: list[str] = []
+        folders = set()
+        with os.scandir(folder) as entries:  # not kept: a million entries are 400 MB
+            for entry in entries:
+                name = entry.name
+                kind = "" if name[0] == "." else _kind(entry)
+                if kind == "folder":
+                    folders.add(name)
+                if kind:
+                    names.append(name)
     except OSError as error:
         raise CnncliError(f"{folder}: the folder cannot be read ({error.strerror})") from None
-    for entry in visible:
-        if entry.name.startswith("."):
-            continue
-        # Not entry.is_dir(): it raises for a link to itself.
-        if os.path.isdir(entry.path):
-            yield from _walk(entry.path, f"{prefix}{entry.name}/", above | {identity})
-        elif os.path.isfile(entry.path):  # neither a broken link nor a socket
-            yield prefix + entry.name
+    names.sort()
+    for name in names:
+        if name in folders:
+            inside = _walk(os.path.join(folder, name), f"{prefix}{name}/", above | {identity})
+            yield from inside
+        else:
+            yield prefix + name
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """Tell a folder from a file; a broken link, one to itself or a socket is neither."""
+    try:
+        return "file" if entry.is_file() else "folder" if entry.is_dir() else ""
+    except OSError:
+        return ""
+
+
+def has_image_suffix(path: str) -> bool:
+    """Tell whether a file is meant to be an image by its name alone."""
+    return path[path.rfind(".") :].lower() in IMAGE_SUFFIXES
 
 
 def looks_like_image(path: str) -> bool:
     """Tell by the name's ending, else by the first bytes, whether a file is meant as an image."""
-    if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES:
+    if has_image_suffix(path):
         return True
     try:
         with open(path, "rb") as file:
-            return is_image(file.read(16))
+            return is_image(file.read(HEAD_BYTES))
     except OSError:
         return False
 
@@ -103,52 +130,57 @@ def find_in_folders(root: Path) -> Samples:
     folders = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     by_split = bool(folders) and all(name.lower() in SPLIT_NAMES for name in folders)
     depth = 1 if by_split else 0
-    paths: list[str] = []
-    labels: list[str] = []
-    splits: list[int] = []
+    paths = TextColumn()
+    classes: dict[str, int] = {}
+    targets, splits = array("i"), array("b")
     skipped, loose = 0, []
     for path in walk_files(root):
-        parts = path.split("/")
+        parts = path.split("/", depth + 1)
         if not looks_like_image(os.path.join(root, path)):
             skipped += 1
         elif len(parts) < depth + 2:
             loose.append(path)
         else:
+            check_names(root, (path,))
             paths.append(path)
-            labels.append(parts[depth])
+            targets.append(classes.setdefault(parts[depth], len(classes)))
             splits.append(SPLITS.index(SPLIT_NAMES[parts[0].lower()]) if by_split else NO_SPLIT)
-    layout = "DATA/train/<class>/ and DATA/val/<class>/" if by_split else "DATA/<class>/"
-    if not paths:
-        found = (
-            f"{len(loose)} images lie in no class folder"
-            if loose
-            else f"no images found ({FORMAT_NAMES})"
-        )
-        has_table = any(root.glob("*.csv"))
-        raise CnncliError(
-            f"--data {root}: {found}; put them in {layout}{', or name the CSV' * has_table}"
-        )
-    check_names(root, paths)
-    names, _ = sort_class_names(sorted(set(labels)))
+    if not classes:
+        raise _nothing_found(root, by_split, loose)
+    found = paths.array()
+    names, _ = sort_class_names(list(classes))
     position = {name: number for number, name in enumerate(names)}
-    notes = _notes(folders, by_split, paths)
+    renumbered = np.array([position[name] for name in classes])
+    notes = _notes(folders, by_split, top_folders(found))
     if loose:
         notes.append(f"{len(loose)} images in no class folder are left out: {shorten(loose)}")
     return Samples(
-        source=FileSource(root, text_array(paths)),
-        paths=text_array(paths),
-        targets=np.array([position[label] for label in labels]),
+        source=FileSource(root, found),
+        paths=found,
+        targets=renumbered[np.asarray(targets)],
         class_names=tuple(names),
-        splits=np.array(splits, dtype=np.int8),
+        splits=np.asarray(splits, dtype=np.int8),
         skipped=skipped,
         notes=tuple(notes),
     )
 
 
-def _notes(folders: list[str], by_split: bool, paths: list[str]) -> list[str]:
+def _nothing_found(root: Path, by_split: bool, loose: list[str]) -> CnncliError:
+    layout = "DATA/train/<class>/ and DATA/val/<class>/" if by_split else "DATA/<class>/"
+    found = (
+        f"{len(loose)} images lie in no class folder"
+        if loose
+        else f"no images found ({FORMAT_NAMES})"
+    )
+    has_table = any(root.glob("*.csv"))
+    return CnncliError(
+        f"--data {root}: {found}; put them in {layout}{', or name the CSV' * has_table}"
+    )
+
+
+def _notes(folders: list[str], by_split: bool, used: set[str]) -> list[str]:
     """Tell what in a folder's layout may be a mistake."""
     notes = []
-    used = {path.split("/", 1)[0] for path in paths}
     empty = [name for name in folders if name not in used]
     if empty:
         notes.append(f"no image in {shorten(empty)}")

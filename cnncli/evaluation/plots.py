@@ -95,7 +95,7 @@ def save_confusion_matrix(
     bar.set_ticks([share / 100 for share in shown], labels=[f"{share} %" for share in shown])
     bar_axes.tick_params(labelsize=0.9 * size)
     bar.set_label("share of the true class", fontsize=size)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _cell_size(num_classes: int) -> float:
@@ -202,7 +202,7 @@ def save_curves(
     right.set_yticks([tick for tick in right.get_yticks() if low <= tick < 1 + 1e-9])
     for axes in (left, right):
         _finish_epochs(axes, epochs, best_epoch)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _column(history: Sequence[Mapping[str, Any]], name: str) -> FloatArray:
@@ -263,16 +263,21 @@ def _finish_epochs(axes: Axes, epochs: FloatArray, best_epoch: int | None) -> No
         axes.legend(frameon=True, framealpha=0.85, edgecolor="0.85")
 
 
-def _save(figure: Figure, path: Path) -> None:
-    """Write beside ``path`` and rename: a reader never sees half a picture."""
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a PNG, or a JPEG where the name says so, and rename: nobody sees half a picture.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
     use_plain_text(figure)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        kind = "jpeg" if path.suffix.lower() in (".jpg", ".jpeg") else "png"
         figure.savefig(
-            temporary, format="png", bbox_inches="tight", pad_inches=0.15, facecolor="white"
+            temporary, format=kind, bbox_inches="tight", pad_inches=0.15, facecolor="white"
         )
         temporary.replace(path)
     finally:

@@ -13,10 +13,17 @@ import numpy as np
 from PIL import Image
 
 from cnncli.choices import Interpolation, ResizeMode
-from cnncli.images.decode import Array, decode, to_channels
+from cnncli.images.channels import count, to_channels
+from cnncli.images.decode import REDUCTIONS, decode
+from cnncli.images.header import Header, ImageError, read_header
+from cnncli.images.intensity import Window, to_fractions, to_uint8
+from cnncli.images.orientation import Array
 
 # What a stored value is divided by to become a fraction of full scale.
 FULL_SCALE = {"uint8": 255.0, "float32": 1.0}
+
+# A JPEG is decoded smaller only where what is left is this many times the size that is needed.
+_MARGIN = 1.5
 
 Resize = Callable[[Array, int, int], Array]
 
@@ -28,8 +35,8 @@ class Preprocess:
     Attributes:
         height: Of the network's input, in pixels.
         width: Of the network's input, in pixels.
-        channels: 1 (grey) or 3 (RGB).
-        dtype: Of the arrays that caches and batches hold.
+        channels: 1 (grey), 3 (RGB) or any other number, as the files have them.
+        dtype: Of the arrays that caches and batches hold: uint8 levels, or float32 fractions.
         resize_mode: ``squash`` changes the aspect ratio and keeps every border; ``pad`` keeps
             both and fills with black; ``crop`` keeps the ratio and cuts the longer side.
         interpolation: ``area`` averages what is removed and interpolates linearly what is added;
@@ -38,6 +45,10 @@ class Preprocess:
             the middle is cut out; None cuts out as much as there is.
         mean: Per channel, as a fraction of full scale (0–1).
         std: Per channel, as a fraction of full scale, above 0.
+        files: Channels that each of a sample's files gives; empty for one file that gives all.
+        windows: What of the stored values becomes 0–1, one per file; empty for full scale.
+        keep_alpha: Whether the last channel is alpha; else pictures are laid on white.
+        exact_decode: Whether large JPEGs are decoded at full size before they are made small.
     """
 
     height: int
@@ -49,6 +60,10 @@ class Preprocess:
     resize_size: int | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    files: tuple[int, ...] = ()
+    windows: tuple[Window, ...] = ()
+    keep_alpha: bool = False
+    exact_decode: bool = False
 
     def __post_init__(self) -> None:
         sizes = (self.height, self.width, self.channels)
@@ -62,19 +77,71 @@ class Preprocess:
             and len(self.std) == len(self.mean)
             and all(math.isfinite(value) for value in self.mean)
             and all(value > 0 and math.isfinite(value) for value in self.std)
+            and (not self.files or sum(self.files) == self.channels)
+            and len(self.windows) in (0, self.count_files)
+            and (self.dtype == "float32" or not self.windows)
         )
         if not ok:
             raise ValueError(f"not a preprocessing: {self}")
 
+    @property
+    def count_files(self) -> int:
+        """The number of files that a sample is."""
+        return len(self.files) or 1
+
     def __call__(self, files: Sequence[bytes]) -> Array:
         """Turn a sample's files into an array (H, W, C) of ``dtype``; raises ImageError."""
-        (data,) = files
-        return self.fit(decode(data))
+        if len(files) != self.count_files:
+            needed = "one file" if self.count_files == 1 else f"{self.count_files} files"
+            raise ImageError(f"is {len(files)} files; the network takes {needed} per sample")
+        parts = [self._decode(data, number) for number, data in enumerate(files)]
+        sizes = {part.shape[:2] for part in parts}
+        if len(sizes) > 1:
+            told = ", ".join(f"{height}×{width}" for height, width in (p.shape[:2] for p in parts))
+            raise ImageError(f"is files of different sizes ({told}); channels are of one size")
+        return self._resize(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2))
+
+    def _decode(self, data: bytes, number: int) -> Array:
+        """Return one file's channels (H, W, C) in ``dtype``, at its own or a reduced size."""
+        header = read_header(data)
+        window = self.windows[number] if self.windows else None
+        image = decode(
+            data,
+            header,
+            keep_alpha=self.keep_alpha,
+            raw=window is not None and window.unit == "value",
+            reduction=self._reduction(header),
+        )
+        return self._bring(image, self.files[number] if self.files else self.channels, window)
+
+    def _bring(self, image: Array, channels: int, window: Window | None) -> Array:
+        # Depth first: the luma of 8 and of 16 bits is then rounded alike.
+        image = to_uint8(image) if self.dtype == "uint8" else to_fractions(image, window)
+        try:
+            return to_channels(image, channels, alpha=self.keep_alpha)
+        except ImageError:
+            if self.files:
+                raise ImageError(
+                    f"has {count(image.shape[2])}, the network takes {channels} of this file"
+                ) from None
+            raise
+
+    def _reduction(self, header: Header) -> int:
+        """Return how much smaller a JPEG may be decoded, so that it is not enlarged afterwards."""
+        if self.exact_decode or self.interpolation != "area" or header.format != "JPEG":
+            return 1
+        lying = header.orientation >= 5
+        height, width = (header.width, header.height) if lying else (header.height, header.width)
+        ratios = self.height / height, self.width / width
+        needed = min(ratios) if self.resize_mode == "pad" else max(ratios)
+        return next((by for by in REDUCTIONS if needed * by * _MARGIN <= 1), 1)
 
     def fit(self, image: Array) -> Array:
-        """Bring a decoded (H, W, 1|3) array to this size and these channels."""
+        """Bring a decoded (H, W, C) array to this depth, these channels and this size."""
+        return self._resize(self._bring(image, self.channels, None))
+
+    def _resize(self, image: Array) -> Array:
         resize: Resize = _resize if self.interpolation == "area" else _PILLOW[self.interpolation]
-        image = to_channels(image, self.channels)
         if self.resize_mode == "squash":
             resized = resize(image, *self.image_size)
         elif self.resize_mode == "pad":
@@ -83,8 +150,8 @@ class Preprocess:
             resized = _crop(image, *self.image_size, resize)
         else:
             resized = _crop_as_weights(image, *self.image_size, self.resize_size, resize)
-        if resized.dtype == np.uint8 and self.dtype == "float32":
-            resized = resized / np.float32(FULL_SCALE["uint8"])
+        if self.dtype == "float32":  # bicubic overshoots
+            resized = np.clip(resized, 0, 1)
         return np.ascontiguousarray(resized, dtype=self.dtype)
 
     @property
@@ -101,7 +168,13 @@ class Preprocess:
         """Read what :meth:`to_dict` wrote; raises TypeError or ValueError on anything else."""
         if not {"mean", "std"} <= set(values):
             raise ValueError("not a preprocessing: mean or std is missing")
-        return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
+        read = {
+            "mean": tuple(values["mean"]),
+            "std": tuple(values["std"]),
+            "files": tuple(values.get("files", ())),
+            "windows": tuple(Window(**window) for window in values.get("windows", ())),
+        }
+        return cls(**{**values, **read})
 
 
 def _resize(image: Array, height: int, width: int) -> Array:
@@ -117,6 +190,12 @@ def _resize_by(image: Array, height: int, width: int, way: Literal["area", "line
     if image.shape[:2] == (height, width):
         return image
     interpolation = cv2.INTER_AREA if way == "area" else cv2.INTER_LINEAR
+    if image.shape[2] > 4:  # more than OpenCV's resize takes at once
+        parts = [
+            _resize_by(np.ascontiguousarray(image[..., first : first + 4]), height, width, way)
+            for first in range(0, image.shape[2], 4)
+        ]
+        return np.concatenate(parts, axis=2)
     resized = cv2.resize(image, (width, height), interpolation=interpolation)
     return np.asarray(resized).reshape(height, width, image.shape[2])
 
@@ -157,8 +236,12 @@ def _crop_as_weights(
 
 
 def _resize_with_pillow(way: Image.Resampling, image: Array, height: int, width: int) -> Array:
-    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-    return np.asarray(picture.resize((width, height), way)).reshape(height, width, image.shape[2])
+    if image.shape[2] == 3 and image.dtype == np.uint8:
+        return np.asarray(Image.fromarray(image).resize((width, height), way))
+    channels = [
+        Image.fromarray(np.ascontiguousarray(channel)) for channel in np.moveaxis(image, 2, 0)
+    ]
+    return np.stack([np.asarray(c.resize((width, height), way)) for c in channels], axis=2)
 
 
 _PILLOW = {

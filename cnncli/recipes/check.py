@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnncli.augmentation import list_classes
 from cnncli.config import RunConfig
 from cnncli.errors import CnncliError, did_you_mean
 from cnncli.models.registry import find_model
@@ -15,6 +16,10 @@ def check_config(config: RunConfig) -> None:
         CnncliError: If there is no such model or column, or the model cannot train that way.
     """
     entry = find_model(config.model)
+    if config.augment and config.augment != "none" and list_classes(config.augment):
+        from cnncli.images.augment_classes import complete_steps
+
+        complete_steps(config.augment)  # only Albumentations knows its classes
     if config.monitor not in MONITORS:
         near = did_you_mean(config.monitor, MONITORS)
         raise CnncliError(f"--monitor {config.monitor}: one of {', '.join(MONITORS)}{near}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from cnncli.choices import format_size, parse_size
 from cnncli.config import ResolvedConfig, RunConfig
-from cnncli.data.store import Look
+from cnncli.data.look import Look
 from cnncli.models.registry import find_model
 from cnncli.recipes.transfer import Pretrained
 from cnncli.training.device import Compute, count_cpus
@@ -18,6 +18,8 @@ def fill_in(
     pretrained: Pretrained,
     *,
     look: Look,
+    in_channels: int,
+    intensity: str,
     train_images: int,
     compute: Compute,
 ) -> ResolvedConfig:
@@ -27,6 +29,8 @@ def fill_in(
         config: As the user gave it.
         pretrained: The weights to start from, which decide size and channels.
         look: What the images are like.
+        in_channels: Of the network.
+        intensity: The windows chosen, as text.
         train_images: In the training split.
         compute: Device and precision.
     """
@@ -41,7 +45,8 @@ def fill_in(
     still = head_only and config.augment_views is None
     decided = {
         "image_size": size,
-        "in_channels": expects.in_channels if expects else look.channels,
+        "in_channels": in_channels,
+        "intensity": intensity,
         "batch_size": 16 if train_images < 200 else 32,
         "epochs": epochs,
         "lr": lr,
@@ -57,7 +62,12 @@ def fill_in(
         "workers": _workers(compute),
     }
     given = {key: value for key, value in config.model_dump().items() if value is not None}
-    actual = {"device": str(compute.device), "precision": compute.precision}
+    # Percentiles were found, and the device was chosen: what they are stands in their place.
+    actual = {
+        "device": str(compute.device),
+        "precision": compute.precision,
+        "intensity": intensity,
+    }
     return ResolvedConfig(**{**config.model_dump(), **decided, **given, **actual})
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cnncli.choices import SPLITS, Precision, SplitChoice
+from cnncli.augmentation import Tta
+from cnncli.choices import SPLITS, OnBadImage, Precision, SplitChoice
 from cnncli.data.loader import Loader, SplitDataset
 from cnncli.data.manifest import UNSEEN, load_manifest
 from cnncli.data.sources import (
@@ -22,13 +23,15 @@ from cnncli.data.sources import (
     shorten,
 )
 from cnncli.data.splits import TEST, TRAIN, VAL
-from cnncli.data.store import ImageStore, fits_in_memory, load_images
+from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
 from cnncli.errors import CnncliError
+from cnncli.recipes.bad_images import check_bad, keep_good
 from cnncli.recipes.judge import Report, evaluation_batch, judge, save_report
 from cnncli.reporting import Reporter
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from cnncli.training.device import count_cpus, keep_freed_memory, pick_compute
 from cnncli.training.loop import predict_split
+from cnncli.training.views import build_views
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class EvaluateSettings:
         device: As torch names it, or ``auto``.
         precision: ``auto`` takes what the device computes natively.
         output: Folder for report.json, predictions.csv and confusion_matrix.{csv,png}, or None.
+        on_bad_image: Whether an image that cannot be read is an error, or left out and told.
+        tta: Views whose probabilities are averaged; None looks at the image alone.
     """
 
     data: str | None = None
@@ -52,6 +57,8 @@ class EvaluateSettings:
     device: str = "auto"
     precision: Precision = "auto"
     output: str | None = None
+    on_bad_image: OnBadImage = "error"
+    tta: Tta | None = None
 
 
 def evaluate_run(settings: EvaluateSettings, reporter: Reporter) -> Report:
@@ -67,6 +74,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter) -> Report:
     if newest:
         reporter.note(f"checkpoint: {path} (the newest run)")
     network, checkpoint = load_checkpoint(path)
+    views = None if settings.tta is None else build_views(settings.tta, checkpoint.augment)
     data, columns = settings.data, settings.columns
     if data is None:
         data, columns = _data_of_run(path, columns)
@@ -78,14 +86,17 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter) -> Report:
     keep_freed_memory()
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = checkpoint.classifier(network).to(compute.device)
-    store = _open(samples, checkpoint, reporter)
-    dataset = SplitDataset(store, np.arange(len(samples)), samples.targets)
-    batch_size = evaluation_batch(checkpoint.preprocess)
+    store, bad = _open(samples, checkpoint, reporter)
+    check_bad(samples, bad, settings.on_bad_image, reporter)
+    dataset = SplitDataset(store, keep_good(len(samples), bad), samples.targets)
+    loader = Loader(dataset, evaluation_batch(checkpoint.preprocess))
     with reporter.progress("evaluating", len(samples)) as advance:
-        targets, probabilities = predict_split(
-            classifier, Loader(dataset, batch_size), compute, advance
-        )
+        targets, probabilities = predict_split(classifier, loader, compute, advance, views)
+    check_bad(samples, loader.bad, settings.on_bad_image, reporter)
+    samples = _take(samples, keep_good(len(samples), {**bad, **loader.bad}))
     report = judge(targets, probabilities, checkpoint, split=split, reporter=reporter)
+    if settings.tta is not None:
+        report["tta"] = settings.tta
     if folder is not None:
         _save(folder, report, samples, probabilities)
     return report
@@ -147,7 +158,7 @@ def _choose(
 
 def _has_test(checkpoint: Path) -> bool:
     manifest = load_manifest(checkpoint.parent / "splits.csv")
-    return manifest is None or TEST in manifest.by_path.values()
+    return manifest is None or manifest.has(TEST)
 
 
 def _splits_in(seen: Array) -> list[str]:
@@ -197,14 +208,14 @@ class _Subset:
         return self.samples.source.size(int(self.chosen[index]))
 
 
-def _open(samples: Samples, checkpoint: Checkpoint, reporter: Reporter) -> ImageStore:
+def _open(samples: Samples, checkpoint: Checkpoint, reporter: Reporter) -> tuple[ImageStore, Bad]:
     if not fits_in_memory(len(samples), checkpoint.preprocess):
-        return ImageStore(samples.source, checkpoint.preprocess)
+        return ImageStore(samples.source, checkpoint.preprocess), {}
     with reporter.progress("reading images", len(samples)) as advance:
-        store, _ = load_images(
+        store, _, bad = load_images(
             samples, checkpoint.preprocess, threads=count_cpus(), advance=advance
         )
-    return store
+    return store, bad
 
 
 def _make_folder(output: str) -> Path:

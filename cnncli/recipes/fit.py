@@ -12,17 +12,22 @@ import torch
 from torch import nn
 
 from cnncli.data.loader import Loader
-from cnncli.data.splits import TRAIN, VAL
+from cnncli.data.manifest import save_manifest
+from cnncli.data.sources import NO_SPLIT
+from cnncli.data.splits import TEST, TRAIN, VAL
 from cnncli.evaluation.metrics import log_loss, validation_metrics
 from cnncli.evaluation.plots import save_curves
 from cnncli.models.build import Classifier
+from cnncli.recipes.bad_images import check_bad, save_bad
 from cnncli.recipes.prepare import Prepared, tell_plan
 from cnncli.recipes.transfer import FreezePlan
 from cnncli.reporting import Reporter
+from cnncli.training.balance import balance_rows, class_weights
 from cnncli.training.checkpoint import BEST, LAST, save_checkpoint, save_last
 from cnncli.training.features import FeatureLoader, HeadClassifier, compute_features, find_head
 from cnncli.training.history import EarlyStopping, History, Row
 from cnncli.training.loop import Trainer, predict_split
+from cnncli.training.losses import build_loss
 from cnncli.training.schedule import warmup_cosine
 
 Advance = Callable[[int, str], None]
@@ -65,6 +70,10 @@ def fit(run: Prepared, run_dir: Path, reporter: Reporter, *, cache_features: boo
     tell_plan(run, len(loop.train), reporter)
     if config.freeze != "none" or len(set(plan.scales.values())) > 1:
         reporter.table(f"freeze {config.freeze}", plan.table(config.lr))
+    if config.balance != "none":
+        targets = run.samples.targets[run.indices(TRAIN)]
+        rows = balance_rows(config.balance, targets, run.samples.class_names)
+        reporter.table(f"balance {config.balance}", rows)
     history = History(run_dir / "metrics.csv")
     stopping = EarlyStopping(config.monitor, config.patience)
     images = (loop.train.count + loop.val.count) * config.epochs
@@ -81,6 +90,8 @@ def fit(run: Prepared, run_dir: Path, reporter: Reporter, *, cache_features: boo
                 save_checkpoint(run_dir / BEST, network, best)
             save_last(run_dir / LAST, _state(network, trainer, row))
             history.append(row)
+            if epoch == 1 and run.store.cached is None:
+                _look_through(run, run_dir, reporter)
             reporter.note(_tell_epoch(row, config.epochs, is_best=stopping.best is row))
             if stopping.should_stop:
                 reporter.note(f"stopped: {config.patience} epochs without a better one")
@@ -88,6 +99,22 @@ def fit(run: Prepared, run_dir: Path, reporter: Reporter, *, cache_features: boo
     assert stopping.best is not None
     best_epoch = int(stopping.best["epoch"])
     save_curves(run_dir / "curves.png", history.rows, best_epoch=best_epoch)
+
+
+def _look_through(run: Prepared, run_dir: Path, reporter: Reporter) -> None:
+    """Tell what the first epoch found that cannot be read; the test split is read for it.
+
+    Raises:
+        CnncliError: If there is any and it is not to be skipped; the first epoch is kept.
+    """
+    for _ in run.loader(TEST).epoch(1):
+        pass
+    found = {i: reason for i, reason in run.bad.items() if run.splits[i] != NO_SPLIT}
+    check_bad(run.samples, found, run.config.on_bad_image, reporter)
+    if found:
+        run.splits[list(found)] = NO_SPLIT
+        save_manifest(run_dir / "splits.csv", run.samples, run.splits, run.facts)
+        save_bad(run_dir, run.samples, run.bad)
 
 
 def _build_loop(
@@ -130,7 +157,12 @@ def _build_loop(
     module = head.module(run.network)
     return Loop(
         HeadClassifier(module),
-        FeatureLoader(kept, config.batch_size, shuffle_seed=config.seed),
+        FeatureLoader(
+            kept,
+            config.batch_size,
+            shuffle_seed=config.seed,
+            balanced=config.balance == "sampler",
+        ),
         FeatureLoader(judged, config.batch_size, shuffle_seed=None),
         module.train,
     )
@@ -144,11 +176,25 @@ def _build_trainer(run: Prepared, plan: FreezePlan, loop: Loop) -> Trainer:
         classifier=loop.classifier,
         optimizer=torch.optim.AdamW(plan.parameter_groups(config.weight_decay), lr=peak),
         lr_at=lambda step: peak * warmup_cosine(step, steps, warmup),
-        criterion=nn.CrossEntropyLoss(label_smoothing=config.label_smoothing),
+        criterion=_build_loss(run),
         compute=run.compute,
         train_mode=loop.train_mode,
         clip=1.0,
     )
+
+
+def _build_loss(run: Prepared) -> nn.Module:
+    config, num_classes = run.config, len(run.samples.class_names)
+    weights = None
+    if config.balance == "loss":
+        weights = class_weights(run.samples.targets[run.indices(TRAIN)], num_classes)
+    loss = build_loss(
+        "cross_entropy",
+        num_classes,
+        label_smoothing=config.label_smoothing,
+        class_weights=weights,
+    )
+    return loss.to(run.compute.device)
 
 
 def _train_epoch(trainer: Trainer, loop: Loop, epoch: int, advance: Advance) -> Row:

@@ -47,7 +47,7 @@ def summary_rows(report: Report) -> list[dict[str, object]]:
     """Return the report's figures as rows of a table: metric, value, 95 % interval."""
     rows: list[dict[str, object]] = []
     for name, value in report.items():
-        if name in ("split", "images", "class_names", "per_class", "confusion_matrix"):
+        if name in ("split", "images", "class_names", "per_class", "confusion_matrix", "tta"):
             continue
         low, high = None, None
         if isinstance(value, Mapping):

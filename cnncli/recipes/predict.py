@@ -13,16 +13,18 @@ from typing import TextIO
 import numpy as np
 import torch
 
+from cnncli.augmentation import Tta
 from cnncli.choices import Precision
-from cnncli.data.inputs import expand_inputs
+from cnncli.data.inputs import expand_inputs, group_files
 from cnncli.data.sources import Array
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
-from cnncli.images.decode import ImageError
+from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
 from cnncli.training.device import count_cpus, keep_freed_memory, pick_compute
-from cnncli.training.loop import predict_batch
+from cnncli.training.loop import predict_views
+from cnncli.training.views import build_views
 
 Row = dict[str, object]
 # An image, or why there is none.
@@ -41,6 +43,7 @@ class PredictSettings:
         batch_size: Images per forward pass, at most.
         device: As torch names it, or ``auto``.
         precision: ``auto`` takes what the device computes natively.
+        tta: Views whose probabilities are averaged; None looks at the image alone.
     """
 
     checkpoint: str | None = None
@@ -50,6 +53,7 @@ class PredictSettings:
     batch_size: int = 32
     device: str = "auto"
     precision: Precision = "auto"
+    tta: Tta | None = None
 
 
 class Predictor:
@@ -65,6 +69,8 @@ class Predictor:
         network, checkpoint = load_checkpoint(path)
         network.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.classifier = checkpoint.classifier(network).to(self.compute.device).eval()
+        tta = settings.tta
+        self.views = None if tta is None else build_views(tta, checkpoint.augment)
         self.class_names = checkpoint.class_names
         self.preprocess = checkpoint.preprocess
         self.top_k = min(settings.top_k, len(self.class_names))
@@ -116,7 +122,7 @@ class Predictor:
 
     def _answer(self, images: torch.Tensor) -> Array:
         """Return probabilities (N, K) of a batch (N, H, W, C), all of them finite."""
-        probabilities = predict_batch(self.classifier, images, self.compute)
+        probabilities = predict_views(self.classifier, images, self.compute, self.views)
         if not np.isfinite(probabilities).all():
             raise CnncliError(
                 "the network's probabilities are not finite: its weights are broken; train again",
@@ -154,10 +160,10 @@ def _batches(
 
     def walk() -> None:
         try:
-            for path in expand_inputs(inputs, stdin):
+            for files in group_files(expand_inputs(inputs, stdin), preprocess.count_files):
                 if stop.is_set():
                     return
-                queue.put(pool.submit(_load, path, preprocess))
+                queue.put(pool.submit(_load, files, preprocess))
             queue.put(None)
         except BaseException as error:  # handed over, to be raised where it can be told
             queue.put(error)
@@ -197,9 +203,10 @@ def _collect(
             raise item
 
 
-def _load(path: str, preprocess: Preprocess) -> Loaded:
+def _load(files: tuple[str, ...], preprocess: Preprocess) -> Loaded:
+    path = "|".join(files)  # as splits.csv names a sample of several files
     try:
-        return path, preprocess((Path(path).read_bytes(),))
+        return path, preprocess([Path(file).read_bytes() for file in files])
     except ImageError as error:
         return path, str(error)
     except OSError as error:

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import nn
 
-from cnncli.choices import Interpolation, format_size
+from cnncli.choices import format_size
 from cnncli.config import ResolvedConfig, RunConfig
 from cnncli.data.loader import Loader, SplitDataset
+from cnncli.data.look import look_at
 from cnncli.data.sources import Array, Samples, split_counts
 from cnncli.data.splits import TRAIN
 from cnncli.data.store import (
+    Bad,
     FileFacts,
     ImageStore,
     fit_normalisation,
     fits_in_memory,
     load_images,
-    look_at,
     open_images,
 )
 from cnncli.images.augment import build_augment
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import count_parameters
+from cnncli.recipes.augment import check_augment
+from cnncli.recipes.bad_images import leave_out
+from cnncli.recipes.check_data import warn_of_data
 from cnncli.recipes.defaults import fill_in, size_of
+from cnncli.recipes.preprocessing import (
+    choose_channels,
+    choose_preprocess,
+    choose_windows,
+    look_raw,
+)
 from cnncli.recipes.samples import gather_samples
-from cnncli.recipes.transfer import Pretrained, find_pretrained
+from cnncli.recipes.transfer import find_pretrained
 from cnncli.reporting import Reporter
 from cnncli.training.checkpoint import Checkpoint
 from cnncli.training.device import Compute, count_cpus
@@ -46,6 +55,7 @@ class Prepared:
         facts: Sizes and hashes of the files.
         compute: Device and precision.
         network: With the weights the run starts from, on the CPU.
+        bad: Images that cannot be used, by number, and why; loaders add what they meet.
     """
 
     config: ResolvedConfig
@@ -55,6 +65,7 @@ class Prepared:
     facts: FileFacts
     compute: Compute
     network: nn.Module
+    bad: Bad = field(default_factory=dict)
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -88,6 +99,8 @@ class Prepared:
             shuffle_seed=config.seed if shuffle else None,
             workers=config.workers,
             pin_memory=self.compute.device.type == "cuda",
+            bad=self.bad,
+            balanced=shuffle and config.balance == "sampler",
         )
 
 
@@ -100,47 +113,46 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
     pretrained = find_pretrained(config)
     samples, splits = gather_samples(config, reporter)
     threads = count_cpus()
+    look = look_at(samples, threads=threads, raw=look_raw(config))
+    expected = pretrained.expects.in_channels if pretrained.expects else None
+    channels = choose_channels(config.in_channels, expected, look)
     resolved = fill_in(
         config,
         pretrained,
-        look=look_at(samples, threads=threads),
+        look=look,
+        in_channels=channels.total,
+        intensity=choose_windows(config.intensity, look)[0],
         train_images=int((splits == TRAIN).sum()),
         compute=compute,
     )
-    preprocess = _choose_preprocess(resolved, pretrained)
+    preprocess = choose_preprocess(resolved, pretrained, look, channels)
     torch.manual_seed(config.seed)
     # Before the images are read: a missing file of weights is told at once.
     network = _describe(resolved, samples, preprocess).build()
     normalisation = pretrained.normalisation(config.model, resolved.in_channels)
     pretrained.load(network, config.model, normalisation, reporter)
-    if fits_in_memory(len(samples), preprocess):
-        with reporter.progress("reading images", len(samples)) as advance:
-            store, facts = load_images(samples, preprocess, threads=threads, advance=advance)
-    else:
-        reporter.note("the images do not fit in memory: they are read anew in every epoch")
-        store, facts = open_images(samples, preprocess)
+    store, facts, bad = _open(samples, preprocess, reporter)
+    if bad:
+        splits = leave_out(samples, splits, bad, config.on_bad_image, reporter)
+    warn_of_data(samples, splits, facts, reporter)
     if normalisation is None:
         preprocess = fit_normalisation(store, np.flatnonzero(splits == TRAIN))
     else:
         preprocess = replace(preprocess, mean=normalisation.mean, std=normalisation.std)
     store = replace(store, preprocess=preprocess)
-    return Prepared(resolved, samples, splits, store, facts, compute, network)
+    resolved = check_augment(resolved, store, np.flatnonzero(splits == TRAIN))
+    return Prepared(resolved, samples, splits, store, facts, compute, network, bad)
 
 
-def _choose_preprocess(config: ResolvedConfig, pretrained: Pretrained) -> Preprocess:
-    """Return how images come to size: as the weights saw theirs, else by area."""
-    height, width = size_of(config)
-    preprocess = Preprocess(height, width, config.in_channels, resize_mode=config.resize_mode)
-    expects = pretrained.expects
-    if expects is None or expects.interpolation is None:
-        return preprocess
-    resize_size = None
-    if config.resize_mode == "crop" and expects.resize_size is not None:
-        # At another size than the weights' own, the same share of the image is cut out.
-        ratio = expects.resize_size / max(expects.image_size)
-        resize_size = max(height, width, round(ratio * min(height, width)))
-    interpolation = cast(Interpolation, expects.interpolation)
-    return replace(preprocess, interpolation=interpolation, resize_size=resize_size)
+def _open(
+    samples: Samples, preprocess: Preprocess, reporter: Reporter
+) -> tuple[ImageStore, FileFacts, Bad]:
+    """Read all images where they fit in memory, else only look whether they are there."""
+    if not fits_in_memory(len(samples), preprocess):
+        reporter.note("the images do not fit in memory: they are read anew in every epoch")
+        return open_images(samples, preprocess)
+    with reporter.progress("reading images", len(samples)) as advance:
+        return load_images(samples, preprocess, threads=count_cpus(), advance=advance)
 
 
 def _describe(config: ResolvedConfig, samples: Samples, preprocess: Preprocess) -> Checkpoint:
@@ -151,6 +163,7 @@ def _describe(config: ResolvedConfig, samples: Samples, preprocess: Preprocess) 
         preprocess=preprocess,
         options={name: value for name, value in options.items() if value is not None},
         ordered=samples.ordered,
+        augment=[] if config.augment == "none" else config.augment,
     )
 
 
@@ -159,6 +172,9 @@ def tell_plan(run: Prepared, steps: int, reporter: Reporter) -> None:
     config, counts = run.config, split_counts(run.splits)
     parts = ", ".join(f"{count} {name}" for name, count in counts.items())
     colour = "grey" if config.in_channels == 1 else f"{config.in_channels} channels"
+    colour += " (the last is alpha)" * run.store.preprocess.keep_alpha
+    if run.store.preprocess.dtype == "float32":
+        colour += f" of more than 8 bits, intensity {config.intensity}"
     reporter.note(
         f"{parts} images of {len(run.samples.class_names)} classes, {colour}, "
         f"{format_size(size_of(config))} px ({config.resize_mode})"

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cnncli.config import RunConfig
+from cnncli.data.audit.ids import propose_groups
 from cnncli.data.sources import Array, CsvColumns, Samples, find_samples, order_classes
-from cnncli.data.splits import propose_group_regex, read_groups, split_samples
+from cnncli.data.split_file import take_splits
+from cnncli.data.splits import read_groups, split_samples
 from cnncli.errors import CnncliError
 from cnncli.reporting import Reporter
+from cnncli.training.device import count_cpus
 
 
 def gather_samples(config: RunConfig, reporter: Reporter) -> tuple[Samples, Array]:
@@ -20,23 +23,7 @@ def gather_samples(config: RunConfig, reporter: Reporter) -> tuple[Samples, Arra
     Raises:
         CnncliError: If the data cannot be trained on.
     """
-    columns = CsvColumns(config.image_col, config.label_col, config.split_col, config.group_col)
-    samples = order_classes(find_samples(config.data, columns), config.class_order)
-    if len(samples.class_names) < 2:
-        raise CnncliError(
-            f"--data {config.data}: only one class, {samples.class_names[0]!r}; a classifier "
-            "needs at least two folders of images"
-        )
-    if config.group_regex is not None:
-        samples = replace(samples, groups=read_groups(samples.paths, config.group_regex))
-    elif samples.groups is None:
-        warning = propose_group_regex(samples.paths, samples.targets)
-        if warning:
-            reporter.warn(warning)
-    if samples.skipped:
-        reporter.note(f"{samples.skipped} files that are no images are skipped")
-    for note in samples.notes:
-        reporter.warn(note)
+    samples = label_samples(config, reporter)
     splits, warnings = split_samples(
         samples,
         val_fraction=config.val_fraction,
@@ -46,3 +33,46 @@ def gather_samples(config: RunConfig, reporter: Reporter) -> tuple[Samples, Arra
     for warning in warnings:
         reporter.warn(warning)
     return samples, splits
+
+
+def label_samples(config: RunConfig, reporter: Reporter) -> Samples:
+    """Find the images, their classes and groups, and the splits that data or a file give them.
+
+    Raises:
+        CnncliError: If the data cannot be trained on.
+    """
+    columns = CsvColumns(config.image_col, config.label_col, config.split_col, config.group_col)
+    samples = find_samples(config.data, columns)
+    samples = give_splits(samples, config)
+    samples = order_classes(samples, config.class_order)
+    if len(samples.class_names) < 2:
+        raise CnncliError(
+            f"--data {config.data}: only one class, {samples.class_names[0]!r}; a classifier "
+            "needs at least two folders of images"
+        )
+    if config.group_regex is not None:
+        samples = replace(samples, groups=read_groups(samples.paths, config.group_regex))
+    elif samples.groups is None:
+        warning = samples.group_hint or propose_groups(samples.paths, samples.targets)
+        if warning:
+            reporter.warn(warning)
+    if samples.skipped:
+        reporter.note(f"{samples.skipped} files that are no images are skipped")
+    for remark in samples.remarks:
+        reporter.note(remark)
+    for note in samples.notes:
+        reporter.warn(note)
+    return samples
+
+
+def give_splits(samples: Samples, config: RunConfig) -> Samples:
+    """Return the samples with the splits of the config's file, where it names one.
+
+    Raises:
+        CnncliError: If the file does not name these images, or a fold is named without one.
+    """
+    if config.splits is not None:
+        return take_splits(samples, config.splits, config.fold, threads=count_cpus())
+    if config.fold is not None:
+        raise CnncliError(f"--fold {config.fold}: a fold of --splits; name that file too")
+    return samples

@@ -11,6 +11,7 @@ from cnncli.config import RunConfig, dump_config
 from cnncli.data.manifest import save_manifest
 from cnncli.data.splits import TEST, VAL
 from cnncli.models.registry import short_name
+from cnncli.recipes.bad_images import save_bad
 from cnncli.recipes.check import check_config
 from cnncli.recipes.fit import fit
 from cnncli.recipes.judge import Report, evaluation_batch, judge, save_report, summary_rows
@@ -40,6 +41,7 @@ def train_run(config: RunConfig, reporter: Reporter) -> Path:
         text = dump_config(run.config)
         write_atomically(run_dir / "config.yaml", lambda part: part.write_text(text, "utf-8"))
         save_manifest(run_dir / "splits.csv", run.samples, run.splits, run.facts)
+        save_bad(run_dir, run.samples, run.bad)
         with deterministic_algorithms(compute.device):
             fit(run, run_dir, reporter)
             report = _evaluate_best(run, run_dir, reporter)

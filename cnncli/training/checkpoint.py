@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from cnncli import __version__
+from cnncli.augmentation import Pipeline, parse_augment
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.images.preprocess import FULL_SCALE, Preprocess
 from cnncli.models.build import Classifier, build_network
@@ -26,7 +27,7 @@ from cnncli.models.pretrained.weights import load_tensors
 
 BEST = "best.safetensors"
 LAST = "last.pt"
-FORMAT = 1
+FORMAT = 2
 _KEY = "cnncli"
 
 
@@ -41,6 +42,7 @@ class Checkpoint:
         options: What was changed in the network: activation, norm, dropout.
         freeze: The policy that was in force when these weights were trained.
         ordered: Whether the order of the classes means something.
+        augment: The steps that training images went through; empty for none.
         epoch: The epoch the weights are of, from 1.
         metrics: That epoch's row of ``metrics.csv``.
         versions: Of what wrote it.
@@ -52,6 +54,7 @@ class Checkpoint:
     options: Mapping[str, Any] = field(default_factory=dict)
     freeze: str = "none"
     ordered: bool = False
+    augment: Pipeline = field(default_factory=list)
     epoch: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -107,6 +110,7 @@ def save_checkpoint(path: Path, network: nn.Module, checkpoint: Checkpoint) -> N
         "class_names": list(checkpoint.class_names),
         "freeze": checkpoint.freeze,
         "ordered": checkpoint.ordered,
+        "augment": checkpoint.augment,
         "preprocess": checkpoint.preprocess.to_dict(),
         "epoch": checkpoint.epoch,
         "metrics": dict(checkpoint.metrics),
@@ -145,6 +149,7 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Checkpoint]:
             options=meta["options"],
             freeze=meta["freeze"],
             ordered=meta["ordered"],
+            augment=_read_augment(meta.get("augment")),
             epoch=meta["epoch"],
             metrics=meta["metrics"],
             versions=meta["versions"],
@@ -160,6 +165,14 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Checkpoint]:
             f"--checkpoint {path}: not a checkpoint this version can use: {first}"
         ) from error
     return network.eval(), checkpoint
+
+
+def _read_augment(steps: object) -> Pipeline:
+    """Read and check the steps; files written before there were any have none."""
+    if not steps:
+        return []
+    read = parse_augment(steps)
+    return [] if read == "none" else read
 
 
 def _check_normalisation(preprocess: Preprocess) -> None:

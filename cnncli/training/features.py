@@ -133,7 +133,8 @@ def compute_features(
                     targets.append(batch_targets)
                 advance(len(batch), "")
     assert values is not None
-    return Features(values, torch.cat(targets))
+    kept = torch.cat(targets)
+    return Features(values[:, : len(kept)], kept)  # without images that cannot be read
 
 
 def _allocate(shape: tuple[int, ...], like: torch.Tensor, folder: Path | None) -> torch.Tensor:
@@ -149,10 +150,18 @@ def _allocate(shape: tuple[int, ...], like: torch.Tensor, folder: Path | None) -
 class FeatureLoader:
     """Batches of features in the order in which a :class:`Loader` would give the images."""
 
-    def __init__(self, features: Features, batch_size: int, *, shuffle_seed: int | None) -> None:
+    def __init__(
+        self,
+        features: Features,
+        batch_size: int,
+        *,
+        shuffle_seed: int | None,
+        balanced: bool = False,
+    ) -> None:
         self.features = features
         self.count = len(features.targets)
-        self.batches = EpochBatches(self.count, batch_size, seed=shuffle_seed)
+        targets = features.targets.numpy() if balanced else None
+        self.batches = EpochBatches(self.count, batch_size, seed=shuffle_seed, balanced=targets)
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -162,7 +171,7 @@ class FeatureLoader:
         self.batches.epoch = number
         values = self.features.values[(number - 1) % len(self.features.values)]
         for keys in self.batches:
-            positions = torch.tensor([position for _, position in keys])
+            positions = torch.tensor([position % self.count for _, position in keys])
             yield values[positions], self.features.targets[positions]
 
 

@@ -23,6 +23,10 @@ MONITORS = tuple(name for name in COLUMNS if name.startswith("val_"))
 Row = dict[str, float]
 
 
+class StopRun(Exception):  # noqa: N818 - it is no error
+    """Raised by who watches a run, after an epoch: what was trained so far is enough."""
+
+
 class History:
     """The rows of a run's ``metrics.csv``; each is on disk before the next epoch begins."""
 

@@ -19,6 +19,7 @@ from cnncli.models.build import Classifier
 from cnncli.models.head import combine_aux
 from cnncli.training.device import Compute
 from cnncli.training.features import FeatureLoader, HeadClassifier
+from cnncli.training.views import Views
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Trainer:
         # Sums stay on the device: reading them each step would wait for it.
         loss_sum = torch.zeros((), device=device)
         correct = torch.zeros((), device=device, dtype=torch.int64)
+        seen = 0
         for images, targets in loader.epoch(epoch):
             images = images.to(device, non_blocking=True)
             targets = targets.to(device, non_blocking=True)
@@ -90,11 +92,12 @@ class Trainer:
                 self.stop_not_finite(epoch)
             loss_sum += functional.cross_entropy(logits, targets, reduction="sum")
             correct += (logits.argmax(1) == targets).sum()
+            seen += len(targets)
             advance(len(targets), "")
-        mean_loss = loss_sum.item() / loader.count
+        mean_loss = loss_sum.item() / max(1, seen)
         if not math.isfinite(mean_loss):
             self.stop_not_finite(epoch)
-        return EpochResult(mean_loss, correct.item() / loader.count)
+        return EpochResult(mean_loss, correct.item() / max(1, seen))
 
     def _step(
         self, images: torch.Tensor, targets: torch.Tensor
@@ -131,18 +134,42 @@ def predict_batch(
     return np.asarray(probabilities.double().cpu().numpy())
 
 
+def predict_views(
+    classifier: Classifier | HeadClassifier,
+    images: torch.Tensor,
+    compute: Compute,
+    views: Views | None,
+) -> Array:
+    """Return the mean of :func:`predict_batch` over the views of each image, in float64."""
+    if views is None:
+        return predict_batch(classifier, images, compute)
+    answers = [
+        predict_batch(classifier, torch.from_numpy(view), compute) for view in views(images.numpy())
+    ]
+    return np.asarray(np.mean(answers, axis=0))
+
+
 def predict_split(
     classifier: Classifier | HeadClassifier,
     loader: Loader | FeatureLoader,
     compute: Compute,
     advance: Callable[[int, str], None] = lambda count, text: None,
+    views: Views | None = None,
 ) -> tuple[Array, Array]:
-    """Return targets (N,) and probabilities (N, K) of a split, in its order, in eval mode."""
+    """Return targets (N,) and probabilities (N, K) of a split, in its order, in eval mode.
+
+    Args:
+        classifier: What answers.
+        loader: The split.
+        compute: Device and precision.
+        advance: Told of each batch.
+        views: Averages over these views of each image; None looks at the image alone.
+    """
     classifier.eval()
 
     def batches() -> Iterator[tuple[Array, Array]]:
         for images, targets in loader.epoch(1):
-            yield targets.numpy(), predict_batch(classifier, images, compute)
+            yield targets.numpy(), predict_views(classifier, images, compute, views)
             advance(len(targets), "")
 
     targets, probabilities = zip(*batches(), strict=True)

@@ -1,0 +1,122 @@
+"""``cnncli check-data``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from cnncli.errors import FINDINGS
+from cnncli.flags import RUN_FLAGS, Flags, takes
+from cnncli.terminal import TerminalReporter, pick_format, print_json, print_line, print_rows
+
+if TYPE_CHECKING:
+    from cnncli.recipes.check_data import DataReport
+
+CheckFormat = Literal["table", "csv", "json"]
+
+_FLAGS = (
+    *("image_col", "label_col", "split_col", "splits", "fold"),
+    *("group_col", "group_regex"),
+)
+_SEVERITY = {"spoils": "spoils a result", "note": "worth knowing"}
+_MOST_CLASSES = 40
+
+
+@takes({name: RUN_FLAGS[name] for name in _FLAGS})
+def check_data(
+    flags: Flags,
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="What train takes as --data.", show_default=False)
+    ],
+    fix_list: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write the files to leave out there, one path a line."),
+    ] = None,
+    cache: Annotated[
+        bool,
+        typer.Option("--cache/--no-cache", help="Take over what is known of unchanged files."),
+    ] = True,
+    output_format: Annotated[
+        CheckFormat | None,
+        typer.Option("--format", help="[table on a terminal, json in a pipe]"),
+    ] = None,
+) -> None:
+    """Find what in labelled images would spoil a result; exit code 3 if anything does.
+
+    Damaged files, copies with another label or in another split, groups in several splits, missing
+    classes, and shortcuts: classes that their files alone give away.
+    """
+    from cnncli.config import load_config
+
+    config = load_config(None, {"data": data, **flags})
+    from cnncli.recipes.check_data import check_data as look_over
+    from cnncli.recipes.check_data import check_fix_list, save_fix_list
+
+    if fix_list is not None:
+        check_fix_list(fix_list)
+    reporter = TerminalReporter()
+    report = look_over(config, reporter, cache=cache)
+    chosen = pick_format(output_format, piped="json")
+    if chosen == "json":
+        print_json(report.as_dict())
+    elif chosen == "csv":
+        print_rows(report.rows(), ("severity", "kind", "group", "path", "drop", "text"), "csv")
+    else:
+        _print_report(report)
+    if fix_list is not None:
+        count = save_fix_list(fix_list, report)
+        reporter.note(f"{fix_list}: {count} files to leave out")
+    if report.spoiled:
+        raise typer.Exit(FINDINGS)
+
+
+def _print_report(report: DataReport) -> None:
+    whole = report.as_dict()
+    classes = whole["classes"]
+    print_rows(classes[:_MOST_CLASSES], list(classes[0]), "table")
+    if len(classes) > _MOST_CLASSES:
+        print_line(f"and {len(classes) - _MOST_CLASSES} more classes")
+    print_rows(_file_rows(whole["files"]), ("files", ""), "table")
+    rows = [
+        {
+            "finding": _SEVERITY[finding.severity],
+            "what": finding.text,
+            "such as": ", ".join(report.paths(finding.images[:1])),
+        }
+        for finding in report.findings
+    ]
+    if rows:
+        print_rows(rows, ("finding", "what", "such as"), "table")
+    else:
+        print_line("nothing found")
+    told = whole["told_by_nothing"]
+    if whole["shortcuts"] and len(told) > 1:
+        shown = ", ".join(told[:_MOST_CLASSES])
+        print_line(f"no file property tells these from each other: {shown}")
+
+
+def _file_rows(files: dict[str, Any]) -> list[dict[str, object]]:
+    """Return what the files are like, a line each; what says nothing is left out."""
+
+    def counts(values: dict[str, int]) -> str:
+        return ", ".join(f"{name} {count:,}" for name, count in values.items())
+
+    def spread(values: dict[str, int] | None) -> str:
+        if values is None:
+            return ""
+        low, middle, high = values["min"], values["median"], values["max"]
+        return f"{low:,}" if low == high else f"{low:,} to {high:,}, median {middle:,}"
+
+    lines = {
+        "formats": counts(files["formats"]),
+        "modes": counts(files["modes"]),
+        "bits per channel": counts(files["bits"]),
+        "width (px)": spread(files["width"]),
+        "height (px)": spread(files["height"]),
+        "size (bytes)": spread(files["bytes"]),
+        "with alpha": files["alpha"] or "",
+        "stored in colour": files["stored_in_colour"] or "",
+        "of them grey to look at": files["stored_in_colour_but_grey"] or "",
+    }
+    return [{"files": name, "": value} for name, value in lines.items() if value != ""]

@@ -1,0 +1,46 @@
+"""``cnncli split``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cnncli.flags import RUN_FLAGS, Flags, takes
+from cnncli.terminal import TerminalReporter, print_line
+
+_FLAGS = (
+    *("image_col", "label_col", "split_col", "group_col", "group_regex"),
+    *("val_fraction", "test_fraction", "seed"),
+)
+
+
+@takes({name: RUN_FLAGS[name] for name in _FLAGS})
+def split(
+    flags: Flags,
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="What train takes as --data.", show_default=False)
+    ],
+    output: Annotated[str, typer.Option(metavar="FILE", help="CSV to write.")] = "splits.csv",
+    folds: Annotated[
+        int | None,
+        typer.Option(min=2, metavar="K", help="Folds for cross-validation in place of train/val."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write over a file that is there.")
+    ] = False,
+) -> None:
+    """Split images into train, val and test, or folds; print the path of the file.
+
+    Classes keep their shares in every split, and groups stay whole. train --splits FILE takes the
+    file, with --fold K where it has folds.
+    """
+    from cnncli.config import load_config
+    from cnncli.errors import CnncliError
+
+    if folds is not None and "val_fraction" in flags:
+        raise CnncliError("--val-fraction: each of the --folds is val once; leave it out")
+    config = load_config(None, {"data": data, **flags})
+    from cnncli.recipes.split import split_data
+
+    print_line(str(split_data(config, output, TerminalReporter(), folds=folds, force=force)))

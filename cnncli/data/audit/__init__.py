@@ -1,0 +1,1 @@
+"""Looks a data set over: damage, duplicates, leaks, groups, classes and shortcuts."""

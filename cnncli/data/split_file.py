@@ -1,0 +1,221 @@
+"""A split that is given: ``--splits FILE``, as ``split`` or an earlier run wrote it."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from cnncli.choices import SPLITS
+from cnncli.data.manifest import FOLD
+from cnncli.data.sources import NO_SPLIT, SPLIT_NAMES, Array, Samples, TextColumn, shorten
+from cnncli.data.splits import TRAIN, VAL
+from cnncli.data.store import FileFacts, hash_files, map_in_threads
+from cnncli.data.table import read_records
+from cnncli.errors import CnncliError
+
+NO_FOLD = -1
+# Up to this many bytes, files are read to tell by their content that they are the same.
+_READ_AT_MOST = 1 << 30
+_UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class SplitFile:
+    """What a file of splits says, row by row.
+
+    Attributes:
+        name: Of the file, for messages.
+        paths: (M,) texts, each once.
+        splits: (M,) indices into SPLITS, ``NO_SPLIT`` where the row has only a fold.
+        folds: (M,) numbers, ``NO_FOLD`` where the row has none.
+        groups: (M,) texts, empty where there is none.
+        sizes: (M,) in bytes, -1 where it is not told.
+        hashes: (M,) texts, empty where it is not told.
+    """
+
+    name: str
+    paths: Array
+    splits: Array
+    folds: Array
+    groups: Array
+    sizes: Array
+    hashes: Array
+
+
+def file_facts(samples: Samples, *, threads: int) -> FileFacts:
+    """Return every file's size, and its content's hash where they are 1 GiB at most in all.
+
+    Raises:
+        CnncliError: If a file is gone or closed.
+    """
+    try:
+        sizes = np.fromiter(
+            (samples.source.size(index) for index in range(len(samples))), np.int64, len(samples)
+        )
+        hashes = TextColumn()
+        if sizes.sum() <= _READ_AT_MOST:
+            for digest in map_in_threads(
+                lambda index: hash_files(samples.source.read(index)), range(len(samples)), threads
+            ):
+                hashes.append(digest)
+        else:
+            for _ in range(len(samples)):
+                hashes.append("")
+    except OSError as error:
+        raise CnncliError(f"--data: {error.filename}: cannot be read ({error.strerror})") from None
+    return FileFacts(sizes, hashes.array())
+
+
+def take_splits(samples: Samples, given: str, fold: int | None, *, threads: int) -> Samples:
+    """Return the samples with the splits that a file gives them, and its groups if it has any.
+
+    Args:
+        samples: Whatever splits they have do not count.
+        given: Path of the file, or of the run folder that holds it.
+        fold: The fold that is val, the others are train; None where the file has none.
+        threads: To read with.
+
+    Raises:
+        CnncliError: If the file does not name these images, all of them and no others.
+    """
+    file = load_split_file(given)
+    splits = _splits_with_fold(file, fold)
+    rows = _match(samples, file, threads)
+    groups = samples.groups
+    if groups is None and (file.groups != "").any():
+        groups = file.groups[rows]
+        groups = np.where(groups == "", samples.paths, groups)
+    return replace(samples, splits=splits[rows], groups=groups)
+
+
+def load_split_file(given: str) -> SplitFile:
+    """Read a CSV with the columns path and split, or fold; bytes, hash and group are optional.
+
+    Raises:
+        CnncliError: If there is no such file or it is no such CSV.
+    """
+    path = Path(given).expanduser()
+    if path.is_dir():
+        path = path / "splits.csv"
+    if not path.is_file():
+        raise CnncliError(f"--splits {given}: no such file; `cnncli split` writes one")
+    records = read_records(path)
+    _, header = next(records, (0, []))
+    if "path" not in header or not {"split", FOLD} & set(header):
+        raise CnncliError(f"--splits {given}: needs the columns path and split (or fold)")
+    at = {name: number for number, name in enumerate(header)}
+    texts = {name: TextColumn() for name in ("path", "group", "hash")}
+    numbers = {name: array("q") for name in ("split", FOLD, "bytes")}
+    for line, row in records:
+        where = f"--splits {given}, line {line}"
+        if len(row) != len(header):
+            raise CnncliError(f"{where}: {len(row)} fields where the header has {len(header)}")
+        for name, column in texts.items():
+            column.append(row[at[name]] if name in at else "")
+        fold = row[at[FOLD]] if FOLD in at else ""
+        split = row[at["split"]].strip().lower() if "split" in at else ""
+        known = SPLIT_NAMES.get(split)
+        if known is None and (split or not fold):
+            raise CnncliError(f"{where}: split {split!r} is none of train, val, test")
+        numbers["split"].append(NO_SPLIT if known is None else SPLITS.index(known))
+        numbers[FOLD].append(_whole(fold, NO_FOLD, where))
+        numbers["bytes"].append(_whole(row[at["bytes"]] if "bytes" in at else "", _UNKNOWN, where))
+    paths = texts["path"].array()
+    if not len(paths):
+        raise CnncliError(f"--splits {given}: names no image")
+    if len(np.unique(paths)) < len(paths):
+        raise CnncliError(f"--splits {given}: names an image twice")
+    return SplitFile(
+        given,
+        paths,
+        np.asarray(numbers["split"]).astype(np.int8),
+        np.asarray(numbers[FOLD]),
+        texts["group"].array(),
+        np.asarray(numbers["bytes"]),
+        texts["hash"].array(),
+    )
+
+
+def _whole(text: str, otherwise: int, where: str) -> int:
+    if not text:
+        return otherwise
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise CnncliError(f"{where}: {text!r} is no whole number")
+    return number
+
+
+def _splits_with_fold(file: SplitFile, fold: int | None) -> Array:
+    folds = np.unique(file.folds[file.folds != NO_FOLD]).tolist()
+    known = f"{folds[0]} to {folds[-1]}" if folds else ""
+    if fold is None:
+        if folds:
+            raise CnncliError(f"--splits {file.name}: has folds; name one with --fold, {known}")
+        return file.splits
+    if not folds:
+        raise CnncliError(f"--fold {fold}: {file.name} has no folds; make some with split --folds")
+    if fold not in folds:
+        raise CnncliError(f"--fold {fold}: {file.name} has folds {known}")
+    splits = np.where(file.folds == NO_FOLD, file.splits, TRAIN).astype(np.int8)
+    splits[file.folds == fold] = VAL
+    return splits
+
+
+def _match(samples: Samples, file: SplitFile, threads: int) -> Array:
+    """Return (N,) the file's row of each image.
+
+    Raises:
+        CnncliError: If not every image has one, and every row one image, the same as it was.
+    """
+    if len(samples) == len(file.paths) and (samples.paths == file.paths).all():
+        rows = np.arange(len(samples))
+    else:
+        row_of = {path: row for row, path in enumerate(file.paths)}
+        rows = np.fromiter((row_of.get(p, -1) for p in samples.paths), np.int64, len(samples))
+    unknown = np.flatnonzero(rows < 0)
+    gone = np.setdiff1d(np.arange(len(file.paths)), rows)
+    problems = []
+    if len(unknown):
+        problems.append(
+            f"{len(unknown)} of the {len(samples)} images of --data are not in it "
+            f"({_some(samples.paths, unknown)})"
+        )
+    if len(gone):
+        problems.append(
+            f"{len(gone)} of the {len(file.paths)} images in it are not in --data "
+            f"({_some(file.paths, gone)})"
+        )
+    if not problems:
+        other = _changed(samples, file, rows, threads)
+        if other:
+            problems.append(
+                f"{len(other)} of the {len(samples)} images are not the files they were "
+                f"({_some(samples.paths, other)})"
+            )
+    if problems:
+        raise CnncliError(f"--splits {file.name}: {'; '.join(problems)}")
+    return rows
+
+
+def _some(paths: Array, indices: Sequence[int] | Array) -> str:
+    names = [str(paths[index]) for index in indices[:3]]
+    more = len(indices) - len(names)
+    return shorten(names) + (f" and {more} more" if more else "")
+
+
+def _changed(samples: Samples, file: SplitFile, rows: Array, threads: int) -> list[int]:
+    """Return the images whose size, or content where it may be read, is not what the file says."""
+    if (file.sizes[rows] == _UNKNOWN).all():
+        return []
+    facts = file_facts(samples, threads=threads)
+    sizes, hashes = file.sizes[rows], file.hashes[rows]
+    other = (sizes != _UNKNOWN) & (sizes != facts.sizes)
+    other |= (hashes != "") & (facts.hashes != "") & (hashes != facts.hashes)
+    return np.flatnonzero(other).tolist()

@@ -1,0 +1,109 @@
+"""Images as NumPy arrays: ``.npy``, and ``.npz`` with one array or a channel in each."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Any
+
+import numpy as np
+
+from cnncli.images.header import Header, ImageError, check_size, damaged
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+# Where neither end of the shape is this short, an array of three axes is no picture.
+_MOST_CHANNELS = 256
+
+
+def read_array_header(data: bytes) -> Header:
+    """Describe an array without reading its values; raises ImageError."""
+    shapes = _read_shapes(data)
+    first, dtype = shapes[0]
+    height, width, _ = _layout(first)
+    if any(_layout(shape)[:2] != (height, width) for shape, _ in shapes):
+        raise ImageError("holds arrays of different sizes; as channels they must be of one")
+    return Header(
+        format="NPZ" if data.startswith(b"PK") else "NPY",
+        mode=dtype.name,
+        width=width,
+        height=height,
+        bits=dtype.itemsize * 8 if dtype.kind != "b" else 1,
+        channels=sum(_layout(shape)[2] for shape, _ in shapes),
+    )
+
+
+def decode_array(data: bytes) -> Array:
+    """Return a file's array (H, W, C) in its own type; several arrays side by side as channels.
+
+    Of three axes the shorter end is the channels: (H, W, C) and (C, H, W) are both read.
+
+    Raises:
+        ImageError: If it holds no numbers, or is damaged.
+    """
+    try:
+        loaded = np.load(io.BytesIO(data), allow_pickle=False)
+        arrays = [loaded] if isinstance(loaded, np.ndarray) else [loaded[n] for n in loaded.files]
+    except Exception as error:  # zlib, zipfile, struct … whatever the damage meets
+        raise damaged(error) from None
+    return np.concatenate([_channels_last(array) for array in arrays], axis=2)
+
+
+def _channels_last(array: Array) -> Array:
+    if array.ndim == 2:
+        return array[..., None]
+    return np.moveaxis(array, 0, 2) if _channels_first(array.shape) else array
+
+
+def _layout(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return (height, width, channels) of an array's shape."""
+    if len(shape) == 2:
+        sizes = (*shape, 1)
+    elif len(shape) == 3:
+        sizes = (*shape[1:], shape[0]) if _channels_first(shape) else shape
+    else:
+        sizes = (0, 0, 0)
+    if min(sizes) < 1 or sizes[2] > _MOST_CHANNELS:
+        raise ImageError(
+            f"holds an array of shape {'×'.join(map(str, shape)) or '()'}; an image is "
+            "height×width, or with channels as the first or last axis"
+        )
+    return sizes[0], sizes[1], sizes[2]
+
+
+def _channels_first(shape: tuple[int, ...]) -> bool:
+    return shape[0] < shape[2]
+
+
+def _read_shapes(data: bytes) -> list[tuple[tuple[int, ...], np.dtype[Any]]]:
+    try:
+        if not data.startswith(b"PK"):
+            return [_read_shape(io.BytesIO(data))]
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".npy")]
+            found = []
+            for name in names:
+                with archive.open(name) as file:
+                    found.append(_read_shape(file))
+    except ImageError:
+        raise
+    except Exception as error:
+        raise damaged(error) from None
+    if not found:
+        raise ImageError("is a zip file without NumPy arrays")
+    return found
+
+
+def _read_shape(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(file)
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
+    shape, _, dtype = read(file)
+    if dtype.kind not in "buif":
+        raise ImageError(f"holds values of type {dtype}; numbers are needed")
+    if len(shape) >= 2:
+        check_size(*_layout(shape)[:2])
+    return shape, dtype

@@ -1,0 +1,207 @@
+"""Augmentation: the dry run before training, and a grid of pictures to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from cnncli.augmentation import Pipeline, format_step
+from cnncli.choices import parse_size
+from cnncli.config import ResolvedConfig
+from cnncli.data.look import look_at
+from cnncli.data.sources import Array, CsvColumns, FileSource, Samples, find_samples, text_array
+from cnncli.data.store import ImageStore
+from cnncli.errors import CnncliError
+from cnncli.evaluation.grid import GridRow, save_grid, tell_channels
+from cnncli.images.augment import bring_back, build_augment, build_operations
+from cnncli.images.augment_check import check_pipeline
+from cnncli.images.augment_classes import complete_steps
+from cnncli.images.augment_words import Form
+from cnncli.images.decode import decode
+from cnncli.images.header import ImageError
+from cnncli.images.preprocess import Preprocess
+from cnncli.recipes.preprocessing import choose_channels, choose_windows
+from cnncli.reporting import Reporter
+
+# Pixels of a side where nobody says: large enough to see fine texture.
+_SIDE = 224
+
+
+def check_augment(config: ResolvedConfig, store: ImageStore, indices: Array) -> ResolvedConfig:
+    """Try the steps on one training image; return the config with all their arguments.
+
+    Args:
+        config: Its steps are to be tried.
+        store: Gives the images.
+        indices: Of the training images; the first that can be read is taken.
+
+    Raises:
+        CnncliError: With the first step that does not keep an image's form.
+    """
+    if config.augment == "none":
+        return config
+    for index in indices.tolist():
+        try:
+            image = store[index]
+        except ImageError:
+            continue  # told with all the others, when its turn comes
+        check_pipeline(config.augment, image)
+        break
+    return config.model_copy(update={"augment": complete_steps(config.augment)})
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """What to draw.
+
+    Attributes:
+        data: An image, or what ``train --data`` takes.
+        output: The PNG or JPEG to write.
+        augment: The steps; None for those of the checkpoint.
+        checkpoint: A run, whose preprocessing counts too; None for none.
+        columns: Names of a CSV's columns.
+        samples: Augmented pictures of each image.
+        images: Rows, where data are several images.
+        each_step: Whether each step is shown by itself, forced, on one image.
+        image_size: As ``train`` takes it; None for the checkpoint's or 224.
+        seed: Of the draws: column e is what epoch e of a run with this seed trains on.
+    """
+
+    data: str
+    output: Path
+    augment: Pipeline | Literal["none"] | None
+    checkpoint: str | None = None
+    columns: CsvColumns = field(default_factory=CsvColumns)
+    samples: int = 6
+    images: int = 4
+    each_step: bool = False
+    image_size: str | None = None
+    seed: int = 0
+
+
+def draw_augmentation(settings: AugmentSettings, reporter: Reporter) -> Path:
+    """Draw originals and samples as a grid; return the picture's path.
+
+    Raises:
+        CnncliError: If an image cannot be read, a step cannot work on it, or the picture cannot
+            be written.
+    """
+    steps, preprocess = settings.augment, None
+    if settings.checkpoint is not None:
+        from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
+
+        _, checkpoint = load_checkpoint(find_checkpoint(settings.checkpoint)[0])
+        preprocess = checkpoint.preprocess
+        steps = checkpoint.augment or "none" if steps is None else steps
+    if steps is None or steps == "none":
+        raise CnncliError("--augment none: there is nothing to draw")
+    samples = _find(settings.data, settings.columns)
+    preprocess = preprocess or _choose_preprocess(samples, settings.image_size)
+    store = ImageStore(samples.source, preprocess)
+    count = 1 if settings.each_step else settings.images
+    chosen = _read(store, samples, spread_over_classes(samples.targets), count, reporter)
+    check_pipeline(steps, chosen[0][1])
+    if settings.each_step:
+        rows = _step_rows(steps, *chosen[0], settings)
+    else:
+        rows = [_sample_row(steps, samples, index, image, settings) for index, image in chosen]
+    titles = ["original", *(str(number) for number in range(1, settings.samples + 1))]
+    try:
+        save_grid(settings.output, rows, titles, tell_channels(preprocess.channels))
+    except OSError as error:
+        raise CnncliError(f"--output {settings.output}: {error.strerror or error}") from None
+    return settings.output
+
+
+def _find(data: str, columns: CsvColumns) -> Samples:
+    """Return the images that ``train`` would find, or the one file that is named."""
+    path = Path(data).expanduser()
+    if not path.is_file() or path.suffix.lower() in (".csv", ".tsv"):
+        return find_samples(data, columns)
+    try:
+        decode(path.read_bytes())
+    except (ImageError, OSError) as error:
+        reason = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else error
+        raise CnncliError(f"{data}: {reason}") from None
+    return Samples(
+        source=FileSource(path.parent, text_array([path.name])),
+        paths=text_array([path.name]),
+        targets=np.zeros(1, np.int64),
+        class_names=("",),
+        splits=np.zeros(1, np.int8),
+    )
+
+
+def _choose_preprocess(samples: Samples, image_size: str | None) -> Preprocess:
+    """Return what ``train`` would choose by itself, but for the size."""
+    look = look_at(samples, threads=2, most=32)
+    channels = choose_channels(None, None, look)
+    _, windows = choose_windows(None, look)
+    side = min(_SIDE, max(32, *look.sides))
+    height, width = parse_size(image_size, what="--image-size") if image_size else (side, side)
+    return Preprocess(
+        height,
+        width,
+        channels.total,
+        dtype="float32" if look.dtype != "uint8" or windows else "uint8",
+        files=channels.files if len(channels.files) > 1 else (),
+        windows=windows,
+    )
+
+
+def spread_over_classes(targets: Array) -> Array:
+    """Return all indices so that the classes take turns: the first of each class first."""
+    turn = np.zeros(len(targets), np.int64)
+    for target in np.unique(targets):
+        mine = np.flatnonzero(targets == target)
+        turn[mine] = np.arange(len(mine))
+    return np.lexsort((targets, turn))
+
+
+def _read(
+    store: ImageStore, samples: Samples, order: Array, count: int, reporter: Reporter
+) -> list[tuple[int, Array]]:
+    """Read the first ``count`` images that can be read."""
+    read: list[tuple[int, Array]] = []
+    reason = ""
+    for index in order.tolist():
+        try:
+            read.append((index, store[index]))
+        except (ImageError, OSError) as error:
+            reason = f"{samples.paths[index]} {error}"
+            reporter.warn(reason)
+        if len(read) == count:
+            break
+    if not read:
+        raise CnncliError(f"{reason}: no image can be drawn")
+    return read
+
+
+def _sample_row(
+    steps: Pipeline, samples: Samples, index: int, image: Array, settings: AugmentSettings
+) -> GridRow:
+    augment = build_augment(steps)
+    assert augment is not None
+    drawn = [augment(image, settings.seed, n, index) for n in range(1, settings.samples + 1)]
+    label = [Path(str(samples.paths[index])).name]
+    if len(samples.class_names) > 1:
+        label = [samples.class_names[samples.targets[index]], *label]
+    return GridRow(label, [image, *drawn])
+
+
+def _step_rows(
+    steps: Pipeline, index: int, image: Array, settings: AugmentSettings
+) -> list[GridRow]:
+    """Return a row for each step: its draws alone, whatever its probability."""
+    rows = []
+    for step, operation in zip(steps, build_operations(steps, Form.of(image)), strict=True):
+        states = [
+            int(np.random.SeedSequence((settings.seed, number, index)).generate_state(1)[0])
+            for number in range(1, settings.samples + 1)
+        ]
+        drawn = [bring_back(operation(image.copy(), state, force=True)) for state in states]
+        rows.append(GridRow(format_step(step, defaults=False).split(), [image, *drawn]))
+    return rows

@@ -1,0 +1,1 @@
+"""Optimizers: torch's own, and those that torch does not have."""

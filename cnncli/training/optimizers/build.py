@@ -1,0 +1,99 @@
+"""From a name to an optimizer: one table.
+
+Weight decay, which each group brings, is of two kinds. *Coupled*, the L2 penalty of the textbook:
+``weight_decay · w`` is added to the gradient, so that an adaptive optimizer divides it by the
+gradient's size like everything else. *Decoupled*: the weights shrink by ``lr · weight_decay``
+beside the step; a value of 0.05 is usual there and far too much for the coupled kind, for which
+5e-4 is usual. Source: I. Loshchilov & F. Hutter (2019), Decoupled Weight Decay Regularization,
+arXiv:1711.05101.
+
+Every optimizer skips what has no gradient: a frozen parameter neither moves nor decays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import optim
+
+from cnncli.choices import OptimizerName
+from cnncli.errors import CnncliError
+from cnncli.training.optimizers.lion import Lion
+from cnncli.training.optimizers.ranger import Ranger
+from cnncli.training.optimizers.ranger21 import Ranger21
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How an optimizer is built.
+
+    Attributes:
+        builder: Of groups, lr and options.
+        lr_factor: A peak learning rate to begin with, as a multiple of AdamW's; found with short
+            runs of ``resnet_small`` on the digits, warm-up, cosine and gradients clipped to 1.
+        weight_decay: A usual value.
+        options: What it is built with; ``momentum`` and ``betas`` among them can be set.
+    """
+
+    builder: Callable[..., optim.Optimizer]
+    lr_factor: float
+    weight_decay: float
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_COUPLED, _DECOUPLED = 5e-4, 0.05
+_MOMENTUM = {"momentum": 0.9}
+_BETAS = {"betas": (0.9, 0.999)}
+_RADAM = _BETAS | {"decoupled_weight_decay": True}
+
+OPTIMIZERS: dict[OptimizerName, Entry] = {
+    "sgd": Entry(optim.SGD, 300, _COUPLED),
+    "momentum": Entry(optim.SGD, 30, _COUPLED, _MOMENTUM),
+    "nesterov": Entry(optim.SGD, 30, _COUPLED, _MOMENTUM | {"nesterov": True}),
+    "adagrad": Entry(optim.Adagrad, 10, _COUPLED),
+    "adadelta": Entry(optim.Adadelta, 1000, _COUPLED),
+    "rmsprop": Entry(optim.RMSprop, 1, _COUPLED, {"momentum": 0.0}),
+    "adam": Entry(optim.Adam, 1, _COUPLED, _BETAS),
+    "nadam": Entry(optim.NAdam, 1, _COUPLED, _BETAS),
+    "adamw": Entry(optim.AdamW, 1, _DECOUPLED, _BETAS),
+    # Decoupled as in its authors' code; torch's default is coupled.
+    "radam": Entry(optim.RAdam, 3, _DECOUPLED, _RADAM),
+    "lion": Entry(Lion, 1 / 3, _DECOUPLED, {"betas": (0.9, 0.99)}),
+    "ranger": Entry(Ranger, 10, _DECOUPLED, {"betas": (0.95, 0.999)}),
+    "ranger21": Entry(Ranger21, 3, 1e-4, _BETAS),  # decoupled, and divided by small numbers
+}
+
+
+def build_optimizer(
+    name: OptimizerName,
+    groups: Sequence[Mapping[str, Any]],
+    lr: float,
+    *,
+    momentum: float | None = None,
+    betas: tuple[float, float] | None = None,
+) -> optim.Optimizer:
+    """Build an optimizer; its state is tensors and numbers only.
+
+    Args:
+        name: Of the table above.
+        groups: Parameters, each group with its ``weight_decay`` (0 for norms and biases); keys the
+            optimizer does not know, such as ``lr_scale``, stay in the group.
+        lr: Above 0; a schedule may set each group's ``lr`` before each step.
+        momentum: 0–1, of those that have one; None for the table's.
+        betas: Decay of the two moving averages, each 0–1; None for the table's.
+
+    Raises:
+        CnncliError: If the optimizer has no momentum or no betas and is given some.
+    """
+    entry = OPTIMIZERS[name]
+    options = dict(entry.options)
+    for option, value in (("momentum", momentum), ("betas", betas)):
+        if value is None:
+            continue
+        if option not in options:
+            have = ", ".join(key for key, other in OPTIMIZERS.items() if option in other.options)
+            raise CnncliError(f"--{option}: {name} has none; those that do: {have}")
+        options[option] = value
+    return entry.builder([dict(group) for group in groups], lr=lr, **options)

@@ -1,0 +1,36 @@
+"""YAML as people write it: ``1:30`` is a text, not the number 90 of a clock."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, without YAML 1.1's numbers to base 60, which YAML 1.2 has not."""
+
+
+# An entry of PyYAML's own table: first letter to (tag, pattern) pairs.
+_Loader.yaml_implicit_resolvers = {
+    letter: [
+        (tag, re.compile(rf"(?!.*:)(?:{pattern.pattern})", pattern.flags))
+        if tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+        else (tag, pattern)
+        for tag, pattern in pairs
+    ]
+    for letter, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def load_yaml(text: str) -> Any:
+    """Read one document of plain values.
+
+    Raises:
+        ValueError: If it is not YAML.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(str(error)) from None
