@@ -39,6 +39,7 @@ Balance = Literal["none", "loss", "sampler"]
 RowFormat = Literal["table", "csv", "json", "jsonl"]
 ReportFormat = Literal["table", "json"]
 OnBadImage = Literal["error", "skip"]
+OnNan = Literal["error", "rollback"]
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
@@ -82,6 +83,21 @@ def _parse_window(text: str) -> WindowRule:
     if match[1] and not 0 <= low < high <= 100:
         raise CnncliError(f"intensity: {text!r}: percentiles lie between 0 and 100")
     return WindowRule("percentiles" if match[1] else "values", low, high)
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(text: str) -> float:
+    """Read ``90s``, ``30m``, ``2h`` or ``1h30m`` as seconds.
+
+    Raises:
+        CnncliError: If the text is none of them.
+    """
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd])", text)
+    if not parts or re.sub(r"(\d+(?:\.\d+)?)\s*([smhd])\s*", "", text.strip()):
+        raise CnncliError(f"time: {text!r} is no time; write 90s, 30m, 2h or 1h30m")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 def parse_size(text: str, *, what: str = "size") -> tuple[int, int]:

@@ -34,7 +34,7 @@ class _Boundary(TyperGroup):
             # Typer catches a closed pipe before us and calls it a failure.
             code = 0 if isinstance(error.__context__, BrokenPipeError) else error.code
         except (CnncliError, OSError) as error:
-            code = _show_error(error)
+            sys.exit(_show_error(error))
         except _ClickError as error:
             code = _show_usage_error(error)
         except (KeyboardInterrupt, typer.Abort) as error:

@@ -25,11 +25,16 @@ from cnncli.choices import (
     Activation,
     Balance,
     BatchNormMode,
+    LossName,
     Norm,
     OnBadImage,
+    OnNan,
+    OptimizerName,
     Precision,
     ResizeMode,
+    SchedulerName,
     format_size,
+    parse_duration,
     parse_size,
     parse_windows,
 )
@@ -37,6 +42,7 @@ from cnncli.errors import CnncliError, did_you_mean
 from cnncli.yaml_text import load_yaml
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class RunConfig(BaseModel):
@@ -68,10 +74,29 @@ class RunConfig(BaseModel):
     epochs: Annotated[int, Field(ge=1)] | None = None
     batch_size: Annotated[int, Field(ge=1)] | None = None
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    optimizer: OptimizerName = "adamw"
+    momentum: Fraction | None = None
+    scheduler: SchedulerName = "cosine"
+    warmup: Fraction | None = None
+    lr_step: Annotated[int, Field(ge=1)] | None = None
+    lr_milestones: list[Annotated[int, Field(ge=1)]] = []
+    lr_gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    weight_decay: NotNegative | None = None
+    l1: NotNegative = 0.0
+    elastic_net: Annotated[float, Field(ge=0, le=1)] | None = None
+    loss: LossName = "cross_entropy"
     label_smoothing: Fraction | None = None
+    mixup: NotNegative = 0.0
+    cutmix: NotNegative = 0.0
+    ema: Fraction = 0.0
+    clip_grad: NotNegative = 1.0
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    on_nan: OnNan = "error"
+    time_limit: str | None = None
+    checkpoint_every: Annotated[int, Field(ge=1)] | None = None
     monitor: str = "val_loss"
     patience: Annotated[int, Field(ge=1)] | None = None
+    min_delta: NotNegative = 0.0
     augment: Literal["none"] | Pipeline | None = None
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
     test_fraction: Fraction = 0.15
@@ -86,6 +111,8 @@ class RunConfig(BaseModel):
     balance: Balance = "none"
     device: str = "auto"
     precision: Precision = "auto"
+    compile: bool = False
+    channels_last: bool = True
     workers: Annotated[int, Field(ge=0)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     output: str = "runs"
@@ -123,6 +150,22 @@ class RunConfig(BaseModel):
         except CnncliError as error:
             raise ValueError(str(error)) from None
 
+    @field_validator("time_limit")
+    @classmethod
+    def _check_time(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                parse_duration(value)
+            except CnncliError as error:
+                raise ValueError(str(error).removeprefix("time: ")) from None
+        return value
+
+    @field_validator("lr_milestones", mode="before")
+    @classmethod
+    def _read_milestones(cls, value: object) -> object:
+        """Take "30,60" from the flag and a list from YAML."""
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
     @field_validator("class_order", mode="before")
     @classmethod
     def _read_order(cls, value: object) -> object:
@@ -151,6 +194,10 @@ class RunConfig(BaseModel):
     def _check_together(self) -> RunConfig:
         if self.lr_backbone is not None and self.layer_decay is not None:
             raise ValueError("--lr-backbone and --layer-decay: give one of them")
+        if self.l1 and self.elastic_net is not None:
+            raise ValueError(
+                "--l1 and --elastic-net: give one of them; --elastic-net 1 is L1 alone"
+            )
         if self.group_col is not None and self.group_regex is not None:
             raise ValueError("--group-col and --group-regex: give one of them")
         if self.splits is not None and self.split_col is not None:
@@ -184,6 +231,7 @@ class ResolvedConfig(RunConfig):
     freeze: str
     bn: BatchNormMode
     patience: int
+    warmup: float
     workers: int
 
 

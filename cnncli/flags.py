@@ -15,10 +15,14 @@ from cnncli.choices import (
     Activation,
     Balance,
     BatchNormMode,
+    LossName,
     Norm,
     OnBadImage,
+    OnNan,
+    OptimizerName,
     Precision,
     ResizeMode,
+    SchedulerName,
 )
 
 Flags = dict[str, Any]
@@ -130,16 +134,41 @@ RUN_FLAGS: Mapping[str, Any] = {
     "on_bad_image": flag(OnBadImage, "What an image that cannot be read does to the run [error]."),
     "epochs": flag(int, "Most passes over the training images [by the data]."),
     "batch_size": flag(int, "Images per step [by the data]."),
-    "lr": flag(float, "Peak learning rate [by the model]."),
-    "weight_decay": flag(float, "AdamW's, not on norms and biases [by the model]."),
+    "lr": flag(float, "Peak learning rate [by the model and the optimizer]."),
+    "optimizer": flag(OptimizerName, "What takes the steps [adamw]."),
+    "momentum": flag(float, "Of momentum, nesterov and rmsprop [0.9, rmsprop 0]."),
+    "scheduler": flag(SchedulerName, "How the learning rate goes from its peak [cosine]."),
+    "warmup": flag(float, "Share of the run that it rises to the peak [0.15, onecycle 0.3]."),
+    "lr_step": flag(int, "Epochs between two drops of step [a third of the run].", metavar="N"),
+    "lr_milestones": flag(
+        str, "Epochs after which multistep drops [50 % and 75 % of the run].", metavar="N,N"
+    ),
+    "lr_gamma": flag(float, "Factor of a drop of step, multistep and plateau [0.1]."),
+    "weight_decay": flag(float, "L2, not on norms and biases [by the optimizer]."),
+    "l1": flag(float, "L1 penalty on weights, such as 1e-5 [0.0].", metavar="STRENGTH"),
+    "elastic_net": flag(
+        float,
+        "Penalty of strength --weight-decay, this share L1, the rest L2 [none].",
+        metavar="RATIO",
+    ),
+    "loss": flag(LossName, "What training minimises [cross_entropy]."),
     "label_smoothing": flag(float, "Share of each target spread over all classes [0]."),
     "balance": flag(
         Balance,
         "Rare classes count as much as frequent ones: by weights in the loss, or drawn as often "
         "by the sampler [none].",
     ),
+    "mixup": flag(float, "Blend images and labels, Beta(A, A), such as 0.2 [0.0].", metavar="A"),
+    "cutmix": flag(float, "Paste boxes of other images, Beta(A, A), such as 1 [0.0].", metavar="A"),
+    "ema": flag(float, "Judge and keep a moving average of the weights, 0.999 [0.0].", metavar="D"),
+    "clip_grad": flag(float, "Cut the gradient's norm, 0 for no cut [1.0].", metavar="NORM"),
+    "accumulate": flag(int, "Batches whose gradients make one step [1].", metavar="N"),
+    "on_nan": flag(OnNan, "When the loss is not finite; rollback halves the rate [error]."),
+    "time_limit": flag(str, "End in this time, 90s, 30m or 2h, the schedule with it.", metavar="T"),
+    "checkpoint_every": flag(int, "Save within epochs too, every N steps.", metavar="N"),
     "monitor": flag(str, "Column of metrics.csv that chooses the best epoch [val_loss]."),
     "patience": flag(int, "Epochs without a better one before stopping [by the epochs]."),
+    "min_delta": flag(float, "By how much an epoch must be better to wait anew [0.0]."),
     "augment": flag(
         str,
         "Random changes of training images: none, light, medium, strong, medical, a YAML file or "
@@ -150,6 +179,12 @@ RUN_FLAGS: Mapping[str, Any] = {
     ),
     "device": flag(str, "auto, cpu, cuda, cuda:N or mps [auto].", metavar="DEVICE"),
     "precision": flag(Precision, "auto takes what the device computes natively [auto]."),
+    "compile": flag(bool, "Compile the network with torch.compile.", "--compile"),
+    "channels_last": flag(
+        bool,
+        "Memory format of the network [channels-last].",
+        "--channels-last/--no-channels-last",
+    ),
     "workers": flag(int, "Loader processes [by the device]."),
     "seed": flag(int, "Of splits, weights, order and augmentation [0]."),
     "output": flag(str, "Folder in which the run's folder is made [runs].", metavar="DIR"),

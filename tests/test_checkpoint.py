@@ -15,14 +15,14 @@ from safetensors.torch import save_file
 
 from cnncli.errors import CnncliError
 from cnncli.images.preprocess import Preprocess
+from cnncli.training.atomic import write_atomically
 from cnncli.training.checkpoint import (
     Checkpoint,
     find_checkpoint,
     load_checkpoint,
     save_checkpoint,
-    save_last,
-    write_atomically,
 )
+from cnncli.training.state import save_state
 
 PREPROCESS = Preprocess(32, 32, 1, mean=(0.3,), std=(0.2,))
 
@@ -263,13 +263,14 @@ def test_a_run_folder_without_a_checkpoint(cli, tmp_path, monkeypatch):
 def test_last_loads_with_weights_only(run_dir):
     state = torch.load(run_dir / "last.pt", weights_only=True)
     assert state["epoch"] == 2
-    assert set(state) >= {"epoch", "step", "network", "optimizer"}
+    assert set(state) >= {"epoch", "trainer", "network", "random", "rows"}
     assert set(state["network"]) == {
         f"{layer}.{part}"
         for layer in ("conv1", "conv2", "fc1", "fc2", "fc3")
         for part in ("weight", "bias")
     }
-    assert state["step"] == 2 * int(state["step"] / 2) > 0
+    assert state["trainer"]["step"] > 0
+    assert state["trainer"]["step"] % 2 == 0  # two epochs alike
 
 
 def test_writing_leaves_the_old_file_on_failure(tmp_path):
@@ -297,7 +298,7 @@ def test_writing_leaves_the_old_file_on_failure(tmp_path):
 
 def test_others_may_read_what_the_umask_allows(tmp_path):
     path, _, _ = saved(tmp_path)
-    save_last(tmp_path / "last.pt", {"x": torch.zeros(1)})
+    save_state(tmp_path / "last.pt", {"x": torch.zeros(1)})
     (tmp_path / "plain").touch()
     wanted = stat.S_IMODE((tmp_path / "plain").stat().st_mode)
     assert stat.S_IMODE(path.stat().st_mode) == wanted

@@ -50,7 +50,7 @@ def test_defaults_told_in_the_help_are_the_defaults():
     compared = 0
     for name, flag in RUN_FLAGS.items():
         default = RunConfig.model_fields[name].default
-        if name != "data" and default not in (None, False):
+        if name != "data" and default not in (None, []) and not isinstance(default, bool):
             text = typing.get_args(flag)[1].help
             # one default, or train's beside that of another command
             assert text.endswith(f"[{default}].") or f"[train: {default}, " in text, (name, text)
@@ -136,6 +136,24 @@ BOUNDS = [
     ("weight_decay", math.inf, 10.0),
     ("label_smoothing", -0.1, 0.0),
     ("label_smoothing", 1.0, 0.99),
+    ("momentum", 1.0, 0.9),
+    ("warmup", -0.1, 0.0),
+    ("warmup", 1.0, 0.9),
+    ("lr_step", 0, 1),
+    ("lr_gamma", 0.0, 0.5),
+    ("lr_gamma", 1.0, 0.99),
+    ("l1", -1e-9, 0.0),
+    ("elastic_net", -0.1, 0.0),
+    ("elastic_net", 1.1, 1.0),
+    ("mixup", -0.1, 0.0),
+    ("cutmix", -0.1, 1.0),
+    ("ema", 1.0, 0.999),
+    ("clip_grad", -1.0, 0.0),
+    ("accumulate", 0, 1),
+    ("checkpoint_every", 0, 1),
+    ("min_delta", -0.1, 0.0),
+    ("time_limit", "2 hours", "2h"),
+    ("time_limit", "", "1h30m"),
     ("val_fraction", 0.0, 0.01),
     ("val_fraction", 1.0, 0.84),
     ("test_fraction", -0.1, 0.0),
@@ -170,6 +188,7 @@ def test_every_number_has_a_bound_here():
 
 
 def test_settings_that_do_not_go_together():
+    assert "one of them" in refusal(None, data="a", l1=0.1, elastic_net=0.5)
     assert "nothing to train on" in refusal(None, data="a", val_fraction=0.5, test_fraction=0.5)
     assert "one of them" in refusal(None, data="a", group_col="p", group_regex=".")
 

@@ -11,7 +11,8 @@ from cnncli.data.loader import Loader, SplitDataset
 from cnncli.models.build import Classifier
 from cnncli.training.device import Compute, pick_compute
 from cnncli.training.history import COLUMNS, MONITORS, EarlyStopping, History
-from cnncli.training.loop import Trainer, predict_batch, predict_split
+from cnncli.training.loop import Progress, Trainer
+from cnncli.training.predictions import predict_batch, predict_split
 from cnncli.training.schedule import warmup_cosine
 
 CPU = Compute(torch.device("cpu"), "fp32")
@@ -88,7 +89,9 @@ def test_one_step_is_that_of_plain_torch(clip):
     network = Tiny()
     reference = copy_of(network)
     images, targets = data(5)
-    trainer(network, clip=clip).train_epoch(loader(images, targets, 5), 1, lambda n, text: None)
+    trainer(network, clip=clip).train_epoch(
+        loader(images, targets, 5), Progress(1), lambda n, text: None
+    )
 
     log_p = reference.train()(normalised(images)).log_softmax(1)
     smooth = 0.9 * nn.functional.one_hot(torch.from_numpy(targets), 3) + 0.1 / 3
@@ -115,7 +118,8 @@ def test_the_epochs_means_count_each_image_once():
     images, targets = data(11)
     seen = []
     ours = trainer(network, lr=0.05)
-    result = ours.train_epoch(loader(images, targets, 4), 1, lambda n, text: seen.append(n))
+    result = Progress(1)
+    ours.train_epoch(loader(images, targets, 4), result, lambda n, text: seen.append(n))
     assert seen == [4, 4, 3]
     assert ours.step == 3
     losses, right = [], 0
@@ -178,7 +182,7 @@ def test_every_step_gets_its_learning_rate():
         lambda optimizer, args, kwargs: used.append([g["lr"] for g in optimizer.param_groups])
     )
     for epoch in (1, 2):
-        ours.train_epoch(loader(images, targets, 2), epoch, lambda n, text: None)
+        ours.train_epoch(loader(images, targets, 2), Progress(epoch), lambda n, text: None)
     assert used == [[1 / (1 + step), 0.25 / (1 + step)] for step in range(6)]
     assert ours.lr == 1 / 7
 
@@ -277,6 +281,7 @@ def test_history_refuses_a_row_of_other_columns(tmp_path):
     history.append(row(1))
     with pytest.raises(ValueError, match="val_loss"):
         history.append({k: v for k, v in row(2).items() if k != "val_loss"})
+    history.write()
     assert (tmp_path / "metrics.csv").read_text().count("\n") == 2
 
 

@@ -14,7 +14,7 @@ from cnncli.errors import CnncliError
 from cnncli.images.augment import build_augment
 from cnncli.training.checkpoint import load_checkpoint, save_checkpoint
 from cnncli.training.device import pick_compute
-from cnncli.training.loop import predict_views
+from cnncli.training.predictions import predict_views
 from cnncli.training.views import build_views
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 10, 12, 2), dtype=np.uint8)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from cnncli.commands.augment import augment
 from cnncli.commands.check_data import check_data
+from cnncli.commands.compare import compare
 from cnncli.commands.conv_size import conv_size
 from cnncli.commands.evaluate import evaluate
 from cnncli.commands.finetune import finetune
@@ -15,12 +16,15 @@ from cnncli.commands.predict import predict
 from cnncli.commands.sample_data import sample_data
 from cnncli.commands.split import split
 from cnncli.commands.train import train
+from cnncli.commands.tune import tune
 
 TABLE: dict[str, Callable[..., None]] = {
     "train": train,
     "finetune": finetune,
     "evaluate": evaluate,
     "predict": predict,
+    "compare": compare,
+    "tune": tune,
     "check-data": check_data,
     "split": split,
     "sample-data": sample_data,

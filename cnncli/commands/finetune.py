@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from cnncli.flags import FINETUNE_FLAGS, ConfigFile, Flags, PrintConfig, takes
-from cnncli.start_run import start_run
+from cnncli.start_run import Resume, start_run
 
 
 @takes(FINETUNE_FLAGS)
-def finetune(flags: Flags, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
+def finetune(
+    flags: Flags,
+    config: ConfigFile = None,
+    print_config: PrintConfig = False,
+    resume: Resume = None,
+) -> None:
     """Fine-tune a trained network on a folder of images; print the run folder's path."""
     from cnncli.config import FinetuneConfig
 
-    start_run(FinetuneConfig, flags, config, print_config=print_config)
+    start_run(FinetuneConfig, flags, config, print_config=print_config, resume=resume)

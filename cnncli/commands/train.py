@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from cnncli.flags import RUN_FLAGS, ConfigFile, Flags, PrintConfig, takes
-from cnncli.start_run import start_run
+from cnncli.start_run import Resume, start_run
 
 
 @takes(RUN_FLAGS)
-def train(flags: Flags, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
+def train(
+    flags: Flags,
+    config: ConfigFile = None,
+    print_config: PrintConfig = False,
+    resume: Resume = None,
+) -> None:
     """Train a classifier on a folder of images; print the run folder's path."""
     from cnncli.config import RunConfig
 
-    start_run(RunConfig, flags, config, print_config=print_config)
+    start_run(RunConfig, flags, config, print_config=print_config, resume=resume)

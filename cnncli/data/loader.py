@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cnncli.data.sources import Array
 from cnncli.data.store import Bad, ImageStore
+from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.images.header import ImageError
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class EpochBatches:
 
     Attributes:
         epoch: Set before each epoch.
+        skip: Batches at its beginning that have been seen before.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class EpochBatches:
         self.seed = seed
         self.balanced = balanced
         self.epoch = 1
+        self.skip = 0
 
     def __len__(self) -> int:
         full, rest = divmod(self.count, self.batch_size)
@@ -92,7 +96,7 @@ class EpochBatches:
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         epoch, order = self.epoch, self._order()
         cuts = [number * self.batch_size for number in range(len(self))] + [self.count]
-        for start, stop in itertools.pairwise(cuts):
+        for start, stop in itertools.islice(itertools.pairwise(cuts), self.skip, None):
             yield [(epoch, int(position)) for position in order[start:stop]]
 
     def _order(self) -> Array:
@@ -165,14 +169,43 @@ class Loader:
     def __len__(self) -> int:
         return len(self.batches)
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch, counted from 1, without the images that cannot be read."""
-        self.batches.epoch = number
-        for batch, bad in self._loader:
+    def epoch(self, number: int, *, skip: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch without the images that cannot be read.
+
+        Args:
+            number: Of the epoch, from 1.
+            skip: Batches at its beginning to leave out.
+
+        Raises:
+            CnncliError: If a loader process dies.
+        """
+        self.batches.epoch, self.batches.skip = number, skip
+        for batch, bad in self._batches():
             self.bad.update(bad)
             # BatchNorm cannot train on the one image that may be left of a batch.
             if batch is not None and not (bad and self._shuffled and len(batch[1]) == 1):
                 yield batch
+
+    def _batches(self) -> Iterator[tuple[Batch | None, Bad]]:
+        try:
+            yield from self._loader
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise CnncliError(_tell_death(str(error)), exit_code=RUNTIME_FAILURE) from error
+
+
+def _tell_death(said: str) -> str:
+    """Return why a loader process is gone, and what would help."""
+    if "Bus error" in said or "shared memory" in said:
+        return (
+            "a loader process has died: /dev/shm is too small for its batches; make it larger "
+            "(docker run --shm-size 2g) or use --workers 0"
+        )
+    return (
+        "a loader process was killed, often because the memory is full; use fewer --workers, or 0 "
+        "to load in the process itself"
+    )
 
 
 def collate(items: Sequence[tuple[Array | str, int]]) -> tuple[Batch | None, Bad]:
@@ -191,5 +224,9 @@ def collate(items: Sequence[tuple[Array | str, int]]) -> tuple[Batch | None, Bad
 
 def _start_worker(number: int) -> Any:
     import cv2
+
+    # A terminal's Ctrl-C reaches every process of the run: the main one saves and ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     cv2.setNumThreads(0)  # one core per worker; OpenCV would start a pool in each

@@ -11,6 +11,7 @@ from cnncli.data.look import Look
 from cnncli.models.registry import find_model
 from cnncli.recipes.transfer import Pretrained
 from cnncli.training.device import Compute, count_cpus
+from cnncli.training.optimizers.build import OPTIMIZERS
 
 
 def fill_in(
@@ -38,7 +39,9 @@ def fill_in(
     has_weights = pretrained.source is not None
     size = format_size(expects.image_size) if expects else str(_side(config.model, look))
     size = config.image_size or size
-    lr = config.lr or _lr(config.model, has_weights)
+    optimizer = OPTIMIZERS[config.optimizer]
+    lr = config.lr or _lr(config.model, has_weights) * optimizer.lr_factor
+    penalised = config.elastic_net is not None
     freeze = config.freeze or ("backbone" if has_weights and train_images <= 5_000 else "none")
     head_only = freeze == "backbone" and not config.unfreeze_at
     epochs = config.epochs or (50 if head_only else _epochs(train_images, size, has_weights))
@@ -50,7 +53,8 @@ def fill_in(
         "batch_size": 16 if train_images < 200 else 32,
         "epochs": epochs,
         "lr": lr,
-        "weight_decay": 0.05,
+        "weight_decay": 1e-4 if penalised else optimizer.weight_decay,
+        "warmup": 0.3 if config.scheduler == "onecycle" else 0.15,
         "label_smoothing": 0.0,  # it costs calibration: an ECE of 0.09 in place of 0.02
         # Val loss jumps about while the learning rate is high: wait half a schedule.
         "patience": max(5, epochs // 2),

@@ -30,7 +30,7 @@ from cnncli.recipes.judge import Report, evaluation_batch, judge, save_report
 from cnncli.reporting import Reporter
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from cnncli.training.device import count_cpus, keep_freed_memory, pick_compute
-from cnncli.training.loop import predict_split
+from cnncli.training.predictions import predict_split
 from cnncli.training.views import build_views
 
 

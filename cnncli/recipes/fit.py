@@ -1,72 +1,253 @@
-"""Fit: epoch by epoch, keep the best, stop when it gets no better."""
+"""Fit: epoch by epoch, keep the best, stop when it gets no better; a run can always go on."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
-from cnncli.data.loader import Loader
+from cnncli.choices import parse_duration
 from cnncli.data.manifest import save_manifest
 from cnncli.data.sources import NO_SPLIT
-from cnncli.data.splits import TEST, TRAIN, VAL
+from cnncli.data.splits import TEST, TRAIN
 from cnncli.evaluation.metrics import log_loss, validation_metrics
 from cnncli.evaluation.plots import save_curves
-from cnncli.models.build import Classifier
 from cnncli.recipes.bad_images import check_bad, save_bad
+from cnncli.recipes.build_trainer import Loop, build_loop, build_plateau, build_trainer
 from cnncli.recipes.prepare import Prepared, tell_plan
+from cnncli.recipes.session import Session
 from cnncli.recipes.transfer import FreezePlan
 from cnncli.reporting import Reporter
-from cnncli.training.balance import balance_rows, class_weights
-from cnncli.training.checkpoint import BEST, LAST, save_checkpoint, save_last
-from cnncli.training.features import FeatureLoader, HeadClassifier, compute_features, find_head
-from cnncli.training.history import EarlyStopping, History, Row
-from cnncli.training.loop import Trainer, predict_split
-from cnncli.training.losses import build_loss
-from cnncli.training.schedule import warmup_cosine
+from cnncli.training.balance import balance_rows
+from cnncli.training.checkpoint import BEST, save_checkpoint
+from cnncli.training.history import EarlyStopping, History, OnEpoch, Row
+from cnncli.training.interrupt import Interrupt, catch_signals
+from cnncli.training.loop import NotFiniteError, Progress
+from cnncli.training.predictions import predict_split
+from cnncli.training.state import State
+from cnncli.training.time_limit import TimeLimit
 
 Advance = Callable[[int, str], None]
 
 
-@dataclass(frozen=True)
-class Loop:
-    """What an epoch runs on: images and the whole network, or features and its head.
-
-    Attributes:
-        classifier: What is trained.
-        train: Its batches.
-        val: The batches the best epoch is chosen on.
-        train_mode: Puts it in train mode, but for what is frozen.
-    """
-
-    classifier: Classifier | HeadClassifier
-    train: Loader | FeatureLoader
-    val: Loader | FeatureLoader
-    train_mode: Callable[[], object]
-
-
-def fit(run: Prepared, run_dir: Path, reporter: Reporter, *, cache_features: bool = True) -> None:
+def fit(
+    run: Prepared,
+    run_dir: Path,
+    reporter: Reporter,
+    *,
+    state: State | None = None,
+    on_epoch: OnEpoch | None = None,
+    cache_features: bool = True,
+) -> None:
     """Train, and write the run folder's metrics, checkpoints and curves.
 
     Args:
         run: All that is known before the first step.
         run_dir: The run's folder.
         reporter: Told of every epoch.
+        state: Of the run when it was broken off; None begins.
+        on_epoch: Given each epoch's row; it may raise to end the run.
         cache_features: Whether a backbone that stays frozen may run only once; the result is
             the same, bit by bit in float32.
 
     Raises:
+        Stopped: If a signal came; all that was trained is saved.
         CnncliError: If the loss is not finite, or the folder cannot be written.
     """
-    config, network = run.config, run.network
-    plan = FreezePlan(network, config)
-    loop = _build_loop(run, plan, run_dir, reporter, cache_features=cache_features)
-    trainer = _build_trainer(run, plan, loop)
+    config = run.config
+    plan = FreezePlan(run.network, config)
+    loop = build_loop(run, plan, run_dir, reporter, cache_features=cache_features)
+    limit = TimeLimit(parse_duration(config.time_limit) if config.time_limit else None)
+    plateau = build_plateau(config)
+    trainer = build_trainer(run, plan, loop, limit, plateau, reporter)
+    session = Session(
+        run_dir=run_dir,
+        network=run.network,
+        trainer=trainer,
+        history=History(run_dir / "metrics.csv"),
+        stopping=EarlyStopping(config.monitor, config.patience, config.min_delta),
+        limit=limit,
+        preprocess=run.store.preprocess,
+        plateau=plateau,
+    )
+    _tell(run, plan, loop, reporter)
+    if state is None:
+        session.save()  # so that a run can go on from its very first step
+        session.history.write()
+    else:
+        session.restore(state)
+        limit.before = state["seconds"]
+        reporter.note(f"going on from {session.place()}")
+        if state["threads"] != torch.get_num_threads():
+            reporter.warn(
+                f"{torch.get_num_threads()} threads where the run had {state['threads']}: results "
+                "may differ in the last digits"
+            )
+    images = (loop.train.count + loop.val.count) * (config.epochs - session.epoch)
+    with catch_signals() as interrupt, reporter.progress("training", images) as advance:
+        epochs = _Epochs(run, run_dir, reporter, plan, loop, session, interrupt, advance)
+        while not epochs.are_over:
+            row = epochs.run_next()
+            if on_epoch is not None:
+                on_epoch(row)
+            epochs.stop_if_asked(f"epoch {row['epoch']}, at its end")
+    best = session.stopping.best
+    assert best is not None
+    save_curves(run_dir / "curves.png", session.history.rows, best_epoch=int(best["epoch"]))
+
+
+class _Epochs:
+    """Runs one epoch after the other."""
+
+    def __init__(
+        self,
+        run: Prepared,
+        run_dir: Path,
+        reporter: Reporter,
+        plan: FreezePlan,
+        loop: Loop,
+        session: Session,
+        interrupt: Interrupt,
+        advance: Advance,
+    ) -> None:
+        self.run, self.run_dir, self.reporter = run, run_dir, reporter
+        self.plan, self.loop, self.session = plan, loop, session
+        self.interrupt, self.advance = interrupt, advance
+
+    @property
+    def are_over(self) -> bool:
+        """Whether there is nothing more to train."""
+        session = self.session
+        return (
+            session.epoch >= self.run.config.epochs
+            or session.stopping.should_stop
+            or (session.limit.is_over and session.epoch > 0)
+        )
+
+    def run_next(self) -> Row:
+        """Train and validate an epoch, save all there is to save, and return its row.
+
+        Raises:
+            Stopped: If a signal came within it.
+            NotFiniteError: If the loss is not finite, and going back is not wanted or no more use.
+        """
+        epoch = self.session.epoch + 1
+        if self.plan.begin(epoch) and epoch > 1:
+            policy = self.plan.unfreezing.at(epoch)
+            self.reporter.table(
+                f"freeze {policy} from epoch {epoch}", self.plan.table(self.run.config.lr)
+            )
+        while True:
+            try:
+                row = self._train_and_validate(epoch)
+                break
+            except NotFiniteError as error:
+                if self.run.config.on_nan == "error":
+                    raise
+                self.session.roll_back(error, self.reporter)
+        self._keep(epoch, row)
+        return row
+
+    def _train_and_validate(self, epoch: int) -> Row:
+        """Return the row of ``metrics.csv``."""
+        session, loop, trainer = self.session, self.loop, self.session.trainer
+        progress = session.progress or Progress(epoch)
+        session.progress = None
+        show = self._shower(epoch)
+        trainer.train_epoch(loop.train, progress, show, lambda: self._after_step(progress))
+        if self.interrupt.number is not None and not session.limit.is_over:
+            session.save(progress)
+            self.stop_if_asked(f"epoch {epoch}, step {progress.batches} of {len(loop.train)}")
+        start = time.perf_counter()
+        judged = loop.judged(session.weights)
+        targets, probabilities = predict_split(judged, loop.val, trainer.compute, show)
+        seconds = time.perf_counter() - start
+        session.limit.keep_for_the_end(seconds)
+        if not np.isfinite(probabilities).all():  # the epoch's last step has broken the weights
+            trainer.stop_not_finite(epoch)
+        scores = validation_metrics(targets, probabilities)
+        return {
+            "epoch": epoch,
+            "seconds": round(progress.seconds + seconds, 3),
+            "images_per_second": round(progress.images / max(1e-9, progress.seconds), 1),
+            "lr": progress.lr or trainer.lr,
+            "train_loss": progress.loss,
+            "train_accuracy": progress.accuracy,
+            "val_loss": log_loss(targets, probabilities),
+            **{f"val_{name}": value for name, value in scores.items()},
+        }
+
+    def _after_step(self, progress: Progress) -> bool:
+        """Save within a long epoch; return whether to end it here."""
+        every = self.run.config.checkpoint_every
+        if every is not None and self.session.trainer.step % every == 0:
+            self.session.save(progress)
+        return self.interrupt.number is not None or self.session.limit.is_over
+
+    def _keep(self, epoch: int, row: Row) -> None:
+        """Save the epoch: the best weights, then all that is needed to go on, then its row."""
+        session = self.session
+        is_best = session.stopping.update(row)
+        if session.plateau is not None and session.plateau.update(row[session.stopping.monitor]):
+            self.reporter.note(f"no better for a while: lr times {session.plateau.factor:g}")
+        if is_best:
+            best = replace(
+                self.run.checkpoint, freeze=self.plan.unfreezing.at(epoch), epoch=epoch, metrics=row
+            )
+            save_checkpoint(self.run_dir / BEST, session.weights, best)
+        session.epoch = epoch
+        session.history.append(row)
+        session.save()
+        session.history.write()
+        if epoch == 1 and self.run.store.cached is None:
+            self._look_through()
+        self.reporter.note(_tell_epoch(row, self.run.config.epochs, is_best=is_best))
+        if session.stopping.should_stop:
+            patience = session.stopping.patience
+            self.reporter.note(f"stopped: {patience} epochs without a better one")
+        elif session.limit.is_over:
+            self.reporter.note(f"stopped: the time is over ({session.limit.clock():.0f} s)")
+
+    def _look_through(self) -> None:
+        """Tell what the first epoch found that cannot be read; the test split is read for it.
+
+        Raises:
+            CnncliError: If there is any and it is not to be skipped; the first epoch is kept.
+        """
+        run = self.run
+        for _ in run.loader(TEST).epoch(1):
+            pass
+        found = {i: reason for i, reason in run.bad.items() if run.splits[i] != NO_SPLIT}
+        check_bad(run.samples, found, run.config.on_bad_image, self.reporter)
+        if found:
+            run.splits[list(found)] = NO_SPLIT
+            save_manifest(self.run_dir / "splits.csv", run.samples, run.splits, run.facts)
+            save_bad(self.run_dir, run.samples, run.bad)
+
+    def stop_if_asked(self, where: str) -> None:
+        """Raise `Stopped` if a signal has come."""
+        if self.interrupt.number is not None:
+            self.interrupt.stop(where, f"cnncli train --resume {self.run_dir}")
+
+    def _shower(self, epoch: int) -> Advance:
+        start, done = time.perf_counter(), 0
+
+        def show(count: int, text: str) -> None:
+            nonlocal done
+            done += count
+            rate = done / (time.perf_counter() - start)
+            self.advance(count, f"epoch {epoch}, {rate:,.0f} images/s")
+
+        return show
+
+
+def _tell(run: Prepared, plan: FreezePlan, loop: Loop, reporter: Reporter) -> None:
+    """Say what is going to be trained on what."""
+    config = run.config
     tell_plan(run, len(loop.train), reporter)
     if config.freeze != "none" or len(set(plan.scales.values())) > 1:
         reporter.table(f"freeze {config.freeze}", plan.table(config.lr))
@@ -74,167 +255,6 @@ def fit(run: Prepared, run_dir: Path, reporter: Reporter, *, cache_features: boo
         targets = run.samples.targets[run.indices(TRAIN)]
         rows = balance_rows(config.balance, targets, run.samples.class_names)
         reporter.table(f"balance {config.balance}", rows)
-    history = History(run_dir / "metrics.csv")
-    stopping = EarlyStopping(config.monitor, config.patience)
-    images = (loop.train.count + loop.val.count) * config.epochs
-    with reporter.progress("training", images) as advance:
-        for epoch in range(1, config.epochs + 1):
-            if plan.begin(epoch):
-                policy = plan.unfreezing.at(epoch)
-                reporter.table(f"freeze {policy} from epoch {epoch}", plan.table(config.lr))
-            row = _train_epoch(trainer, loop, epoch, advance)
-            if stopping.update(row):
-                best = replace(
-                    run.checkpoint, freeze=plan.unfreezing.at(epoch), epoch=epoch, metrics=row
-                )
-                save_checkpoint(run_dir / BEST, network, best)
-            save_last(run_dir / LAST, _state(network, trainer, row))
-            history.append(row)
-            if epoch == 1 and run.store.cached is None:
-                _look_through(run, run_dir, reporter)
-            reporter.note(_tell_epoch(row, config.epochs, is_best=stopping.best is row))
-            if stopping.should_stop:
-                reporter.note(f"stopped: {config.patience} epochs without a better one")
-                break
-    assert stopping.best is not None
-    best_epoch = int(stopping.best["epoch"])
-    save_curves(run_dir / "curves.png", history.rows, best_epoch=best_epoch)
-
-
-def _look_through(run: Prepared, run_dir: Path, reporter: Reporter) -> None:
-    """Tell what the first epoch found that cannot be read; the test split is read for it.
-
-    Raises:
-        CnncliError: If there is any and it is not to be skipped; the first epoch is kept.
-    """
-    for _ in run.loader(TEST).epoch(1):
-        pass
-    found = {i: reason for i, reason in run.bad.items() if run.splits[i] != NO_SPLIT}
-    check_bad(run.samples, found, run.config.on_bad_image, reporter)
-    if found:
-        run.splits[list(found)] = NO_SPLIT
-        save_manifest(run_dir / "splits.csv", run.samples, run.splits, run.facts)
-        save_bad(run_dir, run.samples, run.bad)
-
-
-def _build_loop(
-    run: Prepared, plan: FreezePlan, run_dir: Path, reporter: Reporter, *, cache_features: bool
-) -> Loop:
-    """Return the loop over images, or over features where the backbone gives the same each time."""
-    config, device = run.config, run.compute.device
-    run.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    classifier = run.checkpoint.classifier(run.network).to(device)
-    augmented = config.augment != "none"
-    train = run.loader(TRAIN, augment=augmented, shuffle=True)
-    images = Loop(classifier, train, run.loader(VAL), plan.train_mode)
-    fixed = plan.backbone_is_fixed and (not augmented or config.augment_views > 1)
-    if not (cache_features and fixed):
-        return images
-    plan.train_mode()
-    head = find_head(classifier, config.model, run.loader(VAL), plan.frozen, run.compute)
-    if head is None:
-        reporter.note(f"{config.model}: what follows its head must run too: no features are kept")
-        return images
-    start = time.perf_counter()
-    views = config.augment_views if augmented else 1
-    count = views * train.count + len(run.indices(VAL))
-    with reporter.progress("features", count) as advance:
-        kept = compute_features(
-            classifier,
-            head,
-            run.loader(TRAIN, augment=augmented),
-            run.compute,
-            views=views,
-            spill=run_dir,
-            advance=advance,
-        )
-        classifier.eval()
-        judged = compute_features(
-            classifier, head, run.loader(VAL), run.compute, advance=advance, spill=run_dir
-        )
-    seconds = time.perf_counter() - start
-    reporter.note(f"the frozen backbone ran once: features of {count:,} images in {seconds:.1f} s")
-    module = head.module(run.network)
-    return Loop(
-        HeadClassifier(module),
-        FeatureLoader(
-            kept,
-            config.batch_size,
-            shuffle_seed=config.seed,
-            balanced=config.balance == "sampler",
-        ),
-        FeatureLoader(judged, config.batch_size, shuffle_seed=None),
-        module.train,
-    )
-
-
-def _build_trainer(run: Prepared, plan: FreezePlan, loop: Loop) -> Trainer:
-    config = run.config
-    peak, steps = config.lr, config.epochs * len(loop.train)
-    warmup = round(0.15 * steps)
-    return Trainer(
-        classifier=loop.classifier,
-        optimizer=torch.optim.AdamW(plan.parameter_groups(config.weight_decay), lr=peak),
-        lr_at=lambda step: peak * warmup_cosine(step, steps, warmup),
-        criterion=_build_loss(run),
-        compute=run.compute,
-        train_mode=loop.train_mode,
-        clip=1.0,
-    )
-
-
-def _build_loss(run: Prepared) -> nn.Module:
-    config, num_classes = run.config, len(run.samples.class_names)
-    weights = None
-    if config.balance == "loss":
-        weights = class_weights(run.samples.targets[run.indices(TRAIN)], num_classes)
-    loss = build_loss(
-        "cross_entropy",
-        num_classes,
-        label_smoothing=config.label_smoothing,
-        class_weights=weights,
-    )
-    return loss.to(run.compute.device)
-
-
-def _train_epoch(trainer: Trainer, loop: Loop, epoch: int, advance: Advance) -> Row:
-    """Train and validate one epoch; return its row of ``metrics.csv``."""
-    start = time.perf_counter()
-    done = 0
-
-    def show(count: int, text: str) -> None:
-        nonlocal done
-        done += count
-        rate = done / (time.perf_counter() - start)
-        advance(count, f"epoch {epoch}, {rate:,.0f} images/s")
-
-    lr = trainer.lr
-    result = trainer.train_epoch(loop.train, epoch, show)
-    train_seconds = time.perf_counter() - start
-    targets, probabilities = predict_split(loop.classifier, loop.val, trainer.compute, advance)
-    if not np.isfinite(probabilities).all():  # the epoch's last step has broken the weights
-        trainer.stop_not_finite(epoch)
-    scores = validation_metrics(targets, probabilities)
-    return {
-        "epoch": epoch,
-        "seconds": round(time.perf_counter() - start, 3),
-        "images_per_second": round(loop.train.count / train_seconds, 1),
-        "lr": lr,
-        "train_loss": result.loss,
-        "train_accuracy": result.accuracy,
-        "val_loss": log_loss(targets, probabilities),
-        **{f"val_{name}": value for name, value in scores.items()},
-    }
-
-
-def _state(network: nn.Module, trainer: Trainer, row: Row) -> dict[str, object]:
-    return {
-        "epoch": row["epoch"],
-        "step": trainer.step,
-        "network": network.state_dict(),
-        "optimizer": trainer.optimizer.state_dict(),
-        "scaler": trainer.scaler.state_dict(),
-    }
 
 
 def _tell_epoch(row: Row, epochs: int, *, is_best: bool) -> str:

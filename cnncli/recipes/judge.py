@@ -11,7 +11,8 @@ from cnncli.data.sources import Array
 from cnncli.evaluation.report import build_report
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
-from cnncli.training.checkpoint import Checkpoint, write_atomically
+from cnncli.training.atomic import write_atomically
+from cnncli.training.checkpoint import Checkpoint
 
 Report = dict[str, Any]
 

@@ -23,7 +23,7 @@ from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
 from cnncli.training.device import count_cpus, keep_freed_memory, pick_compute
-from cnncli.training.loop import predict_views
+from cnncli.training.predictions import predict_views
 from cnncli.training.views import build_views
 
 Row = dict[str, object]

@@ -23,6 +23,7 @@ from cnncli.data.store import (
     load_images,
     open_images,
 )
+from cnncli.errors import CnncliError
 from cnncli.images.augment import build_augment
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import count_parameters
@@ -112,6 +113,11 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
     """
     pretrained = find_pretrained(config)
     samples, splits = gather_samples(config, reporter)
+    if config.loss == "ordinal" and not samples.ordered:
+        raise CnncliError(
+            "--loss ordinal: the classes have no order; name them by whole numbers (grades), or "
+            "give their order with --class-order"
+        )
     threads = count_cpus()
     look = look_at(samples, threads=threads, raw=look_raw(config))
     expected = pretrained.expects.in_channels if pretrained.expects else None
@@ -183,5 +189,5 @@ def tell_plan(run: Prepared, steps: int, reporter: Reporter) -> None:
         f"{config.model}, {count_parameters(run.network):,} parameters; {run.compute.device}, "
         f"{run.compute.precision}, {torch.get_num_threads()} threads, {config.workers} workers; "
         f"batch {config.batch_size}, {steps} steps per epoch, at most {config.epochs} epochs, "
-        f"lr {config.lr:g}"
+        f"{config.optimizer}, lr {config.lr:g}"
     )

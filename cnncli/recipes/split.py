@@ -17,7 +17,7 @@ from cnncli.data.splits import TEST
 from cnncli.errors import CnncliError
 from cnncli.recipes.samples import gather_samples, label_samples
 from cnncli.reporting import Reporter
-from cnncli.training.checkpoint import write_atomically
+from cnncli.training.atomic import write_atomically
 from cnncli.training.device import count_cpus
 
 _MOST_CLASSES = 40

@@ -1,4 +1,4 @@
-"""Train and fine-tune: from a config to a run folder."""
+"""Train and fine-tune: from a config to a run folder, and on from where one was broken off."""
 
 from __future__ import annotations
 
@@ -7,24 +7,40 @@ from pathlib import Path
 import torch
 
 from cnncli.choices import SPLITS
-from cnncli.config import RunConfig, dump_config
+from cnncli.config import RunConfig, dump_config, load_config
 from cnncli.data.manifest import save_manifest
 from cnncli.data.splits import TEST, VAL
 from cnncli.models.registry import short_name
 from cnncli.recipes.bad_images import save_bad
 from cnncli.recipes.check import check_config
+from cnncli.recipes.find_run import REPORT, check_unfinished
 from cnncli.recipes.fit import fit
 from cnncli.recipes.judge import Report, evaluation_batch, judge, save_report, summary_rows
 from cnncli.recipes.prepare import Prepared, prepare
 from cnncli.reporting import Reporter
-from cnncli.training.checkpoint import BEST, load_checkpoint, write_atomically
+from cnncli.training.atomic import write_atomically
+from cnncli.training.checkpoint import BEST, load_checkpoint
 from cnncli.training.device import deterministic_algorithms, keep_freed_memory, pick_compute
-from cnncli.training.loop import predict_split
+from cnncli.training.history import OnEpoch
+from cnncli.training.predictions import predict_split
 from cnncli.training.run_dir import new_run_dir
+from cnncli.training.state import LAST, State, load_state
 
 
-def train_run(config: RunConfig, reporter: Reporter) -> Path:
+def train_run(
+    config: RunConfig,
+    reporter: Reporter,
+    on_epoch: OnEpoch | None = None,
+    *,
+    judge_best: bool = True,
+) -> Path:
     """Train a classifier and evaluate its best epoch.
+
+    Args:
+        config: The run's settings.
+        reporter: Told how it goes.
+        on_epoch: Given each epoch's row of ``metrics.csv``; it may raise to end the run.
+        judge_best: Whether to look at the test split; a search over settings must not.
 
     Returns:
         The run folder.
@@ -42,12 +58,51 @@ def train_run(config: RunConfig, reporter: Reporter) -> Path:
         write_atomically(run_dir / "config.yaml", lambda part: part.write_text(text, "utf-8"))
         save_manifest(run_dir / "splits.csv", run.samples, run.splits, run.facts)
         save_bad(run_dir, run.samples, run.bad)
-        with deterministic_algorithms(compute.device):
-            fit(run, run_dir, reporter)
-            report = _evaluate_best(run, run_dir, reporter)
-        save_report(run_dir / "report.json", report)
-        reporter.table(f"{report['split']}, {report['images']} images", summary_rows(report))
+        _train(run, run_dir, reporter, None, on_epoch, judge_best=judge_best)
     return run_dir
+
+
+def resume_run(run_dir: Path, reporter: Reporter) -> Path:
+    """Go on with a run from where its last completed epoch, or saved step, ended.
+
+    On the same machine and with the same number of threads the result is that of a run that was
+    never broken off. A finished run is left as it is.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        CnncliError: If the run cannot go on: its folder or its images are not what they were.
+    """
+    if not check_unfinished(run_dir):
+        reporter.note(f"{run_dir} is finished")
+        return run_dir
+    config = load_config(str(run_dir / "config.yaml"), {})
+    config = config.model_copy(update={"splits": str(run_dir / "splits.csv"), "fold": None})
+    compute = pick_compute(config.device, config.precision)
+    keep_freed_memory()
+    # A run that was killed before its first step has no state yet: it begins.
+    state = load_state(run_dir / LAST) if (run_dir / LAST).exists() else None
+    _train(prepare(config, compute, reporter), run_dir, reporter, state, None)
+    return run_dir
+
+
+def _train(
+    run: Prepared,
+    run_dir: Path,
+    reporter: Reporter,
+    state: State | None,
+    on_epoch: OnEpoch | None,
+    *,
+    judge_best: bool = True,
+) -> None:
+    with deterministic_algorithms(run.compute.device):
+        fit(run, run_dir, reporter, state=state, on_epoch=on_epoch)
+        if not judge_best:
+            return
+        report = _evaluate_best(run, run_dir, reporter)
+    save_report(run_dir / REPORT, report)
+    reporter.table(f"{report['split']}, {report['images']} images", summary_rows(report))
 
 
 def _evaluate_best(run: Prepared, run_dir: Path, reporter: Reporter) -> Report:

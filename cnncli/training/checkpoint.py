@@ -6,9 +6,7 @@ Nothing is ever unpickled from a file a user hands in: safetensors holds tensors
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,13 +18,14 @@ from torch import nn
 
 from cnncli import __version__
 from cnncli.augmentation import Pipeline, parse_augment
-from cnncli.errors import RUNTIME_FAILURE, CnncliError
+from cnncli.errors import CnncliError
 from cnncli.images.preprocess import FULL_SCALE, Preprocess
 from cnncli.models.build import Classifier, build_network
 from cnncli.models.pretrained.weights import load_tensors
+from cnncli.training.atomic import write_atomically
+from cnncli.training.history import TIME_COLUMNS
 
 BEST = "best.safetensors"
-LAST = "last.pt"
 FORMAT = 2
 _KEY = "cnncli"
 
@@ -75,31 +74,6 @@ class Checkpoint:
         return Classifier(network, pre.mean, pre.std, FULL_SCALE[pre.dtype])
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` make a file beside ``path``, flush it to disk, then put it in its place.
-
-    Raises:
-        CnncliError: If the disk is full or the folder cannot be written; ``path`` is as before.
-    """
-    temporary = path.with_name(path.name + ".part")
-    try:
-        temporary.touch()
-        mode = temporary.stat().st_mode
-        write(temporary)
-        temporary.chmod(mode)  # safetensors makes files that only their owner can read
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise CnncliError(
-            f"{path}: cannot be written: {reason}", exit_code=RUNTIME_FAILURE
-        ) from error
-    finally:  # also when interrupted
-        with suppress(OSError):
-            temporary.unlink()
-
-
 def save_checkpoint(path: Path, network: nn.Module, checkpoint: Checkpoint) -> None:
     """Write weights, under the network's own tensor names, and everything else as metadata."""
     versions = {"cnncli": __version__, "torch": torch.__version__}
@@ -113,19 +87,22 @@ def save_checkpoint(path: Path, network: nn.Module, checkpoint: Checkpoint) -> N
         "augment": checkpoint.augment,
         "preprocess": checkpoint.preprocess.to_dict(),
         "epoch": checkpoint.epoch,
-        "metrics": dict(checkpoint.metrics),
+        # Without times, the same run gives the same file.
+        "metrics": {k: v for k, v in checkpoint.metrics.items() if k not in TIME_COLUMNS},
         "versions": versions,
     }
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
     }
     metadata = {_KEY: json.dumps(meta, ensure_ascii=False, allow_nan=False)}
-    write_atomically(path, lambda part: save_file(tensors, part, metadata=metadata))
 
+    def write(part: Path) -> None:
+        try:
+            save_file(tensors, part, metadata=metadata)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
 
-def save_last(path: Path, state: Mapping[str, Any]) -> None:
-    """Write the state of the training itself; it loads with ``weights_only=True``."""
-    write_atomically(path, lambda part: torch.save(dict(state), part))
+    write_atomically(path, write)
 
 
 def load_checkpoint(path: Path) -> tuple[nn.Module, Checkpoint]:

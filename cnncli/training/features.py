@@ -166,9 +166,9 @@ class FeatureLoader:
     def __len__(self) -> int:
         return len(self.batches)
 
-    def epoch(self, number: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def epoch(self, number: int, *, skip: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield an epoch's (features, targets); view 1 in epoch 1, and so on, then again."""
-        self.batches.epoch = number
+        self.batches.epoch, self.batches.skip = number, skip
         values = self.features.values[(number - 1) % len(self.features.values)]
         for keys in self.batches:
             positions = torch.tensor([position % self.count for _, position in keys])

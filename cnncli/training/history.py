@@ -1,9 +1,13 @@
-"""``metrics.csv``: one row per epoch, written as it ends."""
+"""``metrics.csv``, one row per epoch, and the best of them."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from cnncli.training.atomic import write_atomically
 
 COLUMNS = (
     "epoch",
@@ -17,10 +21,13 @@ COLUMNS = (
     "val_balanced_accuracy",
     "val_macro_f1",
 )
+# What differs where the same run is run again.
+TIME_COLUMNS = ("seconds", "images_per_second")
 # What the best checkpoint may be chosen by.
 MONITORS = tuple(name for name in COLUMNS if name.startswith("val_"))
 
 Row = dict[str, float]
+OnEpoch = Callable[[Row], object]
 
 
 class StopRun(Exception):  # noqa: N818 - it is no error
@@ -28,25 +35,45 @@ class StopRun(Exception):  # noqa: N818 - it is no error
 
 
 class History:
-    """The rows of a run's ``metrics.csv``; each is on disk before the next epoch begins."""
+    """The rows of a run's ``metrics.csv``.
+
+    Attributes:
+        path: The file's.
+        rows: One per epoch, the first first.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[Row] = []
-        path.write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
 
     def append(self, row: Row) -> None:
         """Add one epoch's row; its keys are the columns."""
         if set(row) != set(COLUMNS):
             raise ValueError(f"not a row of metrics.csv: {sorted(set(row) ^ set(COLUMNS))}")
         self.rows.append(row)
-        with self.path.open("a", newline="", encoding="utf-8") as file:
+
+    def write(self) -> None:
+        """Put all rows on disk, or leave the file as it was.
+
+        Raises:
+            CnncliError: If it cannot be written.
+        """
+        write_atomically(self.path, self._write)
+
+    def _write(self, part: Path) -> None:
+        with part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([_plain(row[column]) for column in COLUMNS])
+            writer.writerow(COLUMNS)
+            writer.writerows([_plain(row[column]) for column in COLUMNS] for row in self.rows)
 
 
 def _plain(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.6g}"
+
+
+def lower_is_better(column: str) -> bool:
+    """Tell whether a column is a loss; all others are better the higher they are."""
+    return column.endswith("loss")
 
 
 class EarlyStopping:
@@ -59,23 +86,48 @@ class EarlyStopping:
         best: The best epoch's row, None before the first epoch.
     """
 
-    def __init__(self, monitor: str, patience: int) -> None:
+    def __init__(self, monitor: str, patience: int, min_delta: float = 0.0) -> None:
+        """Set what is watched.
+
+        Args:
+            monitor: A column of ``MONITORS``.
+            patience: Epochs without a better one before stopping.
+            min_delta: By how much an epoch must be better than the one waited from to be waited
+                for anew; the best epoch is the best all the same.
+        """
         self.monitor = monitor
         self.patience = patience
+        self.min_delta = min_delta
         self.best: Row | None = None
+        self._anchor: float | None = None
         self._waited = 0
 
     def update(self, row: Row) -> bool:
         """Take an epoch's row; return whether it is the best so far."""
         better = self.best is None or self._score(row) > self._score(self.best)
-        self._waited = 0 if better else self._waited + 1
+        score = self._score(row)[0]
+        enough = (
+            better
+            if not self.min_delta
+            else (self._anchor is None or score > self._anchor + self.min_delta)
+        )
+        self._waited = 0 if enough else self._waited + 1
+        self._anchor = score if enough else self._anchor
         if better:
             self.best = row
         return better
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the epochs so far have left; plain numbers."""
+        return {"best": self.best, "anchor": self._anchor, "waited": self._waited}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        self.best, self._anchor, self._waited = state["best"], state["anchor"], state["waited"]
+
     def _score(self, row: Row) -> tuple[float, float]:
         value = row[self.monitor]
-        return (-value if self.monitor.endswith("loss") else value), -row["val_loss"]
+        return (-value if lower_is_better(self.monitor) else value), -row["val_loss"]
 
     @property
     def should_stop(self) -> bool:

@@ -1,38 +1,70 @@
-"""The loop: one epoch of training, and probabilities over a split."""
+"""The loop: one epoch of training, step by step."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import NoReturn
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, NoReturn
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 from cnncli.data.loader import Loader
-from cnncli.data.sources import Array
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.models.build import Classifier
 from cnncli.models.head import combine_aux
 from cnncli.training.device import Compute
+from cnncli.training.ema import MovingAverage
 from cnncli.training.features import FeatureLoader, HeadClassifier
-from cnncli.training.views import Views
+from cnncli.training.mixing import Mixing
+from cnncli.training.penalties import Penalty, penalised_parameters
+
+Batch = tuple[torch.Tensor, torch.Tensor]
 
 
-@dataclass(frozen=True)
-class EpochResult:
-    """Means over an epoch's images, as they were seen in training (augmented, in train mode).
+class NotFiniteError(CnncliError):
+    """The loss is no number any more."""
+
+
+@dataclass
+class Progress:
+    """Where an epoch is, and its sums over the images so far, as they were seen in training.
 
     Attributes:
-        loss: Cross-entropy in nats, whatever the criterion, so that it compares with val's.
-        accuracy: A fraction.
+        epoch: From 1.
+        batches: Done.
+        images: Seen.
+        seconds: Spent.
+        lr: Of its first step.
+        loss_sum: Cross-entropy in nats, whatever the criterion, so that it compares with val's.
+        correct: Of the images, as far as the network was right.
     """
 
-    loss: float
-    accuracy: float
+    epoch: int
+    batches: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    lr: float | None = None
+    loss_sum: torch.Tensor = field(default_factory=lambda: torch.zeros(()))
+    correct: torch.Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64))
+
+    def to(self, device: torch.device) -> None:
+        """Keep the sums on the device: reading them each step would wait for it."""
+        self.loss_sum, self.correct = self.loss_sum.to(device), self.correct.to(device)
+
+    @property
+    def loss(self) -> float:
+        """The mean over the images."""
+        return self.loss_sum.item() / max(1, self.images)
+
+    @property
+    def accuracy(self) -> float:
+        """A fraction."""
+        return self.correct.item() / max(1, self.images)
 
 
 @dataclass
@@ -43,11 +75,20 @@ class Trainer:
         classifier: Normalise + network + softmax; its network is what is trained.
         optimizer: Its groups' lr are set before each step, times their ``lr_scale`` if any.
         lr_at: Learning rate of step 0, 1, … of the run.
-        criterion: Of logits (N, K) and targets (N,), the mean over the batch.
+        criterion: Of logits (N, K) and targets, (N,) or shares (N, K): the mean over the batch.
         compute: Device and precision.
         train_mode: Puts the network in train mode, but for what is frozen.
+        forward: From images to the network's outputs; None for the classifier's own.
         clip: The gradient's norm is cut to this.
+        accumulate: Batches whose gradients make one step.
+        penalty: Added to the loss for the size of the weights.
+        mixing: Blends a batch's images.
+        average: Follows the weights of ``network``.
+        network: What the average follows; None for the classifier's own.
         step: Steps done so far.
+        lr_factor: On every learning rate, halved by each rollback.
+        parts: Into which a batch is cut to fit into the device's memory.
+        tell: Told of what the trainer had to change.
     """
 
     classifier: Classifier | HeadClassifier
@@ -56,121 +97,156 @@ class Trainer:
     criterion: nn.Module
     compute: Compute
     train_mode: Callable[[], object]
+    forward: Callable[[torch.Tensor], Any] | None = None
     clip: float | None = None
+    accumulate: int = 1
+    penalty: Penalty = field(default_factory=Penalty)
+    mixing: Mixing | None = None
+    average: MovingAverage | None = None
+    network: nn.Module | None = None
     step: int = 0
+    lr_factor: float = 1.0
+    parts: int = 1
+    tell: Callable[[str], object] = lambda text: None
 
     def __post_init__(self) -> None:
         # fp16 gradients underflow unless the loss is scaled up; bf16 has float32's range.
         self.scaler = torch.amp.GradScaler(
             self.compute.device.type, enabled=self.compute.precision == "fp16"
         )
+        self.penalised = penalised_parameters(self.classifier)
 
     @property
     def lr(self) -> float:
         """The learning rate of the step that comes next."""
-        return self.lr_at(self.step)
+        return self.lr_at(self.step) * self.lr_factor
 
     def train_epoch(
-        self, loader: Loader | FeatureLoader, epoch: int, advance: Callable[[int, str], None]
-    ) -> EpochResult:
-        """Train one epoch.
+        self,
+        loader: Loader | FeatureLoader,
+        progress: Progress,
+        advance: Callable[[int, str], None],
+        after_step: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Train an epoch to its end, from where ``progress`` is.
+
+        Args:
+            loader: Gives the batches of that epoch.
+            progress: Moved on.
+            advance: Told the number of images done.
+            after_step: Called after each step; True ends the epoch here.
 
         Raises:
-            CnncliError: If the loss is not finite.
+            NotFiniteError: If the loss is not finite.
         """
         self.train_mode()
+        progress.to(self.compute.device)
+        progress.lr = self.lr if progress.lr is None else progress.lr
+        batches = loader.epoch(progress.epoch, skip=progress.batches)
+        start = time.perf_counter() - progress.seconds
+        while group := list(islice(batches, self.accumulate)):
+            self._take_step(group, progress)
+            progress.seconds = time.perf_counter() - start
+            advance(sum(len(targets) for _, targets in group), "")
+            if after_step():
+                break
+        if not math.isfinite(progress.loss):
+            self.stop_not_finite(progress.epoch)
+
+    def _take_step(self, group: Sequence[Batch], progress: Progress) -> None:
+        """Take one optimizer step on a group of batches, in smaller parts if memory runs out."""
+        while True:
+            try:
+                self._backward(group, progress)
+                break
+            except torch.OutOfMemoryError:
+                largest = max(len(targets) for _, targets in group)
+                if self.parts >= largest:
+                    raise CnncliError(
+                        f"{self.compute.device} has not enough memory for one image; use a smaller "
+                        "--image-size or --model",
+                        exit_code=RUNTIME_FAILURE,
+                    ) from None
+                self.parts *= 2
+                torch.cuda.empty_cache()
+                self.tell(
+                    f"{self.compute.device} ran out of memory: batches go through in {self.parts} "
+                    "parts from here, whose gradients are summed; BatchNorm sees the parts"
+                )
+        progress.batches += len(group)
+        progress.images += sum(len(targets) for _, targets in group)
+        self._update()
+
+    def _backward(self, group: Sequence[Batch], progress: Progress) -> None:
+        """Sum the gradients of a group, weighted by its images: uneven batches are exact."""
         device = self.compute.device
-        # Sums stay on the device: reading them each step would wait for it.
-        loss_sum = torch.zeros((), device=device)
-        correct = torch.zeros((), device=device, dtype=torch.int64)
-        seen = 0
-        for images, targets in loader.epoch(epoch):
+        total = sum(len(targets) for _, targets in group)
+        loss_sum, correct = torch.zeros_like(progress.loss_sum), torch.zeros_like(progress.correct)
+        self.optimizer.zero_grad(set_to_none=True)
+        for number, (images, targets) in enumerate(group, start=progress.batches):
             images = images.to(device, non_blocking=True)
             targets = targets.to(device, non_blocking=True)
-            loss, logits = self._step(images, targets)
-            if device.type == "cpu" and not math.isfinite(loss.item()):
-                self.stop_not_finite(epoch)
-            loss_sum += functional.cross_entropy(logits, targets, reduction="sum")
-            correct += (logits.argmax(1) == targets).sum()
-            seen += len(targets)
-            advance(len(targets), "")
-        mean_loss = loss_sum.item() / max(1, seen)
-        if not math.isfinite(mean_loss):
-            self.stop_not_finite(epoch)
-        return EpochResult(mean_loss, correct.item() / max(1, seen))
+            if self.mixing is not None:
+                images, targets = self.mixing(images, targets, epoch=progress.epoch, batch=number)
+            size = math.ceil(len(targets) / self.parts)
+            for part, truth in zip(
+                torch.split(images, size), torch.split(targets, size), strict=True
+            ):
+                with self.compute.autocast():
+                    outputs = (self.forward or self.classifier.outputs)(part)
+                    loss, logits = combine_aux(outputs, truth, self.criterion)
+                share = len(truth) / total
+                self.scaler.scale(loss * share if share < 1 else loss).backward()  # type: ignore[no-untyped-call]
+                if device.type == "cpu" and not math.isfinite(loss.item()):
+                    self.stop_not_finite(progress.epoch)
+                seen = logits.detach().float()
+                loss_sum += functional.cross_entropy(seen, truth, reduction="sum")
+                hard = truth if truth.ndim == 1 else truth.argmax(1)
+                correct += (seen.argmax(1) == hard).sum()
+        progress.loss_sum += loss_sum
+        progress.correct += correct
 
-    def _step(
-        self, images: torch.Tensor, targets: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _update(self) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * group.get("lr_scale", 1.0)
-        with self.compute.autocast():
-            loss, logits = combine_aux(self.classifier.outputs(images), targets, self.criterion)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        if self.clip is not None:
+        if self.clip is not None or self.penalty:
             self.scaler.unscale_(self.optimizer)
+        if self.penalty:
+            self.penalty.add_gradient(self.penalised)
+        if self.clip is not None:
             nn.utils.clip_grad_norm_(self.classifier.parameters(), self.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.step += 1
-        return loss, logits.detach().float()
+        if self.average is not None:
+            self.average.update_parameters(self.network or self.classifier.network)
 
     def stop_not_finite(self, epoch: int) -> NoReturn:
         """Raise the error of a loss, in training or on val, that is not finite."""
-        raise CnncliError(
+        raise NotFiniteError(
             f"the loss is not finite in epoch {epoch}, by step {self.step}: the learning rate "
-            f"({self.lr:.3g}) is probably too high; try --lr {self.lr / 10:.1g}",
+            f"({self.lr:.3g}) is probably too high; try --lr {self.lr / 10:.1g}, or --on-nan "
+            "rollback",
             exit_code=RUNTIME_FAILURE,
         )
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a run needs to go on, but for the network's weights."""
+        return {
+            "step": self.step,
+            "lr_factor": self.lr_factor,
+            "parts": self.parts,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+        }
 
-def predict_batch(
-    classifier: Classifier | HeadClassifier, images: torch.Tensor, compute: Compute
-) -> Array:
-    """Return probabilities (N, K) in float64 of a batch (N, H, W, C) as it is stored."""
-    with torch.inference_mode(), compute.autocast():
-        probabilities = classifier(images.to(compute.device, non_blocking=True))
-    return np.asarray(probabilities.double().cpu().numpy())
-
-
-def predict_views(
-    classifier: Classifier | HeadClassifier,
-    images: torch.Tensor,
-    compute: Compute,
-    views: Views | None,
-) -> Array:
-    """Return the mean of :func:`predict_batch` over the views of each image, in float64."""
-    if views is None:
-        return predict_batch(classifier, images, compute)
-    answers = [
-        predict_batch(classifier, torch.from_numpy(view), compute) for view in views(images.numpy())
-    ]
-    return np.asarray(np.mean(answers, axis=0))
-
-
-def predict_split(
-    classifier: Classifier | HeadClassifier,
-    loader: Loader | FeatureLoader,
-    compute: Compute,
-    advance: Callable[[int, str], None] = lambda count, text: None,
-    views: Views | None = None,
-) -> tuple[Array, Array]:
-    """Return targets (N,) and probabilities (N, K) of a split, in its order, in eval mode.
-
-    Args:
-        classifier: What answers.
-        loader: The split.
-        compute: Device and precision.
-        advance: Told of each batch.
-        views: Averages over these views of each image; None looks at the image alone.
-    """
-    classifier.eval()
-
-    def batches() -> Iterator[tuple[Array, Array]]:
-        for images, targets in loader.epoch(1):
-            yield targets.numpy(), predict_views(classifier, images, compute, views)
-            advance(len(targets), "")
-
-    targets, probabilities = zip(*batches(), strict=True)
-    return np.concatenate(targets), np.concatenate(probabilities)
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        self.step = state["step"]
+        self.lr_factor = state["lr_factor"]
+        self.parts = state["parts"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])

@@ -1,0 +1,92 @@
+"""``cnncli compare``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+from cnncli.errors import FINDINGS
+from cnncli.terminal import TerminalReporter, format_cell, pick_format, print_json, print_rows
+
+ListFormat = Literal["table", "csv", "json"]
+Order = Literal["monitor", "given"]
+_ONLY_JSON = ("path", "finished", "monitor")
+
+
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders: runs/*.")],
+    sort: Annotated[
+        Order, typer.Option(help="By the monitored value, the best first, or as given.")
+    ] = "monitor",
+    output: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Draw the learning curves into this PNG or JPEG."),
+    ] = None,
+    output_format: Annotated[
+        ListFormat | None,
+        typer.Option("--format", help="[table on a terminal, csv in a pipe]"),
+    ] = None,
+) -> None:
+    """Lay runs side by side: settings that differ, best epochs, test figures, learning curves.
+
+    Of two runs, each with the predictions.csv of evaluate --output RUN in its folder, McNemar's
+    exact test tells whether their difference is more than chance.
+    """
+    from cnncli.recipes.compare import check_picture, compare_runs, draw, summarize, tell_paired
+
+    picture = None if output is None else check_picture(output)
+    reporter = TerminalReporter()
+    comparison = compare_runs(runs, reporter, best_first=sort == "monitor")
+    if picture is not None:
+        draw(comparison, picture)
+    summaries = [summarize(run, comparison.differing) for run in comparison.runs]
+    chosen = pick_format(output_format, piped="csv")
+    if chosen == "json":
+        print_json({"runs": summaries, "paired": comparison.paired})
+    elif chosen == "csv":
+        fields = [_fields(summary) for summary in summaries]
+        print_rows(fields, list(dict.fromkeys(name for row in fields for name in row)), "csv")
+    else:
+        cells = [_cells(summary) for summary in summaries]
+        names = dict.fromkeys(name for row in cells for name in row)
+        # A column that says nothing only widens the table.
+        filled = [n for n in names if any(row.get(n) is not None for row in cells)]
+        print_rows(cells, filled, "table")
+    if comparison.paired is not None:
+        reporter.note(tell_paired(comparison.paired))
+    if comparison.skipped:
+        raise typer.Exit(FINDINGS)
+
+
+def _fields(summary: dict[str, Any]) -> dict[str, Any]:
+    """Return a run as plain fields: its settings by their names, an interval's ends by theirs."""
+    from cnncli.recipes.compare import describe_setting
+
+    fields: dict[str, Any] = {}
+    for name, value in summary.items():
+        if name == "settings":
+            fields |= {key: describe_setting(setting) for key, setting in value.items()}
+        elif isinstance(value, dict):
+            fields |= {name: value["value"], f"{name}_low": value["low"]}
+            fields[f"{name}_high"] = value["high"]
+        elif name not in _ONLY_JSON:
+            fields[name] = value
+    return fields
+
+
+def _cells(summary: dict[str, Any]) -> dict[str, Any]:
+    """Return a run as a table shows it: an interval in one cell, no text too long."""
+    from cnncli.recipes.compare import describe_setting
+
+    cells: dict[str, Any] = {}
+    for name, value in summary.items():
+        if name == "settings":
+            cells |= {key: describe_setting(setting, 24) for key, setting in value.items()}
+        elif isinstance(value, dict):
+            low, high = format_cell(value["low"]), format_cell(value["high"])
+            known = value["value"] is not None
+            cells[name] = f"{format_cell(value['value'])} ({low}–{high})" if known else None
+        elif name not in _ONLY_JSON:
+            cells[name] = value
+    return cells

@@ -1,0 +1,294 @@
+"""Compare: what runs were set to and how far they came, side by side.
+
+Light: nothing is trained or loaded, and the runs may still be going on.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnncli.errors import CnncliError
+from cnncli.evaluation.paired import mcnemar_p
+from cnncli.recipes.read_run import FIGURES, Run, load_run, read_correct
+from cnncli.reporting import Reporter
+
+# Where a run lies and what computes it; that does not change what is learnt.
+_PLACE = ("output", "device", "workers", "log", "checkpoint_every")
+_MOST_NAMES = 3  # in a note
+_MOST_IN_LABEL = 4  # settings in a legend; where more differ, the run's name says as much
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs side by side.
+
+    Attributes:
+        runs: In the order they are to be told.
+        differing: The settings in which they differ.
+        paired: McNemar's test of two runs; None where it cannot be made.
+        skipped: How many folders were damaged and thus left out.
+    """
+
+    runs: list[Run]
+    differing: list[str]
+    paired: dict[str, Any] | None
+    skipped: int
+
+
+def compare_runs(paths: Sequence[str], reporter: Reporter, *, best_first: bool) -> Comparison:
+    """Read runs and find out in what they differ.
+
+    Args:
+        paths: Of run folders, or of folders of them. What is neither is left out with a note, so
+            that ``runs/*`` can be given.
+        reporter: Told of what is left out and what cannot be compared.
+        best_first: Sort by the monitored value; else in the order given.
+
+    Raises:
+        CnncliError: If a path does not exist, or no run is left.
+    """
+    runs, skipped = _load_all(paths, reporter)
+    if not runs:
+        raise CnncliError(f"{', '.join(paths[:3])}: no run folder to compare; give runs/*")
+    monitors = {run.monitor for run in runs}
+    if best_first and len(monitors) > 1:
+        reporter.warn(
+            f"the runs chose their best epochs by different columns ({', '.join(sorted(monitors))})"
+            ": in the order given"
+        )
+    elif best_first:
+        runs.sort(key=lambda run: -run.best_value)
+    for text in find_warnings(runs):
+        reporter.warn(text)
+    _tell_unjudged(runs, reporter)
+    differing = find_differing([run.settings for run in runs])
+    return Comparison(runs, differing, _pair(runs, reporter), skipped)
+
+
+def _load_all(paths: Sequence[str], reporter: Reporter) -> tuple[list[Run], int]:
+    folders: dict[str, Path] = {}
+    for text in paths:
+        path = Path(text).expanduser()
+        if not path.exists():
+            raise CnncliError(f"{text}: no such run folder")
+        for folder in _expand(path):
+            folders.setdefault(os.path.realpath(folder), folder)
+    names = [path.resolve().name for path in folders.values()]
+    runs, skipped = [], 0
+    for path, name in zip(folders.values(), names, strict=True):
+        if not _is_run(path):
+            reporter.note(f"{path}: left out: not a run folder (it has no metrics.csv)")
+            continue
+        try:
+            runs.append(load_run(path, name if names.count(name) == 1 else str(path)))
+        except CnncliError as error:
+            skipped += 1
+            reporter.warn(f"left out: {error}")
+    return runs, skipped
+
+
+def _tell_unjudged(runs: Sequence[Run], reporter: Reporter) -> None:
+    """Tell why runs have no test figures, in one line for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for run in runs:
+        if run.report is None:
+            reasons.setdefault("not finished, or a trial of tune", []).append(run.name)
+        elif not run.test:
+            reasons.setdefault(f"judged on {run.report['split']}", []).append(run.name)
+    for reason, names in reasons.items():
+        told = ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
+        reporter.note(f"no test figures, {reason}: {told}")
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "metrics.csv").is_file() or (path / "config.yaml").is_file()
+
+
+def _expand(path: Path) -> list[Path]:
+    """Return the runs in a folder that is none itself, such as ``runs``; else the path."""
+    inside = [] if _is_run(path) or not path.is_dir() else sorted(filter(_is_run, path.iterdir()))
+    return inside or [path]
+
+
+def find_differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the keys in which configs differ, in their order.
+
+    A key that an older run does not have stands for its default. Where a run lies and what it
+    was computed on do not count.
+    """
+    from cnncli.config import RunConfig
+
+    defaults = {
+        key: info.get_default(call_default_factory=True)
+        for key, info in RunConfig.model_fields.items()
+        if not info.is_required()
+    }
+    keys = list(dict.fromkeys(key for values in settings for key in values))
+    return [
+        key
+        for key in keys
+        if key not in _PLACE
+        and len({repr(values.get(key, defaults.get(key))) for values in settings}) > 1
+    ]
+
+
+def find_warnings(runs: Sequence[Run]) -> list[str]:
+    """Tell which runs were chosen or judged on other images than the first."""
+    known = [run for run in runs if run.images]
+    warnings = []
+    for run in known[1:]:
+        first = known[0]
+        other = {part for part in run.images if run.images[part] != first.images[part]}
+        splits = [split for split in ("val", "test") if split in other]
+        names = " and ".join(splits)
+        if "class_names" in other:
+            text = f"other classes than {first.name}: not comparable"
+        elif not splits:
+            continue
+        elif "all" in other and run.settings.get("data") != first.settings.get("data"):
+            text = f"another data set than {first.name}: not comparable"
+        else:
+            text = (
+                f"other {names} images than {first.name}: their {names} figures differ by that too"
+            )
+        warnings.append(f"{run.name}: {text}")
+    return warnings
+
+
+def _pair(runs: Sequence[Run], reporter: Reporter) -> dict[str, Any] | None:
+    """Test two runs on the images that ``evaluate --output RUN`` wrote down for both."""
+    if len(runs) != 2:
+        return None
+    first, second = (read_correct(run.path / "predictions.csv") for run in runs)
+    if first is None or second is None:
+        return None
+    if first.keys() != second.keys():
+        reporter.warn("the two predictions.csv are of different images: no paired test")
+        return None
+    only_first = sum(right and not second[image] for image, right in first.items())
+    only_second = sum(right and not first[image] for image, right in second.items())
+    return {
+        "runs": [run.name for run in runs],
+        "images": len(first),
+        "only_first": only_first,
+        "only_second": only_second,
+        "p": mcnemar_p(only_first, only_second),
+    }
+
+
+def value_of(row: Mapping[str, float] | None, column: str) -> float | None:
+    """Return a finite value of a row, or None."""
+    value = math.nan if row is None else row.get(column, math.nan)
+    return value if math.isfinite(value) else None
+
+
+def summarize(run: Run, differing: Sequence[str]) -> dict[str, Any]:
+    """Return what is told of a run, JSON-ready.
+
+    ``seconds_per_epoch`` is the median: the first epoch also reads the images.
+    """
+    seconds = [row["seconds"] for row in run.history if math.isfinite(row.get("seconds", math.nan))]
+    summary: dict[str, Any] = {
+        "run": run.name,
+        "path": str(run.path),
+        "settings": {key: run.settings.get(key) for key in differing},
+        "finished": run.report is not None,
+        "epochs_run": len(run.history),
+        "best_epoch": None if run.best is None else int(run.best["epoch"]),
+        "monitor": run.monitor,
+        "val_loss": value_of(run.best, "val_loss"),
+        "val_accuracy": value_of(run.best, "val_accuracy"),
+    }
+    if run.monitor not in summary:
+        summary[run.monitor] = value_of(run.best, run.monitor)
+    for name, bounded in FIGURES.items():
+        empty = dict.fromkeys(("value", "low", "high")) if bounded else None
+        summary[f"test_{name}"] = run.test.get(name) or empty
+    summary["seconds_per_epoch"] = round(statistics.median(seconds), 3) if seconds else None
+    summary["parameters"] = run.parameters
+    return summary
+
+
+def describe_setting(value: object, longest: int | None = None) -> str:
+    """Return a setting as a table shows it, ``none`` where nothing is set.
+
+    Args:
+        value: As ``config.yaml`` has it.
+        longest: In characters; a longer text loses its end.
+    """
+    if isinstance(value, float):
+        text = f"{value:g}"
+    elif isinstance(value, list):  # steps of augmentation by their names; classes
+        parts = (next(iter(item), "") if isinstance(item, dict) else item for item in value)
+        text = "; ".join(map(str, parts)) or "none"
+    else:
+        text = "none" if value is None else str(value)
+    return text if longest is None or len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def tell_paired(paired: Mapping[str, Any]) -> str:
+    """Return McNemar's test as a sentence."""
+    first, second = paired["runs"]
+    p = paired["p"]
+    verdict = "more than chance" if p < 0.05 else "no more than chance may do"
+    return (
+        f"on {paired['images']:,} images, {first} alone is right on {paired['only_first']}, "
+        f"{second} alone on {paired['only_second']}: {verdict} (McNemar's exact test, p = {p:.2g})"
+    )
+
+
+def check_picture(output: str) -> Path:
+    """Return the picture's path; tell before the runs are read what would stop it.
+
+    Raises:
+        CnncliError: If it cannot be written there.
+    """
+    path = Path(output).expanduser()
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise CnncliError(f"--output {output}: must end in .png or .jpg")
+    if path.is_dir() or not path.parent.is_dir():
+        what = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise CnncliError(f"--output {output}: {what}")
+    return path
+
+
+def draw(comparison: Comparison, path: Path) -> None:
+    """Draw the learning curves of all runs that have an epoch.
+
+    Raises:
+        CnncliError: If none has one.
+        OSError: The file cannot be written.
+    """
+    from cnncli.evaluation.compare_plot import Curves, save_comparison
+
+    runs = [run for run in comparison.runs if run.history]
+    if not runs:
+        raise CnncliError("--output: no run has finished an epoch; there is nothing to draw")
+    labels = label_runs(runs, comparison.differing)
+    save_comparison(
+        path,
+        [
+            Curves(label, run.history, None if run.best is None else int(run.best["epoch"]))
+            for label, run in zip(labels, runs, strict=True)
+        ],
+    )
+
+
+def label_runs(runs: Sequence[Run], differing: Sequence[str]) -> list[str]:
+    """Return a legend's text for each run: what differs, and its name where that is not enough."""
+    if not 0 < len(differing) <= _MOST_IN_LABEL:
+        return [run.name for run in runs]
+    texts = [
+        ", ".join(f"{key} {describe_setting(run.settings.get(key), 30)}" for key in differing)
+        for run in runs
+    ]
+    return [
+        text if texts.count(text) == 1 else f"{text} ({run.name})"
+        for text, run in zip(texts, runs, strict=True)
+    ]

@@ -1,0 +1,47 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from cnncli.errors import RUNTIME_FAILURE, CnncliError
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` make a file beside ``path``, flush it to disk, then put it in its place.
+
+    Raises:
+        CnncliError: If the disk is full or the folder cannot be written; ``path`` is as before.
+    """
+    temporary = path.with_name(path.name + ".part")
+    try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        write(temporary)
+        temporary.chmod(mode)  # safetensors makes files that only their owner can read
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _flush_folder(path.parent)
+    except (OSError, RuntimeError) as error:  # the latter is torch's for a full disk
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CnncliError(
+            f"{path}: cannot be written: {reason}", exit_code=RUNTIME_FAILURE
+        ) from error
+    finally:  # also when interrupted
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a file's new name last over a power cut, where the system can."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

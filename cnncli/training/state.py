@@ -1,0 +1,115 @@
+"""``last.pt``: all that a run needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from io import RawIOBase
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+import torch
+
+from cnncli.errors import CnncliError
+from cnncli.training.atomic import write_atomically
+
+LAST = "last.pt"
+FORMAT = 1
+
+State = dict[str, Any]
+
+
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a state of tensors, numbers, texts, lists and dicts; the old one stays until then."""
+    full = {**state, "format": FORMAT, "random": random_state(), "threads": torch.get_num_threads()}
+
+    def write(part: Path) -> None:
+        with part.open("wb", buffering=0) as file:
+            whole = _Whole(file)
+            try:
+                torch.save(full, cast("IO[bytes]", whole))
+            except RuntimeError as error:  # a failed assertion of torch's, behind the real reason
+                raise (whole.error or error) from None
+
+    write_atomically(path, write)
+
+
+class _Whole:
+    """A file to write to that keeps what went wrong.
+
+    Attributes:
+        error: The system's, None if all went well.
+    """
+
+    def __init__(self, file: RawIOBase) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of the data, as a raw file need not."""
+        rest = memoryview(data).cast("B")
+        length = len(rest)
+        try:
+            while rest:
+                rest = rest[self.file.write(rest) or 0 :]
+        except OSError as error:
+            self.error = error
+            raise
+        return length
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+
+def load_state(path: Path) -> State:
+    """Read what :func:`save_state` wrote, without running any code in it.
+
+    Raises:
+        CnncliError: If the file is missing, damaged or of a newer cnncli.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise CnncliError(f"--resume {path.parent}: {path.name}: {error.strerror}") from None
+    except Exception as error:  # zip, pickle … whatever the damage meets
+        first = str(error).split("\n")[0]
+        raise CnncliError(f"--resume {path.parent}: {path.name} is damaged ({first})") from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise CnncliError(
+            f"--resume {path.parent}: {path.name} is not of a run that this cnncli can go on with; "
+            f"its weights can still be trained on: cnncli finetune --weights {path.parent}"
+        )
+    return state
+
+
+def random_state() -> State:
+    """Return the state of every generator of random numbers in this process."""
+    kind, words, place, has_normal, normal = np.random.get_state()
+    version, internal, next_normal = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "mps": torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
+        "numpy": [
+            str(kind),
+            np.asarray(words).tolist(),
+            place,
+            has_normal,
+            normal,
+        ],
+        "python": [version, list(internal), next_normal],
+    }
+
+
+def restore_random_state(state: State) -> None:
+    """Put every generator where it was."""
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    if state["mps"] is not None and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(state["mps"])
+    kind, words, place, has_normal, normal = state["numpy"]
+    np.random.set_state((kind, np.array(words, np.uint32), place, has_normal, normal))
+    version, internal, next_normal = state["python"]
+    random.setstate((version, tuple(internal), next_normal))
