@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from conftest import run_process, train, write_digits
+from conftest import train, write_digits
 
 from cnncli.data.store import fits_in_memory
 from cnncli.errors import CnncliError
@@ -56,21 +56,21 @@ def make(kind, root):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_train_evaluate_predict(kind, tmp_path):
+def test_train_evaluate_predict(cli, kind, tmp_path):
     data = make(kind, tmp_path)
     run = train(tmp_path / "runs", data=str(data), epochs=2)
     _, checkpoint = load_checkpoint(run / "best.safetensors")
     assert checkpoint.preprocess.channels == KINDS[kind][1]
     assert checkpoint.preprocess.dtype == ("float32" if kind in ("deep", "two") else "uint8")
-    report = run_process("evaluate", "--checkpoint", run, "--format", "json", cwd=tmp_path)
+    report = cli("evaluate", "--checkpoint", run, "--format", "json")
     assert json.loads(report.out) == json.loads((run / "report.json").read_text())
     first = read_column(run / "splits.csv", "path")[0]
     files = [(data.parent if kind == "pair" else data) / part for part in first.split("|")]
-    answer = run_process("predict", *files, "--checkpoint", run, cwd=tmp_path)
+    answer = cli("predict", *files, "--checkpoint", run)
     assert answer.code == 0, answer.err
     assert answer.out.splitlines()[1].startswith("|".join(map(str, files)))
     # Evaluate reads the images through the store, predict one by one: the same tensors.
-    out = run_process(
+    out = cli(
         "evaluate",
         "--checkpoint",
         run,
@@ -78,7 +78,6 @@ def test_train_evaluate_predict(kind, tmp_path):
         "all",
         "--output",
         tmp_path / "out",
-        cwd=tmp_path,
     )
     assert out.code == 0
     place = read_column(tmp_path / "out/predictions.csv", "path").index(first)
@@ -91,14 +90,14 @@ def test_train_evaluate_predict(kind, tmp_path):
     assert float(predicted[2]) == pytest.approx(float(told["probability"]), abs=2e-6)
 
 
-def test_pairs_on_stdin_lie_between_tabs(tmp_path):
+def test_pairs_on_stdin_lie_between_tabs(cli, tmp_path):
     data = make("pair", tmp_path)
     run = train(tmp_path / "runs", data=str(data))
     a, b = (str(data.parent / "0" / f"0000_{name}.png") for name in "ab")
-    said = run_process("predict", "-", "--checkpoint", run, cwd=tmp_path, stdin=f"{a}\t{b}\n" * 2)
+    said = cli("predict", "-", "--checkpoint", run, stdin=f"{a}\t{b}\n" * 2)
     assert said.code == 0
     assert said.out.count(f"{a}|{b}") == 2
-    lacking = run_process("predict", a, b, a, "--checkpoint", run, cwd=tmp_path)
+    lacking = cli("predict", a, b, a, "--checkpoint", run)
     assert lacking.code == 2
     assert "2 files, one behind the other, and this one lacks 1" in lacking.err
 
@@ -114,13 +113,12 @@ def test_alpha_can_be_asked_for(tmp_path):
         train(tmp_path / "runs", data=str(tmp_path / "data"), in_channels=5)
 
 
-def test_the_window_of_a_run_is_told_and_kept(tmp_path):
+def test_the_window_of_a_run_is_told_and_kept(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     for path in write_digits(tmp_path / "data", per_class=12):
         grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         cv2.imwrite(str(path), grey.astype(np.uint16) * 16)  # 12 bits in 16
-    said = run_process(
-        *("train", "--data", "data", "--model", "lenet5", "--epochs", 1), cwd=tmp_path
-    )
+    said = cli(*("train", "--data", "data", "--model", "lenet5", "--epochs", 1))
     assert "of more than 8 bits, intensity 0:4095" in said.err
     (run,) = (tmp_path / "runs").iterdir()
     assert "intensity: 0:4095" in (run / "config.yaml").read_text()
@@ -166,15 +164,15 @@ def test_bad_images_are_listed_or_skipped(damaged, tmp_path, monkeypatch, in_mem
     assert not set(seen) & set(bad)
 
 
-def test_evaluate_skips_them_too(damaged, tmp_path, run_dir):
+def test_evaluate_skips_them_too(cli, damaged, run_dir):
     data, _ = damaged
     for name, digit in (("zero", "0"), ("one", "1"), ("two", "2")):
         (data / digit).rename(data / name)
     args = ("evaluate", "--checkpoint", run_dir, "--data", data, "--split", "all")
-    strict = run_process(*args, cwd=tmp_path)
+    strict = cli(*args)
     assert strict.code == 2
     assert "3 images cannot be used" in strict.err
-    said = run_process(*args, "--on-bad-image", "skip", "--format", "json", cwd=tmp_path)
+    said = cli(*args, "--on-bad-image", "skip", "--format", "json")
     assert said.code == 0
     assert "3 images cannot be used" in said.err
     assert json.loads(said.out)["images"] == 57

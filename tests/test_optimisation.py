@@ -9,7 +9,7 @@ import typing
 import numpy as np
 import pytest
 import torch
-from conftest import run_process, started, train, write_digits
+from conftest import started, train, write_digits
 from test_loop import data as pixels
 from test_loop import loader, trainer
 from torch import nn
@@ -173,22 +173,24 @@ def test_a_plateau_lowers_the_rate(figures, tmp_path):
     np.testing.assert_allclose(rates[2:5], [1e-10, 1e-11, 1e-12])
 
 
-def test_rollback_goes_back_and_halves(figures, tmp_path):
+def test_rollback_goes_back_and_halves(cli, figures, tmp_path, monkeypatch):
     """A rate that breaks the weights in epoch 1 is halved three times, then the error is told."""
+    monkeypatch.chdir(tmp_path)
     args = ("train", "--data", figures, "--model", "lenet5", "--epochs", 2, "--clip-grad", 0)
     args = (*args, "--optimizer", "sgd", "--warmup", 0, "--augment", "none")
-    plain = run_process(*args, "--lr", 1e20, cwd=tmp_path)
+    plain = cli(*args, "--lr", 1e20)
     assert plain.code == 1
     assert "the loss is not finite in epoch" in plain.err
-    said = run_process(*args, "--lr", 1e20, "--on-nan", "rollback", cwd=tmp_path)
+    said = cli(*args, "--lr", 1e20, "--on-nan", "rollback")
     assert said.code == 1
     assert [f"({n} of 3)" in said.err for n in (1, 2, 3)] == [True] * 3
     assert "times 0.125" in said.err
 
 
-def test_a_time_limit_ends_a_run_cleanly(figures, tmp_path):
+def test_a_time_limit_ends_a_run_cleanly(cli, figures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     args = ("train", "--data", figures, "--model", "lenet5", "--epochs", 100_000)
-    said = run_process(*args, "--time-limit", "4s", "--patience", 100_000, cwd=tmp_path)
+    said = cli(*args, "--time-limit", "4s", "--patience", 100_000)
     assert said.code == 0, said.err
     assert "stopped: the time is over" in said.err
     (run,) = (tmp_path / "runs").iterdir()
@@ -251,10 +253,10 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_is_one_line_and_the_last_state_is_whole(figures, tmp_path, small_disk):
+def test_a_full_disk_is_one_line_and_the_last_state_is_whole(cli, figures, small_disk):
     """lenet5's weights are 0.25 MB, its last.pt 0.75: there is room for neither a second time."""
     args = ("train", "--data", figures, "--model", "cnn", "--image-size", 32, "--epochs", 3)
-    said = run_process(*args, "--output", small_disk, cwd=tmp_path)
+    said = cli(*args, "--output", small_disk)
     assert said.code == 1
     last = said.err.strip().splitlines()[-1]
     assert "cannot be written: " in last

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import run_process, started, write_digits
+from conftest import started, write_digits
 
 from cnncli.config import RunConfig
 from cnncli.errors import CnncliError
@@ -204,7 +204,8 @@ def test_a_run_killed_before_its_first_step_begins(data, tmp_path, left_alone):
     assert_same_run(left_alone("sgd", "plain"), run)
 
 
-def test_last_is_the_newest_unfinished_run(data, tmp_path):
+def test_last_is_the_newest_unfinished_run(cli, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     for _ in range(2):
         with pytest.raises(BrokenOffError):
             train_run(
@@ -213,16 +214,16 @@ def test_last_is_the_newest_unfinished_run(data, tmp_path):
                 break_off_after(1),
             )
     old, new = sorted((tmp_path / "runs").iterdir(), key=lambda p: p.stat().st_mtime)
-    said = run_process("train", "--resume", "last", cwd=tmp_path)
+    said = cli("train", "--resume", "last")
     assert said.code == 0, said.err
     assert said.out.strip() == f"runs/{new.name}"
     assert "going on from the end of epoch 1" in said.err
-    said = run_process("finetune", "--resume", "last", cwd=tmp_path)
+    said = cli("finetune", "--resume", "last")
     assert said.out.strip() == f"runs/{old.name}"
-    said = run_process("train", "--resume", "last", cwd=tmp_path)
+    said = cli("train", "--resume", "last")
     assert said.code == 2
     assert "no unfinished run in runs/" in said.error
-    said = run_process("train", "--resume", f"runs/{new.name}", cwd=tmp_path)
+    said = cli("train", "--resume", f"runs/{new.name}")
     assert (said.code, said.out.strip()) == (0, f"runs/{new.name}")
     assert "is finished" in said.err
 

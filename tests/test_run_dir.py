@@ -3,6 +3,7 @@
 import pytest
 
 from cnncli.training import run_dir as run_dirs
+from cnncli.training.interrupt import Stopped
 
 
 def test_two_runs_in_one_second(tmp_path, monkeypatch):
@@ -25,6 +26,12 @@ def fail_in_run_dir(output, name):
     with run_dirs.new_run_dir(str(output), "m") as path:
         (path / name).touch()
         raise ZeroDivisionError
+
+
+def test_a_run_that_was_asked_to_stop_stays(tmp_path):
+    with pytest.raises(Stopped), run_dirs.new_run_dir(str(tmp_path / "runs"), "m") as path:
+        raise Stopped("in epoch 1, step 3")
+    assert path.is_dir()
 
 
 def test_a_failed_start_takes_its_folders_away(tmp_path):

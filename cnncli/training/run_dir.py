@@ -10,13 +10,15 @@ from pathlib import Path
 
 from cnncli.errors import CnncliError
 from cnncli.training.checkpoint import BEST
+from cnncli.training.interrupt import Stopped
 
 
 @contextmanager
 def new_run_dir(output: str, model: str) -> Iterator[Path]:
     """Make ``output/<date>_<time>_<model>``; if nothing was trained, take it away again.
 
-    So are folders above it that were made for it.
+    So are folders above it that were made for it. A run that was asked to stop has saved what it
+    has, be it a step, and stays.
 
     Raises:
         CnncliError: If it cannot be made.
@@ -27,6 +29,8 @@ def new_run_dir(output: str, model: str) -> Iterator[Path]:
     path = _make(folder, name)
     try:
         yield path
+    except Stopped:
+        raise
     except BaseException:
         if not (path / BEST).exists():
             shutil.rmtree(path, ignore_errors=True)
