@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -75,11 +76,13 @@ def _parse_window(text: str) -> WindowRule:
     number = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
     match = re.fullmatch(rf"(p?)({number}):(p?)({number})", text)
     low, high = (float(match[2]), float(match[4])) if match else (0.0, 0.0)
-    if match is None or match[1] != match[3] or low >= high:
+    if match is None or match[1] != match[3] or math.isinf(low - high):
         raise CnncliError(
             f"intensity: {text!r} is no window: write full, LOW:HIGH (0:4095, -1000:400) or "
             "percentiles pLOW:pHIGH (p1:p99)"
         )
+    if low >= high:
+        raise CnncliError(f"intensity: {text!r}: LOW must lie below HIGH")
     if match[1] and not 0 <= low < high <= 100:
         raise CnncliError(f"intensity: {text!r}: percentiles lie between 0 and 100")
     return WindowRule("percentiles" if match[1] else "values", low, high)

@@ -5,6 +5,7 @@ Every key is a flag with underscores, and every flag a key. Flags win over the f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +26,7 @@ from cnncli.choices import (
     Activation,
     Balance,
     BatchNormMode,
+    LogName,
     LossName,
     Norm,
     OnBadImage,
@@ -72,7 +74,7 @@ class RunConfig(BaseModel):
     exact_decode: bool = False
     on_bad_image: OnBadImage = "error"
     epochs: Annotated[int, Field(ge=1)] | None = None
-    batch_size: Annotated[int, Field(ge=1)] | None = None
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     optimizer: OptimizerName = "adamw"
     momentum: Fraction | None = None
@@ -94,6 +96,7 @@ class RunConfig(BaseModel):
     on_nan: OnNan = "error"
     time_limit: str | None = None
     checkpoint_every: Annotated[int, Field(ge=1)] | None = None
+    log: LogName | None = None
     monitor: str = "val_loss"
     patience: Annotated[int, Field(ge=1)] | None = None
     min_delta: NotNegative = 0.0
@@ -127,6 +130,14 @@ class RunConfig(BaseModel):
             return format_size(parse_size(str(value)))
         except CnncliError as error:
             raise ValueError(str(error).removeprefix("size: ")) from None
+
+    @field_validator("batch_size", mode="before")
+    @classmethod
+    def _check_batch(cls, value: object) -> object:
+        """Name both that it can be; a union's own errors are one for each."""
+        if value is None or value == "auto" or re.fullmatch("0*[1-9][0-9]*", str(value).strip()):
+            return value
+        raise ValueError("must be a whole number of at least 1, or auto")
 
     @field_validator("intensity")
     @classmethod

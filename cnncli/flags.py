@@ -15,6 +15,7 @@ from cnncli.choices import (
     Activation,
     Balance,
     BatchNormMode,
+    LogName,
     LossName,
     Norm,
     OnBadImage,
@@ -133,7 +134,9 @@ RUN_FLAGS: Mapping[str, Any] = {
     ),
     "on_bad_image": flag(OnBadImage, "What an image that cannot be read does to the run [error]."),
     "epochs": flag(int, "Most passes over the training images [by the data]."),
-    "batch_size": flag(int, "Images per step [by the data]."),
+    "batch_size": flag(
+        str, "Images per step; auto for the most that fit a GPU [by the data].", metavar="N|auto"
+    ),
     "lr": flag(float, "Peak learning rate [by the model and the optimizer]."),
     "optimizer": flag(OptimizerName, "What takes the steps [adamw]."),
     "momentum": flag(float, "Of momentum, nesterov and rmsprop [0.9, rmsprop 0]."),
@@ -166,6 +169,7 @@ RUN_FLAGS: Mapping[str, Any] = {
     "on_nan": flag(OnNan, "When the loss is not finite; rollback halves the rate [error]."),
     "time_limit": flag(str, "End in this time, 90s, 30m or 2h, the schedule with it.", metavar="T"),
     "checkpoint_every": flag(int, "Save within epochs too, every N steps.", metavar="N"),
+    "log": flag(LogName, "Send the rows of metrics.csv there too."),
     "monitor": flag(str, "Column of metrics.csv that chooses the best epoch [val_loss]."),
     "patience": flag(int, "Epochs without a better one before stopping [by the epochs]."),
     "min_delta": flag(float, "By how much an epoch must be better to wait anew [0.0]."),

@@ -67,6 +67,20 @@ def test_the_columns_are_what_the_epochs_train_on(cli, tmp_path, monkeypatch):
         np.testing.assert_array_equal(row.images[epoch], augment(first, 7, epoch, 0))
 
 
+def test_a_tables_columns_can_be_named(cli, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [path.relative_to(tmp_path).as_posix() for path in sorted(data.rglob("*.png"))]
+    rows = "".join(f"{name},{name},{number % 2}\n" for number, name in enumerate(names))
+    (tmp_path / "t.csv").write_text("pet,ct,kind\n" + rows)
+    (tmp_path / "c.yaml").write_text("{data: t.csv, image_col: 'pet,ct', label_col: kind}")
+    assert cli("augment", "t.csv").code == 2
+    flags = ("--image-col", "pet,ct", "--label-col", "kind")
+    for number, args in enumerate((("t.csv", *flags), ("--config", "c.yaml"))):
+        made = cli("augment", *args, "--samples", 1, "--images", 1, "--output", f"{number}.png")
+        assert made.code == 0, made.err
+    assert (tmp_path / "0.png").read_bytes() == (tmp_path / "1.png").read_bytes()
+
+
 def test_each_step_by_itself(cli, data, tmp_path, monkeypatch):
     import cnncli.recipes.augment as recipe
 
@@ -137,6 +151,8 @@ def test_the_list_of_words(cli):
         (("nosuch.png",), "no such file or folder"),
         (("digits", "--augment", "hflp"), "--augment hflp: step 1"),
         (("digits", "--augment", "none"), "nothing to draw"),
+        (("digits", "--augment", ""), "holds no step"),
+        (("digits", "--image-col", "a"), "--image-col a: --data digits is no CSV"),
         (("digits", "--augment", "GausNoise"), "did you mean GaussNoise"),
         (("digits", "--augment", "hue"), "works on 3 channels"),
         (("digits", "--output", "a.gif"), "must end in .png or .jpg"),

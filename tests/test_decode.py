@@ -138,10 +138,18 @@ def png(width, height, depth, colour, raw, *before):
     )
 
 
-def test_a_grey_level_declared_clear_is_white():
-    clear = chunk(b"tRNS", struct.pack(">H", 20))
-    data = png(3, 1, 8, 0, b"\0" + bytes([10, 20, 30]), clear)
-    assert decode(data).ravel().tolist() == [10, 255, 30]
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_a_grey_level_declared_clear_is_white(bits):
+    stored = np.arange(16) % 2**bits
+    packed = (stored[:, None] >> np.arange(bits)[::-1] & 1).astype(np.uint8)
+    clear = chunk(b"tRNS", struct.pack(">H", 1))
+    data = png(16, 1, bits, 0, b"\0" + np.packbits(packed).tobytes(), clear)
+    full = 65535 if bits == 16 else 255
+    levels = stored if bits == 16 else stored * 255 // (2**bits - 1)
+    assert decode(data).ravel().tolist() == np.where(stored == 1, full, levels).tolist()
+    kept = decode(data, keep_alpha=True)[0]
+    assert kept[:, 0].tolist() == levels.tolist()
+    assert kept[:, 1].tolist() == np.where(stored == 1, 0, full).tolist()
 
 
 def test_sixteen_bit_colours_and_alpha():

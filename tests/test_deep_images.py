@@ -142,7 +142,7 @@ def read_column(path, name):
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
-def test_bad_images_are_listed_or_skipped(damaged, tmp_path, monkeypatch, in_memory):
+def test_bad_images_are_listed_or_skipped(cli, damaged, tmp_path, monkeypatch, in_memory):
     data, bad = damaged
     module = "cnncli.recipes.prepare.fits_in_memory"
     monkeypatch.setattr(module, lambda *a: in_memory and fits_in_memory(*a))
@@ -162,6 +162,10 @@ def test_bad_images_are_listed_or_skipped(damaged, tmp_path, monkeypatch, in_mem
     seen = read_column(run / "splits.csv", "path")
     assert len(seen) == 57
     assert not set(seen) & set(bad)
+    said = cli("evaluate", "--checkpoint", run, "--format", "json")
+    assert said.code == 0
+    assert "left out, as in the run, since they cannot be read: 3" in said.err
+    assert json.loads(said.out) == json.loads((run / "report.json").read_text())
 
 
 def test_evaluate_skips_them_too(cli, damaged, run_dir):

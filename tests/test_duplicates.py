@@ -14,7 +14,7 @@ from cnncli.data.audit import similarity
 from cnncli.data.audit.check_copies import check_copies, choose_drops
 from cnncli.data.audit.duplicates import DuplicateGroup, connect, find_duplicates
 from cnncli.data.audit.facts import gather_facts
-from cnncli.data.audit.look import hash_pixels, look_at_files
+from cnncli.data.audit.file_look import hash_pixels, look_at_files
 from cnncli.data.sources import NO_SPLIT, Samples, text_array
 from cnncli.images.decode import decode
 

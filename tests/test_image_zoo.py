@@ -185,6 +185,12 @@ def test_pages_of_other_sizes_are_refused():
         decode(file.getvalue())
 
 
+def test_complex_numbers_are_refused_whole():
+    data = by_tifffile(values("float32", 1).astype(np.complex64))
+    with pytest.raises(ImageError, match="values of a type that is not supported"):
+        decode(data)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize(("dtype", "channels"), [("uint16", 1), ("uint16", 3), ("float32", 2)])
 def test_orientation_in_every_depth(dtype, channels, orientation):

@@ -1,5 +1,6 @@
 """Logs beside metrics.csv: TensorBoard's read back for real, MLflow and W&B against a double."""
 
+import csv
 import json
 import struct
 import sys
@@ -18,25 +19,34 @@ CONFIG = {"lr": 1e-3, "dropout": None, "augment": [{"hflip": {"p": 0.5}}]}
 NUMBERS = [{k: v for k, v in row.items() if k != "epoch"} for row in ROWS]
 
 
-def read_events(folder):
-    """Return {(name, step): value} and the texts of all event files in a folder.
+def iterate_values(folder):
+    """Yield (step, value) of all event files in a folder.
 
     TFRecord: length (8 bytes), its CRC (4), an Event as protobuf, its CRC (4).
     """
     event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
-    values, texts = {}, {}
     for path in folder.glob("events.out.tfevents.*"):
         data, place = path.read_bytes(), 0
         while place < len(data):
             (length,) = struct.unpack("<Q", data[place : place + 8])
             event = event_pb2.Event.FromString(data[place + 12 : place + 12 + length])
             place += 16 + length
-            for value in event.summary.value:
-                if value.HasField("simple_value"):
-                    values[value.tag, event.step] = value.simple_value
-                else:
-                    texts[value.tag] = value.tensor.string_val[0].decode()
+            yield from ((event.step, value) for value in event.summary.value)
+
+
+def read_events(folder):
+    """Return {(name, step): value} and the texts of all event files in a folder."""
+    values, texts = {}, {}
+    for step, value in iterate_values(folder):
+        if value.HasField("simple_value"):
+            values[value.tag, step] = value.simple_value
+        else:
+            texts[value.tag] = value.tensor.string_val[0].decode()
     return values, texts
+
+
+def count_points(folder):
+    return sum(value.HasField("simple_value") for _, value in iterate_values(folder))
 
 
 def test_tensorboard_gets_the_numbers_of_metrics_csv(tmp_path):
@@ -203,3 +213,56 @@ def test_a_missing_library_is_one_line(monkeypatch, name):
 
 def test_every_log_has_a_sink():
     assert set(LogName.__args__) == set(logs._SINKS) == set(logs._MODULES)
+
+
+def test_a_run_and_its_resume_log_the_rows_of_metrics_csv(tmp_path, folder_data):
+    pytest.importorskip("tensorboardX", reason="the extra cnncli[tensorboard] is not installed")
+    from cnncli.config import RunConfig
+    from cnncli.recipes.train import resume_run, train_run
+    from cnncli.reporting import SilentReporter
+
+    class BrokenOffError(Exception):
+        pass
+
+    def break_off(row):
+        raise BrokenOffError
+
+    settings = {"data": str(folder_data), "model": "lenet5", "device": "cpu", "precision": "fp32"}
+    config = RunConfig(**settings, epochs=2, log="tensorboard", output=str(tmp_path))
+    notes = []
+    reporter = SilentReporter()
+    reporter.note = notes.append
+    with pytest.raises(BrokenOffError):
+        train_run(config, reporter, break_off)
+    (run,) = tmp_path.iterdir()
+    assert f"--log tensorboard: {run / 'tensorboard'}" in notes
+    assert {epoch for _, epoch in read_events(run / "tensorboard")[0]} == {1}
+    resume_run(run, reporter)
+    assert count_points(run / "tensorboard") == 2 * (len(COLUMNS) - 1)  # each once
+    rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+    expected = {
+        (name, int(row["epoch"])): float(value)
+        for row in rows
+        for name, value in row.items()
+        if name != "epoch"
+    }
+    assert len(rows) == 2
+    assert read_events(run / "tensorboard")[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_log_that_cannot_be_written_is_told_before_the_images_are_read(cli, monkeypatch):
+    monkeypatch.setattr(logs, "find_spec", lambda module: None)
+    said = cli("train", "--data", "nowhere", "--log", "mlflow")
+    assert said.code == 2
+    assert said.error == "--log mlflow: needs mlflow: pip install 'cnncli[mlflow]'"
+
+
+def test_a_run_that_fails_says_so_in_its_log(tmp_path, folder_data, wandb):
+    from conftest import train
+
+    with pytest.raises(CnncliError, match="not finite"):
+        train(tmp_path, data=str(folder_data), epochs=2, log="wandb", lr=1e30, clip_grad=0)
+    assert wandb.ended == [1]
+    train(tmp_path / "fine", data=str(folder_data), log="wandb")
+    assert wandb.ended == [1, 0]
+    assert set(wandb.rows) == {1}

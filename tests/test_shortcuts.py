@@ -10,8 +10,8 @@ from sklearn.dummy import DummyClassifier
 from sklearn.model_selection import StratifiedKFold
 
 from cnncli.data.audit.check_shortcuts import look_for_shortcuts
+from cnncli.data.audit.file_look import FileLook, find_frame
 from cnncli.data.audit.ids import find_ids
-from cnncli.data.audit.look import Look, find_frame
 from cnncli.data.audit.shortcuts import (
     FAMILIES,
     chance_of,
@@ -21,7 +21,7 @@ from cnncli.data.audit.shortcuts import (
 )
 from cnncli.data.sources import NO_SPLIT, Samples, text_array
 
-PLAIN = Look(format="PNG", mode="L", width=64, height=64, bits=8, pixel_hash="0")
+PLAIN = FileLook(format="PNG", mode="L", width=64, height=64, bits=8, pixel_hash="0")
 
 
 def looks_of(*parts):

@@ -96,10 +96,21 @@ def test_links_are_followed_and_loops_and_broken_ones_survived(write, tmp_path):
     (root / "a" / "up").symlink_to(root)
     (root / "a" / "self").symlink_to(root / "a" / "self")
     (root / "self").symlink_to("self")
-    (root / "b" / "broken.png").symlink_to("nowhere.png")
+    (root / "b" / "broken").symlink_to("nowhere")
     (root / "c").symlink_to(tmp_path / "far")
     os.mkfifo(root / "b" / "pipe.png")
     assert list(labelled(find(root))) == ["a/1.png", "b/1.png", "c/9.png"]
+
+
+def test_a_link_to_a_lost_image_is_an_image_that_cannot_be_read(write):
+    root = write("a/1.png", "b/1.png")
+    (root / "b" / "2.png").symlink_to("nowhere.png")
+    (root / "b" / "3.png").symlink_to("3.png")
+    samples = find(root)
+    assert list(labelled(samples)) == ["a/1.png", "b/1.png", "b/2.png", "b/3.png"]
+    for index in (2, 3):
+        with pytest.raises(OSError, match=r"[23]\.png"):
+            samples.source.read(index)
 
 
 def test_loose_images_and_empty_folders_are_told(write):
@@ -138,6 +149,7 @@ def test_nothing_to_find(write, tmp_path):
     fails(tmp_path / "dat", "no such file or folder; did you mean data")
     fails("digit", "did you mean digits")
     fails(tmp_path / "no" / "such", "no such file or folder")
+    fails("", "--data: is empty")
     fails("~no-such-user/x", "cannot be read|no such file")
     fails("x" * 300, "cannot be read|no such file")
     fails(root / "1.png", "neither a folder nor a CSV")

@@ -188,6 +188,29 @@ def test_runs_share_a_split(cli, data, tmp_path):
     assert splits_of("s.csv") == splits_of(run / "splits.csv") == names
 
 
+def test_what_a_run_left_out_has_no_split_in_the_next(cli, data, tmp_path):
+    lost = sorted(data.rglob("*.png"))[::25]
+    for path in lost:
+        path.write_bytes(b"")
+    lost[0].unlink()
+    lost[0].symlink_to("nowhere.png")
+    names = {path.relative_to(data).as_posix() for path in lost}
+    first = train(tmp_path / "runs", data=str(data), epochs=1, on_bad_image="skip")
+    run = train(tmp_path / "runs", data=str(data), epochs=1, splits=str(first), seed=9)
+    assert splits_of(run / "splits.csv") == splits_of(first / "splits.csv")
+    assert len(splits_of(run / "splits.csv")) == 60 - len(names) == 57
+    assert {row["path"] for row in read(run / "bad_images.csv")} == names
+    said = cli("check-data", data, "--splits", run, "--format", "json")
+    assert "left out, as in the run of --splits: 3" in said.err
+    # Another unreadable image is news, and so is one that the list does not name.
+    (data / "0" / "new.png").write_bytes(b"")
+    with pytest.raises(CnncliError, match=r"1 of the 61 images of --data are .* \(0/new.png"):
+        take_splits(find_samples(str(data)), str(run), None, threads=1)
+    (first / "bad_images.csv").unlink()
+    with pytest.raises(CnncliError, match="4 of the 61 images of --data are not in it"):
+        take_splits(find_samples(str(data)), str(first), None, threads=1)
+
+
 def test_splits_without_folds_take_no_fold(cli, data):
     cli("split", data)
     assert refused(data, splits="splits.csv", fold=1).startswith(

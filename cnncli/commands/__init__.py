@@ -9,6 +9,7 @@ from cnncli.commands.check_data import check_data
 from cnncli.commands.compare import compare
 from cnncli.commands.conv_size import conv_size
 from cnncli.commands.evaluate import evaluate
+from cnncli.commands.find_lr import find_lr
 from cnncli.commands.finetune import finetune
 from cnncli.commands.inspect_layers import inspect_layers
 from cnncli.commands.models import models
@@ -25,6 +26,7 @@ TABLE: dict[str, Callable[..., None]] = {
     "predict": predict,
     "compare": compare,
     "tune": tune,
+    "find-lr": find_lr,
     "check-data": check_data,
     "split": split,
     "sample-data": sample_data,

@@ -11,13 +11,15 @@ from cnncli.augmentation import parse_augment
 from cnncli.augmentation_words import LEVELS, WORDS, Argument
 from cnncli.choices import parse_size
 from cnncli.errors import CnncliError
-from cnncli.flags import complete_augment
+from cnncli.flags import RUN_FLAGS, Flags, complete_augment, takes
 from cnncli.terminal import TerminalReporter, pick_format, print_line, print_rows
 
 ListFormat = Literal["table", "csv", "json"]
 
 
+@takes({name: RUN_FLAGS[name] for name in ("image_col", "label_col")})
 def augment(
+    flags: Flags,
     data: Annotated[
         str | None,
         typer.Argument(
@@ -88,18 +90,20 @@ def augment(
     if config is not None:
         from cnncli.config import load_config
 
-        run = load_config(config, {} if data is None else {"data": data})
+        run = load_config(config, {**flags, **({} if data is None else {"data": data})})
+        flags = {"image_col": run.image_col, "label_col": run.label_col}
         data, image_size = run.data, image_size or run.image_size
         chosen, seed = run.augment, run.seed if seed is None else seed
     if data is None:
         raise CnncliError("IMG|DATA: missing; name an image or a folder of images")
     if steps is not None or (chosen is None and checkpoint is None):
         try:
-            chosen = parse_augment(steps or "light")
+            chosen = parse_augment("light" if steps is None else steps)
         except CnncliError as error:
             raise CnncliError(f"--augment {steps}: {error}") from None
     if checkpoint is not None and image_size is not None:
         raise CnncliError("--image-size and --checkpoint: a run has its own size")
+    from cnncli.data.sources import CsvColumns
     from cnncli.recipes.augment import AugmentSettings, draw_augmentation
 
     settings = AugmentSettings(
@@ -107,6 +111,7 @@ def augment(
         output=path,
         augment=chosen,
         checkpoint=checkpoint,
+        columns=CsvColumns(flags.get("image_col"), flags.get("label_col")),
         samples=samples,
         images=images,
         each_step=each_step,

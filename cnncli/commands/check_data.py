@@ -66,7 +66,7 @@ def check_data(
         _print_report(report)
     if fix_list is not None:
         count = save_fix_list(fix_list, report)
-        reporter.note(f"{fix_list}: {count} files to leave out")
+        reporter.note(f"{fix_list}: {count} file{'s' * (count != 1)} to leave out")
     if report.spoiled:
         raise typer.Exit(FINDINGS)
 

@@ -33,7 +33,8 @@ def compare(
     Of two runs, each with the predictions.csv of evaluate --output RUN in its folder, McNemar's
     exact test tells whether their difference is more than chance.
     """
-    from cnncli.recipes.compare import check_picture, compare_runs, draw, summarize, tell_paired
+    from cnncli.recipes.check import check_picture
+    from cnncli.recipes.compare import compare_runs, draw, summarize, tell_paired
 
     picture = None if output is None else check_picture(output)
     reporter = TerminalReporter()

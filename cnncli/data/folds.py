@@ -55,7 +55,7 @@ def _draw(targets: Array, groups: Array | None, folds: int, seed: int) -> Array:
         units = np.unique(np.stack([targets, groups]), axis=1)[0]
     most = int(np.bincount(units).max())
     if folds > most:
-        what = "images" if groups is None else "groups"
+        what = ("image" if groups is None else "group") + "s" * (most > 1)
         raise CnncliError(f"--folds {folds}: no class has more than {most} {what}")
     chosen = StratifiedKFold if groups is None else StratifiedGroupKFold
     numbers = np.zeros(len(targets), dtype=np.int64)

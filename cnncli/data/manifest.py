@@ -15,6 +15,8 @@ from cnncli.errors import CnncliError
 
 COLUMNS = ("path", "label", "split", "group", "bytes", "hash")
 FOLD = "fold"
+# Beside a run's splits.csv: the images that it left out, which have no row there.
+BAD_IMAGES = "bad_images.csv"
 UNSEEN = -1
 _CHUNK = 1 << 16
 

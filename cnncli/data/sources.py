@@ -161,6 +161,8 @@ def find_samples(data: str, columns: CsvColumns | None = None) -> Samples:
     Raises:
         CnncliError: If there is no such place, or nothing usable in it.
     """
+    if not data.strip():  # a shell's empty variable would be the working folder
+        raise CnncliError("--data: is empty; name a folder, a CSV or a data set")
     columns = columns or CsvColumns()
     named = data in EMBEDDED or data.startswith(TORCHVISION)
     if not named or Path(data).exists():

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cnncli.choices import SPLITS
-from cnncli.data.manifest import FOLD
+from cnncli.data.manifest import BAD_IMAGES, FOLD
 from cnncli.data.sources import NO_SPLIT, SPLIT_NAMES, Array, Samples, TextColumn, shorten
 from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import FileFacts, hash_files, map_in_threads
@@ -21,6 +21,7 @@ NO_FOLD = -1
 # Up to this many bytes, files are read to tell by their content that they are the same.
 _READ_AT_MOST = 1 << 30
 _UNKNOWN = -1
+_NO_ROW = -1
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class SplitFile:
         groups: (M,) texts, empty where there is none.
         sizes: (M,) in bytes, -1 where it is not told.
         hashes: (M,) texts, empty where it is not told.
+        left_out: Paths that a run found no use for; they have no row.
     """
 
     name: str
@@ -44,26 +46,31 @@ class SplitFile:
     groups: Array
     sizes: Array
     hashes: Array
+    left_out: frozenset[str] = frozenset()
 
 
-def file_facts(samples: Samples, *, threads: int) -> FileFacts:
+def file_facts(samples: Samples, *, threads: int, indices: Array | None = None) -> FileFacts:
     """Return every file's size, and its content's hash where they are 1 GiB at most in all.
+
+    Args:
+        samples: Whose files are measured.
+        threads: To read with.
+        indices: (M,) of those that count; None for all of them.
 
     Raises:
         CnncliError: If a file is gone or closed.
     """
+    chosen = range(len(samples)) if indices is None else indices.tolist()
     try:
-        sizes = np.fromiter(
-            (samples.source.size(index) for index in range(len(samples))), np.int64, len(samples)
-        )
+        sizes = np.fromiter(map(samples.source.size, chosen), np.int64, len(chosen))
         hashes = TextColumn()
         if sizes.sum() <= _READ_AT_MOST:
             for digest in map_in_threads(
-                lambda index: hash_files(samples.source.read(index)), range(len(samples)), threads
+                lambda index: hash_files(samples.source.read(index)), chosen, threads
             ):
                 hashes.append(digest)
         else:
-            for _ in range(len(samples)):
+            for _ in chosen:
                 hashes.append("")
     except OSError as error:
         raise CnncliError(f"--data: {error.filename}: cannot be read ({error.strerror})") from None
@@ -72,6 +79,8 @@ def file_facts(samples: Samples, *, threads: int) -> FileFacts:
 
 def take_splits(samples: Samples, given: str, fold: int | None, *, threads: int) -> Samples:
     """Return the samples with the splits that a file gives them, and its groups if it has any.
+
+    Images that a run has left out as unreadable have no split in the runs that share its own.
 
     Args:
         samples: Whatever splits they have do not count.
@@ -85,11 +94,19 @@ def take_splits(samples: Samples, given: str, fold: int | None, *, threads: int)
     file = load_split_file(given)
     splits = _splits_with_fold(file, fold)
     rows = _match(samples, file, threads)
+    known = rows != _NO_ROW
     groups = samples.groups
     if groups is None and (file.groups != "").any():
-        groups = file.groups[rows]
+        groups = np.where(known, file.groups[rows], "")
         groups = np.where(groups == "", samples.paths, groups)
-    return replace(samples, splits=splits[rows], groups=groups)
+    left = np.flatnonzero(~known)
+    told = f"left out, as in the run of --splits: {len(left)} ({_some(samples.paths, left)})"
+    return replace(
+        samples,
+        splits=np.where(known, splits[rows], NO_SPLIT).astype(np.int8),
+        groups=groups,
+        remarks=(*samples.remarks, told) if len(left) else samples.remarks,
+    )
 
 
 def load_split_file(given: str) -> SplitFile:
@@ -137,7 +154,16 @@ def load_split_file(given: str) -> SplitFile:
         texts["group"].array(),
         np.asarray(numbers["bytes"]),
         texts["hash"].array(),
+        read_left_out(path),
     )
+
+
+def read_left_out(splits: Path) -> frozenset[str]:
+    """Return the paths that a run's list of bad images names beside its ``splits.csv``."""
+    listed = splits.with_name(BAD_IMAGES)
+    if splits.name != "splits.csv" or not listed.is_file():
+        return frozenset()
+    return frozenset(row[0] for _, row in read_records(listed))
 
 
 def _whole(text: str, otherwise: int, where: str) -> int:
@@ -169,17 +195,18 @@ def _splits_with_fold(file: SplitFile, fold: int | None) -> Array:
 
 
 def _match(samples: Samples, file: SplitFile, threads: int) -> Array:
-    """Return (N,) the file's row of each image.
+    """Return (N,) the file's row of each image, ``_NO_ROW`` where a run has left it out.
 
     Raises:
-        CnncliError: If not every image has one, and every row one image, the same as it was.
+        CnncliError: If not every other image has one, and every row one image, the same as it was.
     """
     if len(samples) == len(file.paths) and (samples.paths == file.paths).all():
         rows = np.arange(len(samples))
     else:
         row_of = {path: row for row, path in enumerate(file.paths)}
-        rows = np.fromiter((row_of.get(p, -1) for p in samples.paths), np.int64, len(samples))
-    unknown = np.flatnonzero(rows < 0)
+        rows = np.fromiter((row_of.get(p, _NO_ROW) for p in samples.paths), np.int64, len(samples))
+    unknown = np.flatnonzero(rows == _NO_ROW)
+    unknown = unknown[[path not in file.left_out for path in samples.paths[unknown]]]
     gone = np.setdiff1d(np.arange(len(file.paths)), rows)
     problems = []
     if len(unknown):
@@ -212,10 +239,12 @@ def _some(paths: Array, indices: Sequence[int] | Array) -> str:
 
 def _changed(samples: Samples, file: SplitFile, rows: Array, threads: int) -> list[int]:
     """Return the images whose size, or content where it may be read, is not what the file says."""
-    if (file.sizes[rows] == _UNKNOWN).all():
+    known = np.flatnonzero(rows != _NO_ROW)
+    sizes, hashes = file.sizes[rows[known]], file.hashes[rows[known]]
+    if (sizes == _UNKNOWN).all():
         return []
-    facts = file_facts(samples, threads=threads)
-    sizes, hashes = file.sizes[rows], file.hashes[rows]
+    facts = file_facts(samples, threads=threads, indices=known)
     other = (sizes != _UNKNOWN) & (sizes != facts.sizes)
     other |= (hashes != "") & (facts.hashes != "") & (hashes != facts.hashes)
-    return np.flatnonzero(other).tolist()
+    changed: list[int] = known[other].tolist()
+    return changed

@@ -121,6 +121,7 @@ def draw_splits(
         sizes = np.bincount(group_of)
         group_class = _majority_class(group_of, targets, len(sizes), len(samples.class_names))
     group_split = np.full(len(sizes), TRAIN, dtype=np.int8)
+    pinned = _pin(group_of, group_class, targets)
     small = []
     by_class = np.argsort(group_class, kind="stable")
     bounds = np.searchsorted(group_class[by_class], np.arange(len(samples.class_names) + 1))
@@ -130,15 +131,17 @@ def draw_splits(
             small += [samples.class_names[target]] * bool(len(members))
             continue
         images = int(sizes[members].sum())
+        trained = bool(pinned[members].any())
+        members = members[~pinned[members]]
         for number, (split, fraction) in enumerate(fractions.items()):
-            if fraction == 0:
+            if fraction == 0 or not len(members):
                 continue
-            still_to_serve = len(fractions) - number  # train and the splits after this one
+            # The splits after this one, and train where it has no group yet.
+            still_to_serve = len(fractions) - number - trained
             most = len(members) - still_to_serve
             chosen = _choose(sizes[members], fraction * images, most)
             group_split[members[chosen]] = split
             members = np.delete(members, chosen)
-    _give_train_every_class(group_split, group_of, targets)
     told = f"too few images (or groups) to split, all of them go to train: {shorten(small)}"
     return group_split[group_of], [told] if small else []
 
@@ -160,11 +163,15 @@ def _choose(sizes: Array, wanted: float, most: int) -> list[int]:
     return chosen or [int(np.argmin(sizes))]
 
 
-def _give_train_every_class(group_split: Array, group_of: Array, targets: Array) -> None:
-    """Move a group of each class that train lacks to train (where groups hold several classes)."""
-    missing = np.setdiff1d(targets, targets[group_split[group_of] == TRAIN])
-    for target in missing:
-        group_split[group_of[targets == target].min()] = TRAIN
+def _pin(group_of: Array, group_class: Array, targets: Array) -> Array:
+    """Return (G,) which groups must train: one of each class that is the majority of none.
+
+    Of every other class some group trains anyway: three are split, fewer stay there.
+    """
+    pinned = np.zeros(len(group_class), dtype=bool)
+    for target in np.setdiff1d(targets, group_class):
+        pinned[group_of[targets == target].min()] = True
+    return pinned
 
 
 def _majority_class(group_of: Array, targets: Array, groups: int, classes: int) -> Array:

@@ -98,11 +98,16 @@ def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterat
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    """Tell a folder from a file; a broken link, one to itself or a socket is neither."""
+    """Tell a folder from a file; a link to nothing that an image is named like is a lost file."""
     try:
-        return "file" if entry.is_file() else "folder" if entry.is_dir() else ""
-    except OSError:
-        return ""
+        if entry.is_file():
+            return "file"
+        if entry.is_dir():
+            return "folder"
+        lost = entry.is_symlink() and not Path(entry.path).exists()
+    except OSError:  # a link to itself
+        lost = True
+    return "file" if lost and has_image_suffix(entry.name) else ""
 
 
 def has_image_suffix(path: str) -> bool:

@@ -27,6 +27,8 @@ def import_albumentations() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import albumentations
+    # What a step does not like, the dry run has told; "already grey" is no news for each image.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"albumentations\.")
     return albumentations
 
 

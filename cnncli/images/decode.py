@@ -60,7 +60,7 @@ def decode(
     header = header or read_header(data)
     alpha = header.alpha
     if header.format in ("NPY", "NPZ"):
-        from cnncli.images.arrays import decode_array
+        from cnncli.images.npy import decode_array
 
         array = decode_array(data)
     elif header.format == "DICOM":
@@ -97,8 +97,8 @@ def _decode_with_opencv(data: bytes, header: Header, reduction: int) -> Array:
     if array.shape[2] == 4 and header.channels == 1:
         array = array[..., [0, 3]]  # OpenCV gives grey with alpha as colour
     if header.clear_level is not None and array.shape[2] == 1:
-        alpha = np.where(array == header.clear_level, np.uint8(0), np.uint8(255))
-        array = np.concatenate([array, alpha], axis=2)
+        opaque = (array != header.clear_level).astype(array.dtype)
+        array = np.concatenate([array, opaque * np.iinfo(array.dtype).max], axis=2)
     return array
 
 

@@ -68,7 +68,7 @@ class Header:
         orientation: EXIF's, 1–8; 1 where the file has none or its format is turned upright.
         camera: EXIF's make and model, or an empty text.
         maximum: The value of full scale where the file names another than its type's (PNM).
-        clear_level: The grey level that an 8-bit PNG declares transparent.
+        clear_level: The grey that a picture declares transparent, of its type's full scale.
     """
 
     format: str
@@ -122,7 +122,7 @@ def read_header(data: bytes) -> Header:
     if not data:
         raise ImageError("is empty (0 bytes)")
     if data.startswith((b"\x93NUMPY", b"PK\x03\x04")):
-        from cnncli.images.arrays import read_array_header
+        from cnncli.images.npy import read_array_header
 
         header = read_array_header(data)
     elif is_tiff(data):
@@ -205,8 +205,18 @@ def _describe(data: bytes, image: Image.Image) -> Header:
         orientation=orientation,
         camera=camera,
         maximum=maximum,
-        clear_level=clear if image.mode == "L" and bits == 8 and isinstance(clear, int) else None,
+        clear_level=_clear_level(image, bits),
     )
+
+
+def _clear_level(image: Image.Image, bits: int) -> int | None:
+    """Return the transparent grey; a PNG names it in its own bits, which OpenCV brings to 8."""
+    clear = image.info.get("transparency")
+    if image.mode not in ("1", "L", "I;16", "I") or not isinstance(clear, int):
+        return None
+    if bits == 1:  # Pillow may have brought it to 255 already
+        return 255 * bool(clear)
+    return clear if bits in (8, 16) else clear * 255 // (2**bits - 1)
 
 
 def _read_pnm_maximum(data: bytes) -> int | None:

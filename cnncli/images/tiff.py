@@ -129,9 +129,9 @@ def _colour(page: Any) -> str:
 
 
 def _dtype(page: Any) -> np.dtype[Any]:
-    if page.dtype is None:
+    kind: np.dtype[Any] | None = None if page.dtype is None else np.dtype(page.dtype)
+    if kind is None or kind.kind not in "buif":  # complex numbers, of which half would be lost
         raise ImageError("holds values of a type that is not supported")
-    kind: np.dtype[Any] = np.dtype(page.dtype)
     return kind
 
 

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from cnncli.choices import OnBadImage
+from cnncli.data.manifest import BAD_IMAGES
 from cnncli.data.sources import NO_SPLIT, Array, Samples, shorten
 from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import Bad
 from cnncli.errors import CnncliError
 from cnncli.reporting import Reporter
-
-FILE = "bad_images.csv"
 
 
 def check_bad(samples: Samples, bad: Bad, policy: OnBadImage, reporter: Reporter) -> None:
@@ -40,7 +39,9 @@ def leave_out(
     Raises:
         CnncliError: As `check_bad`, or if too little is left to train and choose on.
     """
-    check_bad(samples, bad, policy, reporter)
+    # What has no split is in nobody's way: an earlier run has told it, and left it out.
+    used = {index: reason for index, reason in bad.items() if splits[index] != NO_SPLIT}
+    check_bad(samples, used, policy, reporter)
     splits = splits.copy()
     splits[list(bad)] = NO_SPLIT
     trained = set(samples.targets[splits == TRAIN].tolist())
@@ -56,7 +57,7 @@ def save_bad(run_dir: Path, samples: Samples, bad: Bad) -> None:
     """Write the images that were left out, and why, into the run's folder."""
     if not bad:
         return
-    with (run_dir / FILE).open("w", newline="", encoding="utf-8") as file:
+    with (run_dir / BAD_IMAGES).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("path", "reason"))
         writer.writerows((samples.paths[index], bad[index]) for index in sorted(bad))

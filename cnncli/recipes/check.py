@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from cnncli.augmentation import list_classes
 from cnncli.config import RunConfig
 from cnncli.errors import CnncliError, did_you_mean
 from cnncli.models.registry import find_model
 from cnncli.training.history import MONITORS
+from cnncli.training.logs import check_log
 
 
 def check_config(config: RunConfig) -> None:
     """Check names against the registry and the columns of ``metrics.csv``.
 
     Raises:
-        CnncliError: If there is no such model or column, or the model cannot train that way.
+        CnncliError: If there is no such model or column, the model cannot train that way, or what
+            writes the log is not installed.
     """
     entry = find_model(config.model)
     if config.augment and config.augment != "none" and list_classes(config.augment):
@@ -28,3 +32,20 @@ def check_config(config: RunConfig) -> None:
             f"--batch-size 1: {config.model} has BatchNorm, which needs at least two images per "
             "step; use --batch-size 2 or more"
         )
+    if config.log is not None:
+        check_log(config.log)
+
+
+def check_picture(output: str) -> Path:
+    """Return the picture's path; tell before the runs are read what would stop it.
+
+    Raises:
+        CnncliError: If it cannot be written there.
+    """
+    path = Path(output).expanduser()
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise CnncliError(f"--output {output}: must end in .png or .jpg")
+    if path.is_dir() or not path.parent.is_dir():
+        what = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise CnncliError(f"--output {output}: {what}")
+    return path

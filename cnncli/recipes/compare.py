@@ -243,21 +243,6 @@ def tell_paired(paired: Mapping[str, Any]) -> str:
     )
 
 
-def check_picture(output: str) -> Path:
-    """Return the picture's path; tell before the runs are read what would stop it.
-
-    Raises:
-        CnncliError: If it cannot be written there.
-    """
-    path = Path(output).expanduser()
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise CnncliError(f"--output {output}: must end in .png or .jpg")
-    if path.is_dir() or not path.parent.is_dir():
-        what = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
-        raise CnncliError(f"--output {output}: {what}")
-    return path
-
-
 def draw(comparison: Comparison, path: Path) -> None:
     """Draw the learning curves of all runs that have an epoch.
 

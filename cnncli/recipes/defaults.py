@@ -66,6 +66,8 @@ def fill_in(
         "workers": _workers(compute),
     }
     given = {key: value for key, value in config.model_dump().items() if value is not None}
+    if config.batch_size == "auto":  # a GPU is asked later, when there is a network
+        del given["batch_size"]
     # Percentiles were found, and the device was chosen: what they are stands in their place.
     actual = {
         "device": str(compute.device),

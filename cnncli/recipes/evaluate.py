@@ -22,9 +22,12 @@ from cnncli.data.sources import (
     match_classes,
     shorten,
 )
+from cnncli.data.split_file import read_left_out
 from cnncli.data.splits import TEST, TRAIN, VAL
 from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
 from cnncli.errors import CnncliError
+from cnncli.images.header import ImageError
+from cnncli.images.preprocess import Preprocess
 from cnncli.recipes.bad_images import check_bad, keep_good
 from cnncli.recipes.judge import Report, evaluation_batch, judge, save_report
 from cnncli.reporting import Reporter
@@ -79,6 +82,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter) -> Report:
     if data is None:
         data, columns = _data_of_run(path, columns)
     samples = match_classes(find_samples(data, columns), checkpoint.class_names)
+    samples = _leave_out(samples, path, checkpoint.preprocess, reporter)
     chosen, split = _choose(samples, path, settings.split, reporter)
     samples = _take(samples, chosen)
     folder = None if settings.output is None else _make_folder(settings.output)
@@ -115,6 +119,27 @@ def _data_of_run(checkpoint: Path, columns: CsvColumns) -> tuple[str, CsvColumns
         label=columns.label or run.label_col,
         split=columns.split or run.split_col,
     )
+
+
+def _leave_out(
+    samples: Samples, checkpoint: Path, preprocess: Preprocess, reporter: Reporter
+) -> Samples:
+    """Return the samples without those that the run could not read, where that is still so."""
+    listed = read_left_out(checkpoint.parent / "splits.csv")
+    named = [index for index, path in enumerate(samples.paths) if path in listed] if listed else []
+
+    def is_bad(index: int) -> bool:
+        try:
+            preprocess(samples.source.read(index))
+        except (ImageError, OSError):
+            return True
+        return False
+
+    bad = [index for index in named if is_bad(index)]
+    if bad:
+        names = shorten([str(samples.paths[index]) for index in bad], 3)
+        reporter.note(f"left out, as in the run, since they cannot be read: {len(bad)} ({names})")
+    return _take(samples, keep_good(len(samples), dict.fromkeys(bad, ""))) if bad else samples
 
 
 def _choose(

@@ -40,6 +40,7 @@ from cnncli.recipes.preprocessing import (
 from cnncli.recipes.samples import gather_samples
 from cnncli.recipes.transfer import find_pretrained
 from cnncli.reporting import Reporter
+from cnncli.training.batch_size import find_batch_size
 from cnncli.training.checkpoint import Checkpoint
 from cnncli.training.device import Compute, count_cpus
 
@@ -147,7 +148,24 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
         preprocess = replace(preprocess, mean=normalisation.mean, std=normalisation.std)
     store = replace(store, preprocess=preprocess)
     resolved = check_augment(resolved, store, np.flatnonzero(splits == TRAIN))
-    return Prepared(resolved, samples, splits, store, facts, compute, network, bad)
+    run = Prepared(resolved, samples, splits, store, facts, compute, network, bad)
+    if config.batch_size == "auto" and compute.device.type == "cuda":
+        return _fit_batch(run, reporter)
+    return run
+
+
+def _fit_batch(run: Prepared, reporter: Reporter) -> Prepared:
+    """Take the largest batch that the GPU has the memory for."""
+    train = run.indices(TRAIN)
+    size = find_batch_size(
+        run.checkpoint.classifier(run.network),
+        torch.from_numpy(run.store[int(train[0])]),
+        len(run.samples.class_names),
+        run.compute,
+        most=len(train),
+    )
+    reporter.note(f"--batch-size auto: {size} images fit {run.compute.device}")
+    return replace(run, config=run.config.model_copy(update={"batch_size": size}))
 
 
 def _open(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from cnncli.choices import SPLITS
-from cnncli.config import RunConfig, dump_config, load_config
+from cnncli.config import ResolvedConfig, RunConfig, dump_config, load_config
 from cnncli.data.manifest import save_manifest
 from cnncli.data.splits import TEST, VAL
 from cnncli.models.registry import short_name
@@ -21,7 +23,8 @@ from cnncli.reporting import Reporter
 from cnncli.training.atomic import write_atomically
 from cnncli.training.checkpoint import BEST, load_checkpoint
 from cnncli.training.device import deterministic_algorithms, keep_freed_memory, pick_compute
-from cnncli.training.history import OnEpoch
+from cnncli.training.history import OnEpoch, Row
+from cnncli.training.logs import open_log
 from cnncli.training.predictions import predict_split
 from cnncli.training.run_dir import new_run_dir
 from cnncli.training.state import LAST, State, load_state
@@ -96,13 +99,40 @@ def _train(
     *,
     judge_best: bool = True,
 ) -> None:
-    with deterministic_algorithms(run.compute.device):
-        fit(run, run_dir, reporter, state=state, on_epoch=on_epoch)
+    with (
+        deterministic_algorithms(run.compute.device),
+        _logged(run.config, run_dir, reporter, on_epoch) as keep,
+    ):
+        fit(run, run_dir, reporter, state=state, on_epoch=keep)
         if not judge_best:
             return
         report = _evaluate_best(run, run_dir, reporter)
     save_report(run_dir / REPORT, report)
     reporter.table(f"{report['split']}, {report['images']} images", summary_rows(report))
+
+
+@contextmanager
+def _logged(
+    config: ResolvedConfig, run_dir: Path, reporter: Reporter, on_epoch: OnEpoch | None
+) -> Iterator[OnEpoch | None]:
+    """Give what takes each epoch's row: ``on_epoch``, and before it the log, if there is one."""
+    if config.log is None:
+        yield on_epoch
+        return
+    log = open_log(config.log, run_dir, config.model_dump(), reporter.warn)
+    reporter.note(f"--log {config.log}: {log.place}")
+
+    def keep(row: Row) -> None:
+        log.log(row)
+        if on_epoch is not None:
+            on_epoch(row)
+
+    failed = True
+    try:
+        yield keep
+        failed = False
+    finally:
+        log.close(failed=failed)
 
 
 def _evaluate_best(run: Prepared, run_dir: Path, reporter: Reporter) -> Report:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from cnncli.data.audit.file_look import FileLook
 from cnncli.data.audit.findings import Finding, count_of, one_by_one
-from cnncli.data.audit.look import Look
 from cnncli.data.sources import Array
 
 # A format, or a bit depth, of so small a share of the files is told; in fewer files none is.
@@ -27,7 +27,7 @@ _STANDS_IN = re.compile(
 _COLOUR_MODES = frozenset(("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV"))
 
 
-def check_files(paths: Array, looks: Sequence[Look]) -> Iterator[Finding]:
+def check_files(paths: Array, looks: Sequence[FileLook]) -> Iterator[Finding]:
     """Yield what is wrong with, or odd about, single files.
 
     Args:
@@ -36,9 +36,11 @@ def check_files(paths: Array, looks: Sequence[Look]) -> Iterator[Finding]:
     """
     bad = [index for index, look in enumerate(looks) if look.problem]
     if bad:
-        # The reasons for the most frequent ones; the file lists have the rest.
-        reasons = Counter(looks[index].problem.split(" (")[0] for index in bad).most_common(2)
-        said = "; ".join(reason if n == len(bad) else f"{n} {reason}" for reason, n in reasons)
+        # The most frequent reasons; --format json has each file's own.
+        reasons = Counter(looks[index].problem.split(" (")[0] for index in bad)
+        told = reasons.most_common(3)
+        said = "; ".join(reason if n == len(bad) else f"{reason} ({n})" for reason, n in told)
+        said += f"; and {len(reasons) - len(told)} more reasons" * (len(reasons) > len(told))
         text = f"{count_of(len(bad), 'image')} cannot be read: {said}"
         yield Finding("unreadable", "spoils", text, one_by_one(bad), tuple(bad))
     good = [index for index, look in enumerate(looks) if not look.problem]
@@ -62,12 +64,12 @@ def check_files(paths: Array, looks: Sequence[Look]) -> Iterator[Finding]:
     yield from _check_sizes(looks, good)
 
 
-def stored_in_colour(look: Look) -> bool:
+def stored_in_colour(look: FileLook) -> bool:
     """Tell whether a file holds colour or alpha, whatever it looks like."""
     return look.alpha or look.mode in _COLOUR_MODES
 
 
-def _check_colour(looks: Sequence[Look], good: list[int]) -> Iterator[Finding]:
+def _check_colour(looks: Sequence[FileLook], good: list[int]) -> Iterator[Finding]:
     coloured = [index for index in good if stored_in_colour(looks[index])]
     grey = [index for index in coloured if looks[index].grey]
     alpha = [index for index in coloured if looks[index].alpha]
@@ -80,7 +82,7 @@ def _check_colour(looks: Sequence[Look], good: list[int]) -> Iterator[Finding]:
         yield Finding("stored-in-colour", "note", text, one_by_one(coloured))
 
 
-def _check_rare(looks: Sequence[Look], good: list[int]) -> Iterator[Finding]:
+def _check_rare(looks: Sequence[FileLook], good: list[int]) -> Iterator[Finding]:
     for name, unit in (("format", "{}"), ("bits", "{} bits")):
         counts = Counter(getattr(looks[index], name) for index in good)
         rare = {value for value, n in counts.items() if n <= _RARE * len(good)}
@@ -94,7 +96,7 @@ def _check_rare(looks: Sequence[Look], good: list[int]) -> Iterator[Finding]:
         yield Finding("odd-format", "note", f"{listed} among {usual}", one_by_one(odd))
 
 
-def _check_sizes(looks: Sequence[Look], good: list[int]) -> Iterator[Finding]:
+def _check_sizes(looks: Sequence[FileLook], good: list[int]) -> Iterator[Finding]:
     if len(good) < _FEWEST:
         return
     sides = np.array([(looks[index].height, looks[index].width) for index in good])

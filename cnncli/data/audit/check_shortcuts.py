@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cnncli.data.audit.file_look import FileLook
 from cnncli.data.audit.findings import Finding, Severity
-from cnncli.data.audit.look import Look
 from cnncli.data.audit.shortcuts import FAMILIES, Shortcut, find_shortcuts
 from cnncli.data.sources import Array, Samples, shorten
 
@@ -29,7 +29,7 @@ class ShortcutCheck:
 
 def look_for_shortcuts(
     samples: Samples,
-    looks: Sequence[Look],
+    looks: Sequence[FileLook],
     repeated: Sequence[int] = (),
     families: Sequence[str] = tuple(FAMILIES),
 ) -> tuple[ShortcutCheck, list[Finding]]:
@@ -61,7 +61,7 @@ def look_for_shortcuts(
     return ShortcutCheck(tuple(shortcuts), not_told), findings
 
 
-def _independent(samples: Samples, looks: Sequence[Look], repeated: set[int]) -> Array:
+def _independent(samples: Samples, looks: Sequence[FileLook], repeated: set[int]) -> Array:
     """Return the readable images, of each group the first of each class."""
     chosen = [i for i, look in enumerate(looks) if not look.problem and i not in repeated]
     if samples.groups is not None:
@@ -91,7 +91,9 @@ def _mistaken(shortcut: Shortcut) -> str:
     return f", with {shortcut.misses} of {shortcut.of_others} others taken for it"
 
 
-def _as_they_look(looks: Sequence[Look], chosen: Array, targets: Array, shortcut: Shortcut) -> str:
+def _as_they_look(
+    looks: Sequence[FileLook], chosen: Array, targets: Array, shortcut: Shortcut
+) -> str:
     """Say what the files of a class and of the others are like, in what tells them apart."""
     own = [looks[i] for i in chosen[targets == shortcut.target]]
     others = [looks[i] for i in chosen[np.isin(targets, shortcut.others)]]
@@ -99,12 +101,12 @@ def _as_they_look(looks: Sequence[Look], chosen: Array, targets: Array, shortcut
     return f"{describe(own)}; the others {describe(others)}"
 
 
-def _count_values(looks: Sequence[Look], names: Sequence[str]) -> str:
+def _count_values(looks: Sequence[FileLook], names: Sequence[str]) -> str:
     counts = Counter(" ".join(_show(look, name) for name in names).strip() for look in looks)
     return shorten([f"{n} {value}".strip() for value, n in counts.most_common()], 3)
 
 
-def _show(look: Look, name: str) -> str:
+def _show(look: FileLook, name: str) -> str:
     value = getattr(look, name)
     if name == "camera":
         return value or "no camera"
@@ -120,19 +122,19 @@ def _say_range(values: Sequence[float], form: str) -> str:
     return form.format(low) if low == high else f"{form.format(low)} to {form.format(high)}"
 
 
-def _say_sizes(looks: Sequence[Look]) -> str:
+def _say_sizes(looks: Sequence[FileLook]) -> str:
     widths = _say_range([look.width for look in looks], "{}")
     return f"{widths} × {_say_range([look.height for look in looks], '{}')} px"
 
 
-def _say_quality(looks: Sequence[Look]) -> str:
+def _say_quality(looks: Sequence[FileLook]) -> str:
     values = [look.quality for look in looks if look.quality]
     if not values:
         return "no JPEG"
     return f"JPEG with a mean quantisation of {_say_range(values, '{:.1f}')}"
 
 
-_DESCRIBE: dict[str, Callable[[Sequence[Look]], str]] = {
+_DESCRIBE: dict[str, Callable[[Sequence[FileLook]], str]] = {
     "format and mode": lambda looks: _count_values(looks, ("format", "mode", "bits")),
     "size": _say_sizes,
     "compression": _say_quality,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cnncli.data.audit.cache import FileKey, LookCache, make_key
-from cnncli.data.audit.look import THUMBNAIL, Look, look_at_files
+from cnncli.data.audit.file_look import THUMBNAIL, FileLook, look_at_files
 from cnncli.data.sources import Array, FileSource, Samples
 from cnncli.data.store import map_in_threads
 
@@ -28,7 +28,7 @@ class Facts:
         from_cache: How many were not decoded again.
     """
 
-    looks: tuple[Look, ...]
+    looks: tuple[FileLook, ...]
     thumbnails: Array
     from_cache: int = 0
 
@@ -61,16 +61,18 @@ def gather_facts(
         shape = (len(samples), THUMBNAIL, THUMBNAIL)
         thumbnails = np.memmap(file, np.uint8, "w+", shape=shape)  # outlives the closed file
     cache = LookCache(cache_folder)
-    looks: list[Look] = []
+    looks: list[FileLook] = []
     hits = 0
     try:
         for chunk in _chunks(len(samples)):
             keys = {index: _find_key(samples, index) for index in chunk}
             known = cache.load(key for key in keys.values() if key is not None)
             unknown = [i for i, key in keys.items() if key is None or key.path not in known]
-            seen = dict(
-                zip(unknown, map_in_threads(_Reader(samples), unknown, threads), strict=True)
-            )
+            seen = {}
+            looked = map_in_threads(_Reader(samples), unknown, threads)
+            for index, found in zip(unknown, looked, strict=True):
+                seen[index] = found
+                advance(1)
             for index, key in keys.items():
                 if index in seen:
                     look, thumbnail = seen[index]
@@ -80,9 +82,9 @@ def gather_facts(
                     assert key is not None
                     look, thumbnail = known[key.path]
                     hits += 1
+                    advance(1)
                 looks.append(look)
                 thumbnails[index] = thumbnail
-                advance(1)
     finally:
         cache.close()
     return Facts(tuple(looks), thumbnails, hits)
@@ -92,12 +94,12 @@ def gather_facts(
 class _Reader:
     samples: Samples
 
-    def __call__(self, index: int) -> tuple[Look, Array]:
+    def __call__(self, index: int) -> tuple[FileLook, Array]:
         try:
             return look_at_files(self.samples.source.read(index))
         except OSError as error:
             problem = f"cannot be read ({error.strerror})"
-            return Look(problem=problem), np.zeros((THUMBNAIL, THUMBNAIL), np.uint8)
+            return FileLook(problem=problem), np.zeros((THUMBNAIL, THUMBNAIL), np.uint8)
 
 
 def _chunks(count: int) -> Iterator[list[int]]:

@@ -10,8 +10,8 @@ from cnncli.data.audit.check_classes import check_imbalance
 from cnncli.data.audit.check_copies import check_copies
 from cnncli.data.audit.check_shortcuts import look_for_shortcuts
 from cnncli.data.audit.duplicates import DuplicateGroup, group_equal
+from cnncli.data.audit.file_look import FileLook, describe
 from cnncli.data.audit.findings import Finding
-from cnncli.data.audit.look import Look, describe
 from cnncli.data.audit.shortcuts import FAMILIES
 from cnncli.data.sources import NO_SPLIT, Array, FileSource, Samples
 from cnncli.data.store import map_in_threads
@@ -45,7 +45,7 @@ def _check_headers(samples: Samples, splits: Array, threads: int) -> Iterator[Fi
     used = np.flatnonzero(splits != NO_SPLIT)
     count = min(_MOST_HEADERS, len(used))
     chosen = used[np.unique(np.linspace(0, len(used) - 1, count).astype(int))]
-    looks = [Look(problem="not looked at")] * len(samples)
+    looks = [FileLook(problem="not looked at")] * len(samples)
     seen = map_in_threads(lambda index: _read_look(samples, index), chosen.tolist(), threads)
     for index, look in zip(chosen.tolist(), seen, strict=True):
         looks[index] = look
@@ -54,9 +54,9 @@ def _check_headers(samples: Samples, splits: Array, threads: int) -> Iterator[Fi
     yield from (finding for finding in findings if finding.severity == "spoils")
 
 
-def _read_look(samples: Samples, index: int) -> Look:
+def _read_look(samples: Samples, index: int) -> FileLook:
     try:
         data = samples.source.read(index)[0]
-        return Look(**describe(read_header(data), data))
+        return FileLook(**describe(read_header(data), data))
     except (ImageError, OSError) as error:
-        return Look(problem=str(error))
+        return FileLook(problem=str(error))

@@ -13,10 +13,10 @@ from itertools import combinations
 
 import numpy as np
 
-from cnncli.data.audit.look import Look
+from cnncli.data.audit.file_look import FileLook
 from cnncli.data.sources import Array
 
-# What belongs together: name in the answer, and the attributes of a Look.
+# What belongs together: name in the answer, and the attributes of a FileLook.
 FAMILIES: dict[str, tuple[str, ...]] = {
     "format and mode": ("format", "mode", "bits", "alpha"),
     "size": ("width", "height", "aspect"),
@@ -69,7 +69,7 @@ class Shortcut:
 
 
 def find_shortcuts(
-    looks: Sequence[Look], targets: Array, *, families: Sequence[str] = tuple(FAMILIES)
+    looks: Sequence[FileLook], targets: Array, *, families: Sequence[str] = tuple(FAMILIES)
 ) -> list[Shortcut]:
     """Guess classes from file properties by a small tree, cross-validated.
 
@@ -129,7 +129,7 @@ def _join(
     return [*joined, *rest]
 
 
-def make_features(looks: Sequence[Look], names: Sequence[str]) -> Array:
+def make_features(looks: Sequence[FileLook], names: Sequence[str]) -> Array:
     """Return (N, F) numbers: sizes as they are, categories one column each; none that is constant.
 
     Categories beyond the thirty most frequent share no column.
@@ -147,7 +147,7 @@ def make_features(looks: Sequence[Look], names: Sequence[str]) -> Array:
     return np.stack(columns, axis=1) if columns else np.zeros((len(looks), 0))
 
 
-def _value(look: Look, name: str) -> object:
+def _value(look: FileLook, name: str) -> object:
     return look.width / max(look.height, 1) if name == "aspect" else getattr(look, name)
 
 

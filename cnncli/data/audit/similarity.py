@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cnncli.data.audit.look import THUMBNAIL
+from cnncli.data.audit.file_look import THUMBNAIL
 from cnncli.data.sources import Array
 from cnncli.data.store import map_in_threads
 

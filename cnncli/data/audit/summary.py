@@ -10,7 +10,7 @@ import numpy as np
 
 from cnncli.choices import SPLITS
 from cnncli.data.audit.check_files import stored_in_colour
-from cnncli.data.audit.look import Look
+from cnncli.data.audit.file_look import FileLook
 from cnncli.data.sources import NO_SPLIT, Array, Samples
 
 
@@ -33,7 +33,7 @@ def count_classes(samples: Samples, splits: Array) -> list[dict[str, Any]]:
     ]
 
 
-def summarise_files(looks: Sequence[Look]) -> dict[str, Any]:
+def summarise_files(looks: Sequence[FileLook]) -> dict[str, Any]:
     """Return counts of formats, modes and so on, and smallest, median and largest of sizes."""
     good = [look for look in looks if not look.problem]
     return {

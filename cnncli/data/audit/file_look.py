@@ -28,7 +28,7 @@ _FRAME_SMALLEST = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FileLook:
     """One sample. Of several files the header is the first one's.
 
     Attributes:
@@ -63,19 +63,19 @@ class Look:
         return astuple(self)
 
 
-def look_at_files(files: Sequence[bytes]) -> tuple[Look, Array]:
+def look_at_files(files: Sequence[bytes]) -> tuple[FileLook, Array]:
     """Decode a sample's files wholly; return what is kept of them, and the small picture.
 
-    A file that cannot be read is told in ``Look.problem``; its picture is black.
+    A file that cannot be read is told in ``FileLook.problem``; its picture is black.
     """
     size = sum(map(len, files))
     try:
         headers = [read_header(data) for data in files]
         arrays = [decode(data, header) for data, header in zip(files, headers, strict=True)]
     except ImageError as error:
-        return Look(problem=str(error), size=size), np.zeros((THUMBNAIL, THUMBNAIL), np.uint8)
+        return FileLook(problem=str(error), size=size), np.zeros((THUMBNAIL, THUMBNAIL), np.uint8)
     first, grey = arrays[0], [_to_grey(array) for array in arrays]
-    look = Look(
+    look = FileLook(
         **describe(headers[0], files[0]),
         size=size,
         grey=all(array.shape[2] != 3 or is_grey(array) for array in arrays),
@@ -87,7 +87,7 @@ def look_at_files(files: Sequence[bytes]) -> tuple[Look, Array]:
 
 
 def describe(header: Header, data: bytes) -> dict[str, Any]:
-    """Return what a file's header gives to a ``Look``."""
+    """Return what a file's header gives to a ``FileLook``."""
     return {
         "format": header.format,
         "mode": header.mode,
@@ -119,7 +119,7 @@ def hash_pixels(arrays: Sequence[Array]) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     for array in arrays:
-        if array.shape[2] == 3 and (array == array[..., :1]).all():
+        if array.shape[2] == 3 and _is_grey_in_colour(array):
             array = array[..., :1]
         if array.dtype == np.uint16 and not (array % 257).any():
             array = (array // 257).astype(np.uint8)
@@ -128,8 +128,8 @@ def hash_pixels(arrays: Sequence[Array]) -> str:
     return digest.hexdigest()
 
 
-def _is_equal(array: Array) -> bool:
-    """Tell whether three channels are the same."""
+def _is_grey_in_colour(array: Array) -> bool:
+    """Tell whether three channels are the same; one by one, as NumPy is slow on a short axis."""
     first = array[..., 0]
     return all(np.array_equal(first, array[..., channel]) for channel in (1, 2))
 

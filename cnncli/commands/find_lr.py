@@ -1,0 +1,49 @@
+"""``cnncli find-lr``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from cnncli.flags import RUN_FLAGS, ConfigFile, Flags, takes
+from cnncli.terminal import TerminalReporter, print_json, print_line
+
+# Nothing but the picture is written, so that --output is its name.
+_FLAGS = {name: kind for name, kind in RUN_FLAGS.items() if name != "output"}
+
+
+@takes(_FLAGS)
+def find_lr(
+    flags: Flags,
+    config: ConfigFile = None,
+    steps: Annotated[int, typer.Option(min=20, metavar="N", help="Learning rates to try.")] = 100,
+    output: Annotated[
+        str, typer.Option(metavar="FILE", help="PNG or JPEG to draw the losses into.")
+    ] = "find-lr.png",
+    output_format: Annotated[
+        Literal["number", "json"],
+        typer.Option("--format", help="The suggestion alone, or the curve too."),
+    ] = "number",
+) -> None:
+    """Suggest a learning rate: train some steps with ever higher ones and watch the loss.
+
+    Takes the flags of train, and trains just what train would; nothing but the picture is kept.
+    Of where the loss falls fastest and a tenth of where it is lowest, the lower is printed.
+    """
+    from cnncli.config import RunConfig, load_config
+    from cnncli.recipes.check import check_config, check_picture
+
+    settings = load_config(config, flags, RunConfig)
+    check_config(settings)
+    picture = check_picture(output)
+    from cnncli.recipes.find_lr import describe, draw, find_lr
+
+    reporter = TerminalReporter()
+    found = find_lr(settings, reporter, steps=steps)
+    draw(found, picture)
+    reporter.note(f"drawn in {picture}")
+    if output_format == "json":
+        print_json(describe(found))
+    else:
+        print_line(f"{found.suggestion.lr:.3g}")

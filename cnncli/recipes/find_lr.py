@@ -1,0 +1,121 @@
+"""Find a learning rate: a range test on exactly what ``train`` would train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnncli.config import ResolvedConfig, RunConfig
+from cnncli.recipes.build_trainer import build_loop, build_trainer
+from cnncli.recipes.check import check_config
+from cnncli.recipes.prepare import prepare
+from cnncli.recipes.transfer import FreezePlan
+from cnncli.reporting import Reporter
+from cnncli.training.device import deterministic_algorithms, keep_freed_memory, pick_compute
+from cnncli.training.optimizers.build import OPTIMIZERS
+from cnncli.training.range_test import Curve, Suggestion, spread_rates, suggest, sweep
+from cnncli.training.time_limit import TimeLimit
+
+# As multiples of the optimizer's usual rate by AdamW's.
+_LOW, _HIGH = 1e-7, 10.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """A range test's outcome.
+
+    Attributes:
+        curve: What was measured.
+        suggestion: What it says.
+        config: What was trained; its ``lr`` is what train would have taken.
+    """
+
+    curve: Curve
+    suggestion: Suggestion
+    config: ResolvedConfig
+
+
+def find_lr(config: RunConfig, reporter: Reporter, *, steps: int) -> Found:
+    """Run the range test on a run's own network, images, loss and optimizer; write nothing.
+
+    Args:
+        config: The run's settings; lr, schedule, epochs and time limit do not count.
+        reporter: Told how it goes.
+        steps: Learning rates to try.
+
+    Raises:
+        CnncliError: If a setting or an image is wrong, or if the loss never falls.
+    """
+    check_config(config)
+    compute = pick_compute(config.device, config.precision)
+    keep_freed_memory()
+    run = prepare(config, compute, reporter)
+    plan = FreezePlan(run.network, run.config)
+    # Without features: the few images of the test are not worth a pass over all of them.
+    loop = build_loop(run, plan, Path(), reporter, cache_features=False)
+    trainer = build_trainer(run, plan, loop, TimeLimit(None), None, reporter)
+    factor = OPTIMIZERS[run.config.optimizer].lr_factor
+    lrs = spread_rates(_LOW * factor, _HIGH * factor, steps)
+    reporter.note(
+        f"{config.model}, {run.config.optimizer}: lr from {lrs[0]:.3g} to {lrs[-1]:.3g} in {steps} "
+        f"steps of {run.config.batch_size * run.config.accumulate} images, on {compute.device}"
+    )
+    with (
+        deterministic_algorithms(compute.device),
+        reporter.progress("range test", steps) as advance,
+    ):
+        curve = sweep(trainer, loop.train, lrs, advance)
+    found = Found(curve, suggest(curve), run.config)
+    _tell(found, reporter)
+    return found
+
+
+def _tell(found: Found, reporter: Reporter) -> None:
+    curve, suggestion = found.curve, found.suggestion
+    smoothed = dict(zip(curve.lrs, curve.smoothed, strict=True))
+    points = {
+        "steepest fall": suggestion.steepest,
+        "lowest loss": suggestion.minimum,
+        "a tenth of that": suggestion.tenth,
+    }
+    rows = [
+        {"point": name, "lr": f"{lr:.3g}", "smoothed_loss": smoothed.get(lr)}
+        for name, lr in points.items()
+    ]
+    reporter.table("range test", rows)
+    end = "stopped there: the loss ran away" if curve.diverged else "the last of the range"
+    reporter.note(f"{len(curve.lrs)} steps, the highest lr {curve.lrs[-1]:.3g}, {end}")
+    if not suggestion.is_clear:
+        reporter.warn(
+            "the loss fell by less than it jumps about: the suggestion is little more than chance; "
+            "try more --steps or a larger --batch-size"
+        )
+
+
+def draw(found: Found, path: Path) -> None:
+    """Draw the losses against the learning rate.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    from cnncli.evaluation.range_plot import save_range_test
+
+    marks = {"steepest": found.suggestion.steepest, "minimum / 10": found.suggestion.tenth}
+    curve = found.curve
+    save_range_test(path, curve.lrs, curve.losses, curve.smoothed, marks)
+
+
+def describe(found: Found) -> dict[str, Any]:
+    """Return all of it as plain values."""
+    curve, suggestion = found.curve, found.suggestion
+    points = zip(curve.lrs, curve.losses, curve.smoothed, strict=True)
+    return {
+        "lr": suggestion.lr,
+        "steepest": suggestion.steepest,
+        "minimum": suggestion.minimum,
+        "tenth_of_minimum": suggestion.tenth,
+        "default_lr": found.config.lr,
+        "diverged": curve.diverged,
+        "curve": [{"lr": lr, "loss": loss, "smoothed": smoothed} for lr, loss, smoothed in points],
+    }
