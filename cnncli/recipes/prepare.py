@@ -43,6 +43,7 @@ from cnncli.reporting import Reporter
 from cnncli.training.batch_size import find_batch_size
 from cnncli.training.checkpoint import Checkpoint
 from cnncli.training.device import Compute, count_cpus
+from cnncli.training.state import seed_everything
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
         compute=compute,
     )
     preprocess = choose_preprocess(resolved, pretrained, look, channels)
-    torch.manual_seed(config.seed)
+    seed_everything(config.seed)
     # Before the images are read: a missing file of weights is told at once.
     network = _describe(resolved, samples, preprocess).build()
     normalisation = pretrained.normalisation(config.model, resolved.in_channels)

@@ -83,6 +83,13 @@ def load_state(path: Path) -> State:
     return state
 
 
+def seed_everything(seed: int) -> None:
+    """Begin every generator of random numbers in this process, a library's own use included."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+
+
 def random_state() -> State:
     """Return the state of every generator of random numbers in this process."""
     kind, words, place, has_normal, normal = np.random.get_state()
