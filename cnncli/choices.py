@@ -103,6 +103,19 @@ def parse_duration(text: str) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read ``2/8`` as (2, 8): the second of eight.
+
+    Raises:
+        CnncliError: If the text is no such pair.
+    """
+    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    number, of = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= of:
+        raise CnncliError(f"shard: {text!r} is none; write I/N, from 1/N to N/N, such as 2/8")
+    return number, of
+
+
 def parse_size(text: str, *, what: str = "size") -> tuple[int, int]:
     """Read ``"224"`` or ``"224x320"`` as (height, width).
 

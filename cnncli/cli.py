@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from types import FrameType
 from typing import Annotated, Any
@@ -14,8 +15,9 @@ import typer
 from typer.core import TyperGroup
 
 from cnncli import __version__, commands
-from cnncli.errors import INTERRUPTED, RUNTIME_FAILURE, TERMINATED, CnncliError
+from cnncli.errors import INTERRUPTED, RUNTIME_FAILURE, TERMINATED, CnncliError, ToldElsewhereError
 from cnncli.terminal import print_error, print_line
+from cnncli.torchrun import is_follower
 
 # Typer has carried its own Click since 0.26; its base error is reached without naming either.
 _ClickError: type[Exception] = next(
@@ -30,22 +32,34 @@ class _Boundary(TyperGroup):
         try:
             code = super().main(*args, **{**extra, "standalone_mode": False})
             sys.stdout.flush()
+        except ToldElsewhereError:
+            raise
         except SystemExit as error:
             # Typer catches a closed pipe before us and calls it a failure.
             code = 0 if isinstance(error.__context__, BrokenPipeError) else error.code
         except (CnncliError, OSError) as error:
+            _leave_it_to_the_first(error)
             sys.exit(_show_error(error))
         except _ClickError as error:
+            _leave_it_to_the_first(error)
             code = _show_usage_error(error)
         except (KeyboardInterrupt, typer.Abort) as error:
             if isinstance(error.__cause__, EOFError):  # Typer's Abort covers it up; it is a bug
                 raise error.__cause__ from None
             code = INTERRUPTED
-        if code in _SIGNALS:
+        if code in _SIGNALS and not is_follower():
             print_error(_SIGNALS[code])
         sys.exit(code if isinstance(code, int) else 0)
 
 
+def _leave_it_to_the_first(error: Exception) -> None:
+    """Let rank 0 tell a mistake that all of torchrun's processes meet; its end ends them."""
+    if is_follower() and not getattr(error, "told_by_one", False):
+        time.sleep(_SECONDS_TO_TELL)
+
+
+# Starting processes are not that far apart; an error of one machine alone is told after all.
+_SECONDS_TO_TELL = 10
 _SIGNALS = {INTERRUPTED: "interrupted", TERMINATED: "terminated"}
 
 

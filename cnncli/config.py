@@ -115,6 +115,7 @@ class RunConfig(BaseModel):
     device: str = "auto"
     precision: Precision = "auto"
     compile: bool = False
+    sync_bn: bool = False
     channels_last: bool = True
     workers: Annotated[int, Field(ge=0)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

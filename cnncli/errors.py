@@ -26,6 +26,10 @@ class CnncliError(Exception):
         self.exit_code = exit_code
 
 
+class ToldElsewhereError(SystemExit):
+    """Ends one of several processes quietly: another one tells why."""
+
+
 def did_you_mean(word: str, known: Iterable[str], *, count: int = 3) -> str:
     """Return ``"; did you mean a, b?"`` for the names nearest to ``word``, or an empty string."""
     lowered = {name.lower(): name for name in known}

@@ -184,6 +184,11 @@ RUN_FLAGS: Mapping[str, Any] = {
     "device": flag(str, "auto, cpu, cuda, cuda:N or mps [auto].", metavar="DEVICE"),
     "precision": flag(Precision, "auto takes what the device computes natively [auto]."),
     "compile": flag(bool, "Compile the network with torch.compile.", "--compile"),
+    "sync_bn": flag(
+        bool,
+        "BatchNorm over the batches of all processes of torchrun, on CUDA.",
+        "--sync-bn",
+    ),
     "channels_last": flag(
         bool,
         "Memory format of the network [channels-last].",

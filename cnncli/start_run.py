@@ -8,10 +8,16 @@ import typer
 
 from cnncli.errors import CnncliError
 from cnncli.flags import Flags
-from cnncli.terminal import TerminalReporter, print_line
+from cnncli.terminal import choose_reporter, print_line
+from cnncli.torchrun import is_follower
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from cnncli.config import RunConfig
+    from cnncli.reporting import Reporter
+    from cnncli.training.distributed import World
 
 Resume = Annotated[
     str | None,
@@ -50,14 +56,17 @@ def start_run(
     settings = load_config(config, flags, kind)
     check_config(settings)
     if print_config:
+        if is_follower():
+            return
         print_line(dump_config(settings).rstrip())
         return
     from cnncli.recipes.train import train_run
 
-    print_line(str(train_run(settings, TerminalReporter())))
+    _print_run(settings.device, lambda reporter, world: train_run(settings, reporter, world=world))
 
 
 def _resume(resume: str, flags: Flags, config: str | None) -> None:
+    from cnncli.config import load_config
     from cnncli.recipes.find_run import check_unfinished, find_unfinished
 
     run_dir = find_unfinished(resume, flags.get("output", "runs"))
@@ -72,9 +81,22 @@ def _resume(resume: str, flags: Flags, config: str | None) -> None:
         name = "--" + given[0].replace("_", "-") if given else "--config"
         raise CnncliError(f"{name}: a run goes on with the settings it has; leave it out")
     if not check_unfinished(run_dir):
-        TerminalReporter().note(f"{run_dir} is finished")
+        if is_follower():
+            return
+        choose_reporter().note(f"{run_dir} is finished")
         print_line(str(run_dir))
         return
     from cnncli.recipes.train import resume_run
 
-    print_line(str(resume_run(run_dir, TerminalReporter())))
+    settings = load_config(str(run_dir / "config.yaml"), {})
+    _print_run(settings.device, lambda reporter, world: resume_run(run_dir, reporter, world=world))
+
+
+def _print_run(device: str, run: Callable[[Reporter, World], Path]) -> None:
+    """Run in all processes, and speak in the first."""
+    from cnncli.training.distributed import join_world
+
+    with join_world(device) as world:
+        run_dir = run(choose_reporter(), world)
+    if world.is_first:
+        print_line(str(run_dir))

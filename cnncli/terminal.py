@@ -10,10 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
+from cnncli.reporting import SilentReporter
+from cnncli.torchrun import is_follower
+
 if TYPE_CHECKING:  # rich costs 50 ms, and conv-size never needs it
     from rich.console import Console
 
-    from cnncli.reporting import Advance
+    from cnncli.reporting import Advance, Reporter
 
 Row = Mapping[str, object]
 
@@ -160,6 +163,11 @@ class TerminalReporter:
         else:
             sys.stderr.write(text + "\n")
             sys.stderr.flush()
+
+
+def choose_reporter() -> Reporter:
+    """Return a terminal's; a silent one where another of torchrun's processes speaks for all."""
+    return SilentReporter() if is_follower() else TerminalReporter()
 
 
 def _no_bar(count: int = 1, text: str = "") -> None: ...

@@ -75,6 +75,9 @@ def split_line(line: str) -> list[str]:
         return line.split()
 
 
+LAUNCHERS = {"torchrun", "srun"}
+
+
 def unknown_flags(line: str) -> list[str]:
     """Return the flags of a line that the command they stand behind does not have.
 
@@ -83,13 +86,17 @@ def unknown_flags(line: str) -> list[str]:
     anywhere = set().union(*map(flags_of, (GROUP, *GROUP.commands.values()))) | {"--help"}
     known, command, before, unknown = anywhere, "", "", []
     for word in split_line(line):
-        if before == "cnncli" and word in GROUP.commands:
+        if word in LAUNCHERS:  # what follows, up to our command, is theirs
+            known, command = None, ""
+        elif before == "cnncli" and word in GROUP.commands:
             known, command = flags_of(GROUP.commands[word]) | {"--help"}, word
         elif word in {"|", "&&", ";", ")", "||"}:
             known, command = anywhere, ""
         elif re.fullmatch(r"--[a-z][a-z-]*", word.split("=")[0]):
             flag = word.split("=")[0]
-            unknown += [f"{command} {flag}".strip()] if flag not in known else []
+            unknown += (
+                [f"{command} {flag}".strip()] if known is not None and flag not in known else []
+            )
         before = word
     return unknown
 
@@ -106,6 +113,7 @@ def test_a_renamed_flag_would_be_noticed():
     ]
     assert unknown_flags("cnncli predict a.png --top-k 2 --freeze none") == ["predict --freeze"]
     assert unknown_flags("--unfreeze-at 2=none") == []
+    assert unknown_flags("torchrun --nodes 2 -m cnncli train --dta x") == ["train --dta"]
     assert unknown_flags("--unfreze-at") == ["--unfreze-at"]
 
 

@@ -9,7 +9,7 @@ import typer
 from cnncli.augmentation import parse_tta
 from cnncli.choices import OnBadImage, Precision, ReportFormat, SplitChoice
 from cnncli.flags import DATA_FLAGS, Flags, TestTimeViews, takes
-from cnncli.terminal import TerminalReporter, pick_format, print_json, print_rows
+from cnncli.terminal import choose_reporter, pick_format, print_json, print_rows
 
 
 @takes(DATA_FLAGS)
@@ -44,6 +44,7 @@ def evaluate(
     from cnncli.data.sources import CsvColumns
     from cnncli.recipes.evaluate import EvaluateSettings, evaluate_run
     from cnncli.recipes.judge import summary_rows
+    from cnncli.training.distributed import join_world
 
     columns = {key.removesuffix("_col"): value for key, value in flags.items() if key != "data"}
     settings = EvaluateSettings(
@@ -57,7 +58,10 @@ def evaluate(
         tta=views,
         on_bad_image=on_bad_image,
     )
-    report = evaluate_run(settings, TerminalReporter())
+    with join_world(device) as world:
+        report = evaluate_run(settings, choose_reporter(), world)
+    if not world.is_first:
+        return
     if pick_format(output_format, piped="json") == "json":
         print_json(report)
     else:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
 from cnncli.augmentation import parse_tta
-from cnncli.choices import Precision, RowFormat
+from cnncli.choices import Precision, RowFormat, parse_shard
 from cnncli.errors import FINDINGS, CnncliError
 from cnncli.flags import TestTimeViews
-from cnncli.terminal import TerminalReporter, pick_format, print_rows
+from cnncli.terminal import choose_reporter, pick_format, print_rows
 
 
 def predict(
@@ -32,6 +33,10 @@ def predict(
     ] = False,
     batch_size: Annotated[int, typer.Option(help="Images per forward pass, at most.")] = 32,
     tta: TestTimeViews = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Take the I-th of every N inputs: one process of N."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[Precision, typer.Option(help="auto: what the device has.")] = "auto",
     output_format: Annotated[
@@ -43,7 +48,9 @@ def predict(
         if value < 1:
             raise CnncliError(f"{flag} {value}: must be at least 1")
     views = None if tta is None else parse_tta(tta)
+    share = (1, 1) if shard is None else parse_shard(shard)
     from cnncli.recipes.predict import Predictor, PredictSettings
+    from cnncli.training.distributed import join_world
 
     chosen = pick_format(output_format, piped="csv")
     settings = PredictSettings(
@@ -55,18 +62,23 @@ def predict(
         device=device,
         precision=precision,
         tta=views,
+        shard=share,
     )
-    reporter = TerminalReporter()
-    predictor = Predictor(settings, reporter)
+    reporter = choose_reporter()
     bad = 0
 
-    def rows() -> Iterator[dict[str, object]]:
+    def rows(predictor: Predictor) -> Iterator[dict[str, object]]:
         nonlocal bad
         for row in predictor.predict(inputs, sys.stdin):
             bad += row["error"] != ""
             yield row
 
-    print_rows(rows(), predictor.columns, chosen)
+    with join_world(device) as world:
+        predictor = Predictor(settings, reporter, world)
+        if world.is_first:
+            print_rows(rows(predictor), predictor.columns, chosen)
+        else:
+            deque(rows(predictor), maxlen=0)  # they go to rank 0
     if bad:
         reporter.warn(f"{bad} of the inputs could not be read")
         raise typer.Exit(FINDINGS)

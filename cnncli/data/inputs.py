@@ -5,11 +5,14 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from cnncli.data.walk import looks_like_image, walk_files
 from cnncli.errors import CnncliError
+
+T = TypeVar("T")
 
 
 def expand_inputs(inputs: Sequence[str], stdin: TextIO) -> Iterator[str]:
@@ -54,6 +57,12 @@ def group_files(paths: Iterable[str], count: int) -> Iterator[tuple[str, ...]]:
             f"{waiting[-1]}: a sample of this checkpoint is {count} files, one behind the other, "
             f"and this one lacks {count - len(waiting)}"
         )
+
+
+def take_shard(items: Iterable[T], shard: tuple[int, int]) -> Iterator[T]:
+    """Yield the I-th of every N items, for ``(I, N)`` counted from 1: N shards are the whole."""
+    number, of = shard
+    return islice(items, number - 1, None, of)
 
 
 def _expand(given: str) -> Iterator[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +22,29 @@ if TYPE_CHECKING:
     Batch = tuple[torch.Tensor, torch.Tensor]
 
 Augment = Callable[[Array, int, int, int], Array]
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of each batch that one of several processes has.
+
+    Attributes:
+        number: Of the process, from 0.
+        of: Processes.
+        least: Images that a last batch of its own has.
+    """
+
+    number: int = 0
+    of: int = 1
+    least: int = 2
+
+    def cut(self, batch: Array) -> Array:
+        """Return this process's part of a batch, in a row."""
+        start, stop = (len(batch) * number // self.of for number in (self.number, self.number + 1))
+        return batch[start:stop]
+
+
+WHOLE = Share()
 
 
 class SplitDataset(Dataset["tuple[Array | str, int]"]):
@@ -63,7 +88,8 @@ class EpochBatches:
     """The order of one epoch: shuffled by (seed, epoch), drawn by them, or as it is.
 
     Batches hold (epoch, position); the r-th repeat of a position is told as position + r · count.
-    A last batch of one image joins the one before: BatchNorm cannot train on one image.
+    A last batch of one image joins the one before: BatchNorm cannot train on one image. Several
+    processes cut each batch into their shares, in a row and of the same length up to one.
 
     Attributes:
         epoch: Set before each epoch.
@@ -71,19 +97,27 @@ class EpochBatches:
     """
 
     def __init__(
-        self, count: int, batch_size: int, *, seed: int | None, balanced: Array | None = None
+        self,
+        count: int,
+        batch_size: int,
+        *,
+        seed: int | None,
+        balanced: Array | None = None,
+        share: Share = WHOLE,
     ) -> None:
         """Set what decides the order.
 
         Args:
             count: Images.
-            batch_size: Images in all batches but the last.
+            batch_size: Images of this process in all batches but the last.
             seed: None for the images' own order.
             balanced: (count,) targets; images are drawn with replacement, so that each class is
                 as likely as the others. None draws every image once.
+            share: Of each batch, this process's.
         """
         self.count = count
-        self.batch_size = batch_size
+        self.batch_size = batch_size * share.of  # of all processes
+        self.share = share
         self.seed = seed
         self.balanced = balanced
         self.epoch = 1
@@ -91,13 +125,13 @@ class EpochBatches:
 
     def __len__(self) -> int:
         full, rest = divmod(self.count, self.batch_size)
-        return max(min(1, self.count), full + (rest > 1))
+        return max(min(1, self.count), full + (rest >= self.share.least))
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         epoch, order = self.epoch, self._order()
         cuts = [number * self.batch_size for number in range(len(self))] + [self.count]
         for start, stop in itertools.islice(itertools.pairwise(cuts), self.skip, None):
-            yield [(epoch, int(position)) for position in order[start:stop]]
+            yield [(epoch, int(position)) for position in self.share.cut(order[start:stop])]
 
     def _order(self) -> Array:
         order = np.arange(self.count)
@@ -147,9 +181,12 @@ class Loader:
         start_method: str | None = None,
         bad: Bad | None = None,
         balanced: bool = False,
+        share: Share = WHOLE,
     ) -> None:
         targets = dataset.targets[dataset.indices] if balanced else None
-        self.batches = EpochBatches(len(dataset), batch_size, seed=shuffle_seed, balanced=targets)
+        self.batches = EpochBatches(
+            len(dataset), batch_size, seed=shuffle_seed, balanced=targets, share=share
+        )
         self.count = len(dataset)
         self._shuffled = shuffle_seed is not None
         self.bad: Bad = {} if bad is None else bad
@@ -182,6 +219,14 @@ class Loader:
         self.batches.epoch, self.batches.skip = number, skip
         for batch, bad in self._batches():
             self.bad.update(bad)
+            if self.batches.share.of > 1:
+                if batch is None:  # the others would wait for this step
+                    raise CnncliError(
+                        f"no image of a batch can be read ({next(iter(bad.values()))}); several "
+                        "processes need one at least in each: see cnncli check-data"
+                    )
+                yield batch
+                continue
             # BatchNorm cannot train on the one image that may be left of a batch.
             if batch is not None and not (bad and self._shuffled and len(batch[1]) == 1):
                 yield batch
@@ -227,6 +272,8 @@ def _start_worker(number: int) -> Any:
 
     # A terminal's Ctrl-C reaches every process of the run: the main one saves and ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # torchrun sends SIGTERM to all of them too.
+    launched = "TORCHELASTIC_RUN_ID" in os.environ
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if launched else signal.SIG_DFL)
 
     cv2.setNumThreads(0)  # one core per worker; OpenCV would start a pool in each

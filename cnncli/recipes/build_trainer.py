@@ -63,7 +63,8 @@ def build_loop(
     classifier = classify(run.network)
     augmented = config.augment != "none"
     train = run.loader(TRAIN, augment=augmented, shuffle=True)
-    images = Loop(classifier, train, run.loader(VAL), plan.train_mode, classify)
+    val = run.loader(VAL, shared=True)
+    images = Loop(classifier, train, val, plan.train_mode, classify)
     fixed = plan.backbone_is_fixed and (not augmented or config.augment_views > 1)
     if not (cache_features and fixed) or config.mixup or config.cutmix:
         return images
@@ -74,7 +75,7 @@ def build_loop(
         return images
     start = time.perf_counter()
     views = config.augment_views if augmented else 1
-    count = views * train.count + len(run.indices(VAL))
+    count = views * train.count + val.count
     with reporter.progress("features", count) as advance:
         kept = compute_features(
             classifier,
@@ -87,7 +88,7 @@ def build_loop(
         )
         classifier.eval()
         judged = compute_features(
-            classifier, head, run.loader(VAL), run.compute, advance=advance, spill=run_dir
+            classifier, head, val, run.compute, advance=advance, spill=run_dir
         )
     seconds = time.perf_counter() - start
     reporter.note(f"the frozen backbone ran once: features of {count:,} images in {seconds:.1f} s")
@@ -95,7 +96,13 @@ def build_loop(
     balanced = config.balance == "sampler"
     return Loop(
         HeadClassifier(module),
-        FeatureLoader(kept, config.batch_size, shuffle_seed=config.seed, balanced=balanced),
+        FeatureLoader(
+            kept,
+            config.batch_size,
+            shuffle_seed=config.seed,
+            balanced=balanced,
+            share=run.share,
+        ),
         FeatureLoader(judged, config.batch_size, shuffle_seed=None),
         module.train,
         lambda network: HeadClassifier(head.module(network)),
@@ -131,7 +138,6 @@ def build_trainer(
         factor = 1.0 if plateau is None else plateau.factor
         return config.lr * factor * schedule(max(step, int(limit.progress * steps)))
 
-    forward = torch.compile(loop.classifier.outputs) if config.compile else None
     mixing = Mixing(len(run.samples.class_names), config.seed, config.mixup, config.cutmix)
     return Trainer(
         classifier=loop.classifier,
@@ -145,7 +151,7 @@ def build_trainer(
         criterion=_build_loss(run),
         compute=run.compute,
         train_mode=loop.train_mode,
-        forward=forward,
+        compiled=config.compile,
         clip=config.clip_grad or None,
         accumulate=config.accumulate,
         penalty=_build_penalty(config),

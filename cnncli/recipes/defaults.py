@@ -70,7 +70,8 @@ def fill_in(
         del given["batch_size"]
     # Percentiles were found, and the device was chosen: what they are stands in their place.
     actual = {
-        "device": str(compute.device),
+        # Of several processes each has a GPU of its own, also when the run goes on.
+        "device": compute.device.type if compute.world.joined else str(compute.device),
         "precision": compute.precision,
         "intensity": intensity,
     }
@@ -114,7 +115,11 @@ def _epochs(train_images: int, size: str, has_weights: bool) -> int:
 
 def _workers(compute: Compute) -> int:
     """On a CPU the network needs the cores itself."""
-    return 0 if compute.device.type == "cpu" else min(8, count_cpus() - 1)
+    return (
+        0
+        if compute.device.type == "cpu"
+        else max(0, min(8, count_cpus() // compute.world.local_size - 1))
+    )
 
 
 def size_of(config: ResolvedConfig) -> tuple[int, int]:

@@ -33,6 +33,7 @@ from cnncli.recipes.judge import Report, evaluation_batch, judge, save_report
 from cnncli.reporting import Reporter
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from cnncli.training.device import count_cpus, keep_freed_memory, pick_compute
+from cnncli.training.distributed import ALONE, World
 from cnncli.training.predictions import predict_split
 from cnncli.training.views import build_views
 
@@ -64,8 +65,13 @@ class EvaluateSettings:
     tta: Tta | None = None
 
 
-def evaluate_run(settings: EvaluateSettings, reporter: Reporter) -> Report:
+def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = ALONE) -> Report:
     """Evaluate a checkpoint.
+
+    Args:
+        settings: What to evaluate.
+        reporter: Told how it goes.
+        world: The processes that share the images, each once; rank 0 alone writes.
 
     Returns:
         The report, as ``report.json`` holds it.
@@ -86,22 +92,28 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter) -> Report:
     chosen, split = _choose(samples, path, settings.split, reporter)
     samples = _take(samples, chosen)
     folder = None if settings.output is None else _make_folder(settings.output)
-    compute = pick_compute(settings.device, settings.precision)
+    compute = pick_compute(settings.device, settings.precision, world)
     keep_freed_memory()
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = checkpoint.classifier(network).to(compute.device)
-    store, bad = _open(samples, checkpoint, reporter)
-    check_bad(samples, bad, settings.on_bad_image, reporter)
-    dataset = SplitDataset(store, keep_good(len(samples), bad), samples.targets)
+    share = world.share(np.arange(len(samples)))
+    part = _take(samples, share)
+    store, bad = _open(part, checkpoint, reporter)
+    bad_before = _of_all(bad, share, world)
+    check_bad(samples, bad_before, settings.on_bad_image, reporter)
+    dataset = SplitDataset(store, keep_good(len(part), bad), part.targets)
     loader = Loader(dataset, evaluation_batch(checkpoint.preprocess))
-    with reporter.progress("evaluating", len(samples)) as advance:
-        targets, probabilities = predict_split(classifier, loader, compute, advance, views)
-    check_bad(samples, loader.bad, settings.on_bad_image, reporter)
-    samples = _take(samples, keep_good(len(samples), {**bad, **loader.bad}))
+    with reporter.progress("evaluating", len(part)) as advance:
+        targets, probabilities = predict_split(
+            classifier, loader, compute, advance, views, shared=True
+        )
+    bad_since = _of_all(loader.bad, share, world)
+    check_bad(samples, bad_since, settings.on_bad_image, reporter)
+    samples = _take(samples, keep_good(len(samples), {**bad_before, **bad_since}))
     report = judge(targets, probabilities, checkpoint, split=split, reporter=reporter)
     if settings.tta is not None:
         report["tta"] = settings.tta
-    if folder is not None:
+    if folder is not None and world.is_first:
         _save(folder, report, samples, probabilities)
     return report
 
@@ -231,6 +243,12 @@ class _Subset:
 
     def size(self, index: int) -> int:
         return self.samples.source.size(int(self.chosen[index]))
+
+
+def _of_all(bad: Bad, share: Array, world: World) -> Bad:
+    """Return what could not be read in any process, by its number among all images."""
+    ours = {int(share[index]): reason for index, reason in bad.items()}
+    return {index: reason for part in world.gather(ours) for index, reason in part.items()}
 
 
 def _open(samples: Samples, checkpoint: Checkpoint, reporter: Reporter) -> tuple[ImageStore, Bad]:

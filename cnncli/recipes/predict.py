@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice, zip_longest
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Event, Thread
@@ -15,7 +16,7 @@ import torch
 
 from cnncli.augmentation import Tta
 from cnncli.choices import Precision
-from cnncli.data.inputs import expand_inputs, group_files
+from cnncli.data.inputs import expand_inputs, group_files, take_shard
 from cnncli.data.sources import Array
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.images.header import ImageError
@@ -23,6 +24,7 @@ from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
 from cnncli.training.device import count_cpus, keep_freed_memory, pick_compute
+from cnncli.training.distributed import ALONE, World
 from cnncli.training.predictions import predict_views
 from cnncli.training.views import build_views
 
@@ -44,6 +46,7 @@ class PredictSettings:
         device: As torch names it, or ``auto``.
         precision: ``auto`` takes what the device computes natively.
         tta: Views whose probabilities are averaged; None looks at the image alone.
+        shard: Of the inputs, the I-th of every N, as ``(I, N)``.
     """
 
     checkpoint: str | None = None
@@ -54,17 +57,18 @@ class PredictSettings:
     device: str = "auto"
     precision: Precision = "auto"
     tta: Tta | None = None
+    shard: tuple[int, int] = (1, 1)
 
 
 class Predictor:
     """A checkpoint ready to answer."""
 
-    def __init__(self, settings: PredictSettings, reporter: Reporter) -> None:
+    def __init__(self, settings: PredictSettings, reporter: Reporter, world: World = ALONE) -> None:
         path, newest = find_checkpoint(settings.checkpoint)
         if newest:
             reporter.note(f"checkpoint: {path} (the newest run)")
         self.settings = settings
-        self.compute = pick_compute(settings.device, settings.precision)
+        self.compute = pick_compute(settings.device, settings.precision, world)
         keep_freed_memory()
         network, checkpoint = load_checkpoint(path)
         network.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -96,12 +100,35 @@ class Predictor:
     def predict(self, inputs: Sequence[str], stdin: TextIO) -> Iterator[Row]:
         """Yield each image's row with all its columns; ``error`` is empty where it was read.
 
-        Memory stays flat over any number of images.
+        Memory stays flat over any number of images. Of several processes each looks at its share;
+        rank 0 yields the rows of all, in the order of the inputs, and the others none.
 
         Raises:
-            CnncliError: If an input names nothing at all.
+            CnncliError: If an input names nothing at all, or stdin is to be read by several
+                processes.
         """
-        for batch in _batches(inputs, stdin, self.preprocess, self.settings.batch_size):
+        world = self.compute.world
+        if world.size > 1 and "-" in inputs:
+            raise CnncliError(
+                "predict -: torchrun's processes have one stdin between them; name folders or "
+                "globs, or give each process its part of the list: cnncli predict --shard I/N"
+            )
+        files = group_files(expand_inputs(inputs, stdin), self.preprocess.count_files)
+        files = take_shard(files, self.settings.shard)
+        if world.size == 1:
+            yield from self._predict(files)
+            return
+        rows = self._predict(take_shard(files, (world.rank + 1, world.size)))
+        count = self.settings.batch_size
+        is_over = False
+        while not is_over:  # by turns, as the shares were dealt
+            shares = world.gather(list(islice(rows, count)))
+            is_over = len(shares[0]) < count  # no other has more
+            if world.is_first:
+                yield from (row for turn in zip_longest(*shares) for row in turn if row)
+
+    def _predict(self, files: Iterator[tuple[str, ...]]) -> Iterator[Row]:
+        for batch in _batches(files, self.preprocess, self.settings.batch_size):
             images = [image for _, image in batch if not isinstance(image, str)]
             answers: Iterator[Array] = iter(())
             if images:
@@ -147,7 +174,7 @@ class Predictor:
 
 
 def _batches(
-    inputs: Sequence[str], stdin: TextIO, preprocess: Preprocess, batch_size: int
+    inputs: Iterator[tuple[str, ...]], preprocess: Preprocess, batch_size: int
 ) -> Iterator[list[Loaded]]:
     """Yield decoded images in order, as many at a time as are ready.
 
@@ -160,7 +187,7 @@ def _batches(
 
     def walk() -> None:
         try:
-            for files in group_files(expand_inputs(inputs, stdin), preprocess.count_files):
+            for files in inputs:
                 if stop.is_set():
                     return
                 queue.put(pool.submit(_load, files, preprocess))

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from cnncli.choices import format_size
+from cnncli.choices import SPLITS, format_size
 from cnncli.config import ResolvedConfig, RunConfig
-from cnncli.data.loader import Loader, SplitDataset
+from cnncli.data.loader import WHOLE, Loader, Share, SplitDataset
 from cnncli.data.look import look_at
 from cnncli.data.sources import Array, Samples, split_counts
-from cnncli.data.splits import TRAIN
+from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import (
     Bad,
     FileFacts,
@@ -26,7 +26,7 @@ from cnncli.data.store import (
 from cnncli.errors import CnncliError
 from cnncli.images.augment import build_augment
 from cnncli.images.preprocess import Preprocess
-from cnncli.models.build import count_parameters
+from cnncli.models.build import count_parameters, has_batch_norm
 from cnncli.recipes.augment import check_augment
 from cnncli.recipes.bad_images import leave_out
 from cnncli.recipes.check_data import warn_of_data
@@ -86,12 +86,22 @@ class Prepared:
         augment: bool = False,
         shuffle: bool = False,
         batch_size: int | None = None,
+        shared: bool = False,
     ) -> Loader:
-        """Return a split in batches of the run's size, or another."""
-        config = self.config
+        """Return a split in batches of the run's size, or another.
+
+        Args:
+            split: Index into SPLITS.
+            augment: Whether to augment the images.
+            shuffle: Whether to train on it: of several processes each has its part of each batch.
+            batch_size: None for the run's.
+            shared: Whether each process has its part of the split.
+        """
+        config, world = self.config, self.compute.world
+        indices = self.indices(split)
         dataset = SplitDataset(
             self.store,
-            self.indices(split),
+            world.share(indices) if shared else indices,
             self.samples.targets,
             augment=build_augment(config.augment) if augment else None,
             seed=config.seed,
@@ -104,7 +114,15 @@ class Prepared:
             pin_memory=self.compute.device.type == "cuda",
             bad=self.bad,
             balanced=shuffle and config.balance == "sampler",
+            share=self.share if shuffle else WHOLE,
         )
+
+    @property
+    def share(self) -> Share:
+        """This process's part of each batch; with BatchNorm it has two images or more."""
+        world = self.compute.world
+        least = world.size * (2 if has_batch_norm(self.network) else 1)
+        return Share(world.rank, world.size, max(2, least))
 
 
 def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared:
@@ -139,6 +157,8 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
     network = _describe(resolved, samples, preprocess).build()
     normalisation = pretrained.normalisation(config.model, resolved.in_channels)
     pretrained.load(network, config.model, normalisation, reporter)
+    if config.sync_bn:
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     store, facts, bad = _open(samples, preprocess, reporter)
     if bad:
         splits = leave_out(samples, splits, bad, config.on_bad_image, reporter)
@@ -150,9 +170,22 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
     store = replace(store, preprocess=preprocess)
     resolved = check_augment(resolved, store, np.flatnonzero(splits == TRAIN))
     run = Prepared(resolved, samples, splits, store, facts, compute, network, bad)
+    _check_shares(run)
     if config.batch_size == "auto" and compute.device.type == "cuda":
         return _fit_batch(run, reporter)
     return run
+
+
+def _check_shares(run: Prepared) -> None:
+    """Refuse more processes than there are images to share."""
+    processes = run.compute.world.size
+    for split, least in ((TRAIN, run.share.least), (VAL, processes)):
+        count = len(run.indices(split))
+        if processes > 1 and count < least:
+            raise CnncliError(
+                f"--data: {count} {SPLITS[split]} images for {processes} processes, which need "
+                f"{least} at least; start fewer"
+            )
 
 
 def _fit_batch(run: Prepared, reporter: Reporter) -> Prepared:
@@ -207,6 +240,12 @@ def tell_plan(run: Prepared, steps: int, reporter: Reporter) -> None:
     reporter.note(
         f"{config.model}, {count_parameters(run.network):,} parameters; {run.compute.device}, "
         f"{run.compute.precision}, {torch.get_num_threads()} threads, {config.workers} workers; "
-        f"batch {config.batch_size}, {steps} steps per epoch, at most {config.epochs} epochs, "
+        f"batch {_tell_batch(run)}, {steps} steps per epoch, at most {config.epochs} epochs, "
         f"{config.optimizer}, lr {config.lr:g}"
     )
+
+
+def _tell_batch(run: Prepared) -> str:
+    batch, processes = run.config.batch_size, run.compute.world.size
+    whole = f"{batch * processes} ({batch} in each of {processes} processes)"
+    return str(batch) if processes == 1 else whole

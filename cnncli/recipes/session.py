@@ -10,10 +10,18 @@ from torch import nn
 from cnncli.errors import CnncliError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
+from cnncli.training.distributed import World
 from cnncli.training.history import EarlyStopping, History
 from cnncli.training.loop import NotFiniteError, Progress, Trainer
 from cnncli.training.schedule import Plateau
-from cnncli.training.state import LAST, State, load_state, restore_random_state, save_state
+from cnncli.training.state import (
+    LAST,
+    State,
+    load_state,
+    random_state,
+    restore_random_state,
+    save_state,
+)
 from cnncli.training.time_limit import TimeLimit
 
 # So often a loss that is not finite may send a run back.
@@ -51,6 +59,11 @@ class Session:
     rollbacks: int = 0
 
     @property
+    def world(self) -> World:
+        """The processes that train together."""
+        return self.trainer.compute.world
+
+    @property
     def weights(self) -> nn.Module:
         """What is judged and kept: the average that follows the network, or the network."""
         average = self.trainer.average
@@ -62,6 +75,8 @@ class Session:
         Raises:
             CnncliError: If it cannot be written; the one before is as it was.
         """
+        if progress is not None:
+            progress.pool(self.world)
         state: State = {
             "epoch": self.epoch,
             "progress": None if progress is None else vars(progress),
@@ -73,8 +88,17 @@ class Session:
             "preprocess": self.preprocess.to_dict(),
             "seconds": self.limit.clock(),
             "rollbacks": self.rollbacks,
+            # Of the other processes; this one's is saved with every state.
+            "ranks": self.world.gather(random_state())[1:],
         }
-        save_state(self.run_dir / LAST, state)
+        if self.world.is_first:
+            save_state(self.run_dir / LAST, state)
+        self.world.barrier()
+
+    def write_history(self) -> None:
+        """Write ``metrics.csv``."""
+        if self.world.is_first:
+            self.history.write()
 
     def restore(self, state: State) -> None:
         """Go on from what :meth:`save` wrote.
@@ -82,6 +106,13 @@ class Session:
         Raises:
             CnncliError: If the images are not what they were.
         """
+        processes = 1 + len(state["ranks"])
+        if processes != self.world.size:
+            raise CnncliError(
+                f"--resume {self.run_dir}: {processes} processes trained it, and this is "
+                f"{self.world.size}; it goes on with {processes}: torchrun --nproc-per-node "
+                f"{processes} -m cnncli train --resume {self.run_dir}"
+            )
         if Preprocess.from_dict(state["preprocess"]) != self.preprocess:
             raise CnncliError(
                 f"--resume {self.run_dir}: the images are not what they were (their mean and "
@@ -95,8 +126,11 @@ class Session:
         if self.plateau is not None:
             self.plateau.load_state_dict(state["plateau"])
         self.progress = None if state["progress"] is None else Progress(**state["progress"])
-        self.history.write()
-        restore_random_state(state["random"])
+        restore_random_state([state["random"], *state["ranks"]][self.world.rank])
+        self.write_history()
+        if self.progress is not None and not self.world.is_first:  # rank 0 has the sums of all
+            self.progress.loss_sum.zero_()
+            self.progress.correct.zero_()
 
     def roll_back(self, error: NotFiniteError, reporter: Reporter) -> None:
         """Go back to what was saved last, with half the learning rate.
@@ -108,6 +142,7 @@ class Session:
             raise error
         rollbacks, factor = self.rollbacks + 1, self.trainer.lr_factor / 2
         self.restore(load_state(self.run_dir / LAST))
+        self.world.barrier()  # before the first of them saves again
         self.rollbacks, self.trainer.lr_factor = rollbacks, factor
         reporter.warn(
             f"the loss was not finite: back to {self.place()}, every learning rate times "

@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 
 from cnncli.choices import SPLITS
-from cnncli.config import ResolvedConfig, RunConfig, dump_config, load_config
+from cnncli.config import RunConfig, dump_config, load_config
 from cnncli.data.manifest import save_manifest
 from cnncli.data.splits import TEST, VAL
+from cnncli.errors import CnncliError
 from cnncli.models.registry import short_name
 from cnncli.recipes.bad_images import save_bad
 from cnncli.recipes.check import check_config
@@ -22,7 +23,13 @@ from cnncli.recipes.prepare import Prepared, prepare
 from cnncli.reporting import Reporter
 from cnncli.training.atomic import write_atomically
 from cnncli.training.checkpoint import BEST, load_checkpoint
-from cnncli.training.device import deterministic_algorithms, keep_freed_memory, pick_compute
+from cnncli.training.device import (
+    Compute,
+    deterministic_algorithms,
+    keep_freed_memory,
+    pick_compute,
+)
+from cnncli.training.distributed import ALONE, World
 from cnncli.training.history import OnEpoch, Row
 from cnncli.training.logs import open_log
 from cnncli.training.predictions import predict_split
@@ -36,6 +43,7 @@ def train_run(
     on_epoch: OnEpoch | None = None,
     *,
     judge_best: bool = True,
+    world: World = ALONE,
 ) -> Path:
     """Train a classifier and evaluate its best epoch.
 
@@ -44,6 +52,7 @@ def train_run(
         reporter: Told how it goes.
         on_epoch: Given each epoch's row of ``metrics.csv``; it may raise to end the run.
         judge_best: Whether to look at the test split; a search over settings must not.
+        world: The processes that train together; rank 0 alone writes.
 
     Returns:
         The run folder.
@@ -53,19 +62,40 @@ def train_run(
             training fails, with the best epoch so far in the run folder.
     """
     check_config(config)
-    compute = pick_compute(config.device, config.precision)
+    compute = _pick_compute(config, world)
     keep_freed_memory()
-    with new_run_dir(config.output, short_name(config.model)) as run_dir:
+    with _make_run_dir(config, world) as run_dir:
         run = prepare(config, compute, reporter)
-        text = dump_config(run.config)
-        write_atomically(run_dir / "config.yaml", lambda part: part.write_text(text, "utf-8"))
-        save_manifest(run_dir / "splits.csv", run.samples, run.splits, run.facts)
-        save_bad(run_dir, run.samples, run.bad)
+        if world.is_first:
+            text = dump_config(run.config)
+            write_atomically(run_dir / "config.yaml", lambda part: part.write_text(text, "utf-8"))
+            save_manifest(run_dir / "splits.csv", run.samples, run.splits, run.facts)
+            save_bad(run_dir, run.samples, run.bad)
         _train(run, run_dir, reporter, None, on_epoch, judge_best=judge_best)
     return run_dir
 
 
-def resume_run(run_dir: Path, reporter: Reporter) -> Path:
+def _pick_compute(config: RunConfig, world: World) -> Compute:
+    compute = pick_compute(config.device, config.precision, world)
+    if config.sync_bn and compute.device.type != "cuda":
+        raise CnncliError(
+            f"--sync-bn: torch has it on CUDA only, and this is {compute.device}; leave it out, or "
+            "use --norm group, which needs no other process"
+        )
+    return compute
+
+
+@contextmanager
+def _make_run_dir(config: RunConfig, world: World) -> Iterator[Path]:
+    """Let rank 0 make the folder, and take it away if nothing was trained; give it to all."""
+    if not world.is_first:
+        yield world.from_first(Path())
+        return
+    with new_run_dir(config.output, short_name(config.model)) as run_dir:
+        yield world.from_first(run_dir)
+
+
+def resume_run(run_dir: Path, reporter: Reporter, *, world: World = ALONE) -> Path:
     """Go on with a run from where its last completed epoch, or saved step, ended.
 
     On the same machine and with the same number of threads the result is that of a run that was
@@ -82,7 +112,7 @@ def resume_run(run_dir: Path, reporter: Reporter) -> Path:
         return run_dir
     config = load_config(str(run_dir / "config.yaml"), {})
     config = config.model_copy(update={"splits": str(run_dir / "splits.csv"), "fold": None})
-    compute = pick_compute(config.device, config.precision)
+    compute = _pick_compute(config, world)
     keep_freed_memory()
     # A run that was killed before its first step has no state yet: it begins.
     state = load_state(run_dir / LAST) if (run_dir / LAST).exists() else None
@@ -101,22 +131,24 @@ def _train(
 ) -> None:
     with (
         deterministic_algorithms(run.compute.device),
-        _logged(run.config, run_dir, reporter, on_epoch) as keep,
+        _logged(run, run_dir, reporter, on_epoch) as keep,
     ):
         fit(run, run_dir, reporter, state=state, on_epoch=keep)
         if not judge_best:
             return
         report = _evaluate_best(run, run_dir, reporter)
-    save_report(run_dir / REPORT, report)
+    if run.compute.world.is_first:
+        save_report(run_dir / REPORT, report)
     reporter.table(f"{report['split']}, {report['images']} images", summary_rows(report))
 
 
 @contextmanager
 def _logged(
-    config: ResolvedConfig, run_dir: Path, reporter: Reporter, on_epoch: OnEpoch | None
+    run: Prepared, run_dir: Path, reporter: Reporter, on_epoch: OnEpoch | None
 ) -> Iterator[OnEpoch | None]:
     """Give what takes each epoch's row: ``on_epoch``, and before it the log, if there is one."""
-    if config.log is None:
+    config = run.config
+    if config.log is None or not run.compute.world.is_first:
         yield on_epoch
         return
     log = open_log(config.log, run_dir, config.model_dump(), reporter.warn)
@@ -141,7 +173,7 @@ def _evaluate_best(run: Prepared, run_dir: Path, reporter: Reporter) -> Report:
     network.to(run.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = checkpoint.classifier(network).to(run.compute.device)
     split = TEST if len(run.indices(TEST)) else VAL
-    loader = run.loader(split, batch_size=evaluation_batch(checkpoint.preprocess))
-    targets, probabilities = predict_split(classifier, loader, run.compute)
+    loader = run.loader(split, batch_size=evaluation_batch(checkpoint.preprocess), shared=True)
+    targets, probabilities = predict_split(classifier, loader, run.compute, shared=True)
     name = SPLITS[split] if split == TEST else "val (chosen on)"
     return judge(targets, probabilities, checkpoint, split=name, reporter=reporter)

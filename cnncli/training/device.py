@@ -14,6 +14,7 @@ import torch
 
 from cnncli.choices import Precision
 from cnncli.errors import CnncliError
+from cnncli.training.distributed import ALONE, World
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -25,10 +26,12 @@ class Compute:
     Attributes:
         device: Where network and batches live.
         precision: ``fp32``, ``bf16`` or ``fp16``; the latter two through autocast.
+        world: The processes that train together.
     """
 
     device: torch.device
     precision: str
+    world: World = ALONE
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context in which the network is to run."""
@@ -50,22 +53,32 @@ def count_cpus() -> int:
     return cores
 
 
-def pick_compute(device: str, precision: Precision) -> Compute:
+def pick_compute(device: str, precision: Precision, world: World = ALONE) -> Compute:
     """Choose device and precision.
 
     Args:
         device: ``auto`` (CUDA, then MPS, then CPU), or as torch names it: ``cuda:1``.
         precision: ``auto`` takes what the hardware computes natively and fast.
+        world: Several processes take a GPU each, by their number on the machine.
 
     Raises:
         CnncliError: If there is no such device, or it cannot compute that way.
     """
     chosen = _find_device(device)
+    if world.joined and chosen.type == "cuda":
+        if ":" in device and world.local_size > 1:
+            raise CnncliError(
+                f"--device {device}: {world.local_size} processes take a GPU each; use cuda, and "
+                "CUDA_VISIBLE_DEVICES to choose among them"
+            )
+        chosen = torch.device("cuda", world.local_rank)
+    if world.size > 1 and chosen.type == "mps":
+        raise CnncliError("--device mps: for one process only; use cpu")
     if precision == "auto":
-        return Compute(chosen, _native_precision(chosen))
+        return Compute(chosen, _native_precision(chosen), world)
     if precision == "fp16" and chosen.type == "cpu":
         raise CnncliError("--precision fp16: needs a GPU; on a CPU use bf16 or fp32")
-    return Compute(chosen, precision)
+    return Compute(chosen, precision, world)
 
 
 def _find_device(name: str) -> torch.device:

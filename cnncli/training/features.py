@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from cnncli.data.loader import EpochBatches, Loader
+from cnncli.data.loader import WHOLE, EpochBatches, Loader, Share
 from cnncli.models.build import Classifier
 from cnncli.models.freeze import Frozen
 from cnncli.models.registry import find_model
@@ -157,11 +157,14 @@ class FeatureLoader:
         *,
         shuffle_seed: int | None,
         balanced: bool = False,
+        share: Share = WHOLE,
     ) -> None:
         self.features = features
         self.count = len(features.targets)
         targets = features.targets.numpy() if balanced else None
-        self.batches = EpochBatches(self.count, batch_size, seed=shuffle_seed, balanced=targets)
+        self.batches = EpochBatches(
+            self.count, batch_size, seed=shuffle_seed, balanced=targets, share=share
+        )
 
     def __len__(self) -> int:
         return len(self.batches)

@@ -14,6 +14,7 @@ from typing import NoReturn
 from cnncli.errors import INTERRUPTED, TERMINATED, CnncliError
 
 _EXIT_CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+STOPPING = tuple(_EXIT_CODES)
 
 
 class Stopped(CnncliError):  # noqa: N818 - nothing is wrong
@@ -27,29 +28,36 @@ class Interrupt:
         number: The signal's, None before one came.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
         self.number: signal.Signals | None = None
+        self._quiet = quiet
 
     def hear(self, number: int, frame: FrameType | None) -> None:
         """Note the first signal; end at once at a second: no handler, no buffer, no clean-up."""
         if self.number is not None:
             os._exit(_EXIT_CODES[signal.Signals(number)])
         self.number = signal.Signals(number)
-        sys.stderr.write(f"{self.number.name}: saving after this step; once more ends at once\n")
+        if not self._quiet:
+            sys.stderr.write(
+                f"{self.number.name}: saving after this step; once more ends at once\n"
+            )
 
-    def stop(self, where: str, resume: str) -> NoReturn:
-        """Raise what ends the run with the signal's exit code."""
-        assert self.number is not None
-        raise Stopped(
-            f"stopped by {self.number.name} in {where}; go on with: {resume}",
-            exit_code=_EXIT_CODES[self.number],
-        )
+
+def stop(number: signal.Signals, where: str, resume: str) -> NoReturn:
+    """Raise what ends the run with the signal's exit code."""
+    raise Stopped(
+        f"stopped by {number.name} in {where}; go on with: {resume}", exit_code=_EXIT_CODES[number]
+    )
 
 
 @contextmanager
-def catch_signals() -> Iterator[Interrupt]:
-    """Hear SIGINT and SIGTERM inside; only the main thread of a process can."""
-    interrupt = Interrupt()
+def catch_signals(*, quiet: bool = False) -> Iterator[Interrupt]:
+    """Hear SIGINT and SIGTERM inside; only the main thread of a process can.
+
+    Args:
+        quiet: Whether another process tells that a signal has come.
+    """
+    interrupt = Interrupt(quiet=quiet)
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NoReturn
@@ -12,15 +13,18 @@ from typing import Any, NoReturn
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 
 from cnncli.data.loader import Loader
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.models.build import Classifier
 from cnncli.models.head import combine_aux
 from cnncli.training.device import Compute
+from cnncli.training.distributed import World
 from cnncli.training.ema import MovingAverage
 from cnncli.training.features import FeatureLoader, HeadClassifier
 from cnncli.training.mixing import Mixing
+from cnncli.training.parallel import wrap
 from cnncli.training.penalties import Penalty, penalised_parameters
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -37,11 +41,12 @@ class Progress:
     Attributes:
         epoch: From 1.
         batches: Done.
-        images: Seen.
+        images: Seen, by all processes together.
         seconds: Spent.
         lr: Of its first step.
-        loss_sum: Cross-entropy in nats, whatever the criterion, so that it compares with val's.
-        correct: Of the images, as far as the network was right.
+        loss_sum: Cross-entropy in nats, whatever the criterion, so that it compares with val's;
+            of this process until :meth:`pool`.
+        correct: Of the images, as far as the network was right; likewise.
     """
 
     epoch: int
@@ -51,6 +56,13 @@ class Progress:
     lr: float | None = None
     loss_sum: torch.Tensor = field(default_factory=lambda: torch.zeros(()))
     correct: torch.Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64))
+
+    def pool(self, world: World) -> None:
+        """Bring the sums of all processes together in rank 0's; the others begin anew."""
+        for total in (self.loss_sum, self.correct):
+            world.sum_(total)
+            if not world.is_first:
+                total.zero_()
 
     def to(self, device: torch.device) -> None:
         """Keep the sums on the device: reading them each step would wait for it."""
@@ -78,7 +90,7 @@ class Trainer:
         criterion: Of logits (N, K) and targets, (N,) or shares (N, K): the mean over the batch.
         compute: Device and precision.
         train_mode: Puts the network in train mode, but for what is frozen.
-        forward: From images to the network's outputs; None for the classifier's own.
+        compiled: Whether images go through torch.compile.
         clip: The gradient's norm is cut to this.
         accumulate: Batches whose gradients make one step.
         penalty: Added to the loss for the size of the weights.
@@ -97,7 +109,7 @@ class Trainer:
     criterion: nn.Module
     compute: Compute
     train_mode: Callable[[], object]
-    forward: Callable[[torch.Tensor], Any] | None = None
+    compiled: bool = False
     clip: float | None = None
     accumulate: int = 1
     penalty: Penalty = field(default_factory=Penalty)
@@ -115,6 +127,16 @@ class Trainer:
             self.compute.device.type, enabled=self.compute.precision == "fp16"
         )
         self.penalised = penalised_parameters(self.classifier)
+        self.wrap()
+
+    def wrap(self) -> None:
+        """Look at what is trained now; call it again when something is frozen or unfrozen."""
+        self.parallel: DistributedDataParallel | None = None
+        self.forward: Callable[[torch.Tensor], Any] = self.classifier.outputs
+        if self.compute.world.joined:
+            self.forward = self.parallel = wrap(self.classifier, self.compute.device)
+        if self.compiled:
+            self.forward = torch.compile(self.forward)
 
     @property
     def lr(self) -> float:
@@ -143,23 +165,35 @@ class Trainer:
         progress.to(self.compute.device)
         progress.lr = self.lr if progress.lr is None else progress.lr
         batches = loader.epoch(progress.epoch, skip=progress.batches)
-        start = time.perf_counter() - progress.seconds
+        start, images = time.perf_counter() - progress.seconds, progress.images
         while group := list(islice(batches, self.accumulate)):
             self._take_step(group, progress)
             progress.seconds = time.perf_counter() - start
-            advance(sum(len(targets) for _, targets in group), "")
+            advance(progress.images - images, "")
+            images = progress.images
             if after_step():
                 break
-        if not math.isfinite(progress.loss):
+        world = self.compute.world
+        progress.pool(world)
+        if not world.from_first(math.isfinite(progress.loss)):
             self.stop_not_finite(progress.epoch)
 
     def _take_step(self, group: Sequence[Batch], progress: Progress) -> None:
         """Take one optimizer step on a group of batches, in smaller parts if memory runs out."""
+        world = self.compute.world
+        seen = sum(len(targets) for _, targets in group)
+        total = int(world.sum_(torch.tensor(seen)))
         while True:
             try:
-                self._backward(group, progress)
+                self._backward(group, progress, total)
                 break
             except torch.OutOfMemoryError:
+                if world.size > 1:  # the others are in the middle of the step
+                    raise CnncliError(
+                        f"{self.compute.device} (rank {world.rank}) ran out of memory; use a "
+                        "smaller --batch-size, and --accumulate for the same effective batch",
+                        exit_code=RUNTIME_FAILURE,
+                    ) from None
                 largest = max(len(targets) for _, targets in group)
                 if self.parts >= largest:
                     raise CnncliError(
@@ -174,13 +208,18 @@ class Trainer:
                     "parts from here, whose gradients are summed; BatchNorm sees the parts"
                 )
         progress.batches += len(group)
-        progress.images += sum(len(targets) for _, targets in group)
+        progress.images += total
         self._update()
 
-    def _backward(self, group: Sequence[Batch], progress: Progress) -> None:
-        """Sum the gradients of a group, weighted by its images: uneven batches are exact."""
-        device = self.compute.device
-        total = sum(len(targets) for _, targets in group)
+    def _backward(self, group: Sequence[Batch], progress: Progress, total: int) -> None:
+        """Sum the gradients of a group, weighted by its images: uneven batches are exact.
+
+        Args:
+            group: This process's share of the batches.
+            progress: Whose sums are moved on.
+            total: Images in the group, over all processes.
+        """
+        device, world = self.compute.device, self.compute.world
         loss_sum, correct = torch.zeros_like(progress.loss_sum), torch.zeros_like(progress.correct)
         self.optimizer.zero_grad(set_to_none=True)
         for number, (images, targets) in enumerate(group, start=progress.batches):
@@ -189,15 +228,17 @@ class Trainer:
             if self.mixing is not None:
                 images, targets = self.mixing(images, targets, epoch=progress.epoch, batch=number)
             size = math.ceil(len(targets) / self.parts)
-            for part, truth in zip(
-                torch.split(images, size), torch.split(targets, size), strict=True
-            ):
-                with self.compute.autocast():
-                    outputs = (self.forward or self.classifier.outputs)(part)
-                    loss, logits = combine_aux(outputs, truth, self.criterion)
-                share = len(truth) / total
-                self.scaler.scale(loss * share if share < 1 else loss).backward()  # type: ignore[no-untyped-call]
-                if device.type == "cpu" and not math.isfinite(loss.item()):
+            parts = list(zip(torch.split(images, size), torch.split(targets, size), strict=True))
+            for place, (part, truth) in enumerate(parts, start=1):
+                is_last = place == len(parts) and number == progress.batches + len(group) - 1
+                with self._averaging(is_last):
+                    with self.compute.autocast():
+                        loss, logits = combine_aux(self.forward(part), truth, self.criterion)
+                    # DDP takes the mean over the processes; their shares may differ in length.
+                    share = len(truth) * world.size / total
+                    self.scaler.scale(loss * share if share != 1 else loss).backward()  # type: ignore[no-untyped-call]
+                # Of several processes all must stop at the same place: at the epoch's end.
+                if device.type == "cpu" and not world.joined and not math.isfinite(loss.item()):
                     self.stop_not_finite(progress.epoch)
                 seen = logits.detach().float()
                 loss_sum += functional.cross_entropy(seen, truth, reduction="sum")
@@ -205,6 +246,12 @@ class Trainer:
                 correct += (seen.argmax(1) == hard).sum()
         progress.loss_sum += loss_sum
         progress.correct += correct
+
+    def _averaging(self, is_last: bool) -> AbstractContextManager[None]:
+        """Average over the processes once a step, with the last gradients of a group."""
+        if self.parallel is None or is_last:
+            return nullcontext()
+        return self.parallel.no_sync()
 
     def _update(self) -> None:
         for group in self.optimizer.param_groups:

@@ -45,6 +45,8 @@ def predict_split(
     compute: Compute,
     advance: Callable[[int, str], None] = lambda count, text: None,
     views: Views | None = None,
+    *,
+    shared: bool = False,
 ) -> tuple[Array, Array]:
     """Return targets (N,) and probabilities (N, K) of a split, in its order, in eval mode.
 
@@ -54,6 +56,8 @@ def predict_split(
         compute: Device and precision.
         advance: Told of each batch.
         views: Averages over these views of each image; None looks at the image alone.
+        shared: Whether the loader gives this process's share, in the order of the ranks; all
+            processes get the answers to all.
     """
     classifier.eval()
 
@@ -62,5 +66,8 @@ def predict_split(
             yield targets.numpy(), predict_views(classifier, images, compute, views)
             advance(len(targets), "")
 
-    targets, probabilities = zip(*batches(), strict=True)
+    answers = list(batches())
+    if shared:
+        answers = [pair for share in compute.world.gather(answers) for pair in share]
+    targets, probabilities = zip(*answers, strict=True)
     return np.concatenate(targets), np.concatenate(probabilities)

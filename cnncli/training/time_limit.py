@@ -12,16 +12,24 @@ class TimeLimit:
         limit: Seconds, None for no limit.
         before: Seconds spent in earlier sittings.
         reserve: Seconds to keep for what comes behind the last step: val, test, pictures.
+        agreed: What several processes take the clock to say, so that they do the same; None in one.
     """
 
     def __init__(self, limit: float | None) -> None:
         self.limit = limit
         self.before = 0.0
         self.reserve = 0.03 * (limit or 0.0)
+        self.agreed: float | None = None
         self._start = time.monotonic()
 
     def clock(self) -> float:
         """Return the seconds spent, all sittings together."""
+        if self.agreed is not None:
+            return self.agreed
+        return self.read()
+
+    def read(self) -> float:
+        """Return what the clock of this process says now."""
         return self.before + time.monotonic() - self._start
 
     @property
