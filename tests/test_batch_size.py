@@ -7,12 +7,15 @@ import torch
 import yaml
 from conftest import train
 
+from cnncli.config import RunConfig
 from cnncli.errors import CnncliError
 from cnncli.models.build import Classifier
 from cnncli.recipes import prepare as prepare_module
+from cnncli.reporting import SilentReporter
 from cnncli.training import batch_size
 from cnncli.training.batch_size import find_batch_size, largest_batch
 from cnncli.training.device import Compute
+from cnncli.training.distributed import World
 
 
 @pytest.mark.parametrize(
@@ -44,25 +47,49 @@ def test_a_gpu_takes_what_fits(tmp_path, monkeypatch, folder_data):
     def find(classifier, image, num_classes, compute, most):
         asked.update(shape=tuple(image.shape), classes=num_classes, most=most)
         asked["logits"] = tuple(classifier.logits(image[None]).shape)
-        return 8
+        return asked.get("fits", 8)
 
     class Device:
         type = "cuda"
 
     monkeypatch.setattr(prepare_module, "find_batch_size", find)
-    from cnncli.config import RunConfig
-    from cnncli.reporting import SilentReporter
-
     config = RunConfig(data=str(folder_data), model="lenet5", batch_size="auto")
     run = prepare_module.prepare(config, Compute(Device(), "fp32"), SilentReporter())
     assert run.config.batch_size == 8
+    assert run.config.lr == resolve(folder_data).lr
     assert asked["most"] == len(run.indices(0))
     assert asked["classes"] == 3
     assert asked["logits"] == (1, 3)
     assert asked["shape"][2] == 1
+    asked["fits"] = 64
+    run = prepare_module.prepare(config, Compute(Device(), "fp32"), SilentReporter())
+    assert run.config.lr == pytest.approx(resolve(folder_data, batch_size=64).lr)
     given = config.model_copy(update={"batch_size": 4})
     run = prepare_module.prepare(given, Compute(Device(), "fp32"), SilentReporter())
     assert run.config.batch_size == 4
+
+
+def resolve(data, *, processes=1, **given):
+    compute = Compute(torch.device("cpu"), "fp32", World(size=processes))
+    config = RunConfig(data=str(data), model="lenet5", **given)
+    return prepare_module.prepare(config, compute, SilentReporter()).config
+
+
+@pytest.mark.parametrize(("optimizer", "power"), [("adamw", 0.5), ("momentum", 1.0)])
+def test_the_default_lr_follows_the_images_of_a_step(folder_data, optimizer, power):
+    """90 images: a batch of 16 is usual."""
+    usual = resolve(folder_data, optimizer=optimizer)
+    assert usual.batch_size == 16
+    for given, images in [
+        ({"batch_size": 32}, 32),
+        ({"batch_size": 16, "accumulate": 3}, 48),
+        ({"batch_size": 8, "processes": 4}, 32),
+        ({"processes": 3}, 48),
+        ({"batch_size": 4}, 16),  # fewer images do not lower it
+    ]:
+        run = resolve(folder_data, optimizer=optimizer, **given)
+        assert run.lr == pytest.approx(usual.lr * (images / 16) ** power)
+    assert resolve(folder_data, optimizer=optimizer, batch_size=32, lr=0.01).lr == 0.01
 
 
 class Greedy(torch.nn.Module):

@@ -2,14 +2,12 @@
 
 import os
 import pty
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import typer
-from conftest import started
 
 from cnncli import commands
 from cnncli.cli import app
@@ -135,39 +133,6 @@ def test_closed_standard_streams_are_no_bug(tmp_path):
     script = f"exec {sys.executable} -m cnncli train --data d --print-config >&- <&-"
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def train_slowly(tmp_path, folder_data):
-    flags = ("--model", "lenet5", "--epochs", 100000, "--patience", 100000, "--precision", "fp32")
-    return started("train", "--data", folder_data, *flags, cwd=tmp_path)
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_in_mid_training_leaves_whole_files(tmp_path, folder_data, number, code):
-    from cnncli.training.checkpoint import load_checkpoint
-
-    with train_slowly(tmp_path, folder_data) as process:
-        _wait_for_epochs(process, 3)
-        process.send_signal(number)
-        out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (code, "")
-    heard, told = [line for line in err.splitlines() if not line.startswith("epoch")]
-    assert heard == f"{number.name}: saving after this step; once more ends at once"
-    assert told.startswith(f"Error: stopped by {number.name} in epoch ")
-    (run,) = (tmp_path / "runs").iterdir()
-    rows = (run / "metrics.csv").read_text().splitlines()
-    assert len(rows) >= 1 + 3
-    assert len({row.count(",") for row in rows}) == 1
-    _, checkpoint = load_checkpoint(run / "best.safetensors")
-    assert 1 <= checkpoint.epoch <= len(rows)
-    assert not list(run.glob("*.part"))
-
-
-def _wait_for_epochs(process, count):
-    for line in iter(process.stderr.readline, ""):
-        if line.startswith(f"epoch {count:>3}/"):
-            return
-    raise AssertionError("it ended before")
 
 
 # What a command shows while it works, without the seconds that torch takes to load.

@@ -82,8 +82,16 @@ def launched(*args, cwd, count=2):
         process.communicate()
 
 
-def test_two_processes_take_the_steps_of_one(data, tmp_path):
-    settings = {"data": data, "epochs": 3, **SETTINGS}
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"model": "lenet5"},
+        pytest.param({"model": "resnet_small", "norm": "group"}, marks=pytest.mark.slow),
+    ],
+    ids=["lenet5", "group"],
+)
+def test_two_processes_take_the_steps_of_one(data, tmp_path, network):
+    settings = {"data": data, "epochs": 3, **SETTINGS, **network}
     with launched(
         "-m",
         "cnncli",

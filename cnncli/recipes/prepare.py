@@ -30,7 +30,7 @@ from cnncli.models.build import count_parameters, has_batch_norm
 from cnncli.recipes.augment import check_augment
 from cnncli.recipes.bad_images import leave_out
 from cnncli.recipes.check_data import warn_of_data
-from cnncli.recipes.defaults import fill_in, size_of
+from cnncli.recipes.defaults import fill_in, size_of, with_batch_size
 from cnncli.recipes.preprocessing import (
     choose_channels,
     choose_preprocess,
@@ -157,8 +157,6 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
     network = _describe(resolved, samples, preprocess).build()
     normalisation = pretrained.normalisation(config.model, resolved.in_channels)
     pretrained.load(network, config.model, normalisation, reporter)
-    if config.sync_bn:
-        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     store, facts, bad = _open(samples, preprocess, reporter)
     if bad:
         splits = leave_out(samples, splits, bad, config.on_bad_image, reporter)
@@ -172,7 +170,10 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
     run = Prepared(resolved, samples, splits, store, facts, compute, network, bad)
     _check_shares(run)
     if config.batch_size == "auto" and compute.device.type == "cuda":
-        return _fit_batch(run, reporter)
+        run = replace(run, config=_fit_batch(run, config, reporter))
+    if config.sync_bn:  # not before: the processes try batches each by itself
+        synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        run = replace(run, network=synchronised)
     return run
 
 
@@ -188,18 +189,19 @@ def _check_shares(run: Prepared) -> None:
             )
 
 
-def _fit_batch(run: Prepared, reporter: Reporter) -> Prepared:
-    """Take the largest batch that the GPU has the memory for."""
-    train = run.indices(TRAIN)
+def _fit_batch(run: Prepared, asked: RunConfig, reporter: Reporter) -> ResolvedConfig:
+    """Take the largest batch that the GPU, or each process's, has the memory for."""
+    train, world = run.indices(TRAIN), run.compute.world
     size = find_batch_size(
         run.checkpoint.classifier(run.network),
         torch.from_numpy(run.store[int(train[0])]),
         len(run.samples.class_names),
         run.compute,
-        most=len(train),
+        most=len(train) // world.size,
     )
+    size = min(world.gather(size))
     reporter.note(f"--batch-size auto: {size} images fit {run.compute.device}")
-    return replace(run, config=run.config.model_copy(update={"batch_size": size}))
+    return with_batch_size(run.config, size, asked, world.size)
 
 
 def _open(

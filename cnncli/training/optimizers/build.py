@@ -34,6 +34,9 @@ class Entry:
         lr_factor: A peak learning rate to begin with, as a multiple of AdamW's; found with short
             runs of ``resnet_small`` on the digits, warm-up, cosine and gradients clipped to 1.
         weight_decay: A usual value.
+        batch_power: The learning rate's default grows with the batch to this power. SGD: 1, as in
+            P. Goyal et al. (2017), arXiv:1706.02677. Where steps are divided by the gradients'
+            size: 1/2, as in S. Malladi et al. (2022), arXiv:2205.10287.
         options: What it is built with; ``momentum`` and ``betas`` among them can be set.
     """
 
@@ -41,6 +44,7 @@ class Entry:
     lr_factor: float
     weight_decay: float
     options: Mapping[str, Any] = field(default_factory=dict)
+    batch_power: float = 0.5
 
 
 _COUPLED, _DECOUPLED = 5e-4, 0.05
@@ -49,9 +53,9 @@ _BETAS = {"betas": (0.9, 0.999)}
 _RADAM = _BETAS | {"decoupled_weight_decay": True}
 
 OPTIMIZERS: dict[OptimizerName, Entry] = {
-    "sgd": Entry(optim.SGD, 300, _COUPLED),
-    "momentum": Entry(optim.SGD, 30, _COUPLED, _MOMENTUM),
-    "nesterov": Entry(optim.SGD, 30, _COUPLED, _MOMENTUM | {"nesterov": True}),
+    "sgd": Entry(optim.SGD, 300, _COUPLED, batch_power=1),
+    "momentum": Entry(optim.SGD, 30, _COUPLED, _MOMENTUM, batch_power=1),
+    "nesterov": Entry(optim.SGD, 30, _COUPLED, _MOMENTUM | {"nesterov": True}, batch_power=1),
     "adagrad": Entry(optim.Adagrad, 10, _COUPLED),
     "adadelta": Entry(optim.Adadelta, 1000, _COUPLED),
     "rmsprop": Entry(optim.RMSprop, 1, _COUPLED, {"momentum": 0.0}),
