@@ -98,9 +98,10 @@ def parse_duration(text: str) -> float:
         CnncliError: If the text is none of them.
     """
     parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd])", text)
-    if not parts or re.sub(r"(\d+(?:\.\d+)?)\s*([smhd])\s*", "", text.strip()):
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not seconds or re.sub(r"(\d+(?:\.\d+)?)\s*([smhd])\s*", "", text.strip()):
         raise CnncliError(f"time: {text!r} is no time; write 90s, 30m, 2h or 1h30m")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    return seconds
 
 
 def parse_shard(text: str) -> tuple[int, int]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -41,10 +40,25 @@ from cnncli.choices import (
     parse_windows,
 )
 from cnncli.errors import CnncliError, did_you_mean
-from cnncli.yaml_text import load_yaml
+from cnncli.yaml_text import read_settings
 
+Count = Annotated[int, Field(ge=1, lt=2**31)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# Bounds within which also the product of a rate and a strength is a float32.
+NotNegative = Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False)]
+
+# Settings of which at most one can be given, and those that only some schedulers look at.
+_EXCLUSIVE = (
+    ("lr_backbone", "layer_decay"),
+    ("l1", "elastic_net"),
+    ("group_col", "group_regex"),
+    ("splits", "split_col"),
+)
+_OF_SCHEDULERS = {
+    "lr_step": ("step",),
+    "lr_milestones": ("multistep",),
+    "lr_gamma": ("step", "multistep", "plateau"),
+}
 
 
 class RunConfig(BaseModel):
@@ -63,25 +77,25 @@ class RunConfig(BaseModel):
     dropout: Fraction | None = None
     freeze: str | None = "none"
     unfreeze_at: list[str] = []
-    lr_backbone: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    lr_backbone: NotNegative | None = None
     layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
     bn: BatchNormMode | None = None
-    augment_views: Annotated[int, Field(ge=1)] | None = None
+    augment_views: Count | None = None
     image_size: str | None = None
     resize_mode: ResizeMode = "squash"
     in_channels: Annotated[int, Field(ge=1, le=4096)] | None = None
     intensity: str | None = None
     exact_decode: bool = False
     on_bad_image: OnBadImage = "error"
-    epochs: Annotated[int, Field(ge=1)] | None = None
+    epochs: Count | None = None
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
-    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    lr: Annotated[float, Field(gt=0, le=1e30, allow_inf_nan=False)] | None = None
     optimizer: OptimizerName = "adamw"
     momentum: Fraction | None = None
     scheduler: SchedulerName = "cosine"
     warmup: Fraction | None = None
-    lr_step: Annotated[int, Field(ge=1)] | None = None
-    lr_milestones: list[Annotated[int, Field(ge=1)]] = []
+    lr_step: Count | None = None
+    lr_milestones: list[Count] = []
     lr_gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
     weight_decay: NotNegative | None = None
     l1: NotNegative = 0.0
@@ -92,13 +106,13 @@ class RunConfig(BaseModel):
     cutmix: NotNegative = 0.0
     ema: Fraction = 0.0
     clip_grad: NotNegative = 1.0
-    accumulate: Annotated[int, Field(ge=1)] = 1
+    accumulate: Count = 1
     on_nan: OnNan = "error"
     time_limit: str | None = None
-    checkpoint_every: Annotated[int, Field(ge=1)] | None = None
+    checkpoint_every: Count | None = None
     log: LogName | None = None
     monitor: str = "val_loss"
-    patience: Annotated[int, Field(ge=1)] | None = None
+    patience: Count | None = None
     min_delta: NotNegative = 0.0
     augment: Literal["none"] | Pipeline | None = None
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
@@ -117,7 +131,7 @@ class RunConfig(BaseModel):
     compile: bool = False
     sync_bn: bool = False
     channels_last: bool = True
-    workers: Annotated[int, Field(ge=0)] | None = None
+    workers: Annotated[int, Field(ge=0, le=1024)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     output: str = "runs"
 
@@ -204,16 +218,18 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check_together(self) -> RunConfig:
-        if self.lr_backbone is not None and self.layer_decay is not None:
-            raise ValueError("--lr-backbone and --layer-decay: give one of them")
-        if self.l1 and self.elastic_net is not None:
-            raise ValueError(
-                "--l1 and --elastic-net: give one of them; --elastic-net 1 is L1 alone"
-            )
-        if self.group_col is not None and self.group_regex is not None:
-            raise ValueError("--group-col and --group-regex: give one of them")
-        if self.splits is not None and self.split_col is not None:
-            raise ValueError("--splits and --split-col: give one of them")
+        given = {
+            k for k, field in type(self).model_fields.items() if getattr(self, k) != field.default
+        }
+        for one, other in _EXCLUSIVE:
+            if {one, other} <= given:
+                raise ValueError(f"{_flag(one)} and {_flag(other)}: give one of them")
+        for key, schedulers in _OF_SCHEDULERS.items():
+            if key in given and self.scheduler not in schedulers:
+                raise ValueError(
+                    f"{_flag(key)}: has no effect with --scheduler {self.scheduler}, only with "
+                    f"{' and '.join(schedulers)}"
+                )
         if self.val_fraction + self.test_fraction >= 1:
             raise ValueError("--val-fraction and --test-fraction leave nothing to train on")
         return self
@@ -297,30 +313,14 @@ def dump_config(config: RunConfig) -> str:
     )
 
 
-def read_settings(path: str) -> dict[str, Any]:
-    """Read the YAML file of ``--config``; nothing in it is checked.
-
-    Raises:
-        CnncliError: If it cannot be read or is no mapping.
-    """
-    try:
-        values = load_yaml(Path(path).expanduser().read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CnncliError(f"--config {path}: {error.strerror}") from None
-    except ValueError as error:  # YAML's errors, and bytes that are no UTF-8
-        problem = " ".join(str(error).split())
-        raise CnncliError(f"--config {path}: not YAML: {problem}") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise CnncliError(f"--config {path}: holds no settings; write one `key: value` a line")
-    return values
+def _flag(key: str) -> str:
+    return "--" + key.replace("_", "-")
 
 
 def _tell(problem: Any, path: str | None, flags: Mapping[str, object]) -> str:
     """Say one problem in the words of the place it came from: a flag or a YAML key."""
     key = str(problem["loc"][0]) if problem["loc"] else ""
-    name = "--" + key.replace("_", "-") if key in flags or not path else f"{path}: {key}"
+    name = _flag(key) if key in flags or not path else f"{path}: {key}"
     if problem["type"] == "extra_forbidden":
         return f"{name}: unknown key{did_you_mean(key, RunConfig.model_fields)}"
     if problem["type"] == "missing":

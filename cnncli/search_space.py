@@ -18,8 +18,9 @@ from decimal import Decimal
 from typing import Any, get_args
 
 from cnncli.choices import PrunerName
-from cnncli.config import RunConfig, check_settings, read_settings
+from cnncli.config import RunConfig, check_settings
 from cnncli.errors import CnncliError, did_you_mean
+from cnncli.yaml_text import read_settings
 
 Value = str | float | bool | None
 # A search over these would compare runs that were judged on different images or by other

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from cnncli.errors import CnncliError
 
 
 class _Loader(yaml.SafeLoader):
@@ -34,3 +37,23 @@ def load_yaml(text: str) -> Any:
         return yaml.load(text, _Loader)
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(str(error)) from None
+
+
+def read_settings(path: str) -> dict[str, Any]:
+    """Read the YAML file of ``--config``; nothing in it is checked.
+
+    Raises:
+        CnncliError: If it cannot be read or is no mapping.
+    """
+    try:
+        values = load_yaml(Path(path).expanduser().read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CnncliError(f"--config {path}: {error.strerror}") from None
+    except ValueError as error:  # YAML's errors, and bytes that are no UTF-8
+        problem = " ".join(str(error).split())
+        raise CnncliError(f"--config {path}: not YAML: {problem}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise CnncliError(f"--config {path}: holds no settings; write one `key: value` a line")
+    return values

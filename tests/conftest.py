@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
+from cnncli.models.registry import MODELS
+
 # Before torch is imported, here and in every process that the tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
 for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"):
@@ -20,6 +22,27 @@ for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"):
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def smallest_of_each_family():
+    """Return the names of the registry's lightest network of each family."""
+    smallest = {}
+    for entry in MODELS.values():
+        best = smallest.get(entry.family)
+        if best is None or (entry.parameters or 0) < (best.parameters or 0):
+            smallest[entry.family] = entry
+    return sorted(entry.name for entry in smallest.values())
+
+
+def larger_are_slow(names=MODELS):
+    """Return networks to test, those that have a smaller one of their kind among the slow tests."""
+    small = smallest_of_each_family()
+    return [name if name in small else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the longest: two minutes that one process has to itself at the end otherwise."""
+    items.sort(key=lambda item: "at_random_moments" not in item.name)
 
 
 @dataclass(frozen=True)

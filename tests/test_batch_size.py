@@ -1,6 +1,8 @@
 """--batch-size auto: the search against a device of made-up memory, and what each device gets."""
 
 import contextlib
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -67,6 +69,13 @@ def test_a_gpu_takes_what_fits(tmp_path, monkeypatch, folder_data):
     given = config.model_copy(update={"batch_size": 4})
     run = prepare_module.prepare(given, Compute(Device(), "fp32"), SilentReporter())
     assert run.config.batch_size == 4
+    # Read on demand, the first image may be none; it is told in its epoch, not here.
+    monkeypatch.setattr(prepare_module, "fits_in_memory", lambda count, preprocess: False)
+    copied = Path(shutil.copytree(folder_data, tmp_path / "copied"))
+    (copied / run.samples.paths[run.indices(0)[0]]).write_bytes(b"")
+    damaged = config.model_copy(update={"data": str(copied)})
+    run = prepare_module.prepare(damaged, Compute(Device(), "fp32"), SilentReporter())
+    assert run.config.batch_size == 64
 
 
 def resolve(data, *, processes=1, **given):

@@ -378,10 +378,10 @@ def test_processes_share_the_cache(data, tmp_path):
             stderr=subprocess.PIPE,
             text=True,
         )
-        for _ in range(3)
+        for _ in range(2)
     ]
     answers = [process.communicate(timeout=120) for process in started]
-    assert [process.returncode for process in started] == [0, 0, 0], answers
+    assert [process.returncode for process in started] == [0, 0], answers
     assert len({out for out, _ in answers}) == 1
     samples = find_samples(str(data))
     assert gather_facts(samples, threads=1, cache_folder=tmp_path / "shared").from_cache == 60

@@ -284,14 +284,15 @@ def test_writing_leaves_the_old_file_on_failure(tmp_path):
 
         return write
 
-    for error in (OSError(28, "No space left on device"), RuntimeError("torch: unexpected pos")):
-        with pytest.raises(CnncliError, match="cannot be written") as caught:
-            write_atomically(path, fail(error))
-        assert caught.value.exit_code == 1
-        assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
-    with pytest.raises(SystemExit):  # SIGTERM
-        write_atomically(path, fail(SystemExit(143)))
+    with pytest.raises(CnncliError, match="cannot be written: No space left") as caught:
+        write_atomically(path, fail(OSError(28, "No space left on device")))
+    assert caught.value.exit_code == 1
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
+    # SIGTERM; the death of a loader process, which torch raises anywhere
+    for error in (SystemExit(143), RuntimeError("DataLoader worker (pid 1) is killed")):
+        with pytest.raises(type(error)):
+            write_atomically(path, fail(error))
+        assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
     write_atomically(path, lambda part: part.write_text("new"))
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "new")]
 
@@ -316,3 +317,24 @@ def test_broken_weights_are_an_error_not_nan(cli, tmp_path, folder_data):
         assert result.code == 1
         assert "not finite" in result.error
     assert np.isnan(network.fc3.bias[0].item())
+
+
+def test_what_is_raised_inside_torchs_writer_is_what_is_told(tmp_path, monkeypatch):
+    """torch hears of a loader process's death by a signal, whose handler raises wherever it is."""
+    from cnncli.training import state
+
+    class Dies(state._Whole):
+        def flush(self):
+            raise AssertionError
+
+        @property
+        def file(self):
+            raise RuntimeError("DataLoader worker (pid 1) is killed")
+
+        @file.setter
+        def file(self, value): ...
+
+    monkeypatch.setattr(state, "_Whole", Dies)
+    with pytest.raises(RuntimeError, match="DataLoader worker"):
+        save_state(tmp_path / "last.pt", {"x": torch.zeros(1)})
+    assert not list(tmp_path.iterdir())

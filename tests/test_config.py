@@ -124,6 +124,7 @@ BOUNDS = [
     ("batch_size", 0, 1),
     ("patience", 0, 1),
     ("workers", -1, 0),
+    ("workers", 99999, 8),
     ("in_channels", 0, 1),
     ("in_channels", 5000, 5),
     ("fold", -1, 0),
@@ -131,6 +132,7 @@ BOUNDS = [
     ("seed", 2**32, 2**32 - 1),
     ("lr", 0.0, 1e-12),
     ("lr", math.inf, 1e30),
+    ("lr", 1e39, 1e30),
     ("lr", math.nan, 1.0),
     ("weight_decay", -1e-9, 0.0),
     ("weight_decay", math.inf, 10.0),
@@ -143,6 +145,7 @@ BOUNDS = [
     ("lr_gamma", 0.0, 0.5),
     ("lr_gamma", 1.0, 0.99),
     ("l1", -1e-9, 0.0),
+    ("l1", 1e39, 1e8),
     ("elastic_net", -0.1, 0.0),
     ("elastic_net", 1.1, 1.0),
     ("mixup", -0.1, 0.0),
@@ -150,10 +153,12 @@ BOUNDS = [
     ("ema", 1.0, 0.999),
     ("clip_grad", -1.0, 0.0),
     ("accumulate", 0, 1),
+    ("accumulate", 10**20, 10**6),
     ("checkpoint_every", 0, 1),
     ("min_delta", -0.1, 0.0),
     ("time_limit", "2 hours", "2h"),
     ("time_limit", "", "1h30m"),
+    ("time_limit", "0s", "1s"),
     ("val_fraction", 0.0, 0.01),
     ("val_fraction", 1.0, 0.84),
     ("test_fraction", -0.1, 0.0),
@@ -175,7 +180,8 @@ BOUNDS = [
 def test_bounds(name, bad, good):
     said = refusal(None, data="a", **{name: bad})
     assert said.startswith(f"--{name.replace('_', '-')} {bad}: ")
-    assert getattr(load_config(None, {"data": "a", name: good}), name) == good
+    config = load_config(None, {"data": "a", "scheduler": "step", name: good})
+    assert getattr(config, name) == good
 
 
 def test_every_number_has_a_bound_here():
@@ -191,6 +197,13 @@ def test_settings_that_do_not_go_together():
     assert "one of them" in refusal(None, data="a", l1=0.1, elastic_net=0.5)
     assert "nothing to train on" in refusal(None, data="a", val_fraction=0.5, test_fraction=0.5)
     assert "one of them" in refusal(None, data="a", group_col="p", group_regex=".")
+    assert "only with step" in refusal(None, data="a", lr_step=3)
+    assert "--scheduler step, only with" in refusal(
+        None, data="a", scheduler="step", lr_milestones="1,2"
+    )
+    assert "no effect with --scheduler linear" in refusal(
+        None, data="a", scheduler="linear", lr_gamma=0.5
+    )
 
 
 @pytest.mark.parametrize(

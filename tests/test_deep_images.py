@@ -7,11 +7,16 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+import torch
 from conftest import train, write_digits
 
+from cnncli.config import RunConfig
 from cnncli.data.store import fits_in_memory
 from cnncli.errors import CnncliError
+from cnncli.recipes.prepare import prepare
+from cnncli.reporting import SilentReporter
 from cnncli.training.checkpoint import load_checkpoint
+from cnncli.training.device import Compute
 
 
 def to_deep(grey, path):
@@ -119,11 +124,42 @@ def test_the_window_of_a_run_is_told_and_kept(cli, tmp_path, monkeypatch):
         grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         cv2.imwrite(str(path), grey.astype(np.uint16) * 16)  # 12 bits in 16
     said = cli(*("train", "--data", "data", "--model", "lenet5", "--epochs", 1))
-    assert "of more than 8 bits, intensity 0:4095" in said.err
+    assert "grey as float32, intensity 0:4095" in said.err
     (run,) = (tmp_path / "runs").iterdir()
     assert "intensity: 0:4095" in (run / "config.yaml").read_text()
     (window,) = load_checkpoint(run / "best.safetensors")[1].preprocess.windows
     assert window.high == 4095 / 65535
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05])
+def test_what_the_window_found_cuts_is_told(tmp_path, share):
+    """One image of 110 that was not looked at has brighter values than the others' 12 bits."""
+    rng = np.random.default_rng(1)
+    unseen = sorted(set(range(110)) - set(np.linspace(0, 109, 96).astype(int)))[3]
+    for number in range(110):
+        levels = rng.integers(0, 4096, (20, 20), dtype=np.uint16)
+        levels[0, 0] = 4095
+        if number == unseen:
+            levels.flat[: round(share * 400)] = 60000
+        path = tmp_path / "ab"[number // 55] / f"{number:03d}.png"
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), levels)
+    said = []
+
+    class Ears(SilentReporter):
+        def warn(self, text):
+            said.append(text)
+
+    config = RunConfig(data=str(tmp_path), model="lenet5", image_size="16")
+    run = prepare(config, Compute(torch.device("cpu"), "fp32"), Ears())
+    assert run.config.intensity == "0:4095"
+    told = [text for text in said if "0:4095" in text]
+    if not share:
+        assert told == []
+    else:
+        (text,) = told
+        assert text.startswith("1 images have more than 1% of their values beyond")
+        assert f"{unseen:03d}.png: 5%" in text
 
 
 @pytest.fixture

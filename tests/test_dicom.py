@@ -6,10 +6,12 @@ import sys
 import numpy as np
 import pytest
 
+from cnncli.data.sources import find_samples
 from cnncli.images.decode import decode
 from cnncli.images.header import HEAD_BYTES, ImageError, is_image, read_header
 from cnncli.images.intensity import Window
 from cnncli.images.preprocess import Preprocess
+from cnncli.recipes.preprocessing import choose_windows, look_over
 
 pydicom = pytest.importorskip("pydicom", reason="the extra cnncli[dicom] is not installed")
 
@@ -88,6 +90,31 @@ def test_rescaled_units_without_a_window_stay_units():
     np.testing.assert_array_equal(decode(data)[..., 0], units)
     with pytest.raises(ImageError, match="where fractions from 0 to 1 are expected"):
         Preprocess(8, 8, 1)((data,))
+    # Inverted grey gives the units that a window of units is laid on.
+    inverted = write(LEVELS, colour="MONOCHROME1", RescaleSlope=1, RescaleIntercept=0)
+    np.testing.assert_array_equal(decode(inverted)[..., 0], 4095.0 - LEVELS)
+
+
+def test_empty_tags_count_as_none():
+    names = ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept", "VOILUTFunction")
+    data = write(LEVELS, VOILUTSequence=[], **dict.fromkeys(names))
+    np.testing.assert_array_equal(decode(data), decode(write(LEVELS)))
+    np.testing.assert_array_equal(decode(data, raw=True), decode(write(LEVELS), raw=True))
+
+
+def test_a_window_is_found_in_the_units_that_it_is_laid_on(tmp_path):
+    """Half of the files have a window of their own, which counts no more beside a window of all."""
+    for number in range(10):
+        # Only those with a window of their own have the bright values.
+        window = {"WindowCenter": 0, "WindowWidth": 10} if number % 2 else {}
+        stored = LEVELS if window else LEVELS // 4
+        path = tmp_path / "ab"[number % 4 // 2] / f"{number}.dcm"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(write(stored, RescaleSlope=1, RescaleIntercept=-1024, **window))
+    look = look_over(find_samples(str(tmp_path)), None, threads=1)
+    low, high = LEVELS.min() - 1024.0, LEVELS.max() - 1024.0
+    (window,) = choose_windows(None, look)[1]
+    np.testing.assert_allclose([window.low, window.high], [low, high], atol=30)
 
 
 def test_a_window_of_units_overrides_the_files_own():

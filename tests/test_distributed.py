@@ -82,12 +82,10 @@ def launched(*args, cwd, count=2):
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "network",
-    [
-        {"model": "lenet5"},
-        pytest.param({"model": "resnet_small", "norm": "group"}, marks=pytest.mark.slow),
-    ],
+    [{"model": "lenet5"}, {"model": "resnet_small", "norm": "group"}],
     ids=["lenet5", "group"],
 )
 def test_two_processes_take_the_steps_of_one(data, tmp_path, network):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from conftest import smallest_of_each_family
 from torch import nn
 
 from cnncli.errors import CnncliError
@@ -140,15 +141,6 @@ def test_table_adds_up():
 # The registry: every policy on real networks, bit by bit.
 
 
-def smallest_of_each_family():
-    smallest = {}
-    for entry in MODELS.values():
-        best = smallest.get(entry.family)
-        if best is None or (entry.parameters or 0) < (best.parameters or 0):
-            smallest[entry.family] = entry
-    return sorted(entry.name for entry in smallest.values())
-
-
 def smallest_size(entry):
     side = max(entry.min_size, 33 if entry.image_size else 24)
     step = entry.size_multiple
@@ -198,27 +190,21 @@ def check_policy(name, policy):
 POLICIES = ("backbone", "none", "stages:1")
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("name", smallest_of_each_family())
-def test_policy_on_smallest_of_family(name, policy):
-    if policy == "stages:1" and len(MODELS[name].stages) < 3:
-        pytest.skip("one stage after the stem is the whole backbone")
-    check_policy(name, policy)
+def policies_of_networks():
+    """Yield every policy for the smallest of a family; the larger ones take turns."""
+    small = smallest_of_each_family()
+    for number, (name, entry) in enumerate(MODELS.items()):
+        policies = POLICIES if len(entry.stages) > 2 else POLICIES[:2]  # one stage is all there is
+        if name in small:
+            for policy in policies:
+                marks = [] if policy == policies[-1] else [pytest.mark.slow]
+                yield pytest.param(name, policy, marks=marks)
+        elif (entry.parameters or 0) <= 100e6:
+            yield pytest.param(name, policies[number % len(policies)], marks=pytest.mark.slow)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize(
-    "name",
-    [
-        name
-        for name, entry in MODELS.items()
-        if name not in smallest_of_each_family() and (entry.parameters or 0) <= 100e6
-    ],
-)
-def test_policy_on_the_others(name, policy):
-    if policy == "stages:1" and len(MODELS[name].stages) < 3:
-        pytest.skip("one stage after the stem is the whole backbone")
+@pytest.mark.parametrize(("name", "policy"), list(policies_of_networks()))
+def test_every_policy_on_real_networks(name, policy):
     check_policy(name, policy)
 
 

@@ -181,10 +181,12 @@ def test_rollback_goes_back_and_halves(cli, figures, tmp_path, monkeypatch):
     plain = cli(*args, "--lr", 1e20)
     assert plain.code == 1
     assert "the loss is not finite in epoch" in plain.err
+    assert "(1e+20) is probably too high; try --lr 1e+19, or --on-nan rollback" in plain.err
     said = cli(*args, "--lr", 1e20, "--on-nan", "rollback")
     assert said.code == 1
     assert [f"({n} of 3)" in said.err for n in (1, 2, 3)] == [True] * 3
     assert "times 0.125" in said.err
+    assert said.err.rstrip().endswith("(1.25e+19) is probably too high; try --lr 1e+18")
 
 
 def test_a_time_limit_ends_a_run_cleanly(cli, figures, tmp_path, monkeypatch):
@@ -237,7 +239,7 @@ def test_a_killed_loader_process_is_named(figures, tmp_path):
         os.kill(int(children[0]), 9)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert err.strip().splitlines()[-1].startswith("Error: a loader process was killed")
+    assert err.strip().splitlines()[-1].startswith("Error: a loader process was killed"), err
     assert "Traceback" not in err
 
 

@@ -145,6 +145,15 @@ def test_windows_the_user_chooses():
         choose_windows("p1:p99", looked([7, 7, 7], "float32"))
 
 
+def test_percentiles_of_8_bits_are_those_of_the_images(tmp_path):
+    arrays = [RNG.integers(100, 150, (40, 40), dtype=np.uint8) for _ in range(6)]
+    look = look_at(write_set(tmp_path, arrays, ".png"), threads=1)
+    low, high = (round(v) for v in np.percentile(arrays, (10, 90)))
+    text, (window,) = choose_windows("p10:p90", look)
+    assert text == f"{low}:{high}"
+    np.testing.assert_allclose([window.low, window.high], [low / 255, high / 255])
+
+
 @pytest.mark.parametrize("mode", ["squash", "pad", "crop"])
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_a_large_jpeg_is_decoded_small_and_looks_the_same(mode, orientation):

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from conftest import larger_are_slow
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
@@ -85,7 +86,7 @@ def check_dropouts(name, network):
         assert any(path == p or path.startswith(p + ".") for p in paths), path
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", larger_are_slow())
 def test_builds_with_any_classes_and_channels(name):
     entry, side = MODELS[name], SIZES[name]
     network = build_on_meta(name, in_channels=1).eval()

@@ -342,6 +342,21 @@ def test_a_second_signal_ends_at_once():
     assert time.monotonic() - start < 15
 
 
+def test_a_second_signal_ends_a_long_step_too():
+    """No handler of Python's runs while the main thread is inside one call."""
+    code = (
+        "import hashlib, os, signal, threading\n"
+        "from cnncli.training.interrupt import catch_signals\n"
+        "with catch_signals():\n"
+        "    for delay in (0.5, 1):\n"
+        "        threading.Timer(delay, os.kill, (os.getpid(), signal.SIGTERM)).start()\n"
+        "    hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], timeout=30, capture_output=True, text=True)
+    assert done.returncode == 143
+    assert done.stderr == "SIGTERM: saving after this step; once more ends at once\n"
+
+
 def train_process(*args):
     return subprocess.Popen(
         [sys.executable, "-m", "cnncli", "train", *map(str, args)],

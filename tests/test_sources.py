@@ -385,6 +385,7 @@ def test_bom_quotes_blank_lines_and_a_trailing_comma(write):
         ('image,x,label\n1.png,"two\nlines",a\n\nno.png,,b\n', "line 5: image 'no.png' not"),
         ("image,label\n\n1.png,a\n\n\n1.png,a\n", "line 6: '1.png' stands in line 3 already"),
         ("image,label\n", "no rows below the header"),
+        ("image,label,label\n1.png,a,b\n2.png,b,a\n", "column 'label' is there twice"),
         ("", "not a CSV in UTF-8"),
         ('image,label\n"1.png,a\n', "not a CSV in UTF-8"),
         ("image,label\n1.png,a\n2.png,b,c,d\n", "not a CSV in UTF-8"),

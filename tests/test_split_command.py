@@ -282,6 +282,7 @@ def test_a_files_groups_come_with_it(cli, tmp_path, monkeypatch):
         ("path,fold\na,x\n", "line 2: 'x' is no whole number"),
         ("path,fold,split\na,,\n", "line 2: split '' is none of"),
         ("path,split,bytes\na,train,1.5\n", "line 2: '1.5' is no whole number"),
+        ("path,split,fold\na,test,2\n", "line 2: test, and in fold 2"),
     ],
 )
 def test_a_wrong_file_is_told(data, tmp_path, text, why):

@@ -88,7 +88,7 @@ def test_very_many_bad_images_are_counted(data, samples):
     _, _, bad = load_images(samples, PREPROCESS, threads=2)
     with pytest.raises(CnncliError, match=r"21 images cannot be used: .*; and 1 more"):
         check_bad(samples, bad, "error", SilentReporter())
-    with pytest.raises(CnncliError, match="none of 21 images looked at can be read"):
+    with pytest.raises(CnncliError, match=r"none of 21 .* the first, .*, is empty"):
         look_at(samples, threads=2)
 
 
@@ -114,6 +114,19 @@ def test_images_that_are_bad_when_their_turn_comes_are_left_out(data, samples, w
     np.testing.assert_array_equal(images, np.stack([store[index] for index in good]))
     assert sorted(loader.bad) == sorted(gone)
     assert loader.bad[gone[0]].startswith("is not an image")
+
+
+def test_shared_memory_that_is_too_small_is_named(samples, monkeypatch):
+    """What torch raises in a loader process where /dev/shm is full; it used to wait for ever."""
+
+    def refuse(tensor):
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", refuse)
+    store, _, _ = open_images(samples, PREPROCESS)
+    dataset = SplitDataset(store, np.arange(COUNT), samples.targets)
+    with pytest.raises(CnncliError, match="/dev/shm is too small"):
+        list(Loader(dataset, 2, workers=1, start_method="fork").epoch(1))
 
 
 def test_one_image_alone_is_not_trained_on(data, samples):

@@ -35,7 +35,7 @@ def build(name, **options):
 # Alike to a smaller one of their family, and a second each.
 HEAVY = (
     "convnext_[bls]*", "densenet1[67]*", "densenet2*", "efficientnet_b[2-7]",
-    "efficientnet_v2_[ml]", "regnet_[xy]_[138]*", "resnet1[05]*", "resnext101*", "swin*_[bs]",
+    "efficientnet_v2_*", "regnet_[xy]_[138]*", "resnet1[05]*", "resnext101*", "swin*_[bs]",
     "vit_[lh]*", "wide_resnet101*",
 )  # fmt: skip
 

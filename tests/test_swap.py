@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from conftest import larger_are_slow
 from torch import nn
 from torch.nn import functional
 
@@ -66,7 +67,7 @@ def test_words_are_those_of_the_chain():
     assert tuple(ACTIVATIONS) == WORDS
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", larger_are_slow())
 def test_every_entry_takes_every_swap_or_says_why_not(name):
     entry = MODELS[name]
     reason = refusal(entry)
@@ -123,7 +124,7 @@ def test_the_activation_is_used_everywhere(name):
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("name", [n for n in NAMES if refusal(MODELS[n]) is None])
+@pytest.mark.parametrize("name", larger_are_slow([n for n in NAMES if refusal(MODELS[n]) is None]))
 def test_networks_with_other_norms_run(name, norm):
     size = 128
     with torch.device("meta"):

@@ -6,12 +6,13 @@ import itertools
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from cnncli.data.sources import Array
 from cnncli.data.store import Bad, ImageStore
@@ -232,12 +233,25 @@ class Loader:
                 yield batch
 
     def _batches(self) -> Iterator[tuple[Batch | None, Bad]]:
-        try:
+        with deaths_told():
             yield from self._loader
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise CnncliError(_tell_death(str(error)), exit_code=RUNTIME_FAILURE) from error
+
+
+@contextmanager
+def deaths_told() -> Iterator[None]:
+    """Say in one line that a loader process has died.
+
+    torch hears of it by a signal and raises wherever the main process is then, also in a step.
+
+    Raises:
+        CnncliError: In the place of torch's error.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise CnncliError(_tell_death(str(error)), exit_code=RUNTIME_FAILURE) from error
 
 
 def _tell_death(said: str) -> str:
@@ -264,7 +278,12 @@ def collate(items: Sequence[tuple[Array | str, int]]) -> tuple[Batch | None, Bad
     if not good:
         return None, bad
     images, targets = zip(*good, strict=True)
-    return (torch.from_numpy(np.stack(images)), torch.tensor(targets, dtype=torch.int64)), bad
+    batch = torch.from_numpy(np.stack(images))
+    if get_worker_info() is not None:
+        # Its way to the main process. Left to the queue's own thread, an error is lost in there
+        # and the main process waits for ever.
+        batch.share_memory_()  # type: ignore[no-untyped-call]
+    return (batch, torch.tensor(targets, dtype=torch.int64)), bad
 
 
 def _start_worker(number: int) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnncli.data.sources import Samples
-from cnncli.data.store import map_in_threads
+from cnncli.data.store import map_in_threads, tell_reason
 from cnncli.errors import CnncliError
 from cnncli.images.channels import is_grey
 from cnncli.images.decode import decode
@@ -32,7 +32,7 @@ class Look:
         alpha: Whether some have transparency.
         dtype: The deepest type among them: ``uint8``, ``uint16`` or ``float32``.
         values: Per file, (M,) sorted samples of the pixels, as fractions of full scale or, of
-            floats, as they are; only where dtype is not uint8.
+            floats, as they are.
     """
 
     sides: tuple[int, int]
@@ -73,15 +73,19 @@ def look_at(samples: Samples, *, threads: int, most: int = 96, raw: bool = False
     """
     indices = np.unique(np.linspace(0, len(samples) - 1, most).astype(int))
 
-    def look(index: int) -> list[_Picture] | None:
+    def look(index: int) -> list[_Picture] | str:
         try:
             return [_look_at_file(data, raw=raw) for data in samples.source.read(index)]
-        except (ImageError, OSError):
-            return None  # told later, with all the others
+        except (ImageError, OSError) as error:
+            return tell_reason(error)  # told later, with all the others
 
-    seen = [s for s in map_in_threads(look, indices.tolist(), threads) if s is not None]
+    looks = list(map_in_threads(look, indices.tolist(), threads))
+    seen = [pictures for pictures in looks if not isinstance(pictures, str)]
     if not seen:
-        raise CnncliError(f"--data: none of {len(indices)} images looked at can be read")
+        raise CnncliError(
+            f"--data: none of {len(indices)} images looked at can be read; the first, "
+            f"{samples.paths[indices[0]]}, {looks[0]}"
+        )
     by_file = list(zip(*seen, strict=False))
     heights, widths = zip(*(picture.size for picture in by_file[0]), strict=True)
     types = {picture.dtype for pictures in seen for picture in pictures}
@@ -91,9 +95,7 @@ def look_at(samples: Samples, *, threads: int, most: int = 96, raw: bool = False
         files=tuple(_count_channels(pictures) for pictures in by_file),
         alpha=any(picture.alpha for picture in by_file[0]),
         dtype=dtype,
-        values=()
-        if dtype == "uint8"
-        else tuple(np.sort(np.concatenate([p.values for p in ps])) for ps in by_file),
+        values=tuple(np.sort(np.concatenate([p.values for p in ps])) for ps in by_file),
     )
 
 

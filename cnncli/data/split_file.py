@@ -138,6 +138,8 @@ def load_split_file(given: str) -> SplitFile:
         known = SPLIT_NAMES.get(split)
         if known is None and (split or not fold):
             raise CnncliError(f"{where}: split {split!r} is none of train, val, test")
+        if fold and known == "test":
+            raise CnncliError(f"{where}: test, and in fold {fold}; it can be in one only")
         numbers["split"].append(NO_SPLIT if known is None else SPLITS.index(known))
         numbers[FOLD].append(_whole(fold, NO_FOLD, where))
         numbers["bytes"].append(_whole(row[at["bytes"]] if "bytes" in at else "", _UNKNOWN, where))

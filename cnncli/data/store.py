@@ -44,11 +44,13 @@ class ImageStore:
         preprocess: Turns bytes into (H, W, C) arrays.
         cached: (N, H, W, C) tensor, or None where they are read on demand. A tensor, since
             loader processes share its memory, also where they are spawned.
+        cut: (N,) shares of the values beyond the windows, 0–1; None where read on demand.
     """
 
     source: ImageSource
     preprocess: Preprocess
     cached: torch.Tensor | None = None
+    cut: Array | None = None
 
     def __getitem__(self, index: int) -> Array:
         """Return an image (H, W, C); raises ImageError where it is read now and cannot be."""
@@ -57,7 +59,7 @@ class ImageStore:
         try:
             return self.preprocess(self.source.read(index))
         except OSError as error:
-            raise ImageError(_reason(error)) from None
+            raise ImageError(tell_reason(error)) from None
 
 
 @dataclass(frozen=True)
@@ -119,33 +121,34 @@ def load_images(
         The store (black where an image cannot be used), facts on the files, and what cannot.
     """
 
-    def load(index: int) -> tuple[Array | str, int, str]:
+    def load(index: int) -> tuple[Array | str, float, int, str]:
         try:
             files = samples.source.read(index)
-            return preprocess(files), sum(map(len, files)), hash_files(files)
+            return *preprocess.read(files), sum(map(len, files)), hash_files(files)
         except (ImageError, OSError) as error:
-            return _reason(error), 0, ""
+            return tell_reason(error), 0.0, 0, ""
 
     shape = (len(samples), preprocess.height, preprocess.width, preprocess.channels)
     cached = np.zeros(shape, dtype=preprocess.dtype)
-    sizes = np.zeros(len(samples), dtype=np.int64)
+    cuts, sizes = np.zeros(len(samples)), np.zeros(len(samples), dtype=np.int64)
     hashes: list[str] = []
     bad: Bad = {}
-    for index, (image, size, digest) in enumerate(
+    for index, (image, cut, size, digest) in enumerate(
         map_in_threads(load, range(len(samples)), threads)
     ):
         if isinstance(image, str):
             bad[index] = image
         else:
             cached[index] = image
-        sizes[index] = size
+        cuts[index], sizes[index] = cut, size
         hashes.append(digest)
         advance(1)
-    store = ImageStore(samples.source, preprocess, torch.from_numpy(cached))
+    store = ImageStore(samples.source, preprocess, torch.from_numpy(cached), cuts)
     return store, FileFacts(sizes, text_array(hashes)), bad
 
 
-def _reason(error: ImageError | OSError) -> str:
+def tell_reason(error: ImageError | OSError) -> str:
+    """Return why a sample cannot be read, without its path."""
     return str(error) if isinstance(error, ImageError) else f"cannot be read ({error.strerror})"
 
 
@@ -162,7 +165,7 @@ def open_images(samples: Samples, preprocess: Preprocess) -> tuple[ImageStore, F
         try:
             sizes[index] = samples.source.size(index)
         except OSError as error:
-            bad[index] = _reason(error)
+            bad[index] = tell_reason(error)
 
     for index in range(len(samples)):
         measure(index)

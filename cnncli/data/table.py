@@ -137,6 +137,9 @@ def _read_header(path: Path) -> list[str]:
 def _read_rows(path: Path, header: list[str], wanted: Sequence[str]) -> _Rows:
     """Read the columns named, each once; empty names are none."""
     names = [name for name in dict.fromkeys(wanted) if name]
+    for name in names:
+        if header.count(name) > 1:
+            raise CnncliError(f"{path}: column {name!r} is there twice; rename one of them")
     parts: dict[str, list[Array]] = {name: [] for name in names}
     all_lines = []
     for lines, rows in _read_chunks(path):

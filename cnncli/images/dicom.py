@@ -12,6 +12,12 @@ from cnncli.images.header import Header, ImageError, damaged
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+# Some writers leave them empty where they mean none.
+_OFTEN_EMPTY = (
+    *("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction"),
+    "VOILUTSequence",
+)
+
 
 def read_dicom_header(data: bytes) -> Header:
     """Describe a DICOM file; its frames count as channels. Raises ImageError."""
@@ -68,14 +74,12 @@ def decode_dicom(data: bytes, *, raw: bool) -> Array:
                 return _fraction(stored, bits)
             inverted = colour == "MONOCHROME1"
             values = apply_rescale(stored, dataset)
-            if raw:
+            shown = None if raw else _window(values, dataset)
+            rescaled = "RescaleSlope" in dataset or bool(dataset.get("PixelRepresentation", 0))
+            if raw or (shown is None and rescaled):
                 low, high = _range(dataset, bits)
                 return np.asarray(low + high - values if inverted else values, np.float32)
-            shown = _window(values, dataset)
             if shown is None:
-                rescaled = "RescaleSlope" in dataset or bool(dataset.get("PixelRepresentation", 0))
-                if rescaled:
-                    return np.asarray(values, np.float32)
                 shown = _fraction(stored, bits)
             return np.asarray(1 - shown if inverted else shown, np.float32)
     except ImageError:
@@ -95,6 +99,9 @@ def _read(data: bytes, *, pixels: bool) -> Any:
             dataset = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=not pixels)
             if pixels and "PixelData" not in dataset:
                 raise ImageError("is a DICOM file without a picture")  # noqa: TRY301 - told as it is
+            for name in _OFTEN_EMPTY:
+                if dataset.get(name) in (None, "", []) and name in dataset:
+                    del dataset[name]
             return dataset
     except ImageError:
         raise

@@ -61,6 +61,16 @@ def to_fractions(array: Array, window: Window | None) -> Array:
     return np.clip(array, 0, 1).astype(np.float32, copy=False)
 
 
+def share_cut(array: Array, window: Window | None) -> float:
+    """Return the share of an array's values that lies beyond a window, 0–1."""
+    if window is None:
+        return 0.0
+    scale = full_scale(array) if array.dtype.kind == "u" else 1.0
+    low, high = (scale * np.array([window.low, window.high])).astype(np.float32)
+    beyond = np.count_nonzero(array < low) + np.count_nonzero(array > high)
+    return beyond / array.size
+
+
 def to_uint8(array: Array) -> Array:
     """Return levels 0–255 of uint8, uint16 or fractions; what has more depth is rounded."""
     if array.dtype == np.uint8:

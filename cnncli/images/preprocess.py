@@ -16,7 +16,7 @@ from cnncli.choices import Interpolation, ResizeMode
 from cnncli.images.channels import count, to_channels
 from cnncli.images.decode import REDUCTIONS, decode
 from cnncli.images.header import Header, ImageError, read_header
-from cnncli.images.intensity import Window, to_fractions, to_uint8
+from cnncli.images.intensity import Window, share_cut, to_fractions, to_uint8
 from cnncli.images.orientation import Array
 
 # What a stored value is divided by to become a fraction of full scale.
@@ -91,18 +91,27 @@ class Preprocess:
 
     def __call__(self, files: Sequence[bytes]) -> Array:
         """Turn a sample's files into an array (H, W, C) of ``dtype``; raises ImageError."""
+        return self.read(files)[0]
+
+    def read(self, files: Sequence[bytes]) -> tuple[Array, float]:
+        """Do so, and return also the share of a file's values that its window cuts, 0–1."""
         if len(files) != self.count_files:
             needed = "one file" if self.count_files == 1 else f"{self.count_files} files"
             raise ImageError(f"is {len(files)} files; the network takes {needed} per sample")
-        parts = [self._decode(data, number) for number, data in enumerate(files)]
+        decoded = [self._decode(data, number) for number, data in enumerate(files)]
+        parts, cuts = [part for part, _ in decoded], [cut for _, cut in decoded]
         sizes = {part.shape[:2] for part in parts}
         if len(sizes) > 1:
             told = ", ".join(f"{height}×{width}" for height, width in (p.shape[:2] for p in parts))
             raise ImageError(f"is files of different sizes ({told}); channels are of one size")
-        return self._resize(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2))
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+        return self._resize(whole), max(cuts)
 
-    def _decode(self, data: bytes, number: int) -> Array:
-        """Return one file's channels (H, W, C) in ``dtype``, at its own or a reduced size."""
+    def _decode(self, data: bytes, number: int) -> tuple[Array, float]:
+        """Return one file's channels (H, W, C) in ``dtype``, at its own or a reduced size.
+
+        With them comes the share of its values that the window cuts.
+        """
         header = read_header(data)
         window = self.windows[number] if self.windows else None
         image = decode(
@@ -112,7 +121,8 @@ class Preprocess:
             raw=window is not None and window.unit == "value",
             reduction=self._reduction(header),
         )
-        return self._bring(image, self.files[number] if self.files else self.channels, window)
+        brought = self._bring(image, self.files[number] if self.files else self.channels, window)
+        return brought, share_cut(image, window)
 
     def _bring(self, image: Array, channels: int, window: Window | None) -> Array:
         # Depth first: the luma of 8 and of 16 bits is then rounded alike.

@@ -11,7 +11,6 @@ import numpy as np
 from cnncli.augmentation import Pipeline, format_step
 from cnncli.choices import parse_size
 from cnncli.config import ResolvedConfig
-from cnncli.data.look import look_at
 from cnncli.data.sources import Array, CsvColumns, FileSource, Samples, find_samples, text_array
 from cnncli.data.store import ImageStore
 from cnncli.errors import CnncliError
@@ -23,7 +22,7 @@ from cnncli.images.augment_words import Form
 from cnncli.images.decode import decode
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
-from cnncli.recipes.preprocessing import choose_channels, choose_windows
+from cnncli.recipes.preprocessing import choose_channels, choose_windows, look_over
 from cnncli.reporting import Reporter
 
 # Pixels of a side where nobody says: large enough to see fine texture.
@@ -137,7 +136,7 @@ def _find(data: str, columns: CsvColumns) -> Samples:
 
 def _choose_preprocess(samples: Samples, image_size: str | None) -> Preprocess:
     """Return what ``train`` would choose by itself, but for the size."""
-    look = look_at(samples, threads=2, most=32)
+    look = look_over(samples, None, threads=2, most=32)
     channels = choose_channels(None, None, look)
     _, windows = choose_windows(None, look)
     side = min(_SIDE, max(32, *look.sides))

@@ -11,7 +11,6 @@ from torch import nn
 from cnncli.choices import SPLITS, format_size
 from cnncli.config import ResolvedConfig, RunConfig
 from cnncli.data.loader import WHOLE, Loader, Share, SplitDataset
-from cnncli.data.look import look_at
 from cnncli.data.sources import Array, Samples, split_counts
 from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import (
@@ -35,7 +34,8 @@ from cnncli.recipes.preprocessing import (
     choose_channels,
     choose_preprocess,
     choose_windows,
-    look_raw,
+    look_over,
+    warn_of_cut,
 )
 from cnncli.recipes.samples import gather_samples
 from cnncli.recipes.transfer import find_pretrained
@@ -138,8 +138,7 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
             "--loss ordinal: the classes have no order; name them by whole numbers (grades), or "
             "give their order with --class-order"
         )
-    threads = count_cpus()
-    look = look_at(samples, threads=threads, raw=look_raw(config))
+    look = look_over(samples, config.intensity, threads=count_cpus())
     expected = pretrained.expects.in_channels if pretrained.expects else None
     channels = choose_channels(config.in_channels, expected, look)
     resolved = fill_in(
@@ -158,6 +157,8 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
     normalisation = pretrained.normalisation(config.model, resolved.in_channels)
     pretrained.load(network, config.model, normalisation, reporter)
     store, facts, bad = _open(samples, preprocess, reporter)
+    if config.intensity is None:
+        warn_of_cut(samples, store, resolved.intensity, reporter)
     if bad:
         splits = leave_out(samples, splits, bad, config.on_bad_image, reporter)
     warn_of_data(samples, splits, facts, reporter)
@@ -191,13 +192,15 @@ def _check_shares(run: Prepared) -> None:
 
 def _fit_batch(run: Prepared, asked: RunConfig, reporter: Reporter) -> ResolvedConfig:
     """Take the largest batch that the GPU, or each process's, has the memory for."""
-    train, world = run.indices(TRAIN), run.compute.world
+    form, world = run.store.preprocess, run.compute.world
+    # Not one of the images: where they are read on demand, it may be one that cannot be.
+    blank = np.zeros((*form.image_size, form.channels), form.dtype)
     size = find_batch_size(
         run.checkpoint.classifier(run.network),
-        torch.from_numpy(run.store[int(train[0])]),
+        torch.from_numpy(blank),
         len(run.samples.class_names),
         run.compute,
-        most=len(train) // world.size,
+        most=len(run.indices(TRAIN)) // world.size,
     )
     size = min(world.gather(size))
     reporter.note(f"--batch-size auto: {size} images fit {run.compute.device}")
@@ -234,7 +237,7 @@ def tell_plan(run: Prepared, steps: int, reporter: Reporter) -> None:
     colour = "grey" if config.in_channels == 1 else f"{config.in_channels} channels"
     colour += " (the last is alpha)" * run.store.preprocess.keep_alpha
     if run.store.preprocess.dtype == "float32":
-        colour += f" of more than 8 bits, intensity {config.intensity}"
+        colour += f" as float32, intensity {config.intensity}"
     reporter.note(
         f"{parts} images of {len(run.samples.class_names)} classes, {colour}, "
         f"{format_size(size_of(config))} px ({config.resize_mode})"

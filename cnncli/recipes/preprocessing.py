@@ -8,16 +8,21 @@ from typing import cast
 import numpy as np
 
 from cnncli.choices import Interpolation, WindowRule, parse_windows
-from cnncli.config import ResolvedConfig, RunConfig
-from cnncli.data.look import Look
+from cnncli.config import ResolvedConfig
+from cnncli.data.look import Look, look_at
+from cnncli.data.sources import Samples
+from cnncli.data.store import ImageStore
 from cnncli.errors import CnncliError
 from cnncli.images.intensity import Window
 from cnncli.images.preprocess import Preprocess
 from cnncli.recipes.defaults import size_of
 from cnncli.recipes.transfer import Pretrained
+from cnncli.reporting import Reporter
 
 # 16-bit files whose values need fewer bits than this are stretched: a quarter of the scale or less.
 _FEW_BITS = 14
+# Beyond the bits that a set uses there should be nothing; percentiles cut the brightest image most.
+_MUCH_CUT = {"fraction": 0.01, "value": 0.25}
 _FULL = {"uint8": 255.0, "uint16": 65535.0}
 
 
@@ -173,7 +178,39 @@ def choose_preprocess(
     return replace(preprocess, interpolation=interpolation, resize_size=resize_size)
 
 
-def look_raw(config: RunConfig) -> bool:
-    """Tell whether the images are to be looked at in their units, since a window names some."""
-    given = config.intensity
-    return given is not None and any(rule.kind != "full" for rule in parse_windows(given))
+def look_over(samples: Samples, text: str | None, *, threads: int, most: int = 96) -> Look:
+    """Look at the images as they will be read: DICOM files in their units where a window counts.
+
+    Args:
+        samples: The labelled images.
+        text: As `choose_windows` takes it.
+        threads: That decode.
+        most: Images to look at.
+
+    Raises:
+        CnncliError: If none of them can be read.
+    """
+    raw = text is not None and any(rule.kind != "full" for rule in parse_windows(text))
+    look = look_at(samples, threads=threads, most=most, raw=raw)
+    if text is not None or look.dtype != "float32" or all(map(_are_fractions, look.values)):
+        return look
+    # Where some are in units, so will be those beside them that have a window of their own.
+    in_units = look_at(samples, threads=threads, most=most, raw=True).values
+    pairs = zip(look.values, in_units, strict=True)
+    return replace(look, values=tuple(v if _are_fractions(v) else units for v, units in pairs))
+
+
+def warn_of_cut(samples: Samples, store: ImageStore, intensity: str, reporter: Reporter) -> None:
+    """Warn of images beyond the window that was found in the few looked at."""
+    windows = store.preprocess.windows
+    if store.cut is None or not windows:
+        return
+    limit = _MUCH_CUT[windows[0].unit]
+    far = np.flatnonzero(store.cut > limit)
+    if len(far):
+        worst = int(far[store.cut[far].argmax()])
+        reporter.warn(
+            f"{len(far)} images have more than {limit:.0%} of their values beyond the intensities "
+            f"{intensity} found for the set, where they are cut ({samples.paths[worst]}: "
+            f"{store.cut[worst]:.0%}); --intensity LOW:HIGH takes in more"
+        )

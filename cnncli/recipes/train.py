@@ -10,6 +10,7 @@ import torch
 
 from cnncli.choices import SPLITS
 from cnncli.config import RunConfig, dump_config, load_config
+from cnncli.data.loader import deaths_told
 from cnncli.data.manifest import save_manifest
 from cnncli.data.splits import TEST, VAL
 from cnncli.errors import CnncliError
@@ -130,6 +131,7 @@ def _train(
     judge_best: bool = True,
 ) -> None:
     with (
+        deaths_told(),
         deterministic_algorithms(run.compute.device),
         _logged(run, run_dir, reporter, on_epoch) as keep,
     ):

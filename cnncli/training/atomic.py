@@ -26,8 +26,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
         _flush_folder(path.parent)
-    except (OSError, RuntimeError) as error:  # the latter is torch's for a full disk
-        reason = getattr(error, "strerror", None) or str(error)
+    except OSError as error:
+        reason = error.strerror or str(error)
         raise CnncliError(
             f"{path}: cannot be written: {reason}", exit_code=RUNTIME_FAILURE
         ) from error

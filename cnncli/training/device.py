@@ -54,7 +54,9 @@ def count_cpus() -> int:
 
 
 def pick_compute(device: str, precision: Precision, world: World = ALONE) -> Compute:
-    """Choose device and precision.
+    """Choose device and precision; torch gets no more threads than there are cores for it.
+
+    Left alone it starts one for each core of the machine, also in a container that may use two.
 
     Args:
         device: ``auto`` (CUDA, then MPS, then CPU), or as torch names it: ``cuda:1``.
@@ -74,6 +76,8 @@ def pick_compute(device: str, precision: Precision, world: World = ALONE) -> Com
         chosen = torch.device("cuda", world.local_rank)
     if world.size > 1 and chosen.type == "mps":
         raise CnncliError("--device mps: for one process only; use cpu")
+    if (cores := count_cpus()) < torch.get_num_threads():
+        torch.set_num_threads(cores)
     if precision == "auto":
         return Compute(chosen, _native_precision(chosen), world)
     if precision == "fp16" and chosen.type == "cpu":

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -33,14 +34,28 @@ class Interrupt:
         self._quiet = quiet
 
     def hear(self, number: int, frame: FrameType | None) -> None:
-        """Note the first signal; end at once at a second: no handler, no buffer, no clean-up."""
-        if self.number is not None:
-            os._exit(_EXIT_CODES[signal.Signals(number)])
-        self.number = signal.Signals(number)
-        if not self._quiet:
-            sys.stderr.write(
-                f"{self.number.name}: saving after this step; once more ends at once\n"
-            )
+        """Note the first signal."""
+        self.number = self.number or signal.Signals(number)
+
+    def watch(self, numbers: socket.socket) -> None:
+        """Tell of the first signal; end at once at a second: no handler, no buffer, no clean-up.
+
+        Python's handlers run between two lines of the main thread, which a step may keep from its
+        next line for minutes; what comes through the socket is read in a thread.
+        """
+        heard = 0
+        while data := numbers.recv(16):
+            for number in filter(_EXIT_CODES.__contains__, data):
+                heard += 1
+                if heard > 1:
+                    os._exit(_EXIT_CODES[signal.Signals(number)])
+                name = signal.Signals(number).name
+                if not self._quiet:
+                    # Where nobody reads any more, a second signal counts all the same.
+                    with suppress(OSError):
+                        sys.stderr.write(
+                            f"{name}: saving after this step; once more ends at once\n"
+                        )
 
 
 def stop(number: signal.Signals, where: str, resume: str) -> NoReturn:
@@ -62,8 +77,18 @@ def catch_signals(*, quiet: bool = False) -> Iterator[Interrupt]:
         yield interrupt
         return
     before = {number: signal.signal(number, interrupt.hear) for number in _EXIT_CODES}
+    numbers, written = socket.socketpair()
+    written.setblocking(False)
+    fd = signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
+    watcher = threading.Thread(target=interrupt.watch, args=(numbers,), daemon=True)
+    watcher.start()
     try:
         yield interrupt
     finally:
+        signal.set_wakeup_fd(fd)
         for number, handler in before.items():
             signal.signal(number, handler)
+        written.shutdown(socket.SHUT_WR)  # a close would not do: loader processes hold it too
+        watcher.join()
+        written.close()
+        numbers.close()

@@ -270,10 +270,11 @@ class Trainer:
 
     def stop_not_finite(self, epoch: int) -> NoReturn:
         """Raise the error of a loss, in training or on val, that is not finite."""
+        peak = self.optimizer.defaults["lr"] * self.lr_factor
         raise NotFiniteError(
             f"the loss is not finite in epoch {epoch}, by step {self.step}: the learning rate "
-            f"({self.lr:.3g}) is probably too high; try --lr {self.lr / 10:.1g}, or --on-nan "
-            "rollback",
+            f"({peak:.3g}) is probably too high; try --lr {peak / 10:.1g}"
+            + (", or --on-nan rollback" if self.lr_factor == 1 else ""),
             exit_code=RUNTIME_FAILURE,
         )
 

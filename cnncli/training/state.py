@@ -29,7 +29,7 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
             whole = _Whole(file)
             try:
                 torch.save(full, cast("IO[bytes]", whole))
-            except RuntimeError as error:  # a failed assertion of torch's, behind the real reason
+            except RuntimeError as error:  # torch's assertion fails, which hides the real reason
                 raise (whole.error or error) from None
 
     write_atomically(path, write)
@@ -39,21 +39,21 @@ class _Whole:
     """A file to write to that keeps what went wrong.
 
     Attributes:
-        error: The system's, None if all went well.
+        error: The first; None if all went well.
     """
 
     def __init__(self, file: RawIOBase) -> None:
         self.file = file
-        self.error: OSError | None = None
+        self.error: Exception | None = None
 
     def write(self, data: Any) -> int:
         """Write all of the data, as a raw file need not."""
-        rest = memoryview(data).cast("B")
-        length = len(rest)
         try:
+            rest = memoryview(data).cast("B")
+            length = len(rest)
             while rest:
                 rest = rest[self.file.write(rest) or 0 :]
-        except OSError as error:
+        except Exception as error:  # also what a signal's handler raises here
             self.error = error
             raise
         return length

@@ -1,4 +1,4 @@
-"""Ranger21: AdamW's core with seven additions, as the paper's algorithm 1 puts them together."""
+"""Ranger21: AdamW's core with what its authors have put around it."""
 
 from __future__ import annotations
 
@@ -23,16 +23,20 @@ class Ranger21(Optimizer):
        grows;
     6. Lookahead, every 5th step of a parameter.
 
-    The paper's learning rates, linear warm-up, flat, linear down over the last 28 %, are left to
-    the schedule. Softplus and gradient standardisation, which the authors' code has and the paper
-    has not, are left out. The weight decay is divided by small numbers: 1e-4 is usual, AdamW's 0.05
-    far too much; with 0, as for norms and biases, 5 does nothing.
+    Its authors' learning rates, linear warm-up, flat, linear down over the last 28 %, are left to
+    the schedule. The weight decay is divided by small numbers: 1e-4 is usual, AdamW's 0.05 far too
+    much; with 0, as for norms and biases, 5 does nothing.
 
     Centred gradients vanish also where all of a unit's weights have the same slope: it does not
     minimise every loss.
 
     Source: L. Wright & N. Demeure (2021), Ranger21: a synergistic deep learning optimizer,
-    arXiv:2106.13731, algorithm 1.
+    arXiv:2106.13731, for the components; most constants are those of its authors' code,
+    github.com/lessw2020/Ranger21. That code differs: it also divides gradients by their deviation
+    and softens the divisor of 4 by a softplus, both added after the paper; its β0 is 1, and it
+    takes out the length as if it were β2; 4 divides by the second moment itself, since its maximum
+    is never stored; 5 is two decays, a stable one and norm loss of strength 2e-4; 6 counts the
+    optimizer's steps.
     """
 
     def __init__(
@@ -54,11 +58,11 @@ class Ranger21(Optimizer):
         Args:
             groups: Of parameters.
             lr: Above 0.
-            betas: The paper's β1 and β2.
-            noise: Its β0, the share of the negative momentum.
+            betas: β1 and β2 of the two moments.
+            noise: β0, the share of the negative momentum.
             eps: Keeps divisors above 0.
-            weight_decay: Its λ, 0 or above.
-            clip: Its τ, largest norm of a unit's gradient as a share of its weights' norm.
+            weight_decay: λ, 0 or above.
+            clip: τ, largest norm of a unit's gradient as a share of its weights' norm.
             clip_eps: What that norm is taken to be at least, so that weights of 0 can move.
             k: Steps between two merges of Lookahead.
             alpha: Share of the new weights in a merge.
