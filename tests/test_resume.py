@@ -262,6 +262,20 @@ def test_what_is_no_run_is_refused(cli, tmp_path):
     assert "damaged" in said.error
 
 
+def test_images_that_are_not_there_are_told(cli, data, tmp_path, monkeypatch):
+    shutil.copytree(data, tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    config = settings("data", "runs", model="lenet5")
+    with pytest.raises(BrokenOffError):
+        train_run(RunConfig(**config), SilentReporter(), break_off_after(1))
+    run = run_dir_in(tmp_path / "runs")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    said = cli("train", "--resume", run)
+    assert said.code == 2
+    assert said.error.startswith(f"--resume {run}: its images, data, are not here")
+
+
 def test_images_that_have_changed_are_told(data, tmp_path):
     shutil.copytree(data, tmp_path / "data")
     config = settings(tmp_path / "data", tmp_path / "runs", model="lenet5")

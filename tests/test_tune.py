@@ -170,6 +170,7 @@ def test_a_trial_that_fails_is_told_and_the_search_goes_on(plan):
     told = [note for note in talk.notes if "failed: the loss is not finite: lr " in note]
     assert len(told) == len(failed)
     assert [row["run"] for row in talk.tables[0]].count("the loss is not finite") == len(failed)
+    assert f"the best of {8 - len(failed)} and" in talk.notes[-1]
 
 
 def test_what_fails_alike_from_the_start_ends_the_search(plan):

@@ -164,8 +164,7 @@ def find_samples(data: str, columns: CsvColumns | None = None) -> Samples:
     if not data.strip():  # a shell's empty variable would be the working folder
         raise CnncliError("--data: is empty; name a folder, a CSV or a data set")
     columns = columns or CsvColumns()
-    named = data in EMBEDDED or data.startswith(TORCHVISION)
-    if not named or Path(data).exists():
+    if not is_named_set(data) or Path(data).exists():
         return _find_on_disk(data, columns)
     _refuse_columns(data, columns)
     if data in EMBEDDED:
@@ -175,6 +174,11 @@ def find_samples(data: str, columns: CsvColumns | None = None) -> Samples:
     from cnncli.data.torchvision_sets import load_torchvision_samples
 
     return load_torchvision_samples(data)
+
+
+def is_named_set(data: str) -> bool:
+    """Tell whether ``--data`` names a data set, not a place."""
+    return data in EMBEDDED or data.startswith(TORCHVISION)
 
 
 def _find_on_disk(data: str, columns: CsvColumns) -> Samples:

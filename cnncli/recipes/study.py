@@ -146,6 +146,14 @@ def find_same(study: Study, trial: Trial) -> FrozenTrial | None:
     return next((other for other in done if other.params == trial.params), None)
 
 
+def count_judged(study: Study) -> int:
+    """Return the number of trials that came to a value: not the failed, the running, the killed."""
+    from optuna.trial import TrialState
+
+    states = (TrialState.COMPLETE, TrialState.PRUNED)
+    return len(study.get_trials(deepcopy=False, states=states))
+
+
 def best_trial(study: Study, settings: TuneSettings) -> FrozenTrial | None:
     """Return the best of the trials that ended, or None."""
     from optuna.trial import TrialState

@@ -12,6 +12,7 @@ from cnncli.choices import SPLITS
 from cnncli.config import RunConfig, dump_config, load_config
 from cnncli.data.loader import deaths_told
 from cnncli.data.manifest import save_manifest
+from cnncli.data.sources import is_named_set
 from cnncli.data.splits import TEST, VAL
 from cnncli.errors import CnncliError
 from cnncli.models.registry import short_name
@@ -112,6 +113,11 @@ def resume_run(run_dir: Path, reporter: Reporter, *, world: World = ALONE) -> Pa
         reporter.note(f"{run_dir} is finished")
         return run_dir
     config = load_config(str(run_dir / "config.yaml"), {})
+    if not is_named_set(config.data) and not Path(config.data).expanduser().exists():
+        raise CnncliError(
+            f"--resume {run_dir}: its images, {config.data}, are not here; a run goes on from the "
+            "folder that it was begun in, with its images in their place"
+        )
     config = config.model_copy(update={"splits": str(run_dir / "splits.csv"), "fold": None})
     compute = _pick_compute(config, world)
     keep_freed_memory()

@@ -14,6 +14,7 @@ from cnncli.recipes.study import (
     TuneSettings,
     best_trial,
     best_yaml,
+    count_judged,
     find_same,
     import_optuna,
     open_study,
@@ -95,7 +96,7 @@ def tune(settings: TuneSettings, reporter: Reporter, train: TrainRun | None = No
     run = best.user_attrs.get("run")
     reporter.note(
         f"best: trial {best.number}, {settings.config.monitor} {best.value:.4g} on val, the best "
-        f"of {len(study.trials)} and so a little lucky; judge it once on test: "
+        f"of {count_judged(study)} and so a little lucky; judge it once on test: "
         f"cnncli evaluate --checkpoint {run}"
     )
     return best_yaml(settings, best)
