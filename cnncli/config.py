@@ -88,7 +88,7 @@ class RunConfig(BaseModel):
     exact_decode: bool = False
     on_bad_image: OnBadImage = "error"
     epochs: Count | None = None
-    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
+    batch_size: Count | Literal["auto"] | None = None
     lr: Annotated[float, Field(gt=0, le=1e30, allow_inf_nan=False)] | None = None
     optimizer: OptimizerName = "adamw"
     momentum: Fraction | None = None
@@ -150,9 +150,13 @@ class RunConfig(BaseModel):
     @classmethod
     def _check_batch(cls, value: object) -> object:
         """Name both that it can be; a union's own errors are one for each."""
-        if value is None or value == "auto" or re.fullmatch("0*[1-9][0-9]*", str(value).strip()):
+        if (
+            value is None
+            or value == "auto"
+            or re.fullmatch("0*[1-9][0-9]{0,8}", str(value).strip())
+        ):
             return value
-        raise ValueError("must be a whole number of at least 1, or auto")
+        raise ValueError("must be a whole number from 1 to 999999999, or auto")
 
     @field_validator("intensity")
     @classmethod

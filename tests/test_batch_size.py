@@ -87,7 +87,7 @@ def resolve(data, *, processes=1, **given):
 @pytest.mark.parametrize(("optimizer", "power"), [("adamw", 0.5), ("momentum", 1.0)])
 def test_the_default_lr_follows_the_images_of_a_step(folder_data, optimizer, power):
     """90 images: a batch of 16 is usual."""
-    usual = resolve(folder_data, optimizer=optimizer)
+    usual = resolve(folder_data, optimizer=optimizer)  # trained on 66
     assert usual.batch_size == 16
     for given, images in [
         ({"batch_size": 32}, 32),
@@ -95,6 +95,7 @@ def test_the_default_lr_follows_the_images_of_a_step(folder_data, optimizer, pow
         ({"batch_size": 8, "processes": 4}, 32),
         ({"processes": 3}, 48),
         ({"batch_size": 4}, 16),  # fewer images do not lower it
+        ({"batch_size": 1000}, 66),  # a step has no more than there are
     ]:
         run = resolve(folder_data, optimizer=optimizer, **given)
         assert run.lr == pytest.approx(usual.lr * (images / 16) ** power)
@@ -159,4 +160,6 @@ def test_a_batch_that_is_none_names_both_forms(cli):
     for text in ("0", "x", "1.5", "-2"):
         said = cli("train", "--data", "digits", f"--batch-size={text}")
         assert said.code == 2
-        assert said.error == (f"--batch-size {text}: must be a whole number of at least 1, or auto")
+        assert said.error == (
+            f"--batch-size {text}: must be a whole number from 1 to 999999999, or auto"
+        )

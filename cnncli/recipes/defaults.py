@@ -44,7 +44,8 @@ def fill_in(
     optimizer = OPTIMIZERS[config.optimizer]
     usual = 16 if train_images < 200 else 32
     batch = usual if config.batch_size in (None, "auto") else int(config.batch_size)
-    growth = _lr_growth(config, batch, usual, compute.world.size)
+    step = min(train_images, batch * config.accumulate * compute.world.size)
+    growth = _lr_growth(config, step, usual)
     lr = config.lr or _lr(config.model, has_weights) * optimizer.lr_factor * growth
     penalised = config.elastic_net is not None
     freeze = config.freeze or ("backbone" if has_weights and train_images <= 5_000 else "none")
@@ -84,7 +85,7 @@ def fill_in(
 
 
 def with_batch_size(
-    config: ResolvedConfig, size: int, asked: RunConfig, processes: int
+    config: ResolvedConfig, size: int, asked: RunConfig, *, processes: int, train_images: int
 ) -> ResolvedConfig:
     """Return the config with another than the usual batch size, and its learning rates.
 
@@ -93,11 +94,13 @@ def with_batch_size(
         size: Images per batch, in each process.
         asked: As the user gave it: what it sets stays.
         processes: That train together.
+        train_images: In the training split.
     """
     decided: dict[str, object] = {"batch_size": size}
     if asked.lr is None:
         usual = config.batch_size
-        before, after = (_lr_growth(config, n, usual, processes) for n in (usual, size))
+        steps = (min(train_images, n * config.accumulate * processes) for n in (usual, size))
+        before, after = (_lr_growth(config, step, usual) for step in steps)
         factor = after / before
         decided["lr"] = config.lr * factor
         if asked.lr_backbone is None and config.lr_backbone is not None:
@@ -105,12 +108,11 @@ def with_batch_size(
     return config.model_copy(update=decided)
 
 
-def _lr_growth(config: RunConfig, batch: int, usual: int, processes: int) -> float:
-    """Return the factor on the learning rate for the images of a step, all processes together.
+def _lr_growth(config: RunConfig, images: int, usual: int) -> float:
+    """Return the factor on the learning rate for so many images in a step, all processes together.
 
     It never shrinks: digits in batches of 4 were learnt best at the rate for 32.
     """
-    images = batch * config.accumulate * processes
     return math.pow(max(1.0, images / usual), OPTIMIZERS[config.optimizer].batch_power)
 
 

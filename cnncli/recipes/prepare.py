@@ -192,7 +192,7 @@ def _check_shares(run: Prepared) -> None:
 
 def _fit_batch(run: Prepared, asked: RunConfig, reporter: Reporter) -> ResolvedConfig:
     """Take the largest batch that the GPU, or each process's, has the memory for."""
-    form, world = run.store.preprocess, run.compute.world
+    form, world, count = run.store.preprocess, run.compute.world, len(run.indices(TRAIN))
     # Not one of the images: where they are read on demand, it may be one that cannot be.
     blank = np.zeros((*form.image_size, form.channels), form.dtype)
     size = find_batch_size(
@@ -200,11 +200,11 @@ def _fit_batch(run: Prepared, asked: RunConfig, reporter: Reporter) -> ResolvedC
         torch.from_numpy(blank),
         len(run.samples.class_names),
         run.compute,
-        most=len(run.indices(TRAIN)) // world.size,
+        most=count // world.size,
     )
     size = min(world.gather(size))
     reporter.note(f"--batch-size auto: {size} images fit {run.compute.device}")
-    return with_batch_size(run.config, size, asked, world.size)
+    return with_batch_size(run.config, size, asked, processes=world.size, train_images=count)
 
 
 def _open(
