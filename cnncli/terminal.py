@@ -129,7 +129,10 @@ class TerminalReporter:
 
     def table(self, title: str, rows: Sequence[Row]) -> None:
         if rows:
-            _print_table(_console(sys.stderr), rows, list(rows[0]), title)
+            console = _console(sys.stderr)
+            with console.capture() as text:
+                _print_table(console, rows, list(rows[0]), title)
+            _write_to_stderr(text.get())
 
     @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Advance]:
@@ -161,8 +164,16 @@ class TerminalReporter:
         if self._live is not None:  # keeps the bar below the line
             self._live.console.print(text, markup=False, soft_wrap=True)
         else:
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
+            _write_to_stderr(text + "\n")
+
+
+def _write_to_stderr(text: str) -> None:
+    """Write at once; that nobody reads how the work goes any more is no reason to end it."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def choose_reporter() -> Reporter:

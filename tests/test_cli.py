@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from conftest import started
 
 from cnncli import commands
 from cnncli.cli import app
@@ -133,6 +134,18 @@ def test_closed_standard_streams_are_no_bug(tmp_path):
     script = f"exec {sys.executable} -m cnncli train --data d --print-config >&- <&-"
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_training_goes_on_where_nobody_reads_how_it_goes(tmp_path, folder_data):
+    flags = ("--model", "lenet5", "--epochs", 3, "--device", "cpu", "--precision", "fp32")
+    with started("train", "--data", folder_data, *flags, cwd=tmp_path) as process:
+        process.stderr.readline()
+        process.stderr.close()
+        out = process.stdout.read()
+        assert process.wait(timeout=60) == 0
+    run = tmp_path / out.strip()
+    assert len((run / "metrics.csv").read_text().splitlines()) == 1 + 3
+    assert (run / "report.json").exists()
 
 
 # What a command shows while it works, without the seconds that torch takes to load.

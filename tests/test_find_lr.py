@@ -160,6 +160,9 @@ def test_a_loss_that_runs_away_ends_the_sweep(growth, most):
     assert curve.diverged
     assert 1 <= len(curve.losses) == len(curve.lrs) <= most
     assert np.isfinite(curve.losses).all()
+    # At the last rate it was not stopped: that was the end anyway.
+    last = sweep(trainer_of(Pixel()), Worse(growth), [1e-9] * len(curve.losses), ignore)
+    assert (len(last.losses), last.diverged) == (len(curve.losses), False)
 
 
 def test_the_suggested_rate_trains(tmp_path):

@@ -57,6 +57,9 @@ def check_data(
         check_fix_list(fix_list)
     reporter = TerminalReporter()
     report = look_over(config, reporter, cache=cache)
+    if fix_list is not None:  # before a reader of the answer may leave
+        count = save_fix_list(fix_list, report)
+        reporter.note(f"{fix_list}: {count} file{'s' * (count != 1)} to leave out")
     chosen = pick_format(output_format, piped="json")
     if chosen == "json":
         print_json(report.as_dict())
@@ -64,9 +67,6 @@ def check_data(
         print_rows(report.rows(), ("severity", "kind", "group", "path", "drop", "text"), "csv")
     else:
         _print_report(report)
-    if fix_list is not None:
-        count = save_fix_list(fix_list, report)
-        reporter.note(f"{fix_list}: {count} file{'s' * (count != 1)} to leave out")
     if report.spoiled:
         raise typer.Exit(FINDINGS)
 

@@ -146,7 +146,8 @@ def sweep(
                 break
     except NotFiniteError:
         record.diverged = True
-    return Curve(list(lrs[: len(record.losses)]), record.losses, record.diverged)
+    steps = len(record.losses)
+    return Curve(list(lrs[:steps]), record.losses, record.diverged and steps < len(lrs))
 
 
 class _Record:
