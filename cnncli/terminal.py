@@ -62,7 +62,7 @@ def print_line(text: str) -> None:
 
 def print_error(text: str) -> None:
     """Write one line to stderr; line breaks inside ``text`` are folded."""
-    sys.stderr.write("Error: " + " ".join(text.splitlines()) + "\n")
+    _write_to_stderr("Error: " + " ".join(text.splitlines()) + "\n")
 
 
 def _console(stream: TextIO) -> Console:
@@ -168,7 +168,7 @@ class TerminalReporter:
 
 
 def _write_to_stderr(text: str) -> None:
-    """Write at once; that nobody reads how the work goes any more is no reason to end it."""
+    """Write at once; that nobody reads it any more ends no work and changes no exit code."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()

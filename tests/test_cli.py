@@ -136,6 +136,12 @@ def test_closed_standard_streams_are_no_bug(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_an_error_that_nobody_reads_keeps_its_exit_code(tmp_path):
+    with started("conv-size", "28", "x", cwd=tmp_path) as process:
+        process.stderr.close()
+        assert process.wait(timeout=60) == 2
+
+
 def test_training_goes_on_where_nobody_reads_how_it_goes(tmp_path, folder_data):
     flags = ("--model", "lenet5", "--epochs", 3, "--device", "cpu", "--precision", "fp32")
     with started("train", "--data", folder_data, *flags, cwd=tmp_path) as process:
