@@ -69,14 +69,7 @@ def fit(
         session.save()  # so that a run can go on from its very first step
         session.write_history()
     else:
-        session.restore(state)
-        limit.before = state["seconds"]
-        reporter.note(f"going on from {session.place()}")
-        if state["threads"] != torch.get_num_threads():
-            reporter.warn(
-                f"{torch.get_num_threads()} threads where the run had {state['threads']}: results "
-                "may differ in the last digits"
-            )
+        _go_on(session, state, reporter)
     images = (loop.train.count + loop.val.count) * (config.epochs - session.epoch)
     world = run.compute.world
     with (
@@ -95,6 +88,19 @@ def fit(
     assert best is not None
     if world.is_first:
         save_curves(run_dir / "curves.png", session.history.rows, best_epoch=int(best["epoch"]))
+
+
+def _go_on(session: Session, state: State, reporter: Reporter) -> None:
+    """Put the session where it was when the run was broken off."""
+    session.restore(state)
+    session.limit.before = state["seconds"]
+    reporter.note(f"going on from {session.place()}")
+    threads = torch.get_num_threads()
+    if state["threads"] != threads:
+        reporter.warn(
+            f"{threads} threads where the run had {state['threads']}: results may differ in the "
+            "last digits"
+        )
 
 
 def _part_ways(world: World, seed: int) -> None:
