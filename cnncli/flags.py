@@ -74,6 +74,16 @@ TestTimeViews = Annotated[
     ),
 ]
 
+JudgingPrecision = Annotated[
+    Precision | None,
+    typer.Option(
+        "--precision",
+        help="Compute in another precision than float32: the answers then depend on the machine; "
+        "auto takes what the device computes natively.",
+        show_default=False,
+    ),
+]
+
 DATA_FLAGS: Mapping[str, Any] = {
     "data": flag(
         str,

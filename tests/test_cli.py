@@ -254,7 +254,13 @@ def test_completion_of_values(words, expected):
 
 
 def test_the_completion_script_is_printed():
+    # Otherwise Typer looks for a shell above the process, and a test runner may have none.
+    env = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
     done = subprocess.run(
-        ["cnncli", "--show-completion", "bash"], capture_output=True, text=True, timeout=60
+        ["cnncli", "--show-completion", "bash"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=env,
     )
     assert "_CNNCLI_COMPLETE=complete_bash" in done.stdout

@@ -42,6 +42,44 @@ def test_it_is_the_report_whatever_the_batches_of_training(cli, folder_data, tmp
     assert report == json.loads((run / "report.json").read_text())
 
 
+@pytest.mark.parametrize("trained", ["fp32", "bf16"])
+@pytest.mark.parametrize("has_bf16", ["0", "1"])
+def test_figures_do_not_depend_on_the_processor(
+    cli, folder_data, tmp_path, monkeypatch, trained, has_bf16
+):
+    """Report and evaluation are float32's, as the network's own float32 pass says."""
+    from cnncli.data.sources import find_samples
+    from cnncli.training.checkpoint import load_checkpoint
+
+    monkeypatch.setenv("CNNCLI_CPU_BF16", has_bf16)
+    run = train(tmp_path, data=str(folder_data), precision=trained)
+    written = json.loads((run / "report.json").read_text())
+    result = cli("evaluate", "--checkpoint", run, "--output", tmp_path / "out")
+    assert answer(result) == written
+    assert "--precision" not in result.err
+    assert "precision" not in written
+    network, checkpoint = load_checkpoint(run / "best.safetensors")
+    rows = list(csv.DictReader((tmp_path / "out" / "predictions.csv").read_text().splitlines()))
+    samples = find_samples(str(folder_data))
+    numbers = [list(samples.paths).index(row["path"]) for row in rows]
+    images = [checkpoint.preprocess(samples.source.read(number)) for number in numbers]
+    with torch.inference_mode():
+        exact = checkpoint.classifier(network).eval()(torch.from_numpy(np.stack(images))).numpy()
+    told = [[float(row[f"probability_{name}"]) for name in checkpoint.class_names] for row in rows]
+    np.testing.assert_allclose(told, exact, atol=2e-6)
+
+
+def test_another_precision_is_told_and_stands_in_the_report(cli, run_dir, monkeypatch):
+    monkeypatch.setenv("CNNCLI_CPU_BF16", "0")
+    written = json.loads((run_dir / "report.json").read_text())
+    for asked, computed in (("bf16", "bf16"), ("auto", "fp32"), ("fp32", "fp32")):
+        result = cli("evaluate", "--checkpoint", run_dir, "--precision", asked)
+        report = answer(result)
+        assert report.pop("precision") == computed
+        assert f"--precision {asked}: computed in {computed}" in result.err
+        assert (report == written) == (computed == "fp32")
+
+
 def test_data_that_moved_are_known_by_path_and_size(cli, folder_data, run_dir, tmp_path):
     shutil.copytree(folder_data, tmp_path / "elsewhere")
     result = cli("evaluate", "--data", tmp_path / "elsewhere", "--checkpoint", run_dir)

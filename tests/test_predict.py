@@ -146,6 +146,16 @@ def test_the_answers_are_the_networks(cli, run_dir, images):
     assert got == pytest.approx(expected, abs=2e-6)
 
 
+@pytest.mark.parametrize("has_bf16", ["0", "1"])
+def test_the_answers_do_not_depend_on_the_processor(cli, run_dir, images, monkeypatch, has_bf16):
+    expected = cli("predict", *images, "--checkpoint", run_dir, "--precision", "fp32")
+    assert "--precision fp32: computed in fp32" in expected.err
+    monkeypatch.setenv("CNNCLI_CPU_BF16", has_bf16)
+    result = cli("predict", *images, "--checkpoint", run_dir)
+    assert result.out == expected.out
+    assert "--precision" not in result.err
+
+
 def test_paths_are_as_given(cli, run_dir, images, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = ["./a b.png", "폐렴 01.png", "sub/../c,d.png", 'quo"te.png', "no_ending", "-.png"]

@@ -36,7 +36,7 @@ def build_layer(window: Window, mode: str = "max") -> nn.Module:
         if mode == "avg":
             return nn.AvgPool2d(window.kernel, **options)
         return nn.MaxPool2d(window.kernel, dilation=window.dilation, **options)
-    options.update(dilation=window.dilation, device="meta")
+    options.update(dilation=window.dilation)
     if window.kind == "transposed":
         options["output_padding"] = window.output_padding
         return nn.ConvTranspose2d(1, 1, window.kernel, **options)

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from cnncli.augmentation import parse_tta
-from cnncli.choices import OnBadImage, Precision, ReportFormat, SplitChoice
-from cnncli.flags import DATA_FLAGS, Flags, TestTimeViews, takes
+from cnncli.choices import OnBadImage, ReportFormat, SplitChoice
+from cnncli.flags import DATA_FLAGS, Flags, JudgingPrecision, TestTimeViews, takes
 from cnncli.terminal import choose_reporter, pick_format, print_json, print_rows
 
 
@@ -33,7 +33,7 @@ def evaluate(
     ] = "error",
     tta: TestTimeViews = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[Precision, typer.Option(help="auto: what the device has.")] = "auto",
+    precision: JudgingPrecision = None,
     output_format: Annotated[
         ReportFormat | None,
         typer.Option("--format", help="[table on a terminal, json in a pipe]"),
@@ -68,7 +68,11 @@ def evaluate(
         rows = [
             {"metric": "split", "value": report["split"]},
             {"metric": "images", "value": report["images"]},
-            *([{"metric": "tta", "value": report["tta"]}] if views else []),
+            *(
+                {"metric": name, "value": report[name]}
+                for name in ("tta", "precision")
+                if name in report
+            ),
             *summary_rows(report),
         ]
         print_rows(rows, ["metric", "value", "low", "high"], "table")

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from cnncli.augmentation import parse_tta
-from cnncli.choices import Precision, RowFormat, parse_shard
+from cnncli.choices import RowFormat, parse_shard
 from cnncli.errors import FINDINGS, CnncliError
-from cnncli.flags import TestTimeViews
+from cnncli.flags import JudgingPrecision, TestTimeViews
 from cnncli.terminal import choose_reporter, pick_format, print_rows
 
 
@@ -38,7 +38,7 @@ def predict(
         typer.Option(metavar="I/N", help="Take the I-th of every N inputs: one process of N."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[Precision, typer.Option(help="auto: what the device has.")] = "auto",
+    precision: JudgingPrecision = None,
     output_format: Annotated[
         RowFormat | None, typer.Option("--format", help="[table on a terminal, csv in a pipe]")
     ] = None,

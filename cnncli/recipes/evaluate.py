@@ -29,10 +29,10 @@ from cnncli.errors import CnncliError
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.recipes.bad_images import check_bad, keep_good
-from cnncli.recipes.judge import Report, evaluation_batch, judge, save_report
+from cnncli.recipes.judge import Report, evaluation_batch, judge, save_report, tell_precision
 from cnncli.reporting import Reporter
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from cnncli.training.device import count_cpus, keep_freed_memory, pick_compute
+from cnncli.training.device import count_cpus, keep_freed_memory, pick_judging_compute
 from cnncli.training.distributed import ALONE, World
 from cnncli.training.predictions import predict_split
 from cnncli.training.views import build_views
@@ -48,7 +48,7 @@ class EvaluateSettings:
         split: None for test, else val.
         columns: Names of a CSV's columns.
         device: As torch names it, or ``auto``.
-        precision: ``auto`` takes what the device computes natively.
+        precision: None computes in float32, on every machine alike.
         output: Folder for report.json, predictions.csv and confusion_matrix.{csv,png}, or None.
         on_bad_image: Whether an image that cannot be read is an error, or left out and told.
         tta: Views whose probabilities are averaged; None looks at the image alone.
@@ -59,7 +59,7 @@ class EvaluateSettings:
     split: SplitChoice | None = None
     columns: CsvColumns = field(default_factory=CsvColumns)
     device: str = "auto"
-    precision: Precision = "auto"
+    precision: Precision | None = None
     output: str | None = None
     on_bad_image: OnBadImage = "error"
     tta: Tta | None = None
@@ -92,7 +92,8 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     chosen, split = _choose(samples, path, settings.split, reporter)
     samples = _take(samples, chosen)
     folder = None if settings.output is None else _make_folder(settings.output)
-    compute = pick_compute(settings.device, settings.precision, world)
+    compute = pick_judging_compute(settings.device, settings.precision, world)
+    tell_precision(compute.precision, settings.precision, reporter)
     keep_freed_memory()
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = checkpoint.classifier(network).to(compute.device)
@@ -113,6 +114,8 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     report = judge(targets, probabilities, checkpoint, split=split, reporter=reporter)
     if settings.tta is not None:
         report["tta"] = settings.tta
+    if settings.precision is not None:
+        report["precision"] = compute.precision
     if folder is not None and world.is_first:
         _save(folder, report, samples, probabilities)
     return report

@@ -16,6 +16,17 @@ from cnncli.training.checkpoint import Checkpoint
 
 Report = dict[str, Any]
 
+# Keys of a report that are no metric.
+_NOT_FIGURES = {
+    "split",
+    "images",
+    "class_names",
+    "per_class",
+    "confusion_matrix",
+    "tta",
+    "precision",
+}
+
 
 def evaluation_batch(preprocess: Preprocess) -> int:
     """Return how many images go through the network at once.
@@ -38,6 +49,12 @@ def judge(
     return report
 
 
+def tell_precision(precision: str, asked: str | None, reporter: Reporter) -> None:
+    """Say in what precision the figures are computed, where the user asked for one."""
+    if asked is not None:
+        reporter.note(f"--precision {asked}: computed in {precision}")
+
+
 def save_report(path: Path, report: Report) -> None:
     """Write ``report.json``, as ``evaluate --format json`` prints it."""
     text = json.dumps(report, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
@@ -48,7 +65,15 @@ def summary_rows(report: Report) -> list[dict[str, object]]:
     """Return the report's figures as rows of a table: metric, value, 95 % interval."""
     rows: list[dict[str, object]] = []
     for name, value in report.items():
-        if name in ("split", "images", "class_names", "per_class", "confusion_matrix", "tta"):
+        if name in (
+            "split",
+            "images",
+            "class_names",
+            "per_class",
+            "confusion_matrix",
+            "tta",
+            "precision",
+        ):
             continue
         low, high = None, None
         if isinstance(value, Mapping):

@@ -21,9 +21,10 @@ from cnncli.data.sources import Array
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
+from cnncli.recipes.judge import tell_precision
 from cnncli.reporting import Reporter
 from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
-from cnncli.training.device import count_cpus, keep_freed_memory, pick_compute
+from cnncli.training.device import count_cpus, keep_freed_memory, pick_judging_compute
 from cnncli.training.distributed import ALONE, World
 from cnncli.training.predictions import predict_views
 from cnncli.training.views import build_views
@@ -44,7 +45,7 @@ class PredictSettings:
         nested: Whether those stand together by class (JSON), or each in a column (CSV).
         batch_size: Images per forward pass, at most.
         device: As torch names it, or ``auto``.
-        precision: ``auto`` takes what the device computes natively.
+        precision: None computes in float32, on every machine alike.
         tta: Views whose probabilities are averaged; None looks at the image alone.
         shard: Of the inputs, the I-th of every N, as ``(I, N)``.
     """
@@ -55,7 +56,7 @@ class PredictSettings:
     nested: bool = False
     batch_size: int = 32
     device: str = "auto"
-    precision: Precision = "auto"
+    precision: Precision | None = None
     tta: Tta | None = None
     shard: tuple[int, int] = (1, 1)
 
@@ -68,7 +69,8 @@ class Predictor:
         if newest:
             reporter.note(f"checkpoint: {path} (the newest run)")
         self.settings = settings
-        self.compute = pick_compute(settings.device, settings.precision, world)
+        self.compute = pick_judging_compute(settings.device, settings.precision, world)
+        tell_precision(self.compute.precision, settings.precision, reporter)
         keep_freed_memory()
         network, checkpoint = load_checkpoint(path)
         network.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -178,10 +178,11 @@ def _logged(
 def _evaluate_best(run: Prepared, run_dir: Path, reporter: Reporter) -> Report:
     """Judge the checkpoint as it was written, on test if there is one, else on val."""
     network, checkpoint = load_checkpoint(run_dir / BEST)
-    network.to(run.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    classifier = checkpoint.classifier(network).to(run.compute.device)
+    compute = run.compute.for_judging()
+    network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    classifier = checkpoint.classifier(network).to(compute.device)
     split = TEST if len(run.indices(TEST)) else VAL
     loader = run.loader(split, batch_size=evaluation_batch(checkpoint.preprocess), shared=True)
-    targets, probabilities = predict_split(classifier, loader, run.compute, shared=True)
+    targets, probabilities = predict_split(classifier, loader, compute, shared=True)
     name = SPLITS[split] if split == TEST else "val (chosen on)"
     return judge(targets, probabilities, checkpoint, split=name, reporter=reporter)

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,6 +17,8 @@ from cnncli.errors import CnncliError
 from cnncli.training.distributed import ALONE, World
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# Overrules what the processor says of itself: 1 and 0 for "computes bfloat16" and "does not".
+BF16_SWITCH = "CNNCLI_CPU_BF16"
 
 
 @dataclass(frozen=True)
@@ -27,17 +29,27 @@ class Compute:
         device: Where network and batches live.
         precision: ``fp32``, ``bf16`` or ``fp16``; the latter two through autocast.
         world: The processes that train together.
+        exact: Whether ``fp32`` also keeps CUDA from rounding convolutions to TF32 (10 bits).
     """
 
     device: torch.device
     precision: str
     world: World = ALONE
+    exact: bool = False
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context in which the network is to run."""
-        if self.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=_DTYPES[self.precision])
+        if self.precision != "fp32":
+            return torch.autocast(self.device.type, dtype=_DTYPES[self.precision])
+        return _without_tf32() if self.exact else nullcontext()
+
+    def for_judging(self) -> Compute:
+        """Return the same device computing in exact float32.
+
+        What a result is must not depend on the machine that computes it: in this precision all
+        devices give the same figures, to rounding.
+        """
+        return replace(self, precision="fp32", exact=True)
 
 
 def count_cpus() -> int:
@@ -85,6 +97,21 @@ def pick_compute(device: str, precision: Precision, world: World = ALONE) -> Com
     return Compute(chosen, precision, world)
 
 
+def pick_judging_compute(device: str, precision: Precision | None, world: World) -> Compute:
+    """Choose what evaluates and predicts: exact float32, unless a precision was asked for.
+
+    Args:
+        device: As `pick_compute` takes it.
+        precision: What the user typed; None where nothing was typed.
+        world: As `pick_compute` takes it.
+
+    Raises:
+        CnncliError: As `pick_compute`.
+    """
+    compute = pick_compute(device, precision or "fp32", world)
+    return compute.for_judging() if precision is None else compute
+
+
 def _find_device(name: str) -> torch.device:
     if name == "auto":
         if torch.cuda.is_available():
@@ -113,8 +140,21 @@ def _native_precision(device: torch.device) -> str:
     return "fp32"
 
 
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    """Let cuDNN compute float32 as float32; by default torch lets it round the factors."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 def _cpu_has_bf16() -> bool:
     """Tell whether the CPU multiplies bfloat16 itself; emulated, it is slower than float32."""
+    if (switch := os.environ.get(BF16_SWITCH)) in ("0", "1"):
+        return switch == "1"
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:
