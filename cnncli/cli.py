@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from cnncli import __version__, commands
 from cnncli.errors import INTERRUPTED, RUNTIME_FAILURE, TERMINATED, CnncliError, ToldElsewhereError
-from cnncli.terminal import print_error, print_line
+from cnncli.shell.terminal import print_error, print_line
 from cnncli.torchrun import is_follower
 
 # Typer has carried its own Click since 0.26; its base error is reached without naming either.

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from cnncli.augmentation import Pipeline, parse_augment
+from cnncli.augmentation.notation import Pipeline, parse_augment
 from cnncli.choices import (
     Activation,
     Balance,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 RUNTIME_FAILURE = 1
 USAGE_ERROR = 2
@@ -35,3 +35,9 @@ def did_you_mean(word: str, known: Iterable[str], *, count: int = 3) -> str:
     lowered = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), lowered, n=count, cutoff=0.5)
     return f"; did you mean {', '.join(lowered[name] for name in near)}?" if near else ""
+
+
+def shorten(names: Sequence[str], most: int = 5) -> str:
+    """Join names with commas, the rest as a count."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

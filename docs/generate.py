@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from cnncli.augmentation_words import LEVELS, WORDS, Argument
+from cnncli.augmentation.words import LEVELS, WORDS, Argument
 from cnncli.choices import format_size
 from cnncli.cli import app
 from cnncli.models.registry import MODELS, ModelEntry

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import typer
-from conftest import started
+from helpers import started
 
 from cnncli import commands
 from cnncli.cli import app
 from cnncli.errors import CnncliError
-from cnncli.terminal import TerminalReporter, print_rows
+from cnncli.shell.terminal import TerminalReporter, print_rows
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_training_goes_on_where_nobody_reads_how_it_goes(tmp_path, folder_data):
 
 # What a command shows while it works, without the seconds that torch takes to load.
 SHOW = """
-from cnncli.terminal import TerminalReporter, pick_format, print_rows
+from cnncli.shell.terminal import TerminalReporter, pick_format, print_rows
 reporter = TerminalReporter()
 with reporter.progress("working", 3) as advance:
     advance(1, "12 images/s")

@@ -6,10 +6,10 @@ import typing
 import pytest
 import yaml
 
-from cnncli import flags
 from cnncli.config import ResolvedConfig, RunConfig, dump_config, load_config
 from cnncli.errors import CnncliError
-from cnncli.flags import DATA_FLAGS, RUN_FLAGS
+from cnncli.shell import flags
+from cnncli.shell.flags import DATA_FLAGS, RUN_FLAGS
 
 
 def write(tmp_path, text):

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from cnncli.convolution import Window
+from cnncli.arithmetic.convolution import Window
 from cnncli.errors import CnncliError
 
 

@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from cnncli.augmentation import parse_augment
-from cnncli.augmentation_words import LEVELS, WORDS, Argument
+from cnncli.augmentation.notation import parse_augment
+from cnncli.augmentation.words import LEVELS, WORDS, Argument
 from cnncli.choices import parse_size
 from cnncli.errors import CnncliError
-from cnncli.flags import RUN_FLAGS, Flags, complete_augment, takes
-from cnncli.terminal import TerminalReporter, pick_format, print_line, print_rows
+from cnncli.shell.flags import RUN_FLAGS, Flags, complete_augment, takes
+from cnncli.shell.terminal import TerminalReporter, pick_format, print_line, print_rows
 
 ListFormat = Literal["table", "csv", "json"]
 
@@ -103,7 +103,7 @@ def augment(
             raise CnncliError(f"--augment {steps}: {error}") from None
     if checkpoint is not None and image_size is not None:
         raise CnncliError("--image-size and --checkpoint: a run has its own size")
-    from cnncli.data.sources import CsvColumns
+    from cnncli.data.samples import CsvColumns
     from cnncli.recipes.augment import AugmentSettings, draw_augmentation
 
     settings = AugmentSettings(

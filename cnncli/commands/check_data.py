@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnncli.errors import FINDINGS
-from cnncli.flags import RUN_FLAGS, Flags, takes
-from cnncli.terminal import TerminalReporter, pick_format, print_json, print_line, print_rows
+from cnncli.shell.flags import RUN_FLAGS, Flags, takes
+from cnncli.shell.terminal import TerminalReporter, pick_format, print_json, print_line, print_rows
 
 if TYPE_CHECKING:
     from cnncli.recipes.check_data import DataReport

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cnncli.errors import FINDINGS
-from cnncli.terminal import TerminalReporter, format_cell, pick_format, print_json, print_rows
+from cnncli.shell.terminal import TerminalReporter, format_cell, pick_format, print_json, print_rows
 
 ListFormat = Literal["table", "csv", "json"]
 Order = Literal["monitor", "given"]
@@ -33,7 +33,7 @@ def compare(
     Of two runs, each with the predictions.csv of evaluate --output RUN in its folder, McNemar's
     exact test tells whether their difference is more than chance.
     """
-    from cnncli.recipes.check import check_picture
+    from cnncli.files import check_picture
     from cnncli.recipes.compare import compare_runs, draw, summarize, tell_paired
 
     picture = None if output is None else check_picture(output)

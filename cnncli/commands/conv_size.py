@@ -8,16 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from cnncli.architecture import parse_chain, read_pair
+from cnncli.arithmetic.chain import parse_chain, read_pair
+from cnncli.arithmetic.convolution import Size, check_channels
+from cnncli.arithmetic.formula import explain, explain_layer
+from cnncli.arithmetic.layers import Trace, format_shape, trace_chain
+from cnncli.arithmetic.solve import Unknown, solve_window
 from cnncli.choices import RowFormat, format_size
-from cnncli.convolution import Size, check_channels
 from cnncli.errors import CnncliError
-from cnncli.flags import Flags, takes
-from cnncli.formula import explain, explain_layer
-from cnncli.layers import Trace, format_shape, trace_chain
-from cnncli.solve import Unknown, solve_window
-from cnncli.terminal import TerminalReporter, pick_format, print_json, print_line, print_rows
-from cnncli.window_flags import WINDOW_FLAGS, Question, check_alone, read_question
+from cnncli.shell.conv_flags import WINDOW_FLAGS, Question, check_alone, read_question
+from cnncli.shell.flags import Flags, takes
+from cnncli.shell.terminal import TerminalReporter, pick_format, print_json, print_line, print_rows
 
 Row = dict[str, Any]
 

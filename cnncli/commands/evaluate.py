@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from cnncli.augmentation import parse_tta
+from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import OnBadImage, ReportFormat, SplitChoice
-from cnncli.flags import DATA_FLAGS, Flags, JudgingPrecision, TestTimeViews, takes
-from cnncli.terminal import choose_reporter, pick_format, print_json, print_rows
+from cnncli.shell.flags import DATA_FLAGS, Flags, JudgingPrecision, TestTimeViews, takes
+from cnncli.shell.terminal import choose_reporter, pick_format, print_json, print_rows
 
 
 @takes(DATA_FLAGS)
@@ -41,9 +41,9 @@ def evaluate(
 ) -> None:
     """Evaluate a trained classifier on labelled images."""
     views = None if tta is None else parse_tta(tta)
-    from cnncli.data.sources import CsvColumns
+    from cnncli.data.samples import CsvColumns
     from cnncli.recipes.evaluate import EvaluateSettings, evaluate_run
-    from cnncli.recipes.judge import summary_rows
+    from cnncli.run.report import summary_rows
     from cnncli.training.distributed import join_world
 
     columns = {key.removesuffix("_col"): value for key, value in flags.items() if key != "data"}

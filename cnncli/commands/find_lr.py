@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from cnncli.flags import RUN_FLAGS, ConfigFile, Flags, takes
-from cnncli.terminal import TerminalReporter, print_json, print_line
+from cnncli.shell.flags import RUN_FLAGS, ConfigFile, Flags, takes
+from cnncli.shell.terminal import TerminalReporter, print_json, print_line
 
 # Nothing but the picture is written, so that --output is its name.
 _FLAGS = {name: kind for name, kind in RUN_FLAGS.items() if name != "output"}
@@ -32,7 +32,8 @@ def find_lr(
     Of where the loss falls fastest and a tenth of where it is lowest, the lower is printed.
     """
     from cnncli.config import RunConfig, load_config
-    from cnncli.recipes.check import check_config, check_picture
+    from cnncli.files import check_picture
+    from cnncli.run.check import check_config
 
     settings = load_config(config, flags, RunConfig)
     check_config(settings)

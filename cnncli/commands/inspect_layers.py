@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnncli.choices import format_size, parse_size
-from cnncli.terminal import TerminalReporter, pick_format, print_json, print_rows
+from cnncli.shell.terminal import TerminalReporter, pick_format, print_json, print_rows
 
 if TYPE_CHECKING:
     from cnncli.models.tracing.summary import Layer, Totals

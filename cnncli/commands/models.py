@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from cnncli.models.registry import list_models
-from cnncli.terminal import pick_format, print_rows
+from cnncli.shell.terminal import pick_format, print_rows
 
 ListFormat = Literal["table", "csv", "json"]
 

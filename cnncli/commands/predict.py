@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from cnncli.augmentation import parse_tta
+from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import RowFormat, parse_shard
 from cnncli.errors import FINDINGS, CnncliError
-from cnncli.flags import JudgingPrecision, TestTimeViews
-from cnncli.terminal import choose_reporter, pick_format, print_rows
+from cnncli.shell.flags import JudgingPrecision, TestTimeViews
+from cnncli.shell.terminal import choose_reporter, pick_format, print_rows
 
 
 def predict(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cnncli.terminal import print_line
+from cnncli.shell.terminal import print_line
 
 
 def sample_data(

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from cnncli.flags import RUN_FLAGS, Flags, takes
-from cnncli.terminal import TerminalReporter, print_line
+from cnncli.files import SPLITS_FILE
+from cnncli.shell.flags import RUN_FLAGS, Flags, takes
+from cnncli.shell.terminal import TerminalReporter, print_line
 
 _FLAGS = (
     *("image_col", "label_col", "split_col", "group_col", "group_regex"),
@@ -21,7 +22,7 @@ def split(
     data: Annotated[
         str, typer.Argument(metavar="DATA", help="What train takes as --data.", show_default=False)
     ],
-    output: Annotated[str, typer.Option(metavar="FILE", help="CSV to write.")] = "splits.csv",
+    output: Annotated[str, typer.Option(metavar="FILE", help="CSV to write.")] = SPLITS_FILE,
     folds: Annotated[
         int | None,
         typer.Option(min=2, metavar="K", help="Folds for cross-validation in place of train/val."),

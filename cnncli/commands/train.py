@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cnncli.flags import RUN_FLAGS, ConfigFile, Flags, PrintConfig, takes
-from cnncli.start_run import Resume, start_run
+from cnncli.shell.flags import RUN_FLAGS, ConfigFile, Flags, PrintConfig, takes
+from cnncli.shell.start_run import Resume, start_run
 
 
 @takes(RUN_FLAGS)

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from cnncli.choices import PrunerName
-from cnncli.flags import RUN_FLAGS, Flags, takes
-from cnncli.terminal import TerminalReporter, print_line
+from cnncli.shell.flags import RUN_FLAGS, Flags, takes
+from cnncli.shell.terminal import TerminalReporter, print_line
 
 
 @takes(RUN_FLAGS)
@@ -50,10 +50,12 @@ def tune(
     The val split decides; test images are not looked at: judge the best once, with evaluate.
     Run again, it adds trials to the study.
     """
-    from cnncli.search_space import load_search
+    from cnncli.recipes.tune.space import load_search
 
     search = load_search(config, flags)
-    from cnncli.recipes.tune import plan_search, tune
+    from cnncli.recipes.tune.tune import plan_search, tune
 
     settings = plan_search(search, trials=trials, study=study, storage=storage, pruner=pruner)
-    print_line(tune(settings, TerminalReporter()))
+    from cnncli.recipes.train import train_run
+
+    print_line(tune(settings, TerminalReporter(), train_run))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 
-from cnncli.data.sources import Array
+from cnncli.arrays import Array
 
 
 @dataclass(frozen=True)

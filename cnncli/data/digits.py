@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cnncli.data.array_source import ArraySource
-from cnncli.data.sources import NO_SPLIT, Samples, text_array
+from cnncli.data.samples import NO_SPLIT, Samples, text_array
 from cnncli.errors import CnncliError
 
 

@@ -6,9 +6,10 @@ import warnings
 
 import numpy as np
 
-from cnncli.data.sources import NO_SPLIT, Array, Samples, shorten
+from cnncli.arrays import Array
+from cnncli.data.samples import NO_SPLIT, Samples
 from cnncli.data.splits import TEST, TRAIN, draw_splits, group_numbers
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, shorten
 
 
 def draw_folds(

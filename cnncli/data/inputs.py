@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO, TypeVar
 
-from cnncli.data.walk import looks_like_image, walk_files
+from cnncli.data.folders import looks_like_image, walk_files
 from cnncli.errors import CnncliError
 
 T = TypeVar("T")

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnncli.data.sources import Samples
+from cnncli.arrays import Array
+from cnncli.data.samples import Samples
 from cnncli.data.store import map_in_threads, tell_reason
 from cnncli.errors import CnncliError
 from cnncli.images.channels import is_grey
 from cnncli.images.decode import decode
-from cnncli.images.header import ImageError, read_header
-from cnncli.images.orientation import Array
+from cnncli.images.formats import read_header
+from cnncli.images.header import ImageError
 
 # Nine in ten that look grey make a set grey: a stray colour chart does not.
 _GREY_SHARE = 0.9

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from cnncli.arrays import Array
 from cnncli.choices import SPLITS
-from cnncli.data.sources import NO_SPLIT, Array, Samples
+from cnncli.data.samples import NO_SPLIT, Samples
 from cnncli.data.store import FileFacts, hash_files
 from cnncli.errors import CnncliError
 
 COLUMNS = ("path", "label", "split", "group", "bytes", "hash")
 FOLD = "fold"
 # Beside a run's splits.csv: the images that it left out, which have no row there.
-BAD_IMAGES = "bad_images.csv"
 UNSEEN = -1
 _CHUNK = 1 << 16
 

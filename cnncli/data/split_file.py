@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from cnncli.arrays import Array
 from cnncli.choices import SPLITS
-from cnncli.data.manifest import BAD_IMAGES, FOLD
-from cnncli.data.sources import NO_SPLIT, SPLIT_NAMES, Array, Samples, TextColumn, shorten
+from cnncli.data.manifest import FOLD
+from cnncli.data.samples import NO_SPLIT, SPLIT_NAMES, Samples, TextColumn
 from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import FileFacts, hash_files, map_in_threads
 from cnncli.data.table import read_records
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, shorten
+from cnncli.files import BAD_IMAGES_FILE, SPLITS_FILE
 
 NO_FOLD = -1
 # Up to this many bytes, files are read to tell by their content that they are the same.
@@ -117,7 +119,7 @@ def load_split_file(given: str) -> SplitFile:
     """
     path = Path(given).expanduser()
     if path.is_dir():
-        path = path / "splits.csv"
+        path = path / SPLITS_FILE
     if not path.is_file():
         raise CnncliError(f"--splits {given}: no such file; `cnncli split` writes one")
     records = read_records(path)
@@ -162,8 +164,8 @@ def load_split_file(given: str) -> SplitFile:
 
 def read_left_out(splits: Path) -> frozenset[str]:
     """Return the paths that a run's list of bad images names beside its ``splits.csv``."""
-    listed = splits.with_name(BAD_IMAGES)
-    if splits.name != "splits.csv" or not listed.is_file():
+    listed = splits.with_name(BAD_IMAGES_FILE)
+    if splits.name != SPLITS_FILE or not listed.is_file():
         return frozenset()
     return frozenset(row[0] for _, row in read_records(listed))
 

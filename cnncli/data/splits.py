@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnncli.data.sources import NO_SPLIT, Array, Samples, TextColumn, shorten
-from cnncli.errors import CnncliError
+from cnncli.arrays import Array
+from cnncli.data.samples import NO_SPLIT, Samples, TextColumn
+from cnncli.errors import CnncliError, shorten
 
 TRAIN, VAL, TEST = 0, 1, 2
 

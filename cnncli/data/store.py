@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from cnncli.data.sources import Array, ImageSource, Samples, text_array
+from cnncli.arrays import Array
+from cnncli.data.samples import ImageSource, Samples, text_array
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import FULL_SCALE, Preprocess
 

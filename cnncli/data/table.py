@@ -11,27 +11,26 @@ from pathlib import Path
 
 import numpy as np
 
+from cnncli.arrays import Array
 from cnncli.choices import SPLITS
-from cnncli.data.choose_table import (
+from cnncli.data.classes import sort_class_names
+from cnncli.data.samples import (
+    NO_SPLIT,
+    SEPARATOR,
+    SPLIT_NAMES,
+    CsvColumns,
+    FileSource,
+    Samples,
+    text_array,
+)
+from cnncli.data.table_columns import (
     LABEL_COLUMNS,
     find_image_columns,
     find_usual,
     split_names,
 )
-from cnncli.data.find_files import find_files
-from cnncli.data.sources import (
-    NO_SPLIT,
-    SEPARATOR,
-    SPLIT_NAMES,
-    Array,
-    CsvColumns,
-    FileSource,
-    Samples,
-    shorten,
-    sort_class_names,
-    text_array,
-)
-from cnncli.errors import CnncliError, did_you_mean
+from cnncli.data.table_files import find_files
+from cnncli.errors import CnncliError, did_you_mean, shorten
 
 _CHUNK = 1 << 16
 _BREAK = re.compile(r"\r\n|\r|\n")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from cnncli.arrays import Array
 from cnncli.images.header import ImageError
-from cnncli.images.orientation import Array
 
 
 def full_scale(array: Array) -> float:

@@ -13,22 +13,17 @@ import os
 import cv2
 import numpy as np
 
+from cnncli.arrays import Array
 from cnncli.images.channels import lay_on_white
-from cnncli.images.header import Header, ImageError, read_header
-from cnncli.images.orientation import Array, turn_upright
+from cnncli.images.formats import read_header
+from cnncli.images.header import Header, ImageError
+from cnncli.images.orientation import turn_upright
+from cnncli.images.raster import decode_raster
 
 # Damage is told once, by us. By a call: OpenCV may have been imported before this module.
 if "OPENCV_LOG_LEVEL" not in os.environ:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-_REDUCED = {
-    (2, 1): cv2.IMREAD_REDUCED_GRAYSCALE_2,
-    (4, 1): cv2.IMREAD_REDUCED_GRAYSCALE_4,
-    (8, 1): cv2.IMREAD_REDUCED_GRAYSCALE_8,
-    (2, 3): cv2.IMREAD_REDUCED_COLOR_2,
-    (4, 3): cv2.IMREAD_REDUCED_COLOR_4,
-    (8, 3): cv2.IMREAD_REDUCED_COLOR_8,
-}
 REDUCTIONS = (8, 4, 2)
 
 
@@ -72,43 +67,12 @@ def decode(
 
         array, alpha = decode_tiff(data)
     else:
-        array = _decode_with_opencv(data, header, reduction)
+        array = decode_raster(data, header, reduction)
         alpha = array.shape[2] in (2, 4)
     array = turn_upright(_own_type(array), header.orientation)
     if alpha and not keep_alpha:
         array = lay_on_white(array)
     return np.ascontiguousarray(array)
-
-
-def _decode_with_opencv(data: bytes, header: Header, reduction: int) -> Array:
-    """Return (H, W, 1–4) as stored, RGB or grey and alpha behind them if there is any."""
-    flags = cv2.IMREAD_UNCHANGED
-    if reduction > 1 and header.format == "JPEG":
-        flags = _REDUCED[reduction, header.channels] | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:
-        raise ImageError(f"cannot be decoded ({error.err})") from None
-    if pixels is None:
-        raise ImageError("is damaged or cut short")
-    array = _stretch(np.atleast_3d(pixels), header.maximum)
-    if array.shape[2] in (3, 4):
-        array = array[..., [2, 1, 0, 3][: array.shape[2]]]
-    if array.shape[2] == 4 and header.channels == 1:
-        array = array[..., [0, 3]]  # OpenCV gives grey with alpha as colour
-    if header.clear_level is not None and array.shape[2] == 1:
-        opaque = (array != header.clear_level).astype(array.dtype)
-        array = np.concatenate([array, opaque * np.iinfo(array.dtype).max], axis=2)
-    return array
-
-
-def _stretch(array: Array, maximum: int | None) -> Array:
-    """Bring 0 … ``maximum`` to the full scale of the type; None is the type's own."""
-    full = 255 if array.dtype == np.uint8 else 65535
-    if maximum is None or maximum == full or array.dtype.kind != "u":
-        return array
-    levels = (array.astype(np.uint64) * full + maximum // 2) // maximum
-    return np.minimum(levels, full).astype(array.dtype)
 
 
 def _own_type(array: Array) -> Array:

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from cnncli.arrays import Array
 from cnncli.images.header import Header, ImageError, damaged
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 # Some writers leave them empty where they mean none.
 _OFTEN_EMPTY = (

@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
+from cnncli.arrays import Array
 from cnncli.images.channels import full_scale
 from cnncli.images.header import ImageError
-from cnncli.images.orientation import Array
 
 # Floats count as fractions up to so much beyond 0 and 1: what resampling leaves behind.
 _SLACK = 1e-3

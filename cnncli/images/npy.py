@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from cnncli.arrays import Array
 from cnncli.images.header import Header, ImageError, check_size, damaged
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 # Where neither end of the shape is this short, an array of three axes is no picture.
 _MOST_CHANNELS = 256

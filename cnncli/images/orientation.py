@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from cnncli.arrays import Array
 
 # (transpose, flip rows, flip columns). Source: EXIF 2.32, tag 274; the same table as Pillow's
 # ImageOps.exif_transpose.

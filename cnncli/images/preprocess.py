@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from cnncli.arrays import Array
 from cnncli.choices import Interpolation, ResizeMode
 from cnncli.images.channels import count, to_channels
 from cnncli.images.decode import REDUCTIONS, decode
-from cnncli.images.header import Header, ImageError, read_header
+from cnncli.images.formats import read_header
+from cnncli.images.header import Header, ImageError
 from cnncli.images.intensity import Window, share_cut, to_fractions, to_uint8
-from cnncli.images.orientation import Array
 
 # What a stored value is divided by to become a fraction of full scale.
 FULL_SCALE = {"uint8": 255.0, "float32": 1.0}

@@ -16,10 +16,9 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from cnncli.arrays import Array
 from cnncli.images.header import Header, ImageError, check_size, damaged
 from cnncli.images.orientation import turn_back
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _MINISWHITE, _PALETTE, _CMYK, _YCBCR = 0, 3, 5, 6
 # Extra samples that are transparency: colours multiplied by it already, or not.

@@ -9,9 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnncli.convolution import Window
-from cnncli.errors import CnncliError
-from cnncli.layers import (
+from cnncli.arithmetic.convolution import Window
+from cnncli.arithmetic.layers import (
     Conv,
     Dense,
     Dropout,
@@ -22,8 +21,9 @@ from cnncli.layers import (
     Pool,
     trace_chain,
 )
-from cnncli.models.chain_plan import HEAD, activation_name, plan_chain
+from cnncli.errors import CnncliError
 from cnncli.models.swap import ACTIVATIONS
+from cnncli.models.tables.chain_plan import HEAD, activation_name, plan_chain
 
 
 class SamePadding(nn.Module):

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from cnncli.choices import format_size
 from cnncli.errors import CnncliError, did_you_mean
-from cnncli.models.chain_plan import plan_chain
-from cnncli.models.custom_table import CUSTOM
-from cnncli.models.families import DIFFERENCES, LAYOUTS, PATTERNS
-from cnncli.models.layout import Layout, Stage
-from cnncli.models.torchvision_table import IMAGENET, NORMALISATIONS, TABLE, URL
+from cnncli.models.tables.chain_plan import plan_chain
+from cnncli.models.tables.custom import CUSTOM
+from cnncli.models.tables.families import DIFFERENCES, LAYOUTS, PATTERNS
+from cnncli.models.tables.layout import Layout, Stage
+from cnncli.models.tables.torchvision import IMAGENET, NORMALISATIONS, TABLE, URL
 
 CHAIN = "cnn:"
 TIMM = "timm:"

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from torch import nn
 
-from cnncli.models.layout import Stage
 from cnncli.models.registry import find_model
+from cnncli.models.tables.layout import Stage
 
 
 def network_head(name: str, network: nn.Module) -> str:
@@ -42,13 +42,6 @@ def network_stages(name: str, network: nn.Module) -> tuple[Stage, ...]:
     stages = (Stage(s.name, tuple(p for p in s.paths if p in known)) for s in entry.stages)
     # The last dense layer of a chain may be its head.
     return tuple(stage for stage in stages if stage.paths)
-
-
-def stage_parameters(network: nn.Module, stage: Stage) -> Iterator[tuple[str, nn.Parameter]]:
-    """Yield path and parameter of all that lies in a stage."""
-    for path, parameter in network.named_parameters():
-        if any(path == part or path.startswith(part + ".") for part in stage.paths):
-            yield path, parameter
 
 
 def _derive_stages(network: nn.Module, head: str) -> tuple[Stage, ...]:

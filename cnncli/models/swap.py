@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn import functional
 
 from cnncli.errors import CnncliError
-from cnncli.models.layout import Layout
 from cnncli.models.registry import ModelEntry, short_name
+from cnncli.models.tables.layout import Layout
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,

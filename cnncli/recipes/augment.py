@@ -8,48 +8,25 @@ from typing import Literal
 
 import numpy as np
 
-from cnncli.augmentation import Pipeline, format_step
+from cnncli.arrays import Array
+from cnncli.augmentation.build import bring_back, build_augment, build_operations
+from cnncli.augmentation.dry_run import check_pipeline
+from cnncli.augmentation.notation import Pipeline, format_step
+from cnncli.augmentation.operations import Form
 from cnncli.choices import parse_size
-from cnncli.config import ResolvedConfig
-from cnncli.data.sources import Array, CsvColumns, FileSource, Samples, find_samples, text_array
+from cnncli.data.find_samples import find_samples
+from cnncli.data.samples import CsvColumns, FileSource, Samples, text_array
 from cnncli.data.store import ImageStore
 from cnncli.errors import CnncliError
-from cnncli.evaluation.grid import GridRow, save_grid, tell_channels
-from cnncli.images.augment import bring_back, build_augment, build_operations
-from cnncli.images.augment_check import check_pipeline
-from cnncli.images.augment_classes import complete_steps
-from cnncli.images.augment_words import Form
 from cnncli.images.decode import decode
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
-from cnncli.recipes.preprocessing import choose_channels, choose_windows, look_over
+from cnncli.plots.grid import GridRow, save_grid, tell_channels
 from cnncli.reporting import Reporter
+from cnncli.run.choose_preprocess import choose_channels, choose_windows, look_over
 
 # Pixels of a side where nobody says: large enough to see fine texture.
 _SIDE = 224
-
-
-def check_augment(config: ResolvedConfig, store: ImageStore, indices: Array) -> ResolvedConfig:
-    """Try the steps on one training image; return the config with all their arguments.
-
-    Args:
-        config: Its steps are to be tried.
-        store: Gives the images.
-        indices: Of the training images; the first that can be read is taken.
-
-    Raises:
-        CnncliError: With the first step that does not keep an image's form.
-    """
-    if config.augment == "none":
-        return config
-    for index in indices.tolist():
-        try:
-            image = store[index]
-        except ImageError:
-            continue  # told with all the others, when its turn comes
-        check_pipeline(config.augment, image)
-        break
-    return config.model_copy(update={"augment": complete_steps(config.augment)})
 
 
 @dataclass(frozen=True)

@@ -7,24 +7,24 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cnncli.arrays import Array
+from cnncli.audit.cache import find_cache_folder
+from cnncli.audit.check_classes import check_classes
+from cnncli.audit.check_copies import check_copies
+from cnncli.audit.check_files import check_files
+from cnncli.audit.check_groups import check_groups
+from cnncli.audit.check_shortcuts import ShortcutCheck, look_for_shortcuts
+from cnncli.audit.duplicates import Duplicates, find_duplicates
+from cnncli.audit.facts import Facts, gather_facts
+from cnncli.audit.findings import Finding
+from cnncli.audit.summary import count_classes, summarise_files
 from cnncli.config import RunConfig
-from cnncli.data.audit.cache import find_cache_folder
-from cnncli.data.audit.check_classes import check_classes
-from cnncli.data.audit.check_copies import check_copies
-from cnncli.data.audit.check_files import check_files
-from cnncli.data.audit.check_groups import check_groups
-from cnncli.data.audit.check_shortcuts import ShortcutCheck, look_for_shortcuts
-from cnncli.data.audit.duplicates import Duplicates, find_duplicates
-from cnncli.data.audit.facts import Facts, gather_facts
-from cnncli.data.audit.findings import Finding
-from cnncli.data.audit.quick import check_quickly
-from cnncli.data.audit.summary import count_classes, summarise_files
-from cnncli.data.sources import SEPARATOR, Array, CsvColumns, Samples, find_samples
+from cnncli.data.find_samples import find_samples
+from cnncli.data.samples import SEPARATOR, CsvColumns, Samples
 from cnncli.data.splits import read_groups
-from cnncli.data.store import FileFacts
 from cnncli.errors import CnncliError
-from cnncli.recipes.samples import give_splits
 from cnncli.reporting import Reporter
+from cnncli.run.samples import give_splits
 from cnncli.training.device import count_cpus
 
 
@@ -183,12 +183,3 @@ def save_fix_list(path: str, report: DataReport) -> int:
     except OSError as error:
         raise CnncliError(f"--fix-list {path}: cannot be written ({error.strerror})") from None
     return len(lines)
-
-
-def warn_of_data(samples: Samples, splits: Array, facts: FileFacts, reporter: Reporter) -> None:
-    """Warn before the first epoch of what is found without decoding; silent on clean data."""
-    found = list(check_quickly(samples, splits, facts.hashes, threads=count_cpus()))
-    for finding in found:
-        reporter.warn(finding.text)
-    if found:
-        reporter.note("cnncli check-data says more, and names the images")

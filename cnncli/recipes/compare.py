@@ -15,8 +15,9 @@ from typing import Any
 
 from cnncli.errors import CnncliError
 from cnncli.evaluation.paired import mcnemar_p
-from cnncli.recipes.read_run import FIGURES, Run, load_run, read_correct
+from cnncli.files import CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE
 from cnncli.reporting import Reporter
+from cnncli.run.read_folder import FIGURES, Run, load_run, read_correct
 
 # Where a run lies and what computes it; that does not change what is learnt.
 _PLACE = ("output", "device", "workers", "log", "checkpoint_every")
@@ -107,7 +108,7 @@ def _tell_unjudged(runs: Sequence[Run], reporter: Reporter) -> None:
 
 
 def _is_run(path: Path) -> bool:
-    return (path / "metrics.csv").is_file() or (path / "config.yaml").is_file()
+    return (path / METRICS_FILE).is_file() or (path / CONFIG_FILE).is_file()
 
 
 def _expand(path: Path) -> list[Path]:
@@ -165,7 +166,7 @@ def _pair(runs: Sequence[Run], reporter: Reporter) -> dict[str, Any] | None:
     """Test two runs on the images that ``evaluate --output RUN`` wrote down for both."""
     if len(runs) != 2:
         return None
-    first, second = (read_correct(run.path / "predictions.csv") for run in runs)
+    first, second = (read_correct(run.path / PREDICTIONS_FILE) for run in runs)
     if first is None or second is None:
         return None
     if first.keys() != second.keys():
@@ -250,7 +251,7 @@ def draw(comparison: Comparison, path: Path) -> None:
         CnncliError: If none has one.
         OSError: The file cannot be written.
     """
-    from cnncli.evaluation.compare_plot import Curves, save_comparison
+    from cnncli.plots.compare import Curves, save_comparison
 
     runs = [run for run in comparison.runs if run.history]
     if not runs:

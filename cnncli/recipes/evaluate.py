@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from cnncli.augmentation import Tta
+from cnncli.arrays import Array
+from cnncli.augmentation.notation import Tta
 from cnncli.choices import SPLITS, OnBadImage, Precision, SplitChoice
+from cnncli.data.classes import match_classes
+from cnncli.data.find_samples import find_samples
 from cnncli.data.loader import Loader, SplitDataset
 from cnncli.data.manifest import UNSEEN, load_manifest
-from cnncli.data.sources import (
-    NO_SPLIT,
-    Array,
-    CsvColumns,
-    Samples,
-    find_samples,
-    match_classes,
-    shorten,
-)
+from cnncli.data.samples import NO_SPLIT, CsvColumns, Samples, take_samples
 from cnncli.data.split_file import read_left_out
 from cnncli.data.splits import TEST, TRAIN, VAL
 from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, shorten
+from cnncli.files import CONFIG_FILE, PREDICTIONS_FILE, REPORT_FILE, SPLITS_FILE
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
-from cnncli.recipes.bad_images import check_bad, keep_good
-from cnncli.recipes.judge import Report, evaluation_batch, judge, save_report, tell_precision
 from cnncli.reporting import Reporter
+from cnncli.run.bad_images import check_bad, keep_good
+from cnncli.run.report import Report, evaluation_batch, judge, save_report, tell_precision
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from cnncli.training.device import count_cpus, keep_freed_memory, pick_judging_compute
 from cnncli.training.distributed import ALONE, World
@@ -90,7 +86,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     samples = match_classes(find_samples(data, columns), checkpoint.class_names)
     samples = _leave_out(samples, path, checkpoint.preprocess, reporter)
     chosen, split = _choose(samples, path, settings.split, reporter)
-    samples = _take(samples, chosen)
+    samples = take_samples(samples, chosen)
     folder = None if settings.output is None else _make_folder(settings.output)
     compute = pick_judging_compute(settings.device, settings.precision, world)
     tell_precision(compute.precision, settings.precision, reporter)
@@ -98,7 +94,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = checkpoint.classifier(network).to(compute.device)
     share = world.share(np.arange(len(samples)))
-    part = _take(samples, share)
+    part = take_samples(samples, share)
     store, bad = _open(part, checkpoint, reporter)
     bad_before = _of_all(bad, share, world)
     check_bad(samples, bad_before, settings.on_bad_image, reporter)
@@ -110,7 +106,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
         )
     bad_since = _of_all(loader.bad, share, world)
     check_bad(samples, bad_since, settings.on_bad_image, reporter)
-    samples = _take(samples, keep_good(len(samples), {**bad_before, **bad_since}))
+    samples = take_samples(samples, keep_good(len(samples), {**bad_before, **bad_since}))
     report = judge(targets, probabilities, checkpoint, split=split, reporter=reporter)
     if settings.tta is not None:
         report["tta"] = settings.tta
@@ -125,7 +121,7 @@ def _data_of_run(checkpoint: Path, columns: CsvColumns) -> tuple[str, CsvColumns
     """Return what the run that a checkpoint lies in was trained on; given columns win."""
     from cnncli.config import load_config
 
-    config = checkpoint.parent / "config.yaml"
+    config = checkpoint.parent / CONFIG_FILE
     if not config.is_file():
         raise CnncliError("--data: missing; name the images to evaluate on")
     run = load_config(str(config), {})
@@ -140,7 +136,7 @@ def _leave_out(
     samples: Samples, checkpoint: Path, preprocess: Preprocess, reporter: Reporter
 ) -> Samples:
     """Return the samples without those that the run could not read, where that is still so."""
-    listed = read_left_out(checkpoint.parent / "splits.csv")
+    listed = read_left_out(checkpoint.parent / SPLITS_FILE)
     named = [index for index, path in enumerate(samples.paths) if path in listed] if listed else []
 
     def is_bad(index: int) -> bool:
@@ -154,7 +150,9 @@ def _leave_out(
     if bad:
         names = shorten([str(samples.paths[index]) for index in bad], 3)
         reporter.note(f"left out, as in the run, since they cannot be read: {len(bad)} ({names})")
-    return _take(samples, keep_good(len(samples), dict.fromkeys(bad, ""))) if bad else samples
+    return (
+        take_samples(samples, keep_good(len(samples), dict.fromkeys(bad, ""))) if bad else samples
+    )
 
 
 def _choose(
@@ -168,7 +166,7 @@ def _choose(
     Returns:
         Indices, and the report's name for the split.
     """
-    manifest = load_manifest(checkpoint.parent / "splits.csv")
+    manifest = load_manifest(checkpoint.parent / SPLITS_FILE)
     if manifest is None:
         reporter.warn(
             f"no splits.csv beside {checkpoint}: images it was trained on are not recognised"
@@ -197,7 +195,7 @@ def _choose(
 
 
 def _has_test(checkpoint: Path) -> bool:
-    manifest = load_manifest(checkpoint.parent / "splits.csv")
+    manifest = load_manifest(checkpoint.parent / SPLITS_FILE)
     return manifest is None or manifest.has(TEST)
 
 
@@ -221,31 +219,6 @@ def _tell_left_out(samples: Samples, seen: Array, split: int, reporter: Reporter
         if number != split and len(left):
             names = shorten([str(samples.paths[index]) for index in left], 3)
             reporter.note(f"left out, {use}: {len(left)} images ({names})")
-
-
-def _take(samples: Samples, chosen: Array) -> Samples:
-    return replace(
-        samples,
-        source=_Subset(samples, chosen),
-        paths=samples.paths[chosen],
-        targets=samples.targets[chosen],
-        splits=samples.splits[chosen],
-        groups=None if samples.groups is None else samples.groups[chosen],
-    )
-
-
-@dataclass(frozen=True)
-class _Subset:
-    """Some of the images of other samples, numbered anew."""
-
-    samples: Samples
-    chosen: Array
-
-    def read(self, index: int) -> tuple[bytes, ...]:
-        return self.samples.source.read(int(self.chosen[index]))
-
-    def size(self, index: int) -> int:
-        return self.samples.source.size(int(self.chosen[index]))
 
 
 def _of_all(bad: Bad, share: Array, world: World) -> Bad:
@@ -276,11 +249,11 @@ def _make_folder(output: str) -> Path:
 
 def _save(folder: Path, report: Report, samples: Samples, probabilities: Array) -> None:
     """Write report.json, predictions.csv and the confusion matrix as CSV and picture."""
-    from cnncli.evaluation.plots import save_confusion_matrix
+    from cnncli.plots.confusion_matrix import save_confusion_matrix
 
     names = list(samples.class_names)
-    save_report(folder / "report.json", report)
-    with (folder / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
+    save_report(folder / REPORT_FILE, report)
+    with (folder / PREDICTIONS_FILE).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         header = ("path", "target", "label", "probability")
         writer.writerow((*header, *(f"probability_{name}" for name in names)))

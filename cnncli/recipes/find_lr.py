@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from cnncli.config import ResolvedConfig, RunConfig
-from cnncli.recipes.build_trainer import build_loop, build_trainer
-from cnncli.recipes.check import check_config
-from cnncli.recipes.prepare import prepare
-from cnncli.recipes.transfer import FreezePlan
 from cnncli.reporting import Reporter
+from cnncli.run.build_trainer import build_freeze_plan, build_loop, build_trainer
+from cnncli.run.check import check_config
+from cnncli.run.prepare import prepare
 from cnncli.training.device import deterministic_algorithms, keep_freed_memory, pick_compute
 from cnncli.training.optimizers.build import OPTIMIZERS
 from cnncli.training.range_test import Curve, Suggestion, spread_rates, suggest, sweep
@@ -51,7 +50,7 @@ def find_lr(config: RunConfig, reporter: Reporter, *, steps: int) -> Found:
     compute = pick_compute(config.device, config.precision)
     keep_freed_memory()
     run = prepare(config, compute, reporter)
-    plan = FreezePlan(run.network, run.config)
+    plan = build_freeze_plan(run)
     # Without features: the few images of the test are not worth a pass over all of them.
     loop = build_loop(run, plan, Path(), reporter, cache_features=False)
     trainer = build_trainer(run, plan, loop, TimeLimit(None), None, reporter)
@@ -99,7 +98,7 @@ def draw(found: Found, path: Path) -> None:
     Raises:
         OSError: The file cannot be written.
     """
-    from cnncli.evaluation.range_plot import save_range_test
+    from cnncli.plots.lr_range import save_range_test
 
     marks = {"steepest": found.suggestion.steepest, "minimum / 10": found.suggestion.tenth}
     curve = found.curve

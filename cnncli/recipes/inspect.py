@@ -13,10 +13,10 @@ from torch import nn
 from cnncli.choices import format_size
 from cnncli.errors import CnncliError, did_you_mean
 from cnncli.models.build import build_network
-from cnncli.models.custom_table import CUSTOM
 from cnncli.models.freeze import read_policy
 from cnncli.models.registry import CHAIN, MODELS, TIMM, find_model
 from cnncli.models.stages import network_stages
+from cnncli.models.tables.custom import CUSTOM
 from cnncli.models.tracing.summary import Layer, Totals, add_up, summarise
 from cnncli.reporting import Reporter
 from cnncli.training.checkpoint import find_checkpoint, load_checkpoint

@@ -14,15 +14,15 @@ from typing import TextIO
 import numpy as np
 import torch
 
-from cnncli.augmentation import Tta
+from cnncli.arrays import Array
+from cnncli.augmentation.notation import Tta
 from cnncli.choices import Precision
 from cnncli.data.inputs import expand_inputs, group_files, take_shard
-from cnncli.data.sources import Array
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
-from cnncli.recipes.judge import tell_precision
 from cnncli.reporting import Reporter
+from cnncli.run.report import tell_precision
 from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
 from cnncli.training.device import count_cpus, keep_freed_memory, pick_judging_compute
 from cnncli.training.distributed import ALONE, World

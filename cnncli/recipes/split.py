@@ -7,17 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
+from cnncli.arrays import Array
 from cnncli.choices import SPLITS
 from cnncli.config import RunConfig
 from cnncli.data.folds import draw_folds
 from cnncli.data.manifest import save_manifest
-from cnncli.data.sources import Array, Samples
+from cnncli.data.samples import Samples
 from cnncli.data.split_file import file_facts
 from cnncli.data.splits import TEST
 from cnncli.errors import CnncliError
-from cnncli.recipes.samples import gather_samples, label_samples
+from cnncli.files import write_atomically
 from cnncli.reporting import Reporter
-from cnncli.training.atomic import write_atomically
+from cnncli.run.samples import gather_samples, label_samples
 from cnncli.training.device import count_cpus
 
 _MOST_CLASSES = 40

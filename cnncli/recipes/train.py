@@ -10,21 +10,28 @@ import torch
 
 from cnncli.choices import SPLITS
 from cnncli.config import RunConfig, dump_config, load_config
+from cnncli.data.find_samples import is_named_set
 from cnncli.data.loader import deaths_told
 from cnncli.data.manifest import save_manifest
-from cnncli.data.sources import is_named_set
 from cnncli.data.splits import TEST, VAL
 from cnncli.errors import CnncliError
+from cnncli.files import (
+    BEST_FILE,
+    CONFIG_FILE,
+    LAST_FILE,
+    REPORT_FILE,
+    SPLITS_FILE,
+    write_atomically,
+)
 from cnncli.models.registry import short_name
-from cnncli.recipes.bad_images import save_bad
-from cnncli.recipes.check import check_config
-from cnncli.recipes.find_run import REPORT, check_unfinished
-from cnncli.recipes.fit import fit
-from cnncli.recipes.judge import Report, evaluation_batch, judge, save_report, summary_rows
-from cnncli.recipes.prepare import Prepared, prepare
 from cnncli.reporting import Reporter
-from cnncli.training.atomic import write_atomically
-from cnncli.training.checkpoint import BEST, load_checkpoint
+from cnncli.run.bad_images import save_bad
+from cnncli.run.check import check_config
+from cnncli.run.fit import fit
+from cnncli.run.folder import check_unfinished, new_run_dir
+from cnncli.run.prepare import Prepared, prepare
+from cnncli.run.report import Report, evaluation_batch, judge, save_report, summary_rows
+from cnncli.training.checkpoint import load_checkpoint
 from cnncli.training.device import (
     Compute,
     deterministic_algorithms,
@@ -35,8 +42,7 @@ from cnncli.training.distributed import ALONE, World
 from cnncli.training.history import OnEpoch, Row
 from cnncli.training.logs import open_log
 from cnncli.training.predictions import predict_split
-from cnncli.training.run_dir import new_run_dir
-from cnncli.training.state import LAST, State, load_state
+from cnncli.training.state import State, load_state
 
 
 def train_run(
@@ -70,8 +76,8 @@ def train_run(
         run = prepare(config, compute, reporter)
         if world.is_first:
             text = dump_config(run.config)
-            write_atomically(run_dir / "config.yaml", lambda part: part.write_text(text, "utf-8"))
-            save_manifest(run_dir / "splits.csv", run.samples, run.splits, run.facts)
+            write_atomically(run_dir / CONFIG_FILE, lambda part: part.write_text(text, "utf-8"))
+            save_manifest(run_dir / SPLITS_FILE, run.samples, run.splits, run.facts)
             save_bad(run_dir, run.samples, run.bad)
         _train(run, run_dir, reporter, None, on_epoch, judge_best=judge_best)
     return run_dir
@@ -112,17 +118,17 @@ def resume_run(run_dir: Path, reporter: Reporter, *, world: World = ALONE) -> Pa
     if not check_unfinished(run_dir):
         reporter.note(f"{run_dir} is finished")
         return run_dir
-    config = load_config(str(run_dir / "config.yaml"), {})
+    config = load_config(str(run_dir / CONFIG_FILE), {})
     if not is_named_set(config.data) and not Path(config.data).expanduser().exists():
         raise CnncliError(
             f"--resume {run_dir}: its images, {config.data}, are not here; a run goes on from the "
             "folder that it was begun in, with its images in their place"
         )
-    config = config.model_copy(update={"splits": str(run_dir / "splits.csv"), "fold": None})
+    config = config.model_copy(update={"splits": str(run_dir / SPLITS_FILE), "fold": None})
     compute = _pick_compute(config, world)
     keep_freed_memory()
     # A run that was killed before its first step has no state yet: it begins.
-    state = load_state(run_dir / LAST) if (run_dir / LAST).exists() else None
+    state = load_state(run_dir / LAST_FILE) if (run_dir / LAST_FILE).exists() else None
     _train(prepare(config, compute, reporter), run_dir, reporter, state, None)
     return run_dir
 
@@ -146,7 +152,7 @@ def _train(
             return
         report = _evaluate_best(run, run_dir, reporter)
     if run.compute.world.is_first:
-        save_report(run_dir / REPORT, report)
+        save_report(run_dir / REPORT_FILE, report)
     reporter.table(f"{report['split']}, {report['images']} images", summary_rows(report))
 
 
@@ -177,7 +183,7 @@ def _logged(
 
 def _evaluate_best(run: Prepared, run_dir: Path, reporter: Reporter) -> Report:
     """Judge the checkpoint as it was written, on test if there is one, else on val."""
-    network, checkpoint = load_checkpoint(run_dir / BEST)
+    network, checkpoint = load_checkpoint(run_dir / BEST_FILE)
     compute = run.compute.for_judging()
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = checkpoint.classifier(network).to(compute.device)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cnncli.arrays import Array
 from cnncli.choices import Balance
-from cnncli.data.sources import Array
 
 
 def class_weights(targets: Array, num_classes: int) -> tuple[float, ...]:

@@ -17,15 +17,14 @@ from safetensors.torch import save_file
 from torch import nn
 
 from cnncli import __version__
-from cnncli.augmentation import Pipeline, parse_augment
+from cnncli.augmentation.notation import Pipeline, parse_augment
 from cnncli.errors import CnncliError
+from cnncli.files import BEST_FILE, write_atomically
 from cnncli.images.preprocess import FULL_SCALE, Preprocess
 from cnncli.models.build import Classifier, build_network
 from cnncli.models.pretrained.weights import load_tensors
-from cnncli.training.atomic import write_atomically
 from cnncli.training.history import TIME_COLUMNS
 
-BEST = "best.safetensors"
 FORMAT = 2
 _KEY = "cnncli"
 
@@ -167,7 +166,7 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     if head[8:] != b"{" and head.startswith((b"PK", b"\x80")):
         raise CnncliError(
             f"--checkpoint {path}: a pickle (torch.save), which can run code when it is opened; "
-            f"give the {BEST} of a run"
+            f"give the {BEST_FILE} of a run"
         )
     try:
         with safe_open(path, framework="pt") as file:
@@ -176,12 +175,12 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise CnncliError(
             f"--checkpoint {path}: not a safetensors file, or cut short ({error}); "
-            f"give the {BEST} of a run"
+            f"give the {BEST_FILE} of a run"
         ) from None
     if not isinstance(meta, dict):
         raise CnncliError(
             f"--checkpoint {path}: holds weights but not what cnncli needs to use them (classes, "
-            f"preprocessing); give the {BEST} of a run"
+            f"preprocessing); give the {BEST_FILE} of a run"
         )
     return tensors, meta
 
@@ -202,11 +201,11 @@ def find_checkpoint(given: str | None, output: str = "runs") -> tuple[Path, bool
     if given is not None:
         path = Path(given).expanduser()
         if path.is_dir():
-            path = path / BEST
+            path = path / BEST_FILE
         if not path.is_file():
             raise CnncliError(f"--checkpoint {given}: no such run folder or file ({path})")
         return path, False
-    found = sorted(Path(output).glob(f"*/{BEST}"), key=lambda p: p.stat().st_mtime)
+    found = sorted(Path(output).glob(f"*/{BEST_FILE}"), key=lambda p: p.stat().st_mtime)
     if not found:
         raise CnncliError(
             f"no run in {output}/: train one (cnncli train --data FOLDER) or name one with "

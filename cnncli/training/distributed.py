@@ -14,7 +14,7 @@ import torch
 from torch import distributed, nn
 from torch.distributed.rendezvous import rendezvous
 
-from cnncli.data.sources import Array
+from cnncli.arrays import Array
 from cnncli.errors import RUNTIME_FAILURE, CnncliError, ToldElsewhereError
 from cnncli.torchrun import Place, read_place
 

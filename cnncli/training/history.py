@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cnncli.training.atomic import write_atomically
+from cnncli.files import write_atomically
 
 COLUMNS = (
     "epoch",

@@ -19,12 +19,12 @@ from cnncli.data.loader import Loader
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.models.build import Classifier
 from cnncli.models.head import combine_aux
+from cnncli.training.ddp import wrap
 from cnncli.training.device import Compute
 from cnncli.training.distributed import World
 from cnncli.training.ema import MovingAverage
 from cnncli.training.features import FeatureLoader, HeadClassifier
 from cnncli.training.mixing import Mixing
-from cnncli.training.parallel import wrap
 from cnncli.training.penalties import Penalty, penalised_parameters
 
 Batch = tuple[torch.Tensor, torch.Tensor]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
+from cnncli.arrays import Array
 from cnncli.data.loader import Loader
-from cnncli.data.sources import Array
 from cnncli.models.build import Classifier
 from cnncli.training.device import Compute
 from cnncli.training.features import FeatureLoader, HeadClassifier

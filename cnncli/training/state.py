@@ -12,9 +12,8 @@ import numpy as np
 import torch
 
 from cnncli.errors import CnncliError
-from cnncli.training.atomic import write_atomically
+from cnncli.files import write_atomically
 
-LAST = "last.pt"
 FORMAT = 1
 
 State = dict[str, Any]

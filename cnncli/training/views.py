@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from cnncli.augmentation import Pipeline, Tta, list_mirrors
-from cnncli.data.sources import Array
+from cnncli.arrays import Array
+from cnncli.augmentation.build import Augmenter
+from cnncli.augmentation.notation import Pipeline, Tta, list_mirrors
 from cnncli.errors import CnncliError
-from cnncli.images.augment import Augmenter
 
 Views = Callable[[Array], Iterator[Array]]
 

@@ -75,7 +75,9 @@ def memory(entry):
 
 def index_and_split(root, kind):
     """Print the seconds and the megabytes that a fresh process spends on it."""
-    from cnncli.data.sources import CsvColumns, find_samples, order_classes
+    from cnncli.data.classes import order_classes
+    from cnncli.data.find_samples import find_samples
+    from cnncli.data.samples import CsvColumns
     from cnncli.data.splits import split_samples
 
     before, start, clock = memory("VmRSS"), time.process_time(), time.perf_counter()
@@ -101,8 +103,8 @@ def load_an_epoch(root):
     """Print what each of two loader processes holds after a tenth of an epoch and at its end."""
     import multiprocessing
 
+    from cnncli.data.find_samples import find_samples
     from cnncli.data.loader import Loader, SplitDataset
-    from cnncli.data.sources import find_samples
     from cnncli.data.store import ImageStore
     from cnncli.images.preprocess import Preprocess
 

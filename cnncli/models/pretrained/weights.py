@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from cnncli.errors import CnncliError
+from cnncli.files import BEST_FILE
 from cnncli.models.pretrained.carry import Tensors, fit_positions, fit_stem
 from cnncli.models.pretrained.download import download_weights
 from cnncli.models.pretrained.rename import DAMAGED, TOLD, rename, unwrap
@@ -25,7 +26,6 @@ from cnncli.models.stages import network_head
 from cnncli.models.stem import Normalisation, stem_normalisation
 
 NONE = "none"
-RUN_FILE = "best.safetensors"
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,9 @@ def find_source(spec: str, entry: ModelEntry) -> Source | None:
         weights = entry.find_weights(spec)
         return Source(f"{entry.name} {weights.name}", weights.path, weights, {})
     if path.is_dir():
-        path = path / RUN_FILE
+        path = path / BEST_FILE
         if not path.is_file():
-            raise CnncliError(f"--weights {spec}: no run folder: there is no {RUN_FILE} in it")
+            raise CnncliError(f"--weights {spec}: no run folder: there is no {BEST_FILE} in it")
     return Source(spec, path, None, _read_meta(path))
 
 

@@ -11,7 +11,7 @@ def count_call_macs(call: Call) -> int:
     """Return the multiply-accumulates of convolutions and matrix products, else 0.
 
     Attention is two matrix products; biases, norms, activations and pooling are not counted.
-    FLOPs are about twice as many. `cnncli.convolution.count_macs` counts alike.
+    FLOPs are about twice as many. `cnncli.arithmetic.convolution.count_macs` counts alike.
 
     Source: the convention of fvcore and of torchvision's published GFLOPS (``_ops``).
     """

@@ -1,0 +1,1 @@
+"""The arithmetic of layers: sizes, parameters, MACs and receptive fields, without torch."""

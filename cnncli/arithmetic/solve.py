@@ -1,0 +1,150 @@
+"""The inverse of the output formula: which padding, kernel or stride gives a size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
+
+from cnncli.arithmetic.convolution import Axis, Size, Window
+from cnncli.errors import CnncliError
+
+Unknown = Literal["padding", "kernel", "stride"]
+Sliding = TypeVar("Sliding", Axis, Window)
+
+
+@dataclass(frozen=True)
+class Solutions:
+    """What solves the inverse question along one axis.
+
+    Attributes:
+        values: Every solution, ascending; only the smallest where ``open_ended``.
+        open_ended: Every larger value solves it too.
+        nearest: Output sizes next to the target that can be reached, ascending; empty with a
+            solution, or when no value gives any output.
+    """
+
+    values: range
+    open_ended: bool = False
+    nearest: tuple[int, ...] = ()
+
+
+def solve(axis: Axis, unknown: Unknown, size: int, target: int, *, tied: bool = False) -> Solutions:
+    """Find every ``unknown`` that turns ``size`` pixels into exactly ``target``.
+
+    The output never turns back as one number grows, so two bisections bound the solutions.
+
+    Args:
+        axis: The window; its value of ``unknown`` is not read.
+        unknown: "padding", "kernel" or "stride".
+        size: Input pixels, at least 1.
+        target: Output pixels, at least 1.
+        tied: The stride equals the kernel (a pool's default).
+
+    Raises:
+        CnncliError: If the known numbers rule every answer out.
+    """
+
+    def at(value: int) -> Axis:
+        return _put(axis, unknown, value, tied=tied)
+
+    if unknown == "kernel" and axis.padding == "same":
+        raise CnncliError("--solve kernel: with padding same the kernel does not change the size")
+    low, high = _bounds(axis, unknown, size, target)
+    if fault := at(low).find_own_fault():
+        raise CnncliError(fault)
+    falls = (unknown == "padding") == (axis.kind == "transposed")
+    if unknown == "stride" and at(1).output(size) < 1:
+        falls = False  # a partial window, if any: --ceil-mode with a stride past what is missing
+    sign = -1 if falls else 1
+    start = _first(low, high, lambda value: sign * at(value).output(size) >= sign * target)
+    stop = _first(low, high, lambda value: sign * at(value).output(size) > sign * target)
+    if start < stop:
+        endless = stop > high and unknown != "padding" and at(high * 2 + 1).output(size) == target
+        return Solutions(range(start, start + 1 if endless else stop), open_ended=endless)
+    beside = [value for value in (start - 1, start) if low <= value <= high]
+    nearest = sorted(at(value).output(size) for value in beside)
+    return Solutions(range(0), nearest=tuple(output for output in nearest if output >= 1))
+
+
+def solve_window(
+    window: Window, unknown: Unknown, size: Size, target: Size, *, tied: bool = False
+) -> tuple[Iterator[tuple[Size, Window]], bool]:
+    """Find every ``unknown`` that turns ``size`` into exactly ``target``; see `solve`.
+
+    Where both directions are alike, so are both sides of the values.
+
+    Returns:
+        The values (height, width) with the windows that have them, ascending, at least one; and
+        whether every larger value solves it too.
+
+    Raises:
+        CnncliError: If there is none, with the nearest sizes that can be reached.
+    """
+    found = [
+        solve(axis, unknown, n, goal, tied=tied)
+        for axis, n, goal in zip(window.axes, size, target, strict=True)
+    ]
+    for side, solutions, n, goal in zip(("height", "width"), found, size, target, strict=True):
+        if not solutions.values:
+            where = "" if size[0] == size[1] and target[0] == target[1] else f"{side}: "
+            near = " and ".join(map(str, solutions.nearest))
+            raise CnncliError(
+                f"--solve {unknown}: {where}none gives exactly {goal} from {n}; "
+                + (f"the nearest sizes it can reach: {near}" if near else "nor any other size")
+            )
+    rows, columns = (solutions.values for solutions in found)
+    if window.axes[0] == window.axes[1] and size[0] == size[1] and target[0] == target[1]:
+        values: Iterator[Size] = ((value, value) for value in rows)
+    else:
+        values = ((row, column) for row in rows for column in columns)
+    windows = ((value, _put(window, unknown, value, tied=tied)) for value in values)
+    return windows, any(solutions.open_ended for solutions in found)
+
+
+def _put(into: Sliding, unknown: Unknown, value: int | Size, *, tied: bool) -> Sliding:
+    changes: dict[str, Any] = {unknown: value}
+    if tied and unknown == "kernel":
+        changes["stride"] = value
+    return replace(into, **changes)
+
+
+def pad_like_same(kernel: Size, stride: Size, dilation: Size) -> tuple[Size, Size] | None:
+    """Return the padding and output padding with which a transposed convolution is "same".
+
+    That gives output = input * stride, the meaning of "same" in Keras. None where no equal padding
+    on both sides does.
+    """
+    pads, extras = [], []
+    for k, s, d in zip(kernel, stride, dilation, strict=True):
+        excess = d * (k - 1) + 1 - s
+        pads.append(max(excess + 1, 0) // 2)
+        extras.append(2 * pads[-1] - excess)
+        if extras[-1] >= max(s, d):
+            return None
+    return (pads[0], pads[1]), (extras[0], extras[1])
+
+
+def _bounds(axis: Axis, unknown: Unknown, size: int, target: int) -> tuple[int, int]:
+    """Return the least and the greatest value worth trying, both inclusive."""
+    pads = 0 if axis.padding == "same" else 2 * axis.padding
+    transposed = axis.kind == "transposed"
+    if unknown == "padding":
+        if axis.kind == "pool":
+            return 0, axis.kernel // 2
+        reach = (size - 1) * axis.stride + axis.output_padding if transposed else 0
+        return 0, axis.extent + (reach or axis.stride * target)
+    if unknown == "kernel":
+        least = max(1, pads) if axis.kind == "pool" else 1
+        return least, max(least, target + pads + 1 if transposed else size + pads + axis.stride)
+    least = axis.output_padding + 1 if transposed and axis.dilation <= axis.output_padding else 1
+    return least, max(least, (target if transposed else size + axis.extent) + pads + 1)
+
+
+def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """Return the least value that ``holds``, false below and true above it; else high + 1."""
+    high += 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low

@@ -1,0 +1,104 @@
+"""A dry run of a pipeline: what would fail, or change an image's form in silence, told by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cnncli.arrays import Array
+from cnncli.augmentation.build import bring_back, build_operations
+from cnncli.augmentation.notation import Pipeline, format_step
+from cnncli.augmentation.operations import Form, Operation
+from cnncli.augmentation.words import WORDS
+from cnncli.errors import CnncliError
+
+_DRAWS = 6
+# Interpolation and noise overshoot a little and are cut; whole other scales are refused.
+_LOWEST, _HIGHEST = -0.5, 1.5
+
+
+def check_pipeline(steps: Pipeline, image: Array) -> None:
+    """Run every step by itself, forced, and refuse what does not keep an image's form.
+
+    A step is tried on the image and on noise of the same form, several draws each: on a constant
+    image, or on 8-bit values stored as fractions, much goes unseen.
+
+    Args:
+        steps: As ``cnncli.augmentation.notation.parse_augment`` returned them, ``none`` excluded.
+        image: (H, W, C), uint8, or float32 in [0, 1].
+
+    Raises:
+        CnncliError: With the step, if it raises, or gives another dtype, shape, number of channels
+            or range, or works in 8 bits where there are more.
+    """
+    form = Form.of(image)
+    scale = 1 if image.dtype == np.float32 else np.iinfo(image.dtype).max
+    noise = np.asarray(np.random.default_rng(0).random(image.shape) * scale, image.dtype)
+    for number, (step, operation) in enumerate(
+        zip(steps, build_operations(steps, form), strict=True), start=1
+    ):
+        (name,) = step
+        wanted = WORDS[name].channels if name in WORDS else None
+        problem = (
+            f"works on {wanted} channels (colour)"
+            if wanted not in (None, form.channels)
+            else _find_problem(operation, (image, noise))
+        )
+        if problem:
+            raise CnncliError(
+                f"--augment: step {number} {format_step(step, defaults=False)!r} {problem}; the "
+                f"images are {form.height}×{form.width}, {_count(form.channels)}, {form.dtype}"
+                + " from 0 to 1"
+                * (form.dtype == "float32")
+            )
+
+
+def _find_problem(operation: Operation, images: tuple[Array, ...]) -> str:
+    """Return what is wrong with a step, empty where nothing is."""
+    for image in images:
+        for state in range(_DRAWS):
+            try:
+                changed = operation(image.copy(), state, force=True)
+            except Exception as error:  # whatever a library meets
+                reason = getattr(error, "err", None) or str(error)  # OpenCV's, without the place
+                return f"fails on such images ({' '.join(reason.split())[:200]})"
+            problem = _compare(image, changed)
+            if problem:
+                return problem
+    if images[-1].dtype == np.float32 and _in_8_bits(operation, images[-1]):
+        return "works in 8 bits, and what is finer would be lost"
+    return ""
+
+
+def _compare(image: Array, changed: Any) -> str:
+    if not isinstance(changed, np.ndarray):
+        return f"gives no image but {type(changed).__name__}"
+    if changed.dtype != image.dtype:
+        return f"gives {changed.dtype} for {image.dtype}"
+    if changed.ndim != 3 or changed.shape[2] != image.shape[2]:
+        channels = changed.shape[2] if changed.ndim == 3 else 1
+        return f"gives {_count(channels)} for {image.shape[2]}"
+    if changed.shape != image.shape:
+        return f"gives {changed.shape[0]}×{changed.shape[1]} pixels; the size must stay"
+    if image.dtype.kind != "f":
+        return ""
+    if not np.isfinite(changed).all():
+        return "gives values that are not finite"
+    low, high = float(changed.min()), float(changed.max())
+    if low < _LOWEST or high > _HIGHEST:
+        return f"gives values from {low:.3g} to {high:.3g}"
+    return ""
+
+
+def _in_8_bits(operation: Operation, noise: Array) -> bool:
+    """Tell whether all draws give 256 levels at most: float32 noise has as many as pixels."""
+    for state in range(_DRAWS):
+        levels = bring_back(operation(noise.copy(), state, force=True)) * np.float32(255)
+        if np.abs(levels - np.rint(levels)).max() > 1e-3:
+            return False
+    return True
+
+
+def _count(channels: int) -> str:
+    return "1 channel" if channels == 1 else f"{channels} channels"

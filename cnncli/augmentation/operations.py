@@ -1,0 +1,244 @@
+"""The words of ``--augment`` as operations: Albumentations where it can, OpenCV where it cannot.
+
+Albumentations 2.0.8 draws elastic fields on the pixels' own grid, multiplies contrast about black,
+and takes CLAHE through 8 bits and to 1 or 3 channels only; those three are made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from cnncli.arrays import Array
+from cnncli.augmentation.clahe import equalise
+from cnncli.augmentation.classes import AlbumentationsStep, import_albumentations
+
+Arguments = Mapping[str, Any]
+
+_BORDERS = {
+    "reflect": cv2.BORDER_REFLECT_101,
+    "edge": cv2.BORDER_REPLICATE,
+    "black": cv2.BORDER_CONSTANT,
+}
+
+
+class Operation(Protocol):
+    """One step, ready to draw."""
+
+    def __call__(self, image: Array, state: int, *, force: bool = False) -> Array:
+        """Return another picture, or the image as it is.
+
+        Args:
+            image: (H, W, C).
+            state: What the step draws depends on this alone.
+            force: Whether it takes effect whatever its probability.
+        """
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the images of a run have in common."""
+
+    height: int
+    width: int
+    channels: int
+    dtype: str
+
+    @classmethod
+    def of(cls, image: Array) -> Form:
+        """Return the form of an (H, W, C) array."""
+        height, width, channels = image.shape
+        return cls(height, width, channels, image.dtype.name)
+
+    @property
+    def full_scale(self) -> float:
+        """The value of white."""
+        return 255.0 if self.dtype == "uint8" else 1.0
+
+
+def build_word(name: str, arguments: Arguments, form: Form) -> Operation | None:
+    """Build a word of the vocabulary, None where it is no word.
+
+    Args:
+        name: Of the step.
+        arguments: All of them, as ``cnncli.augmentation.notation`` gives them.
+        form: Of the images it will get.
+    """
+    if name in _OWN:
+        return OwnStep(_OWN[name], arguments)
+    if name in _ALBUMENTATIONS:
+        class_name, translate = _ALBUMENTATIONS[name]
+        kind = getattr(import_albumentations(), class_name)
+        return AlbumentationsStep(kind(**translate(arguments, form), p=arguments["p"]))
+    return None
+
+
+def _affine(arguments: Arguments, form: Form, **more: Any) -> dict[str, Any]:
+    move = arguments.get("translate", (0, 0))
+    return {
+        "translate_percent": {"x": tuple(move), "y": tuple(move)},
+        "scale": tuple(arguments.get("scale", (1, 1))),
+        "rotate": tuple(arguments.get("rotate", (0, 0))),
+        "shear": tuple(arguments.get("shear", (0, 0))),
+        "keep_ratio": arguments.get("aspect", "keep") == "keep",
+        "border_mode": _BORDERS[arguments["border"]],
+        **more,
+    }
+
+
+def _alone(name: str, key: str, **more: Any) -> Callable[[Arguments, Form], dict[str, Any]]:
+    """Return how a word that is one part of an affine map is translated."""
+    return lambda found, form: _affine({**found, name: found[key]}, form, **more)
+
+
+def _crop(arguments: Arguments, form: Form) -> dict[str, Any]:
+    own = form.width / form.height
+    return {
+        "size": (form.height, form.width),
+        "scale": tuple(arguments["area"]),
+        "ratio": tuple(own * end for end in arguments["ratio"]),
+    }
+
+
+def _dropout(arguments: Arguments, form: Form) -> dict[str, Any]:
+    # A whole 1 would be one pixel.
+    size = tuple(float(min(end, 0.9999)) for end in arguments["size"])
+    return {
+        "hole_height_range": size,
+        "hole_width_range": size,
+        "num_holes_range": tuple(arguments["holes"]),
+        "fill": arguments["fill"] * form.full_scale,
+    }
+
+
+_Translate = Callable[[Arguments, Form], dict[str, Any]]
+_ALBUMENTATIONS: Mapping[str, tuple[str, _Translate]] = {
+    "hflip": ("HorizontalFlip", lambda found, form: {}),
+    "vflip": ("VerticalFlip", lambda found, form: {}),
+    "rot90": ("RandomRotate90", lambda found, form: {}),
+    # By whole pixels: nothing is interpolated, so fine texture stays as sharp as it will be in
+    # the images that are judged.
+    "translate": ("Affine", _alone("translate", "amount", interpolation=cv2.INTER_NEAREST)),
+    "rotate": ("Affine", _alone("rotate", "angle")),
+    "scale": ("Affine", _alone("scale", "factor")),
+    "shear": ("Affine", _alone("shear", "angle")),
+    "affine": ("Affine", _affine),
+    "grid": (
+        "GridDistortion",
+        lambda found, form: {
+            "distort_limit": tuple(found["amount"]),
+            "num_steps": found["cells"],
+            "border_mode": _BORDERS[found["border"]],
+        },
+    ),
+    "crop": ("RandomResizedCrop", _crop),
+    "blur": (
+        "GaussianBlur",
+        lambda found, form: {"blur_limit": 0, "sigma_limit": tuple(found["sigma"])},
+    ),
+    "noise": ("GaussNoise", lambda found, form: {"std_range": tuple(found["std"])}),
+    "brightness": (
+        "RandomBrightnessContrast",
+        lambda found, form: {"brightness_limit": tuple(found["amount"]), "contrast_limit": (0, 0)},
+    ),
+    "brightness_contrast": (
+        "RandomBrightnessContrast",
+        lambda found, form: {
+            "brightness_limit": tuple(found["amount"]),
+            "contrast_limit": tuple(found["amount"]),
+            "ensure_safe_range": True,
+        },
+    ),
+    "gamma": (
+        "RandomGamma",
+        lambda found, form: {"gamma_limit": tuple(100 * end for end in found["exponent"])},
+    ),
+    "saturation": (
+        "ColorJitter",
+        lambda found, form: {
+            "brightness": (1, 1),
+            "contrast": (1, 1),
+            "saturation": tuple(found["factor"]),
+            "hue": (0, 0),
+        },
+    ),
+    "hue": (
+        "ColorJitter",
+        lambda found, form: {
+            "brightness": (1, 1),
+            "contrast": (1, 1),
+            "saturation": (1, 1),
+            "hue": tuple(found["shift"]),
+        },
+    ),
+    "dropout": ("CoarseDropout", _dropout),
+}
+
+
+@dataclass(frozen=True)
+class OwnStep:
+    """A step that is not Albumentations'."""
+
+    function: Callable[[Array, Arguments, np.random.Generator], Array]
+    arguments: Arguments
+
+    def __call__(self, image: Array, state: int, *, force: bool = False) -> Array:
+        """Draw once; see :class:`Operation`."""
+        generator = np.random.default_rng(state)
+        if generator.random() >= self.arguments["p"] and not force:
+            return image
+        return self.function(image, self.arguments, generator)
+
+
+def _elastic(image: Array, arguments: Arguments, generator: np.random.Generator) -> Array:
+    """Bend along random displacements of a coarse grid, interpolated bicubically between.
+
+    Source: Ronneberger, Fischer, Brox (2015), U-Net, section 3.1: a 3×3 grid, Gaussian with 10
+    pixels standard deviation, bicubic.
+    """
+    height, width, channels = image.shape
+    cells = arguments["cells"]
+    spread = generator.uniform(*arguments["amount"]) * min(height, width)
+    grid = generator.normal(0, spread, (cells, cells, 2)).astype(np.float32)
+    field = cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
+    columns, rows = np.meshgrid(np.arange(width), np.arange(height))
+    map_x = np.asarray(columns + field[..., 0], np.float32)
+    map_y = np.asarray(rows + field[..., 1], np.float32)
+    # OpenCV takes up to four channels at once, and rounds by their number: more go one by one.
+    parts = [image] if channels <= 4 else np.split(image, channels, axis=2)
+    border = _BORDERS[arguments["border"]]
+    moved = [
+        cv2.remap(np.ascontiguousarray(part), map_x, map_y, cv2.INTER_LINEAR, borderMode=border)
+        for part in parts
+    ]
+    return np.dstack(moved)
+
+
+def _contrast(image: Array, arguments: Arguments, generator: np.random.Generator) -> Array:
+    factor = generator.uniform(*arguments["factor"])
+    mean = image.mean(dtype=np.float64)
+    changed = image * np.float32(factor) + np.float32(mean * (1 - factor))
+    if image.dtype == np.uint8:
+        changed = np.rint(np.clip(changed, 0, 255))
+    return np.asarray(changed, image.dtype)
+
+
+def _clahe(image: Array, arguments: Arguments, generator: np.random.Generator) -> Array:
+    limit, tiles = generator.uniform(*arguments["limit"]), arguments["tiles"]
+    if image.shape[2] == 3:
+        lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+        # Lightness is 0–255 in 8 bits, and 0–100 of fractions.
+        lab[..., 0] = equalise(lab[..., 0], limit, tiles, white=100)
+        return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB))
+    return np.stack([equalise(c, limit, tiles) for c in np.moveaxis(image, 2, 0)], axis=2)
+
+
+_OWN: Mapping[str, Callable[[Array, Arguments, np.random.Generator], Array]] = {
+    "elastic": _elastic,
+    "contrast": _contrast,
+    "clahe": _clahe,
+}

@@ -1,0 +1,148 @@
+"""The values of ``--augment``: ranges, numbers and literals, read, checked and written back."""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from cnncli.augmentation.words import RANGES, Argument
+from cnncli.errors import CnncliError
+
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_CONSTANTS = {"true": True, "false": False, "none": None, "null": None}
+
+
+def read_value(argument: Argument, value: object) -> Any:
+    """Read and check one value; a range becomes a list of two.
+
+    Raises:
+        CnncliError: If it is of another kind, or out of range.
+    """
+    if argument.kind == "choice":
+        if value not in argument.choices:
+            known = ", ".join(argument.choices)
+            raise CnncliError(f"{argument.name} {value}: must be one of {known}")
+        return value
+    if argument.kind in RANGES:
+        ends = _read_range(argument, value)
+        whole = argument.whole
+    else:
+        ends, whole = [_read_number(argument, value)], argument.kind == "count"
+    for end in ends:
+        if not argument.low <= end <= argument.high:
+            raise CnncliError(
+                f"{argument.name} {_format(value)}: must lie from {argument.low:g} to "
+                f"{argument.high:g} ({argument.about})"
+            )
+        if whole and end != int(end):
+            raise CnncliError(f"{argument.name} {_format(value)}: must be a whole number")
+    ends = [int(end) if whole else end for end in ends]
+    return ends if argument.kind in RANGES else ends[0]
+
+
+def _read_range(argument: Argument, value: object) -> list[float]:
+    if isinstance(value, str) and ":" in value:
+        value = value.split(":")
+    if isinstance(value, list | tuple):
+        if len(value) != 2:
+            raise CnncliError(f"{argument.name} {_format(value)}: a range has two ends, A:B")
+        low, high = (_read_number(argument, end) for end in value)
+        if low > high:
+            raise CnncliError(f"{argument.name} {_format(value)}: the range is empty")
+        return [low, high]
+    number = _read_number(argument, value)
+    if argument.kind == "signed" and number < 0:
+        raise CnncliError(f"{argument.name} {number}: a number alone is both ways; or a range A:B")
+    if argument.kind == "factor" and not 0 <= number < 1:
+        raise CnncliError(
+            f"{argument.name} {number}: a number alone, below 1, is a change both ways, 0.2 for "
+            "0.8:1.2; or a range A:B"
+        )
+    return {
+        "signed": [-number, number],
+        "factor": [round(1 - number, 12), round(1 + number, 12)],
+        "share": [number, 1],
+        "exact": [number, number],
+    }[argument.kind]
+
+
+def _read_number(argument: Argument, value: object) -> float:
+    number = _find_number(value) if isinstance(value, str) else value
+    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        example = "a number or a range A:B" if argument.kind in RANGES else "a number"
+        raise CnncliError(f"{argument.name} {_format(value)}: must be {example}")
+    return number
+
+
+def _find_number(text: str) -> float | None:
+    text = text.strip()
+    if re.fullmatch(r"[+-]?\d+", text):
+        return int(text)
+    return float(text) if re.fullmatch(_NUMBER, text) else None
+
+
+def read_literal(value: object) -> Any:
+    """Read a class's argument into YAML's own types; what is read reads back to itself.
+
+    A text is a literal of Python, a range ``A:B`` or else a word: quotes protect white space, but
+    make no text of a number.
+
+    Raises:
+        CnncliError: If it is code, or no value that YAML has.
+    """
+    if isinstance(value, str):
+        return _read_text_literal(value)
+    if isinstance(value, list | tuple):
+        return [read_literal(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): read_literal(item) for key, item in value.items()}
+    if (
+        value is None
+        or isinstance(value, int)
+        or (isinstance(value, float) and math.isfinite(value))
+    ):
+        return value
+    raise CnncliError(f"{value!r}: must be a number, a text, a list or a mapping")
+
+
+def _read_text_literal(value: str) -> Any:
+    text = value.strip()
+    if text.lower() in _CONSTANTS:
+        return _CONSTANTS[text.lower()]
+    ends = [_find_number(end) for end in text.split(":")]
+    if None not in ends and len(ends) <= 2:
+        return read_literal(ends if len(ends) == 2 else ends[0])
+    try:
+        read = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        if re.search(r"[()\[\]{}]", text):
+            raise CnncliError(f"{text}: not a literal; arguments are never code") from None
+        return text
+    return read if read == text else read_literal(read)
+
+
+def plain(default: object) -> object:
+    """Return a default as YAML has it: a range as a list."""
+    return list(default) if isinstance(default, tuple) else default
+
+
+def format_value(argument: Argument, value: Any) -> str:
+    """Write a value so that :func:`read_value` reads it back to the same."""
+    alone = argument.kind == "exact" and value[0] == value[1]
+    return _format(value[0] if alone else value)
+
+
+def _format(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ":".join(map(str, value))
+    return str(value)
+
+
+def format_literal(value: object) -> str:
+    """Write a class's argument so that it reads back to the same."""
+    if isinstance(value, str) and re.fullmatch(r"[\w./+-]+", value):
+        return value
+    return repr(value)

@@ -1,0 +1,144 @@
+"""Which CSV of a folder names its images; so that folders as Kaggle ships them work as they are."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnncli.arrays import Array
+from cnncli.data.samples import SPLIT_NAMES, CsvColumns, top_folders
+from cnncli.errors import CnncliError, shorten
+
+IMAGE_COLUMNS = (
+    *("image", "path", "file", "filename", "file_name", "filepath", "image_path", "img"),
+    *("image_id", "image_name", "id_code", "id"),
+)
+LABEL_COLUMNS = (
+    *("label", "class", "class_name", "classname", "target", "category"),
+    *("diagnosis", "level", "grade", "dx", "breed"),
+)
+# Columns image_1, image_2, … are the channels of one sample.
+_NUMBERED = re.compile(r"(image|img|file|path|channel)_?(\d+)")
+# Folders with such a word in their name hold a table's images: no class is called so.
+_STORE_WORDS = {
+    *("train", "training", "test", "testing", "val", "valid", "validation", "image", "images"),
+    *("img", "imgs", "jpg", "jpeg", "png", "dicom", "dicoms", "tfrecords", "part"),
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was made of a folder.
+
+    Attributes:
+        table: The CSV that names the images; None where folders do.
+        others: Names of the other CSVs in the folder.
+        folders: Names of the folders beside it.
+    """
+
+    table: Path | None
+    others: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+
+    def remarks(self, paths: Array) -> tuple[str, ...]:
+        """Return what to tell of the choice, if there was one; ``paths`` are the images found."""
+        if self.table is None:
+            told = f"{shorten(self.others)} beside the folders is not read; name it to use it"
+            return (told,) if self.others else ()
+        used = top_folders(paths) if self.folders else set()
+        unused = [f"{name}/" for name in self.folders if name not in used]
+        left = shorten([*self.others, *unused])
+        return (f"{self.table.name} names the images; left aside: {left}",) if left else ()
+
+
+def choose_table(path: Path, columns: CsvColumns) -> Choice:
+    """Find the CSV that ``path`` is or holds.
+
+    A folder of class folders is one whatever CSVs lie in it, unless every folder is named like a
+    place for images (``train_images``) and there is a CSV with columns of images and labels.
+
+    Raises:
+        CnncliError: If a folder without class folders holds several CSVs that may be meant.
+    """
+    if path.is_file():
+        return Choice(path if path.suffix.lower() == ".csv" else None)
+    visible = sorted(p for p in path.iterdir() if not p.name.startswith("."))
+    tables = [p for p in visible if p.suffix.lower() == ".csv" and p.is_file()]
+    folders = [p for p in visible if p.is_dir()]
+    chosen = _choose(path, tables, folders, columns) if tables else None
+    others = tuple(table.name for table in tables if table != chosen)
+    return Choice(chosen, others, tuple(folder.name for folder in folders))
+
+
+def _choose(
+    path: Path, tables: list[Path], folders: list[Path], columns: CsvColumns
+) -> Path | None:
+    if len(folders) >= 2 and not all(map(_holds_a_tables_images, folders)):
+        return None
+    labelling = [table for table in tables if _labels_images(table, columns)]
+    if len(labelling) == 1:
+        return labelling[0]
+    if len(folders) >= 2 and not labelling:
+        return None
+    if len(tables) > 1:
+        names = shorten([table.name for table in labelling or tables])
+        raise CnncliError(f"--data {path}: several CSV files ({names}); name one of them")
+    return tables[0]  # whose columns are told, so that they can be named
+
+
+def _holds_a_tables_images(folder: Path) -> bool:
+    """Tell ``train_images/`` and a flat ``train/`` from ``train/<class>/`` and a class's folder."""
+    words = re.split(r"[\W\d_]+", folder.name.lower())
+    if _STORE_WORDS.isdisjoint(words):
+        return False
+    if folder.name.lower() not in SPLIT_NAMES:
+        return True
+    inside = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    return not any(entry.is_dir() for entry in inside)
+
+
+def _labels_images(table: Path, columns: CsvColumns) -> bool:
+    """Tell whether a CSV has columns of images and labels, and is no answer sheet or test table."""
+    if re.search(r"submission|(^|[\W\d_])test($|[\W\d_])", table.stem.lower()):
+        return False
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            header = next((row for row in csv.reader(file) if row), [])
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False
+    given = [*split_names(columns.image, header), *([columns.label] if columns.label else [])]
+    return (
+        all(name in header for name in given)
+        and bool(columns.image or find_image_columns(header))
+        and bool(columns.label or find_usual(header, LABEL_COLUMNS))
+    )
+
+
+def split_names(chosen: str | None, header: Sequence[str]) -> list[str]:
+    """Return the columns that a flag names: one, or several separated by commas."""
+    if chosen is None:
+        return []
+    return [chosen] if chosen in header else [name.strip() for name in chosen.split(",")]
+
+
+def find_usual(header: Sequence[str], usual: Sequence[str]) -> list[str]:
+    """Return the columns of a header that have one of the usual names, the usual order first."""
+    plain = {name.strip().lower().replace(" ", "_"): name for name in reversed(header)}
+    return [plain[name] for name in usual if name in plain]
+
+
+def find_image_columns(header: Sequence[str]) -> list[str]:
+    """Return the column of images, or those of several files per sample; empty if there is none."""
+    usual = find_usual(header, IMAGE_COLUMNS)
+    if usual:
+        return usual[:1]
+    numbered: dict[str, dict[int, str]] = {}
+    for name in header:
+        match = _NUMBERED.fullmatch(name.strip().lower())
+        if match:
+            numbered.setdefault(match[1], {})[int(match[2])] = name
+    several = [found for found in numbered.values() if len(found) > 1]
+    return [name for _, name in sorted(several[0].items())] if len(several) == 1 else []

@@ -1,0 +1,1 @@
+"""The networks as plain data; light, so that the registry needs no torch."""

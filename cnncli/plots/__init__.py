@@ -1,0 +1,1 @@
+"""Pictures: each function draws one into a file."""

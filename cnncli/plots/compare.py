@@ -1,0 +1,134 @@
+"""Learning curves of several runs in one picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from cnncli.plots.figure import DPI, save_figure
+from cnncli.plots.lettering import drawable_names
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's, which colour-blind readers can tell apart, without yellow: too pale for a line.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+PANELS = (
+    ("train_loss", "Train loss", "mean loss per image (nats)"),
+    ("val_loss", "Val loss", ""),
+    ("val_accuracy", "Val accuracy", "fraction (0–1)"),
+)
+LONGEST_LABEL = 90  # characters
+# A run that diverges must not press the others flat: losses are drawn up to this many times the
+# median run's highest.
+_HIGHEST = 4
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A run as the picture shows it.
+
+    Attributes:
+        label: In the legend.
+        history: Rows of ``metrics.csv``; NaN is a gap.
+        best_epoch: Where the ring is; None for nowhere.
+    """
+
+    label: str
+    history: Sequence[Mapping[str, float]]
+    best_epoch: int | None
+
+
+def save_comparison(path: Path, runs: Sequence[Curves]) -> None:
+    """Draw train loss, val loss and val accuracy of runs, a ring at each one's best epoch.
+
+    Args:
+        path: A PNG or JPEG to write, in a folder that exists.
+        runs: At least one, each with an epoch.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(14, 4.4), dpi=DPI, layout="constrained")
+    panels = figure.subplots(1, len(PANELS))
+    panels[1].sharey(panels[0])  # the gap between train and val is what one looks for
+    colours = _colours(len(runs))
+    labels, _ = drawable_names([run.label for run in runs], LONGEST_LABEL)
+    for axes, (column, title, unit) in zip(panels, PANELS, strict=True):
+        for run, colour, label in zip(runs, colours, labels, strict=True):
+            _draw(axes, run, column, colour, label)
+        axes.set_title(title)
+        axes.set_ylabel(unit)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(color="0.9")
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylim(*_loss_range(runs))
+    lowest = min(_values(runs, "val_accuracy"), default=0.0)
+    # Near 1 the last few percent are the story.
+    panels[2].set_ylim(max(0.0, lowest - 0.1 * (1 - lowest) - 0.02), 1.01)
+    handles, texts = panels[1].get_legend_handles_labels()
+    handles.append(panels[1].plot([], [], **_ring("0.3"), linestyle="")[0])
+    figure.legend(
+        handles,
+        [*texts, "best epoch"],
+        loc="outside lower center",
+        ncols=max(1, min(4, 130 // (8 + max(map(len, labels))))),
+        frameon=False,
+    )
+    save_figure(figure, path)
+
+
+def _colours(count: int) -> list[str]:
+    if count <= len(COLOURS):
+        return list(COLOURS[:count])
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    # Of many, the order is what can still be seen: dark is the first, pale the last.
+    return [to_hex(colormaps["viridis"](0.93 * place / (count - 1))) for place in range(count)]
+
+
+def _draw(axes: Axes, run: Curves, column: str, colour: str, label: str) -> None:
+    epochs = [row["epoch"] for row in run.history]
+    values = [row.get(column, math.nan) for row in run.history]
+    # A single epoch has no line.
+    marker = "o" if len(epochs) <= 30 else ""
+    axes.plot(epochs, values, color=colour, label=label, marker=marker, markersize=3)
+    if run.best_epoch in epochs:
+        value = values[epochs.index(run.best_epoch)]
+        axes.plot([run.best_epoch], [value], **_ring(colour), linestyle="")
+
+
+def _ring(colour: str) -> dict[str, Any]:
+    return {
+        "marker": "o",
+        "markersize": 9,
+        "markerfacecolor": "none",
+        "markeredgecolor": colour,
+        "markeredgewidth": 1.8,
+        "zorder": 5,
+    }
+
+
+def _values(runs: Sequence[Curves], column: str) -> list[float]:
+    values = (row.get(column, math.nan) for run in runs for row in run.history)
+    return [value for value in values if math.isfinite(value)]
+
+
+def _loss_range(runs: Sequence[Curves]) -> tuple[float, float]:
+    """Return the losses' axis: from 0, and up to where no single run drowns the others."""
+    losses = [_values([run], "train_loss") + _values([run], "val_loss") for run in runs]
+    highest = [max(values) for values in losses if values]
+    if not highest:
+        return 0.0, 1.0
+    top = min(max(highest), _HIGHEST * median(highest))
+    return min(0.0, *(min(values) for values in losses if values)), 1.05 * top or 1.0

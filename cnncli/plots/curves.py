@@ -1,0 +1,125 @@
+"""The learning curves of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnncli.plots.figure import DPI, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from cnncli.evaluation.metrics import FloatArray
+
+# Column of metrics.csv, how the legend calls it, colour, line style (Okabe and Ito's colours,
+# which colour-blind readers can tell apart).
+LOSS_LINES = (
+    ("train_loss", "train", "#0072B2", "-"),
+    ("val_loss", "val", "#D55E00", "-"),
+)
+ACCURACY_LINES = (
+    ("train_accuracy", "train accuracy", "#0072B2", "-"),
+    ("val_accuracy", "val accuracy", "#D55E00", "-"),
+    ("val_macro_f1", "val macro F1", "#009E73", "--"),
+)
+
+
+def save_curves(
+    path: Path, history: Sequence[Mapping[str, Any]], *, best_epoch: int | None = None
+) -> None:
+    """Draw loss (left) and accuracy (right) against the epoch into a PNG.
+
+    Args:
+        path: File to write, in a folder that exists.
+        history: Rows of ``metrics.csv``; what is absent, None, empty or not finite is a gap.
+        best_epoch: Where to draw a vertical line, or None.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    if not history:
+        raise ValueError("no epoch to draw")
+    figure = Figure(figsize=(11, 4.2), dpi=DPI, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = _column(history, "epoch")
+    losses = _draw_lines(left, epochs, history, LOSS_LINES)
+    left.set_title("Loss")
+    left.set_ylabel("mean loss per image (nats)")
+    if len(losses) and losses.min() >= 0:
+        left.set_ylim(0, 1.06 * losses.max() or 1)
+    fractions = _draw_lines(right, epochs, history, ACCURACY_LINES)
+    right.set_title("Accuracy and macro F1")
+    right.set_ylabel("fraction (0–1)")
+    # Near 1 the last few percent are the story; a first epoch near chance needs the whole axis.
+    worst = fractions.min() if len(fractions) and len(history) > 1 else 0.0
+    low = max(0.0, worst - 0.15 * (1 - worst) - 0.03)
+    right.set_ylim(low, 1 + 0.03 * (1 - low))
+    right.set_yticks([tick for tick in right.get_yticks() if low <= tick < 1 + 1e-9])
+    for axes in (left, right):
+        _finish_epochs(axes, epochs, best_epoch)
+    save_figure(figure, path)
+
+
+def _column(history: Sequence[Mapping[str, Any]], name: str) -> FloatArray:
+    """Return (epochs,) values, NaN for whatever is no finite number."""
+    values = np.full(len(history), np.nan)
+    for index, row in enumerate(history):
+        value = row.get(name)
+        if value is not None and value != "" and math.isfinite(float(value)):
+            values[index] = float(value)
+    return values
+
+
+def _draw_lines(
+    axes: Axes,
+    epochs: FloatArray,
+    history: Sequence[Mapping[str, Any]],
+    lines: Sequence[tuple[str, str, str, str]],
+) -> FloatArray:
+    """Draw the columns that have a value, and return all their values."""
+    drawn = []
+    marker_size = 5 if len(history) <= 30 else 0
+    for name, label, color, style in lines:
+        values = _column(history, name)
+        known = np.isfinite(values) & np.isfinite(epochs)
+        if known.any():
+            # A value between two gaps has no line: without a marker it would be invisible.
+            alone = known & ~np.append(known[1:], False) & ~np.insert(known[:-1], 0, False)
+            axes.plot(
+                epochs,
+                values,
+                color=color,
+                linestyle=style,
+                label=label,
+                marker="o",
+                markersize=marker_size or 3,
+                markevery=None if marker_size else np.flatnonzero(alone).tolist(),
+            )
+            drawn.append(values[known])
+    return np.concatenate(drawn) if drawn else np.empty(0)
+
+
+def _finish_epochs(axes: Axes, epochs: FloatArray, best_epoch: int | None) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    if best_epoch is not None:
+        axes.axvline(
+            best_epoch, color="0.4", linestyle=":", linewidth=1.5, label=f"best epoch: {best_epoch}"
+        )
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    first, last = np.nanmin(epochs), np.nanmax(epochs)
+    margin = max(0.5, 0.02 * (last - first))
+    axes.set_xlim(first - margin, last + margin)
+    axes.grid(color="0.9")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=True, framealpha=0.85, edgecolor="0.85")

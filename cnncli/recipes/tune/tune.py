@@ -1,0 +1,232 @@
+"""Tune: many runs over a space of settings, chosen by Optuna and judged on val alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnncli.errors import INTERRUPTED, RUNTIME_FAILURE, TERMINATED, CnncliError
+from cnncli.recipes.tune.space import Choices, Search, Value
+from cnncli.recipes.tune.study import (
+    TuneSettings,
+    best_trial,
+    best_yaml,
+    count_judged,
+    find_same,
+    import_optuna,
+    open_study,
+    trial_rows,
+)
+from cnncli.reporting import Advance, Reporter
+from cnncli.run.check import check_config
+from cnncli.training.history import Row, StopRun
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+
+_ALIKE = 3  # first trials that fail alike: it is the data or the machine, not the settings
+TrainRun = Callable[..., Path]
+
+
+def plan_search(search: Search, **options: Any) -> TuneSettings:
+    """Check every end of the space, before anything heavy is imported.
+
+    Args:
+        search: As the file says.
+        options: ``trials``, ``study``, ``storage`` and ``pruner`` as flags; None where not given.
+
+    Raises:
+        CnncliError: If a setting cannot be, or Optuna is not installed.
+    """
+    configs = list(search.corners())
+    for config in configs:
+        check_config(config)
+    chosen = {
+        "trials": 20,
+        "study": Path(search.path).stem,
+        "storage": None,
+        "pruner": "median",
+        **search.options,
+        **{key: value for key, value in options.items() if value is not None},
+    }
+    if Path(chosen["study"]).name != chosen["study"]:
+        raise CnncliError(f"--study {chosen['study']}: names a folder too; it must hold no /")
+    import_optuna()
+    return TuneSettings(search=search, config=configs[0], **chosen)
+
+
+def tune(settings: TuneSettings, reporter: Reporter, train: TrainRun) -> str:
+    """Search, and return the best settings as the YAML of a run.
+
+    Args:
+        settings: What and how.
+        reporter: Told of each trial.
+        train: Runs a trial; ``train_run``.
+
+    Raises:
+        CnncliError: If the study cannot be opened or is another search's, or if no trial ended.
+    """
+    study = open_study(settings)
+    reporter.note(
+        f"study {settings.study}: {len(study.trials)} trials so far, {settings.trials} more; "
+        f"{settings.config.monitor} decides, test images are not looked at"
+    )
+    quiet = _Quiet(reporter)
+    failures: list[str] = []
+    for _ in range(settings.trials):
+        error = _run_trial(study, settings, quiet, train)
+        if error is not None:
+            failures.append(error)
+        if len(failures) == _ALIKE == len(study.trials) and len(set(failures)) == 1:
+            raise CnncliError(f"the first {_ALIKE} trials failed alike: {error}")
+    reporter.table(f"study {settings.study}", trial_rows(study, settings))
+    best = best_trial(study, settings)
+    if best is None:
+        why = f"; the last error: {failures[-1]}" if failures else ""
+        raise CnncliError(
+            f"study {settings.study}: no trial has ended{why}", exit_code=RUNTIME_FAILURE
+        )
+    run = best.user_attrs.get("run")
+    reporter.note(
+        f"best: trial {best.number}, {settings.config.monitor} {best.value:.4g} on val, the best "
+        f"of {count_judged(study)} and so a little lucky; judge it once on test: "
+        f"cnncli evaluate --checkpoint {run}"
+    )
+    return best_yaml(settings, best)
+
+
+def _run_trial(
+    study: Study, settings: TuneSettings, reporter: _Quiet, train: TrainRun
+) -> str | None:
+    """Run one trial and write its outcome into the study; return why it failed, else None."""
+    from optuna.samplers import TPESampler
+    from optuna.trial import TrialState
+
+    trial = study.ask()
+    # A stream of its own for each trial: a search that goes on, or goes on elsewhere, never
+    # draws again what another has drawn. (Jointly drawn values would be drawn by ask already.)
+    study.sampler = TPESampler(seed=settings.config.seed + trial.number, multivariate=False)
+    values = suggest(trial, settings.search)
+    same = find_same(study, trial)
+    if same is not None:
+        for key, value in same.user_attrs.items():
+            trial.set_user_attr(key, value)
+        study.tell(trial, same.value)
+        reporter.say(f"trial {trial.number}: as trial {same.number}: {_tell_values(values)}")
+        return None
+    watch = _Watch(trial, settings)
+    folder = settings.folder / f"trial_{trial.number:04}"
+    error, stopped = None, None
+    try:
+        config = settings.search.config(values).model_copy(update={"output": str(folder)})
+        check_config(config)
+        train(config, reporter, on_epoch=watch, judge_best=False)
+    except StopRun:
+        pass
+    except CnncliError as problem:
+        error = str(problem)
+        if problem.exit_code in (INTERRUPTED, TERMINATED):
+            error, stopped = "stopped by a signal", problem.exit_code
+    except BaseException as problem:  # interrupted, or a bug: no trial is left open
+        trial.set_user_attr("error", type(problem).__name__)
+        study.tell(trial, state=TrialState.FAIL)
+        raise
+    if watch.best is None:
+        error = error or "ended before its first epoch"
+    outcome = _tell_study(study, trial, watch, folder, error)
+    if stopped is not None:
+        raise CnncliError(
+            f"study {settings.study}: stopped in trial {trial.number}; the same command goes on "
+            "with the search",
+            exit_code=stopped,
+        )
+    reporter.say(f"trial {trial.number}: {outcome}: {_tell_values(values)}")
+    return error
+
+
+def _tell_study(study: Study, trial: Trial, watch: _Watch, folder: Path, error: str | None) -> str:
+    """Write a trial's outcome into the study; return it as a text."""
+    from optuna.trial import TrialState
+
+    run = next(iter(sorted(folder.glob("*/metrics.csv"))), None)
+    trial.set_user_attr("run", None if run is None else str(run.parent))
+    trial.set_user_attr("epoch", watch.best_epoch)
+    if error is not None:
+        trial.set_user_attr("error", error)
+        study.tell(trial, state=TrialState.FAIL)
+        return f"failed: {error}"
+    if watch.pruned:
+        study.tell(trial, state=TrialState.PRUNED)
+        return f"pruned after epoch {watch.epochs}, {watch.monitor} {watch.best:.4f}"
+    study.tell(trial, watch.best)
+    return f"{watch.monitor} {watch.best:.4f} (epoch {watch.best_epoch})"
+
+
+class _Watch:
+    """Reports each epoch's monitored value to the study, and stops a run that it prunes."""
+
+    def __init__(self, trial: Trial, settings: TuneSettings) -> None:
+        self._trial = trial
+        self.monitor = settings.config.monitor
+        self._sign = 1 if settings.less_is_better else -1
+        self.best: float | None = None
+        self.best_epoch: int | None = None
+        self.epochs = 0
+        self.pruned = False
+
+    def __call__(self, row: Row) -> None:
+        value, self.epochs = row[self.monitor], int(row["epoch"])
+        if math.isfinite(value):
+            if self.best is None or self._sign * value < self._sign * self.best:
+                self.best, self.best_epoch = value, self.epochs
+            self._trial.report(value, step=self.epochs)
+        if self._trial.should_prune():
+            self.pruned = True
+            raise StopRun
+
+
+def suggest(trial: Trial, search: Search) -> dict[str, Value]:
+    """Let the study's sampler choose a trial's settings."""
+    values: dict[str, Value] = {}
+    for key, dimension in search.space.items():
+        if isinstance(dimension, Choices):
+            values[key] = trial.suggest_categorical(key, dimension.values)
+        elif dimension.whole:
+            low, high, step = int(dimension.low), int(dimension.high), int(dimension.step or 1)
+            values[key] = trial.suggest_int(key, low, high, step=step, log=dimension.log)
+        else:
+            values[key] = trial.suggest_float(
+                key, dimension.low, dimension.high, step=dimension.step, log=dimension.log
+            )
+    return values
+
+
+def _tell_values(values: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in values.items()
+    )
+
+
+class _Quiet:
+    """A trial's voice: its bar and, once each, its warnings; the epochs are in its metrics.csv."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._warned: set[str] = set()
+        self.say = reporter.note
+
+    def note(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            self._reporter.warn(text)
+
+    def table(self, title: str, rows: Any) -> None: ...
+
+    def progress(self, label: str, total: int) -> AbstractContextManager[Advance]:
+        return self._reporter.progress(label, total)

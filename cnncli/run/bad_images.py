@@ -1,0 +1,75 @@
+"""Images that cannot be used: they end the run with their list, or are left out and counted."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cnncli.arrays import Array
+from cnncli.choices import OnBadImage
+from cnncli.data.samples import NO_SPLIT, Samples
+from cnncli.data.splits import TRAIN, VAL
+from cnncli.data.store import Bad
+from cnncli.errors import CnncliError, shorten
+from cnncli.files import BAD_IMAGES_FILE
+from cnncli.reporting import Reporter
+
+
+def check_bad(samples: Samples, bad: Bad, policy: OnBadImage, reporter: Reporter) -> None:
+    """Refuse images that cannot be used, or tell that they are left out.
+
+    Raises:
+        CnncliError: Unless the policy is to skip them; it names them.
+    """
+    if not bad:
+        return
+    told = _tell([f"{samples.paths[index]} {reason}" for index, reason in sorted(bad.items())])
+    if policy == "error":
+        raise CnncliError(f"--data: {told}. Mend or remove them, or use --on-bad-image skip")
+    reporter.warn(f"{told}; left out")
+
+
+def leave_out(
+    samples: Samples, splits: Array, bad: Bad, policy: OnBadImage, reporter: Reporter
+) -> Array:
+    """Return the splits (N,) without the images that cannot be used.
+
+    Raises:
+        CnncliError: As `check_bad`, or if too little is left to train and choose on.
+    """
+    # What has no split is in nobody's way: an earlier run has told it, and left it out.
+    used = {index: reason for index, reason in bad.items() if splits[index] != NO_SPLIT}
+    check_bad(samples, used, policy, reporter)
+    splits = splits.copy()
+    splits[list(bad)] = NO_SPLIT
+    trained = set(samples.targets[splits == TRAIN].tolist())
+    missing = [name for number, name in enumerate(samples.class_names) if number not in trained]
+    if missing:
+        raise CnncliError(f"--data: no image of {shorten(missing)} is left to train on")
+    if not (splits == VAL).any():
+        raise CnncliError("--data: no image is left for validation")
+    return splits
+
+
+def save_bad(run_dir: Path, samples: Samples, bad: Bad) -> None:
+    """Write the images that were left out, and why, into the run's folder."""
+    if not bad:
+        return
+    with (run_dir / BAD_IMAGES_FILE).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("path", "reason"))
+        writer.writerows((samples.paths[index], bad[index]) for index in sorted(bad))
+
+
+def keep_good(count: int, bad: Bad) -> Array:
+    """Return the numbers, in order, of the images that can be used."""
+    return np.setdiff1d(np.arange(count), list(bad))
+
+
+def _tell(bad: Sequence[str]) -> str:
+    images = "1 image" if len(bad) == 1 else f"{len(bad)} images"
+    listed = "; ".join(bad[:20]) + (f"; and {len(bad) - 20} more" if len(bad) > 20 else "")
+    return f"{images} cannot be used: {listed}"

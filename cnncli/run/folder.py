@@ -1,0 +1,91 @@
+"""Run folders by name: the newest that is not finished, and whether one is. Light."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from cnncli.errors import CnncliError
+from cnncli.files import BEST_FILE, CONFIG_FILE, REPORT_FILE
+from cnncli.training.interrupt import Stopped
+
+
+def find_unfinished(given: str, output: str) -> Path:
+    """Find the run that ``--resume`` names.
+
+    Args:
+        given: A run folder, or ``last`` for the newest unfinished run.
+        output: The folder of run folders.
+
+    Raises:
+        CnncliError: If there is none.
+    """
+    if given != "last":
+        return Path(given).expanduser()
+    configs = sorted(Path(output).expanduser().glob(f"*/{CONFIG_FILE}"), key=_time)
+    unfinished = [c.parent for c in configs if not (c.parent / REPORT_FILE).exists()]
+    if not unfinished:
+        raise CnncliError(f"--resume last: no unfinished run in {output}/")
+    return unfinished[-1]
+
+
+def _time(path: Path) -> float:
+    return path.stat().st_mtime
+
+
+def check_unfinished(run_dir: Path) -> bool:
+    """Tell whether a run is still to be gone on with.
+
+    Raises:
+        CnncliError: If the folder is no run's.
+    """
+    if not (run_dir / CONFIG_FILE).is_file():
+        raise CnncliError(f"--resume {run_dir}: no run folder (it has no {CONFIG_FILE})")
+    return not (run_dir / REPORT_FILE).exists()
+
+
+@contextmanager
+def new_run_dir(output: str, model: str) -> Iterator[Path]:
+    """Make ``output/<date>_<time>_<model>``; if nothing was trained, take it away again.
+
+    So are folders above it that were made for it. A run that was asked to stop has saved what it
+    has, be it a step, and stays.
+
+    Raises:
+        CnncliError: If it cannot be made.
+    """
+    name = f"{datetime.now():%Y-%m-%d_%H%M%S}_{model}"
+    folder = Path(output).expanduser()
+    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    path = _make(folder, name)
+    try:
+        yield path
+    except Stopped:
+        raise
+    except BaseException:
+        if not (path / BEST_FILE).exists():
+            shutil.rmtree(path, ignore_errors=True)
+            with suppress(OSError):  # no longer empty: another run is in it
+                for parent in made:
+                    parent.rmdir()
+        raise
+
+
+def _make(output: Path, name: str) -> Path:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for number in range(1, 1000):
+            path = output / (name if number == 1 else f"{name}-{number}")
+            try:
+                path.mkdir()
+            except FileExistsError:  # two runs in one second
+                continue
+            return path
+    except OSError as error:
+        raise CnncliError(
+            f"--output {output}: no run folder can be made there ({error.strerror})"
+        ) from None
+    raise CnncliError(f"--output {output}: no free name for {name}")

@@ -1,0 +1,291 @@
+"""All that comes before the first step: images, settings, network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from cnncli.arrays import Array
+from cnncli.audit.quick import check_quickly
+from cnncli.augmentation.build import build_augment
+from cnncli.augmentation.classes import complete_steps
+from cnncli.augmentation.dry_run import check_pipeline
+from cnncli.choices import SPLITS, format_size
+from cnncli.config import ResolvedConfig, RunConfig
+from cnncli.data.loader import WHOLE, Loader, Share, SplitDataset
+from cnncli.data.samples import Samples, split_counts
+from cnncli.data.splits import TRAIN, VAL
+from cnncli.data.store import (
+    Bad,
+    FileFacts,
+    ImageStore,
+    fit_normalisation,
+    fits_in_memory,
+    load_images,
+    open_images,
+)
+from cnncli.errors import CnncliError
+from cnncli.images.header import ImageError
+from cnncli.images.preprocess import Preprocess
+from cnncli.models.build import count_parameters, has_batch_norm
+from cnncli.reporting import Reporter
+from cnncli.run.bad_images import leave_out
+from cnncli.run.choose_preprocess import (
+    choose_channels,
+    choose_preprocess,
+    choose_windows,
+    look_over,
+    warn_of_cut,
+)
+from cnncli.run.defaults import fill_in, size_of, with_batch_size
+from cnncli.run.pretrained import find_pretrained
+from cnncli.run.samples import gather_samples
+from cnncli.training.batch_size import find_batch_size
+from cnncli.training.checkpoint import Checkpoint
+from cnncli.training.device import Compute, count_cpus
+from cnncli.training.state import seed_everything
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that is known before the first step.
+
+    Attributes:
+        config: With every setting decided.
+        samples: The labelled images.
+        splits: (N,) indices into SPLITS.
+        store: Gives the preprocessed images.
+        facts: Sizes and hashes of the files.
+        compute: Device and precision.
+        network: With the weights the run starts from, on the CPU.
+        bad: Images that cannot be used, by number, and why; loaders add what they meet.
+    """
+
+    config: ResolvedConfig
+    samples: Samples
+    splits: Array
+    store: ImageStore
+    facts: FileFacts
+    compute: Compute
+    network: nn.Module
+    bad: Bad = field(default_factory=dict)
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What the run's checkpoints say beside the weights."""
+        return _describe(self.config, self.samples, self.store.preprocess)
+
+    def indices(self, split: int) -> Array:
+        """Return the images of a split."""
+        return np.flatnonzero(self.splits == split)
+
+    def loader(
+        self,
+        split: int,
+        *,
+        augment: bool = False,
+        shuffle: bool = False,
+        batch_size: int | None = None,
+        shared: bool = False,
+    ) -> Loader:
+        """Return a split in batches of the run's size, or another.
+
+        Args:
+            split: Index into SPLITS.
+            augment: Whether to augment the images.
+            shuffle: Whether to train on it: of several processes each has its part of each batch.
+            batch_size: None for the run's.
+            shared: Whether each process has its part of the split.
+        """
+        config, world = self.config, self.compute.world
+        indices = self.indices(split)
+        dataset = SplitDataset(
+            self.store,
+            world.share(indices) if shared else indices,
+            self.samples.targets,
+            augment=build_augment(config.augment) if augment else None,
+            seed=config.seed,
+        )
+        return Loader(
+            dataset,
+            batch_size or config.batch_size,
+            shuffle_seed=config.seed if shuffle else None,
+            workers=config.workers,
+            pin_memory=self.compute.device.type == "cuda",
+            bad=self.bad,
+            balanced=shuffle and config.balance == "sampler",
+            share=self.share if shuffle else WHOLE,
+        )
+
+    @property
+    def share(self) -> Share:
+        """This process's part of each batch; with BatchNorm it has two images or more."""
+        world = self.compute.world
+        least = world.size * (2 if has_batch_norm(self.network) else 1)
+        return Share(world.rank, world.size, max(2, least))
+
+
+def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared:
+    """Find and read the images, decide what is open, build the network.
+
+    Raises:
+        CnncliError: If a setting, an image or the weights are wrong.
+    """
+    pretrained = find_pretrained(config)
+    samples, splits = gather_samples(config, reporter)
+    if config.loss == "ordinal" and not samples.ordered:
+        raise CnncliError(
+            "--loss ordinal: the classes have no order; name them by whole numbers (grades), or "
+            "give their order with --class-order"
+        )
+    look = look_over(samples, config.intensity, threads=count_cpus())
+    expected = pretrained.expects.in_channels if pretrained.expects else None
+    channels = choose_channels(config.in_channels, expected, look)
+    resolved = fill_in(
+        config,
+        pretrained,
+        look=look,
+        in_channels=channels.total,
+        intensity=choose_windows(config.intensity, look)[0],
+        train_images=int((splits == TRAIN).sum()),
+        compute=compute,
+    )
+    preprocess = choose_preprocess(resolved, pretrained, look, channels)
+    seed_everything(config.seed)
+    # Before the images are read: a missing file of weights is told at once.
+    network = _describe(resolved, samples, preprocess).build()
+    normalisation = pretrained.normalisation(config.model, resolved.in_channels)
+    pretrained.load(network, config.model, normalisation, reporter)
+    store, facts, bad = _open(samples, preprocess, reporter)
+    if config.intensity is None:
+        warn_of_cut(samples, store, resolved.intensity, reporter)
+    if bad:
+        splits = leave_out(samples, splits, bad, config.on_bad_image, reporter)
+    warn_of_data(samples, splits, facts, reporter)
+    if normalisation is None:
+        preprocess = fit_normalisation(store, np.flatnonzero(splits == TRAIN))
+    else:
+        preprocess = replace(preprocess, mean=normalisation.mean, std=normalisation.std)
+    store = replace(store, preprocess=preprocess)
+    resolved = check_augment(resolved, store, np.flatnonzero(splits == TRAIN))
+    run = Prepared(resolved, samples, splits, store, facts, compute, network, bad)
+    _check_shares(run)
+    if config.batch_size == "auto" and compute.device.type == "cuda":
+        run = replace(run, config=_fit_batch(run, config, reporter))
+    if config.sync_bn:  # not before: the processes try batches each by itself
+        synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        run = replace(run, network=synchronised)
+    return run
+
+
+def _check_shares(run: Prepared) -> None:
+    """Refuse more processes than there are images to share."""
+    processes = run.compute.world.size
+    for split, least in ((TRAIN, run.share.least), (VAL, processes)):
+        count = len(run.indices(split))
+        if processes > 1 and count < least:
+            raise CnncliError(
+                f"--data: {count} {SPLITS[split]} images for {processes} processes, which need "
+                f"{least} at least; start fewer"
+            )
+
+
+def _fit_batch(run: Prepared, asked: RunConfig, reporter: Reporter) -> ResolvedConfig:
+    """Take the largest batch that the GPU, or each process's, has the memory for."""
+    form, world, count = run.store.preprocess, run.compute.world, len(run.indices(TRAIN))
+    # Not one of the images: where they are read on demand, it may be one that cannot be.
+    blank = np.zeros((*form.image_size, form.channels), form.dtype)
+    size = find_batch_size(
+        run.checkpoint.classifier(run.network),
+        torch.from_numpy(blank),
+        len(run.samples.class_names),
+        run.compute,
+        most=count // world.size,
+    )
+    size = min(world.gather(size))
+    reporter.note(f"--batch-size auto: {size} images fit {run.compute.device}")
+    return with_batch_size(run.config, size, asked, processes=world.size, train_images=count)
+
+
+def _open(
+    samples: Samples, preprocess: Preprocess, reporter: Reporter
+) -> tuple[ImageStore, FileFacts, Bad]:
+    """Read all images where they fit in memory, else only look whether they are there."""
+    if not fits_in_memory(len(samples), preprocess):
+        reporter.note("the images do not fit in memory: they are read anew in every epoch")
+        return open_images(samples, preprocess)
+    with reporter.progress("reading images", len(samples)) as advance:
+        return load_images(samples, preprocess, threads=count_cpus(), advance=advance)
+
+
+def _describe(config: ResolvedConfig, samples: Samples, preprocess: Preprocess) -> Checkpoint:
+    options = {"activation": config.activation, "norm": config.norm, "dropout": config.dropout}
+    return Checkpoint(
+        model=config.model,
+        class_names=samples.class_names,
+        preprocess=preprocess,
+        options={name: value for name, value in options.items() if value is not None},
+        ordered=samples.ordered,
+        augment=[] if config.augment == "none" else config.augment,
+    )
+
+
+def tell_plan(run: Prepared, steps: int, reporter: Reporter) -> None:
+    """Say what is going to be trained on what, in two lines."""
+    config, counts = run.config, split_counts(run.splits)
+    parts = ", ".join(f"{count} {name}" for name, count in counts.items())
+    colour = "grey" if config.in_channels == 1 else f"{config.in_channels} channels"
+    colour += " (the last is alpha)" * run.store.preprocess.keep_alpha
+    if run.store.preprocess.dtype == "float32":
+        colour += f" as float32, intensity {config.intensity}"
+    reporter.note(
+        f"{parts} images of {len(run.samples.class_names)} classes, {colour}, "
+        f"{format_size(size_of(config))} px ({config.resize_mode})"
+    )
+    reporter.note(
+        f"{config.model}, {count_parameters(run.network):,} parameters; {run.compute.device}, "
+        f"{run.compute.precision}, {torch.get_num_threads()} threads, {config.workers} workers; "
+        f"batch {_tell_batch(run)}, {steps} steps per epoch, at most {config.epochs} epochs, "
+        f"{config.optimizer}, lr {config.lr:g}"
+    )
+
+
+def _tell_batch(run: Prepared) -> str:
+    batch, processes = run.config.batch_size, run.compute.world.size
+    whole = f"{batch * processes} ({batch} in each of {processes} processes)"
+    return str(batch) if processes == 1 else whole
+
+
+def check_augment(config: ResolvedConfig, store: ImageStore, indices: Array) -> ResolvedConfig:
+    """Try the steps on one training image; return the config with all their arguments.
+
+    Args:
+        config: Its steps are to be tried.
+        store: Gives the images.
+        indices: Of the training images; the first that can be read is taken.
+
+    Raises:
+        CnncliError: With the first step that does not keep an image's form.
+    """
+    if config.augment == "none":
+        return config
+    for index in indices.tolist():
+        try:
+            image = store[index]
+        except ImageError:
+            continue  # told with all the others, when its turn comes
+        check_pipeline(config.augment, image)
+        break
+    return config.model_copy(update={"augment": complete_steps(config.augment)})
+
+
+def warn_of_data(samples: Samples, splits: Array, facts: FileFacts, reporter: Reporter) -> None:
+    """Warn before the first epoch of what is found without decoding; silent on clean data."""
+    found = list(check_quickly(samples, splits, facts.hashes, threads=count_cpus()))
+    for finding in found:
+        reporter.warn(finding.text)
+    if found:
+        reporter.note("cnncli check-data says more, and names the images")

@@ -1,0 +1,81 @@
+"""From a config to labelled images with a split each; shared by every recipe that trains."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cnncli.arrays import Array
+from cnncli.audit.ids import propose_groups
+from cnncli.config import RunConfig
+from cnncli.data.classes import order_classes
+from cnncli.data.find_samples import find_samples
+from cnncli.data.samples import CsvColumns, Samples
+from cnncli.data.split_file import take_splits
+from cnncli.data.splits import read_groups, split_samples
+from cnncli.errors import CnncliError
+from cnncli.reporting import Reporter
+from cnncli.training.device import count_cpus
+
+
+def gather_samples(config: RunConfig, reporter: Reporter) -> tuple[Samples, Array]:
+    """Find the images, fix the classes and give every image a split.
+
+    Returns:
+        The samples, and (N,) indices into SPLITS.
+
+    Raises:
+        CnncliError: If the data cannot be trained on.
+    """
+    samples = label_samples(config, reporter)
+    splits, warnings = split_samples(
+        samples,
+        val_fraction=config.val_fraction,
+        test_fraction=config.test_fraction,
+        seed=config.seed,
+    )
+    for warning in warnings:
+        reporter.warn(warning)
+    return samples, splits
+
+
+def label_samples(config: RunConfig, reporter: Reporter) -> Samples:
+    """Find the images, their classes and groups, and the splits that data or a file give them.
+
+    Raises:
+        CnncliError: If the data cannot be trained on.
+    """
+    columns = CsvColumns(config.image_col, config.label_col, config.split_col, config.group_col)
+    samples = find_samples(config.data, columns)
+    samples = give_splits(samples, config)
+    samples = order_classes(samples, config.class_order)
+    if len(samples.class_names) < 2:
+        raise CnncliError(
+            f"--data {config.data}: only one class, {samples.class_names[0]!r}; a classifier "
+            "needs at least two folders of images"
+        )
+    if config.group_regex is not None:
+        samples = replace(samples, groups=read_groups(samples.paths, config.group_regex))
+    elif samples.groups is None:
+        warning = samples.group_hint or propose_groups(samples.paths, samples.targets)
+        if warning:
+            reporter.warn(warning)
+    if samples.skipped:
+        reporter.note(f"{samples.skipped} files that are no images are skipped")
+    for remark in samples.remarks:
+        reporter.note(remark)
+    for note in samples.notes:
+        reporter.warn(note)
+    return samples
+
+
+def give_splits(samples: Samples, config: RunConfig) -> Samples:
+    """Return the samples with the splits of the config's file, where it names one.
+
+    Raises:
+        CnncliError: If the file does not name these images, or a fold is named without one.
+    """
+    if config.splits is not None:
+        return take_splits(samples, config.splits, config.fold, threads=count_cpus())
+    if config.fold is not None:
+        raise CnncliError(f"--fold {config.fold}: a fold of --splits; name that file too")
+    return samples

@@ -1,0 +1,1 @@
+"""What the commands share: flags, the terminal, and the start of a run."""

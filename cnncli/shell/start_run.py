@@ -1,0 +1,103 @@
+"""What ``train`` and ``finetune`` do alike: settings from a YAML and flags, then a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cnncli.errors import CnncliError
+from cnncli.files import CONFIG_FILE
+from cnncli.shell.flags import Flags
+from cnncli.shell.terminal import choose_reporter, print_line
+from cnncli.torchrun import is_follower
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cnncli.config import RunConfig
+    from cnncli.reporting import Reporter
+    from cnncli.training.distributed import World
+
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RUN",
+        help="Go on with a run that was broken off: its folder, or last for the newest unfinished "
+        "one under --output.",
+        show_default=False,
+    ),
+]
+
+
+def start_run(
+    kind: type[RunConfig],
+    flags: Flags,
+    config: str | None,
+    *,
+    print_config: bool,
+    resume: str | None,
+) -> None:
+    """Train and print the run folder's path, or print the settings only.
+
+    Args:
+        kind: Whose defaults count.
+        flags: Those that were given; they win over the file.
+        config: Path of the YAML file, or None.
+        print_config: Print the settings as YAML instead.
+        resume: The run to go on with, or None.
+    """
+    if resume is not None:
+        _resume(resume, flags, config)
+        return
+    from cnncli.config import dump_config, load_config
+    from cnncli.run.check import check_config
+
+    settings = load_config(config, flags, kind)
+    check_config(settings)
+    if print_config:
+        if is_follower():
+            return
+        print_line(dump_config(settings).rstrip())
+        return
+    from cnncli.recipes.train import train_run
+
+    _print_run(settings.device, lambda reporter, world: train_run(settings, reporter, world=world))
+
+
+def _resume(resume: str, flags: Flags, config: str | None) -> None:
+    from cnncli.config import load_config
+    from cnncli.run.folder import check_unfinished, find_unfinished
+
+    run_dir = find_unfinished(resume, flags.get("output", "runs"))
+    given = [name for name in flags if name != "output"]
+    if given == ["epochs"]:
+        raise CnncliError(
+            f"--epochs {flags['epochs']}: the schedule of {run_dir} ends where it was planned to "
+            f"end; for more epochs begin a new run from its weights: cnncli finetune --data DATA "
+            f"--weights {run_dir} --freeze none --epochs {flags['epochs']}"
+        )
+    if given or config is not None:
+        name = "--" + given[0].replace("_", "-") if given else "--config"
+        raise CnncliError(f"{name}: a run goes on with the settings it has; leave it out")
+    if not check_unfinished(run_dir):
+        if is_follower():
+            return
+        choose_reporter().note(f"{run_dir} is finished")
+        print_line(str(run_dir))
+        return
+    from cnncli.recipes.train import resume_run
+
+    settings = load_config(str(run_dir / CONFIG_FILE), {})
+    _print_run(settings.device, lambda reporter, world: resume_run(run_dir, reporter, world=world))
+
+
+def _print_run(device: str, run: Callable[[Reporter, World], Path]) -> None:
+    """Run in all processes, and speak in the first."""
+    from cnncli.training.distributed import join_world
+
+    with join_world(device) as world:
+        run_dir = run(choose_reporter(), world)
+    if world.is_first:
+        print_line(str(run_dir))

@@ -1,0 +1,150 @@
+"""What a run is at a moment: saved after every epoch, and put back when it goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from cnncli.errors import CnncliError
+from cnncli.files import LAST_FILE
+from cnncli.images.preprocess import Preprocess
+from cnncli.reporting import Reporter
+from cnncli.training.distributed import World
+from cnncli.training.history import EarlyStopping, History
+from cnncli.training.loop import NotFiniteError, Progress, Trainer
+from cnncli.training.schedule import Plateau
+from cnncli.training.state import State, load_state, random_state, restore_random_state, save_state
+from cnncli.training.time_limit import TimeLimit
+
+# So often a loss that is not finite may send a run back.
+_MOST_ROLLBACKS = 3
+
+
+@dataclass
+class Session:
+    """The moving parts of a run.
+
+    Attributes:
+        run_dir: The run's folder.
+        network: What is trained, whole.
+        trainer: With the optimizer's state.
+        history: The rows of ``metrics.csv``.
+        stopping: The best epoch so far.
+        limit: The time the run has, if it is limited.
+        preprocess: What becomes of the images; it must be the same when the run goes on.
+        plateau: The scheduler that looks at results, if it is that one.
+        epoch: Epochs completed.
+        progress: Of the epoch that was broken off, if one was.
+        rollbacks: Done so far.
+    """
+
+    run_dir: Path
+    network: nn.Module
+    trainer: Trainer
+    history: History
+    stopping: EarlyStopping
+    limit: TimeLimit
+    preprocess: Preprocess
+    plateau: Plateau | None = None
+    epoch: int = 0
+    progress: Progress | None = None
+    rollbacks: int = 0
+
+    @property
+    def world(self) -> World:
+        """The processes that train together."""
+        return self.trainer.compute.world
+
+    @property
+    def weights(self) -> nn.Module:
+        """What is judged and kept: the average that follows the network, or the network."""
+        average = self.trainer.average
+        return self.network if average is None else average.module
+
+    def save(self, progress: Progress | None = None) -> None:
+        """Write ``last.pt``: at an epoch's end, or within one where it has progressed so far.
+
+        Raises:
+            CnncliError: If it cannot be written; the one before is as it was.
+        """
+        if progress is not None:
+            progress.pool(self.world)
+        state: State = {
+            "epoch": self.epoch,
+            "progress": None if progress is None else vars(progress),
+            "network": self.network.state_dict(),
+            "trainer": self.trainer.state_dict(),
+            "rows": self.history.rows,
+            "stopping": self.stopping.state_dict(),
+            "plateau": None if self.plateau is None else self.plateau.state_dict(),
+            "preprocess": self.preprocess.to_dict(),
+            "seconds": self.limit.clock(),
+            "rollbacks": self.rollbacks,
+            # Of the other processes; this one's is saved with every state.
+            "ranks": self.world.gather(random_state())[1:],
+        }
+        if self.world.is_first:
+            save_state(self.run_dir / LAST_FILE, state)
+        self.world.barrier()
+
+    def write_history(self) -> None:
+        """Write ``metrics.csv``."""
+        if self.world.is_first:
+            self.history.write()
+
+    def restore(self, state: State) -> None:
+        """Go on from what :meth:`save` wrote.
+
+        Raises:
+            CnncliError: If the images are not what they were.
+        """
+        processes = 1 + len(state["ranks"])
+        if processes != self.world.size:
+            raise CnncliError(
+                f"--resume {self.run_dir}: {processes} processes trained it, and this is "
+                f"{self.world.size}; it goes on with {processes}: torchrun --nproc-per-node "
+                f"{processes} -m cnncli train --resume {self.run_dir}"
+            )
+        if Preprocess.from_dict(state["preprocess"]) != self.preprocess:
+            raise CnncliError(
+                f"--resume {self.run_dir}: the images are not what they were (their mean and "
+                "deviation differ); a run goes on with the same images only"
+            )
+        self.network.load_state_dict(state["network"])
+        self.trainer.load_state_dict(state["trainer"])
+        self.epoch, self.rollbacks = state["epoch"], state["rollbacks"]
+        self.history.rows = list(state["rows"])
+        self.stopping.load_state_dict(state["stopping"])
+        if self.plateau is not None:
+            self.plateau.load_state_dict(state["plateau"])
+        self.progress = None if state["progress"] is None else Progress(**state["progress"])
+        restore_random_state([state["random"], *state["ranks"]][self.world.rank])
+        self.write_history()
+        if self.progress is not None and not self.world.is_first:  # rank 0 has the sums of all
+            self.progress.loss_sum.zero_()
+            self.progress.correct.zero_()
+
+    def roll_back(self, error: NotFiniteError, reporter: Reporter) -> None:
+        """Go back to what was saved last, with half the learning rate.
+
+        Raises:
+            NotFiniteError: If that has been done three times.
+        """
+        if self.rollbacks == _MOST_ROLLBACKS:
+            raise error
+        rollbacks, factor = self.rollbacks + 1, self.trainer.lr_factor / 2
+        self.restore(load_state(self.run_dir / LAST_FILE))
+        self.world.barrier()  # before the first of them saves again
+        self.rollbacks, self.trainer.lr_factor = rollbacks, factor
+        reporter.warn(
+            f"the loss was not finite: back to {self.place()}, every learning rate times "
+            f"{factor:g} ({rollbacks} of {_MOST_ROLLBACKS})"
+        )
+
+    def place(self) -> str:
+        """Say where the run is."""
+        if self.progress is not None and self.progress.batches:
+            return f"epoch {self.progress.epoch}, batch {self.progress.batches}"
+        return f"the end of epoch {self.epoch}" if self.epoch else "the beginning"

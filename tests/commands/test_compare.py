@@ -1,0 +1,342 @@
+"""Compare: runs side by side, from their files alone."""
+
+import csv
+import io
+import json
+import shutil
+
+import pytest
+import yaml
+from fresh_process import HEAVY, run
+from scipy.stats import binomtest
+
+from cnncli.evaluation.paired import mcnemar_p
+from cnncli.plots.compare import COLOURS, Curves, save_comparison
+from cnncli.recipes.compare import compare_runs, find_differing, label_runs
+from cnncli.reporting import SilentReporter
+from cnncli.run.read_folder import load_run
+from cnncli.training.history import COLUMNS
+
+INTERVAL = {"value": 0.75, "low": 0.5, "high": 1.0}
+REPORT = {"split": "test", "accuracy": INTERVAL, "balanced_accuracy": INTERVAL, "ece": 0.125}
+IMAGES = [
+    ("a/1.png", "a", "train", "11"),
+    ("b/1.png", "b", "train", "12"),
+    ("a/2.png", "a", "val", "13"),
+    ("b/2.png", "b", "test", "14"),
+]
+
+
+def write_run(folder, losses, *, report=REPORT, images=IMAGES, **settings):
+    """Write what a run of these val losses leaves, but for its checkpoint."""
+    folder.mkdir(parents=True)
+    config = {"data": "./figures", "model": "lenet5", "monitor": "val_loss", **settings}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    rows = [",".join(COLUMNS)]
+    for epoch, loss in enumerate(losses, start=1):
+        row = dict.fromkeys(COLUMNS, 0.5) | {"epoch": epoch, "val_loss": loss, "seconds": epoch}
+        rows.append(",".join(str(row[column]) for column in COLUMNS))
+    (folder / "metrics.csv").write_text("\n".join(rows) + "\n")
+    lines = ["path,label,split,group,bytes,hash"]
+    lines += [f"{path},{label},{split},,9,{digest}" for path, label, split, digest in images]
+    (folder / "splits.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if report is not None:
+        (folder / "report.json").write_text(json.dumps(report))
+    return folder
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Return two runs that differ in the optimizer; the second is better."""
+    runs = tmp_path / "runs"
+    first = write_run(runs / "first", [0.9, 0.5, 0.6], optimizer="sgd", output="x")
+    return first, write_run(runs / "second", [0.8, 0.4], optimizer="adamw", output="y")
+
+
+def read_csv(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_a_row_per_run_the_best_first(cli, two):
+    result = cli("compare", *two)
+    rows = read_csv(result.out)
+    assert result.code == 0
+    assert result.err == ""
+    assert [row["run"] for row in rows] == ["second", "first"]
+    assert [row["optimizer"] for row in rows] == ["adamw", "sgd"]
+    assert "output" not in rows[0]
+    assert "model" not in rows[0]  # the same in both
+    assert rows[1] | {"epochs_run": "3", "best_epoch": "2", "val_loss": "0.5"} == rows[1]
+    assert rows[1] | {"test_accuracy": "0.75", "test_accuracy_low": "0.5"} == rows[1]
+    assert rows[1]["test_ece"] == "0.125"
+    assert rows[1]["seconds_per_epoch"] == "2.0"  # the median of 1, 2 and 3
+
+
+def test_the_order_given(cli, two):
+    rows = read_csv(cli("compare", *two, "--sort", "given").out)
+    assert [row["run"] for row in rows] == ["first", "second"]
+
+
+def test_accuracy_sorts_the_other_way(tmp_path, cli):
+    for name, loss in (("low", 0.2), ("high", 0.4)):
+        folder = write_run(tmp_path / name, [loss], monitor="val_accuracy")
+        text = (folder / "metrics.csv").read_text().splitlines()
+        value = dict(zip(COLUMNS, text[1].split(","), strict=True)) | {"val_accuracy": str(loss)}
+        (folder / "metrics.csv").write_text(f"{text[0]}\n{','.join(value.values())}\n")
+    rows = read_csv(cli("compare", tmp_path / "low", tmp_path / "high").out)
+    assert [row["run"] for row in rows] == ["high", "low"]
+
+
+def test_different_monitors_are_not_ranked(tmp_path, cli):
+    write_run(tmp_path / "a", [0.9])
+    write_run(tmp_path / "b", [0.1], monitor="val_macro_f1")
+    result = cli("compare", tmp_path / "a", tmp_path / "b")
+    assert [row["run"] for row in read_csv(result.out)] == ["a", "b"]
+    assert "different columns (val_loss, val_macro_f1)" in result.err
+
+
+def test_json_has_everything(cli, two):
+    answer = json.loads(cli("compare", *two, "--format", "json").out)
+    first = answer["runs"][1]
+    assert answer["paired"] is None
+    assert first["settings"] == {"optimizer": "sgd"}
+    assert first["test_accuracy"] == INTERVAL
+    assert first["path"] == str(two[0])
+    assert first["finished"] is True
+
+
+def test_a_real_run(cli, run_dir):
+    row = read_csv(cli("compare", run_dir).out)[0]
+    meta = json.loads(cli("compare", run_dir, "--format", "json").out)["runs"][0]
+    report = json.loads((run_dir / "report.json").read_text())
+    history = read_csv((run_dir / "metrics.csv").read_text())
+    best = min(history, key=lambda epoch: float(epoch["val_loss"]))
+    assert row["run"] == run_dir.name
+    assert row["best_epoch"] == best["epoch"]
+    assert float(row["val_accuracy"]) == float(best["val_accuracy"])
+    assert meta["test_accuracy"] == report["accuracy"]
+    # LeNet-5's 61,706 less 7 outputs of 84 weights and a bias.
+    assert row["parameters"] == str(61_706 - 7 * 85)
+
+
+def test_statistics_of_normalisation_are_no_parameters(tmp_path):
+    import torch
+    from safetensors.torch import save_file
+
+    folder = write_run(tmp_path / "run", [0.5, 0.7])
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4))
+    meta = {"cnncli": json.dumps({"epoch": 2})}
+    save_file(network.state_dict(), folder / "best.safetensors", metadata=meta)
+    run = load_run(folder, "run")
+    assert run.parameters == sum(parameter.numel() for parameter in network.parameters())
+    assert run.best["epoch"] == 2  # the file that is kept has the last word
+
+
+def test_a_run_that_is_going_on(tmp_path, cli):
+    folder = write_run(tmp_path / "run", [0.5], report=None)
+    with (folder / "metrics.csv").open("a") as file:
+        file.write("2,3.1,44")  # being written
+    result = cli("compare", folder)
+    assert result.code == 0
+    assert read_csv(result.out)[0]["epochs_run"] == "1"
+    assert result.err == "no test figures, not finished, or a trial of tune: run\n"
+    (folder / "metrics.csv").unlink()
+    row = read_csv(cli("compare", folder).out)[0]
+    assert (row["epochs_run"], row["best_epoch"], row["val_loss"]) == ("0", "", "")
+
+
+def test_a_report_of_val_is_not_told_as_one_of_test(tmp_path, cli):
+    folder = write_run(tmp_path / "run", [0.5], report=REPORT | {"split": "val (chosen on)"})
+    result = cli("compare", folder)
+    assert read_csv(result.out)[0]["test_accuracy"] == ""
+    assert result.err == "no test figures, judged on val (chosen on): run\n"
+
+
+def moved(images, old, new):
+    return [(*image[:2], new if image[2] == old else image[2], image[3]) for image in images]
+
+
+OTHER = {
+    "classes": (
+        [(p, label.upper(), s, d) for p, label, s, d in IMAGES],
+        {},
+        "other classes than a",
+    ),
+    "set": (
+        [(p, label, s, d + "0") for p, label, s, d in IMAGES],
+        {"data": "./others"},
+        "another data set than a: not comparable",
+    ),
+    "test": (moved(IMAGES, "test", "train"), {}, "other test images than a"),
+    "both": (moved(moved(IMAGES, "val", "x"), "test", "val"), {}, "other val and test images"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_other_images_are_told(tmp_path, cli, name):
+    images, settings, text = OTHER[name]
+    images = [(*i[:2], "test" if i[2] == "x" else i[2], i[3]) for i in images]
+    write_run(tmp_path / "a", [0.5])
+    write_run(tmp_path / "b", [0.6], images=images, **settings)
+    warnings = cli("compare", tmp_path / "a", tmp_path / "b").err.splitlines()
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"Warning: b: {text}")
+
+
+def test_the_same_images_under_another_name_are_no_warning(tmp_path, cli):
+    write_run(tmp_path / "a", [0.5])
+    renamed = [(f"moved/{path}", *rest) for path, *rest in reversed(IMAGES)]
+    write_run(tmp_path / "b", [0.6], images=renamed, data="/elsewhere")
+    assert cli("compare", tmp_path / "a", tmp_path / "b").err == ""
+
+
+def test_fewer_training_images_are_an_experiment(tmp_path, cli):
+    write_run(tmp_path / "a", [0.5])
+    write_run(tmp_path / "b", [0.6], images=IMAGES[1:], data="./part")
+    assert cli("compare", tmp_path / "a", tmp_path / "b").err == ""
+
+
+DAMAGE = {
+    "config.yaml": ("[", "not YAML"),
+    "metrics.csv": ("epoch,loss\n1,2\n", "no column train_loss"),
+    "splits.csv": ("path,label\na,b\n", "not the splits.csv of a run"),
+    "report.json": ("{", "not the report.json of a run"),
+    "best.safetensors": ("PK", "not the checkpoint of a run"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_folder_is_one_line_and_the_others_are_told(cli, two, name):
+    text, told = DAMAGE[name]
+    (two[1] / name).write_text(text)
+    result = cli("compare", *two)
+    assert result.code == 3
+    assert [row["run"] for row in read_csv(result.out)] == ["first"]
+    (line,) = result.err.splitlines()
+    assert line.startswith(f"Warning: left out: {two[1] / name}: ")
+    assert told in line
+
+
+def test_a_damaged_line_is_named(cli, two):
+    lines = (two[1] / "metrics.csv").read_text().splitlines()
+    (two[1] / "metrics.csv").write_text("\n".join([lines[0], "x" + lines[1], lines[2], ""]))
+    assert "metrics.csv: line 2 is damaged" in cli("compare", *two).err
+
+
+def test_a_glob_may_hold_other_things(cli, two):
+    other = two[0].parent / "tune"
+    other.mkdir()
+    picture = two[0].parent / "compare.png"
+    picture.touch()
+    result = cli("compare", *two, other, picture)
+    assert result.code == 0
+    assert len(read_csv(result.out)) == 2
+    assert result.err.count("not a run folder") == 2
+
+
+def test_a_folder_of_runs_stands_for_them(cli, two):
+    rows = read_csv(cli("compare", two[0].parent).out)
+    assert [row["run"] for row in rows] == ["second", "first"]
+
+
+def test_a_run_given_twice_counts_once_and_names_are_told_apart(tmp_path, cli, two):
+    shutil.copytree(two[0], tmp_path / "elsewhere" / "first")
+    rows = read_csv(cli("compare", two[0], two[0], tmp_path / "elsewhere" / "first").out)
+    assert {row["run"] for row in rows} == {str(two[0]), str(tmp_path / "elsewhere" / "first")}
+
+
+MISTAKES = [
+    (("runs/nosuch",), "runs/nosuch: no such run folder"),
+    ((".",), "no run folder to compare"),
+    (("runs/first", "--output", "picture.pdf"), "must end in .png or .jpg"),
+    (("runs/first", "--output", "nosuch/x.png"), "there is no folder nosuch"),
+]
+
+
+@pytest.mark.parametrize(("args", "text"), MISTAKES, ids=lambda value: str(value)[:40])
+def test_mistakes_are_one_line(tmp_path, cli, two, monkeypatch, args, text):
+    monkeypatch.chdir(tmp_path)
+    result = cli("compare", *args)
+    assert result.code == 2
+    assert text in result.err.splitlines()[-1]
+
+
+def test_what_differs():
+    old = {"lr": 0.1, "model": "cnn", "device": "cpu", "augment": "none"}
+    assert find_differing([old, old | {"device": "cuda", "workers": 4}]) == []
+    assert find_differing([old, old | {"augment": [{"hflip": {"p": 0.5}}]}]) == ["augment"]
+    # A key that the older run does not know stands for its default, balance: none.
+    assert find_differing([old, old | {"balance": "none"}]) == []
+    assert find_differing([old, old | {"balance": "loss", "lr": 0.2}]) == ["lr", "balance"]
+
+
+def test_a_legend_tells_what_differs(two):
+    runs = [load_run(path, path.name) for path in two]
+    assert label_runs(runs, ["optimizer"]) == ["optimizer sgd", "optimizer adamw"]
+    assert label_runs(runs, []) == ["first", "second"]
+    assert label_runs(runs, ["model"]) == ["model lenet5 (first)", "model lenet5 (second)"]
+    assert label_runs(runs, [*"abcde"]) == ["first", "second"]
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (3, 3), (1, 9), (9, 1), (40, 60), (0, 1500)])
+def test_mcnemar_is_the_binomial_test(first, second):
+    expected = 1.0 if first + second == 0 else binomtest(first, first + second).pvalue
+    assert mcnemar_p(first, second) == pytest.approx(expected, rel=1e-9)
+
+
+def write_predictions(folder, right, wrong):
+    lines = ["path,target,label,probability"]
+    lines += [f"{i}.png,a,a,0.9" for i in right] + [f"{i}.png,a,b,0.9" for i in wrong]
+    (folder / "predictions.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_two_runs_are_tested_on_the_same_images(cli, two):
+    write_predictions(two[0], range(12), range(12, 20))
+    write_predictions(two[1], range(2, 20), range(2))
+    answer = cli("compare", *two, "--format", "json", "--sort", "given")
+    paired = json.loads(answer.out)["paired"]
+    assert (paired["only_first"], paired["only_second"]) == (2, 8)
+    assert paired["p"] == pytest.approx(binomtest(2, 10).pvalue)
+    assert "no more than chance may do (McNemar's exact test, p = 0.11)" in cli("compare", *two).err
+    write_predictions(two[1], range(30), ())
+    assert "of different images: no paired test" in cli("compare", *two).err
+
+
+def test_the_picture(cli, two, tmp_path):
+    import cv2
+
+    picture = tmp_path / "compare.png"
+    assert cli("compare", *two, "--output", picture).code == 0
+    pixels = cv2.imread(str(picture)).reshape(-1, 3)[:, ::-1]
+    for colour in COLOURS[:2]:
+        rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        assert (pixels == rgb).all(axis=1).sum() > 200, colour
+
+
+@pytest.mark.parametrize("count", [1, 8, 30])
+def test_any_number_of_runs_is_drawn(tmp_path, count):
+    nan = float("nan")
+    rows = [{"epoch": 1, "train_loss": nan, "val_loss": 1e9, "val_accuracy": 0.1}]
+    runs = [Curves(f"lr {n} 强 $x_1$ \n" * 9, rows * (n % 2 + 1), n % 2) for n in range(count)]
+    save_comparison(tmp_path / "many.jpg", runs)
+    assert (tmp_path / "many.jpg").read_bytes()[:2] == b"\xff\xd8"
+
+
+def test_no_epoch_no_picture(tmp_path, cli):
+    folder = write_run(tmp_path / "run", [])
+    result = cli("compare", folder, "--output", tmp_path / "x.png")
+    assert result.code == 2
+    assert "no run has finished an epoch" in result.err
+
+
+def test_values_that_are_no_numbers_are_gaps(tmp_path):
+    folder = write_run(tmp_path / "run", ["nan", 0.5, ""])
+    (run,) = compare_runs([str(folder)], SilentReporter(), best_first=True).runs
+    assert run.best["epoch"] == 2
+
+
+def test_compare_never_reaches_torch(two, tmp_path):
+    modules, _ = run("compare", *map(str, two), "--output", str(tmp_path / "compare.png"))
+    assert modules & (HEAVY - {"matplotlib", "safetensors"}) == set()
+    modules, _ = run("compare", *map(str, two))
+    assert modules & HEAVY == set()

@@ -1,0 +1,282 @@
+"""Evaluate: which images count, what the report says of them, and what is written."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+import sklearn.metrics as reference
+import torch
+from helpers import train, write_digits
+
+CLASSES = ("zero", "one", "two")
+
+
+def answer(result):
+    """Return the report that was printed as JSON."""
+    assert result.code == 0, result.err
+    return json.loads(result.out)
+
+
+def read_splits(run):
+    with (run / "splits.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def count(run, split):
+    return sum(row["split"] == split for row in read_splits(run))
+
+
+def test_it_is_the_report_of_the_run(cli, in_workspace, run_dir):
+    result = cli("evaluate")
+    assert answer(result) == json.loads((run_dir / "report.json").read_text())
+    assert f"checkpoint: runs/{run_dir.name}/best.safetensors (the newest run)" in result.err
+    assert "left out, trained on" in result.err
+
+
+@pytest.mark.parametrize("model", ["lenet5", "cnn"])
+def test_it_is_the_report_whatever_the_batches_of_training(cli, folder_data, tmp_path, model):
+    run = train(tmp_path, data=str(folder_data), model=model, batch_size=5)
+    report = answer(cli("evaluate", "--checkpoint", run))
+    assert report == json.loads((run / "report.json").read_text())
+
+
+@pytest.mark.parametrize("trained", ["fp32", "bf16"])
+@pytest.mark.parametrize("has_bf16", ["0", "1"])
+def test_figures_do_not_depend_on_the_processor(
+    cli, folder_data, tmp_path, monkeypatch, trained, has_bf16
+):
+    """Report and evaluation are float32's, as the network's own float32 pass says."""
+    from cnncli.data.find_samples import find_samples
+    from cnncli.training.checkpoint import load_checkpoint
+
+    monkeypatch.setenv("CNNCLI_CPU_BF16", has_bf16)
+    run = train(tmp_path, data=str(folder_data), precision=trained)
+    written = json.loads((run / "report.json").read_text())
+    result = cli("evaluate", "--checkpoint", run, "--output", tmp_path / "out")
+    assert answer(result) == written
+    assert "--precision" not in result.err
+    assert "precision" not in written
+    network, checkpoint = load_checkpoint(run / "best.safetensors")
+    rows = list(csv.DictReader((tmp_path / "out" / "predictions.csv").read_text().splitlines()))
+    samples = find_samples(str(folder_data))
+    numbers = [list(samples.paths).index(row["path"]) for row in rows]
+    images = [checkpoint.preprocess(samples.source.read(number)) for number in numbers]
+    with torch.inference_mode():
+        exact = checkpoint.classifier(network).eval()(torch.from_numpy(np.stack(images))).numpy()
+    told = [[float(row[f"probability_{name}"]) for name in checkpoint.class_names] for row in rows]
+    np.testing.assert_allclose(told, exact, atol=2e-6)
+
+
+def test_another_precision_is_told_and_stands_in_the_report(cli, run_dir, monkeypatch):
+    monkeypatch.setenv("CNNCLI_CPU_BF16", "0")
+    written = json.loads((run_dir / "report.json").read_text())
+    for asked, computed in (("bf16", "bf16"), ("auto", "fp32"), ("fp32", "fp32")):
+        result = cli("evaluate", "--checkpoint", run_dir, "--precision", asked)
+        report = answer(result)
+        assert report.pop("precision") == computed
+        assert f"--precision {asked}: computed in {computed}" in result.err
+        assert (report == written) == (computed == "fp32")
+
+
+def test_data_that_moved_are_known_by_path_and_size(cli, folder_data, run_dir, tmp_path):
+    shutil.copytree(folder_data, tmp_path / "elsewhere")
+    result = cli("evaluate", "--data", tmp_path / "elsewhere", "--checkpoint", run_dir)
+    assert answer(result) == json.loads((run_dir / "report.json").read_text())
+
+
+def test_files_with_other_names_are_known_by_content(cli, folder_data, run_dir, tmp_path):
+    for number, path in enumerate(sorted(folder_data.glob("*/*.png"))):
+        target = tmp_path / "renamed" / path.parent.name / f"image{number}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    result = cli("evaluate", "--data", tmp_path / "renamed", "--checkpoint", run_dir)
+    report = answer(result)
+    assert (report["split"], report["images"]) == ("test", count(run_dir, "test"))
+    assert f"left out, trained on: {count(run_dir, 'train')} images" in result.err
+
+
+def test_trained_files_among_new_ones_are_left_out_and_named(cli, folder_data, run_dir, tmp_path):
+    rows = read_splits(run_dir)
+    trained = [row["path"] for row in rows if row["split"] == "train"][:2]
+    write_digits(tmp_path / "new", per_class=5, start=60, names=CLASSES)
+    for name in trained:
+        shutil.copy(folder_data / name, tmp_path / "new" / name)
+    result = cli("evaluate", "--data", tmp_path / "new", "--checkpoint", run_dir)
+    report = answer(result)
+    assert (report["split"], report["images"]) == ("new images", 15)
+    assert "left out, trained on: 2 images" in result.err
+    assert all(name in result.err for name in trained)
+    result = cli("evaluate", "--data", tmp_path / "new", "--checkpoint", run_dir, "--split", "all")
+    report = answer(result)
+    assert (report["split"], report["images"]) == ("all (partly trained on)", 17)
+
+
+@pytest.mark.parametrize(
+    ("split", "name"),
+    [
+        ("train", "train (trained on)"),
+        ("val", "val (chosen on)"),
+        ("test", "test"),
+    ],
+)
+def test_splits_of_the_run(cli, folder_data, run_dir, split, name):
+    report = answer(
+        cli("evaluate", "--data", folder_data, "--checkpoint", run_dir, "--split", split)
+    )
+    assert (report["split"], report["images"]) == (name, count(run_dir, split))
+
+
+def test_all_of_the_run(cli, folder_data, run_dir):
+    report = answer(
+        cli("evaluate", "--data", folder_data, "--checkpoint", run_dir, "--split", "all")
+    )
+    assert report["split"] == "all (partly trained on, partly chosen on)"
+    assert report["images"] == len(read_splits(run_dir))
+
+
+def test_train_and_val_without_test(cli, tmp_path):
+    write_digits(tmp_path / "data/train", per_class=8)
+    write_digits(tmp_path / "data/val", per_class=3, start=20)
+    run = train(tmp_path / "runs", data=str(tmp_path / "data"))
+    report = answer(cli("evaluate", "--checkpoint", run))
+    assert (report["split"], report["images"]) == ("val (chosen on)", 9)
+    assert report == json.loads((run / "report.json").read_text())
+    result = cli("evaluate", "--checkpoint", run, "--split", "test")
+    assert result.code == 2
+    assert "none of the 33 images is in the run's test split" in result.err
+
+
+def test_an_unknown_class_is_named(cli, run_dir, tmp_path):
+    write_digits(tmp_path, names=("zero", "one", "twoo"), per_class=2)
+    result = cli("evaluate", "--data", tmp_path, "--checkpoint", run_dir)
+    assert (result.code, result.out) == (2, "")
+    assert "class 'twoo' is unknown" in result.error
+    assert "did you mean two" in result.error
+
+
+def test_classes_are_matched_by_name(cli, run_dir, tmp_path):
+    """Without "one", which sorts first, every index would shift by one."""
+    paths = write_digits(
+        tmp_path / "other", classes=("0", "2"), per_class=20, start=50, names=("zero", "two")
+    )
+    output = tmp_path / "out"
+    arguments = ("--data", tmp_path / "other", "--checkpoint", run_dir, "--output", output)
+    report = answer(cli("evaluate", *arguments))
+    assert report["class_names"] == ["one", "two", "zero"]
+    assert np.sum(report["confusion_matrix"], axis=1).tolist() == [0, 20, 20]
+    assert report["images"] == len(paths)
+    with (output / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(row["path"].split("/")[0] == row["target"] for row in rows)
+    right = np.mean([row["label"] == row["target"] for row in rows])
+    assert report["accuracy"]["value"] == pytest.approx(right)
+
+
+def test_the_four_files(cli, folder_data, run_dir, tmp_path):
+    output = tmp_path / "a/b"
+    result = cli("evaluate", "--data", folder_data, "--checkpoint", run_dir, "--output", output)
+    report = answer(result)
+    assert {path.name for path in output.iterdir()} == {
+        "report.json",
+        "predictions.csv",
+        "confusion_matrix.csv",
+        "confusion_matrix.png",
+    }
+    assert json.loads((output / "report.json").read_text()) == report
+    assert (output / "confusion_matrix.png").read_bytes().startswith(b"\x89PNG")
+    with (output / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = report["class_names"]
+    table = [[float(row[f"probability_{name}"]) for name in names] for row in rows]
+    targets = [names.index(row["target"]) for row in rows]
+    assert np.allclose(np.sum(table, axis=1), 1, atol=1e-5)
+    assert [row["label"] for row in rows] == [names[i] for i in np.argmax(table, axis=1)]
+    matrix = reference.confusion_matrix(targets, np.argmax(table, axis=1))
+    assert matrix.tolist() == report["confusion_matrix"]
+    lines = (output / "confusion_matrix.csv").read_text().splitlines()
+    assert lines == [
+        ",".join(("target", *names)),
+        *(",".join((n, *map(str, r))) for n, r in zip(names, matrix, strict=True)),
+    ]
+
+
+def test_without_splits_csv_a_warning(cli, folder_data, run_dir, tmp_path):
+    shutil.copy(run_dir / "best.safetensors", tmp_path / "model.safetensors")
+    arguments = ("evaluate", "--checkpoint", tmp_path / "model.safetensors")
+    result = cli(*arguments, "--data", folder_data)
+    assert "Warning: no splits.csv beside" in result.err
+    report = answer(result)
+    assert (report["split"], report["images"]) == ("new images", len(read_splits(run_dir)))
+    result = cli(*arguments)
+    assert (result.code, result.out) == (2, "")
+    assert "--data: missing" in result.error
+
+
+def test_what_is_undefined_is_null_with_a_reason(cli, run_dir, tmp_path):
+    write_digits(tmp_path, classes=("1",), names=("one",), per_class=6, start=60)
+    result = cli("evaluate", "--data", tmp_path, "--checkpoint", run_dir)
+    report = answer(result)
+    for name in ("mcc", "auroc", "average_precision", "quadratic_kappa"):
+        assert report[name] is None
+        assert any(
+            name in line for line in result.err.splitlines() if line.startswith("undefined: ")
+        )
+    assert report["accuracy"]["value"] is not None
+    assert "NaN" not in result.out
+
+
+@pytest.mark.parametrize("output", ["/proc/nope", "file"])
+def test_an_unwritable_output_is_told_before_the_work(cli, run_dir, tmp_path, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    paths = write_digits(tmp_path / "data", names=CLASSES, per_class=2, start=60)
+    paths[0].write_bytes(b"unreadable: it would be told instead, were it read before")
+    result = cli("evaluate", "--data", "data", "--checkpoint", run_dir, "--output", output)
+    assert (result.code, result.out) == (2, "")
+    assert f"--output {output}: cannot be made" in result.error
+
+
+def test_a_table(cli, folder_data, run_dir):
+    arguments = ("--data", folder_data, "--checkpoint", run_dir)
+    result = cli("evaluate", *arguments, "--format", "table")
+    report = json.loads((run_dir / "report.json").read_text())
+    lines = [line.split() for line in result.out.splitlines()]
+    assert ["split", "test"] in lines
+    assert ["images", str(report["images"])] in lines
+    accuracy = next(line for line in lines if line[:1] == ["accuracy"])
+    assert float(accuracy[1]) == pytest.approx(report["accuracy"]["value"], abs=5e-3)
+    assert {line[0] for line in lines if line} >= {"zero", "one", "two"}
+
+
+def test_a_bad_image_is_named(cli, run_dir, tmp_path):
+    paths = write_digits(tmp_path, names=CLASSES, per_class=3, start=60)
+    paths[4].write_bytes(paths[4].read_bytes()[:50])
+    result = cli("evaluate", "--data", tmp_path, "--checkpoint", run_dir)
+    assert (result.code, result.out) == (2, "")
+    assert paths[4].name in result.err
+
+
+def test_a_pickle_is_refused(cli, tmp_path):
+    torch.save({}, tmp_path / "model.pt")
+    result = cli("evaluate", "--data", "digits", "--checkpoint", tmp_path / "model.pt")
+    assert (result.code, result.out) == (2, "")
+    assert "pickle" in result.error
+
+
+def test_a_run_on_a_csv_needs_no_flags_again(cli, tmp_path):
+    paths = write_digits(tmp_path / "data" / "files", per_class=14)
+    rows = [f"{p.relative_to(tmp_path / 'data')},{p.parent.name}" for p in paths]
+    (tmp_path / "data" / "list.csv").write_text("\n".join(["where,what", *rows]) + "\n")
+    run = train(
+        tmp_path / "runs",
+        data=str(tmp_path / "data" / "list.csv"),
+        image_col="where",
+        label_col="what",
+        model="lenet5",
+        epochs=1,
+    )
+    assert answer(cli("evaluate", "--checkpoint", run)) == json.loads(
+        (run / "report.json").read_text()
+    )

@@ -1,0 +1,130 @@
+"""Transfer learning end to end: features kept once give what the loop gives, bit by bit."""
+
+import csv
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cnncli.choices import SPLITS
+from cnncli.config import FinetuneConfig
+from cnncli.errors import CnncliError
+from cnncli.recipes.train import train_run
+from cnncli.reporting import SilentReporter
+from cnncli.run.fit import fit
+from cnncli.run.prepare import prepare
+from cnncli.training.device import Compute
+
+
+class Listener(SilentReporter):
+    """Keeps what a recipe says."""
+
+    def __init__(self):
+        self.notes, self.tables = [], []
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def table(self, title, rows):
+        self.tables.append((title, list(rows)))
+
+
+def settings(output, **changes):
+    values = {"data": "digits", "model": "resnet_small", "weights": "none", "epochs": 2}
+    values |= {"val_fraction": 0.8, "test_fraction": 0.05, "image_size": "16", "workers": 0}
+    return FinetuneConfig(**{**values, "output": str(output), **changes})
+
+
+def fit_both_ways(tmp_path, config):
+    """Fit with kept features and in the loop; return both runs' folders and what was said."""
+    folders, said = [], []
+    for cached in (True, False):
+        folder = tmp_path / str(cached)
+        folder.mkdir()
+        listener = Listener()
+        run = prepare(config, Compute(torch.device("cpu"), "fp32"), listener)
+        fit(run, folder, listener, cache_features=cached)
+        folders.append(folder)
+        said.append(listener)
+    return folders, said
+
+
+def rows_of(folder):
+    with (folder / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    times = ("seconds", "images_per_second")
+    return [{k: v for k, v in row.items() if k not in times} for row in rows]
+
+
+@pytest.mark.parametrize("dropout", [None, 0.3])
+def test_kept_features_give_the_loops_weights_bit_by_bit(tmp_path, dropout):
+    config = settings(tmp_path, freeze="backbone", bn="train", dropout=dropout)
+    (cached, looped), (said, silent) = fit_both_ways(tmp_path, config)
+    assert any("ran once" in note for note in said.notes)
+    assert not any("ran once" in note for note in silent.notes)
+    first, second = (load_file(folder / "best.safetensors") for folder in (cached, looped))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert rows_of(cached) == rows_of(looped)
+
+
+def test_kept_views_are_augmented_and_change_by_epoch(tmp_path):
+    config = settings(tmp_path, freeze="backbone", augment="light", augment_views=2, epochs=3)
+    (cached, looped), (said, _) = fit_both_ways(tmp_path, config)
+    assert any("ran once" in note for note in said.notes)
+    first, second = rows_of(cached), rows_of(looped)
+    # View v is what the loop draws in epoch v: equal as long as there are new views.
+    assert first[:2] == second[:2]
+    assert first[2] != second[2]
+
+
+def test_without_views_random_augmentation_runs_the_whole_network(tmp_path):
+    config = settings(tmp_path, freeze="backbone", augment="light", epochs=1)
+    _, (said, _) = fit_both_ways(tmp_path, config)
+    assert not any("ran once" in note for note in said.notes)
+
+
+def test_weights_of_a_run_are_where_the_next_one_starts(tmp_path):
+    first = train_run(settings(tmp_path, freeze="none", epochs=1), SilentReporter())
+    listener = Listener()
+    config = settings(
+        tmp_path, weights=str(first), freeze="backbone", image_size=None, seed=1, epochs=1
+    )
+    second = train_run(config, listener)
+    before, after = load_file(first / "best.safetensors"), load_file(second / "best.safetensors")
+    backbone = [name for name in before if not name.startswith("fc.")]
+    assert all(torch.equal(before[name], after[name]) for name in backbone)
+    assert not torch.equal(before["fc.weight"], after["fc.weight"])
+    (line,) = [note for note in listener.notes if note.startswith("weights ")]
+    assert f"{len(before)} tensors loaded" in line
+
+
+def test_table_metrics_and_unfreezing_agree(tmp_path):
+    listener = Listener()
+    config = settings(
+        tmp_path, freeze="stages:2", unfreeze_at=["2=none"], bn="train", lr_backbone=1e-4, lr=1e-3
+    )
+    run_dir = train_run(config, listener)
+    (start, first), (change, second) = listener.tables[:2]
+    assert (start, change) == ("freeze stages:2", "freeze none from epoch 2")
+    weights = load_file(run_dir / "best.safetensors")
+    total = sum(v.numel() for k, v in weights.items() if "running" not in k and "num_b" not in k)
+    assert first[-1]["parameters"] == second[-1]["trainable"] == total
+    assert first[-1]["frozen"] > 0 == second[-1]["frozen"]
+    assert [row["lr"] for row in second[:-2]] == pytest.approx([1e-4] * (len(second) - 2))
+    assert second[-2]["lr"] == pytest.approx(1e-3)
+    assert len(rows_of(run_dir)) == 2
+
+
+def test_wrong_policy_for_a_late_epoch_is_told_before_the_first(tmp_path):
+    with pytest.raises(CnncliError, match="no layer is named"):
+        train_run(settings(tmp_path, unfreeze_at=["2=nope"]), SilentReporter())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_report_is_of_the_weights_on_disk(tmp_path):
+    run_dir = train_run(settings(tmp_path, freeze="backbone", epochs=1), SilentReporter())
+    report = json.loads((run_dir / "report.json").read_text())
+    assert report["split"] == SPLITS[2]
+    assert 0 <= report["accuracy"]["value"] <= 1

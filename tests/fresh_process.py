@@ -1,0 +1,42 @@
+"""A call of the tool in a fresh process, and what that process had imported at its end."""
+
+import json
+import subprocess
+import sys
+
+HEAVY = {
+    "torch",
+    "torchvision",
+    "pandas",
+    "cv2",
+    "sklearn",
+    "albumentations",
+    "scipy",
+    "matplotlib",
+    "safetensors",
+}
+
+_DUMP = """
+import json, sys
+sys.argv = ["cnncli", *sys.argv[1:]]
+try:
+    exec({code!r})
+finally:
+    sys.stderr.write("\\nMODULES " + json.dumps([m for m in sys.modules if "." not in m]))
+"""
+
+_MAIN = "from cnncli.cli import main; main()"
+
+
+def run(*args, code=_MAIN, cwd=None, exit_code=0):
+    """Run in a fresh process; return (modules it had imported at its end, stderr)."""
+    done = subprocess.run(
+        [sys.executable, "-c", _DUMP.format(code=code), *args],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    said, _, modules = done.stderr.rpartition("\nMODULES ")
+    assert done.returncode == exit_code, done.stderr
+    return set(json.loads(modules)), said

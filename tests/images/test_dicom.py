@@ -1,0 +1,168 @@
+"""DICOM: rescaling, windows and inverted grey, against pydicom's own functions and the standard."""
+
+import io
+import sys
+
+import numpy as np
+import pytest
+
+from cnncli.data.find_samples import find_samples
+from cnncli.images.decode import decode
+from cnncli.images.formats import HEAD_BYTES, is_image, read_header
+from cnncli.images.header import ImageError
+from cnncli.images.intensity import Window
+from cnncli.images.preprocess import Preprocess
+from cnncli.run.choose_preprocess import choose_windows, look_over
+
+pydicom = pytest.importorskip("pydicom", reason="the extra cnncli[dicom] is not installed")
+
+RNG = np.random.default_rng(0)
+
+
+def write(array, *, bits=12, signed=False, colour="MONOCHROME2", frames=1, **tags):
+    """Write an array (H, W), (F, H, W) or (H, W, 3) as an uncompressed DICOM file."""
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["test"])
+    dataset.Rows, dataset.Columns = array.shape[1:3] if frames > 1 else array.shape[:2]
+    dataset.SamplesPerPixel = 3 if colour == "RGB" else 1
+    if colour == "RGB":
+        dataset.PlanarConfiguration = 0
+    if frames > 1:
+        dataset.NumberOfFrames = frames
+    dataset.PhotometricInterpretation = colour
+    dataset.BitsAllocated = 8 if bits <= 8 else 16
+    dataset.BitsStored, dataset.HighBit = bits, bits - 1
+    dataset.PixelRepresentation = int(signed)
+    for name, value in tags.items():
+        setattr(dataset, name, value)
+    kind = ("i" if signed else "u") + str(dataset.BitsAllocated // 8)
+    dataset.PixelData = array.astype("<" + kind).tobytes()
+    file = io.BytesIO()
+    dataset.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+LEVELS = RNG.integers(0, 4096, (12, 17))
+
+
+def test_bits_that_are_stored_are_the_full_scale():
+    data = write(LEVELS)
+    header = read_header(data)
+    assert (header.format, header.bits, header.channels) == ("DICOM", 12, 1)
+    assert (header.height, header.width) == LEVELS.shape
+    assert is_image(data[:HEAD_BYTES])
+    np.testing.assert_allclose(decode(data)[..., 0], LEVELS / 4095, atol=1e-6)
+
+
+def test_monochrome1_is_inverted():
+    data = write(LEVELS, colour="MONOCHROME1")
+    np.testing.assert_allclose(decode(data)[..., 0], 1 - LEVELS / 4095, atol=1e-6)
+    windowed = write(LEVELS, colour="MONOCHROME1", WindowCenter=2000, WindowWidth=1000)
+    plain = write(LEVELS, WindowCenter=2000, WindowWidth=1000)
+    np.testing.assert_allclose(decode(windowed), 1 - decode(plain), atol=1e-6)
+
+
+@pytest.mark.parametrize("function", [None, "LINEAR", "LINEAR_EXACT", "SIGMOID"])
+@pytest.mark.parametrize("rescale", [{}, {"RescaleSlope": 2, "RescaleIntercept": -1024}])
+def test_the_files_window_is_pydicoms(function, rescale):
+    from pydicom.pixels import apply_rescale, apply_windowing
+
+    tags = {"WindowCenter": [300.0, 40], "WindowWidth": [1500.0, 80], **rescale}
+    if function:
+        tags["VOILUTFunction"] = function
+    data = write(LEVELS, **tags)
+    dataset = pydicom.dcmread(io.BytesIO(data))
+    shown = apply_windowing(apply_rescale(dataset.pixel_array, dataset), dataset)
+    # pydicom stretches the window over the values that the stored bits can mean.
+    slope, intercept = rescale.get("RescaleSlope", 1), rescale.get("RescaleIntercept", 0)
+    expected = (shown - intercept) / (4095 * slope)
+    np.testing.assert_allclose(decode(data)[..., 0], expected, atol=1e-5)
+
+
+def test_rescaled_units_without_a_window_stay_units():
+    data = write(LEVELS - 2000, bits=16, signed=True, RescaleSlope=1, RescaleIntercept=-24)
+    units = LEVELS - 2024.0
+    np.testing.assert_array_equal(decode(data)[..., 0], units)
+    with pytest.raises(ImageError, match="where fractions from 0 to 1 are expected"):
+        Preprocess(8, 8, 1)((data,))
+    # Inverted grey gives the units that a window of units is laid on.
+    inverted = write(LEVELS, colour="MONOCHROME1", RescaleSlope=1, RescaleIntercept=0)
+    np.testing.assert_array_equal(decode(inverted)[..., 0], 4095.0 - LEVELS)
+
+
+def test_empty_tags_count_as_none():
+    names = ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept", "VOILUTFunction")
+    data = write(LEVELS, VOILUTSequence=[], **dict.fromkeys(names))
+    np.testing.assert_array_equal(decode(data), decode(write(LEVELS)))
+    np.testing.assert_array_equal(decode(data, raw=True), decode(write(LEVELS), raw=True))
+
+
+def test_a_window_is_found_in_the_units_that_it_is_laid_on(tmp_path):
+    """Half of the files have a window of their own, which counts no more beside a window of all."""
+    for number in range(10):
+        # Only those with a window of their own have the bright values.
+        window = {"WindowCenter": 0, "WindowWidth": 10} if number % 2 else {}
+        stored = LEVELS if window else LEVELS // 4
+        path = tmp_path / "ab"[number % 4 // 2] / f"{number}.dcm"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(write(stored, RescaleSlope=1, RescaleIntercept=-1024, **window))
+    look = look_over(find_samples(str(tmp_path)), None, threads=1)
+    low, high = LEVELS.min() - 1024.0, LEVELS.max() - 1024.0
+    (window,) = choose_windows(None, look)[1]
+    np.testing.assert_allclose([window.low, window.high], [low, high], atol=30)
+
+
+def test_a_window_of_units_overrides_the_files_own():
+    data = write(LEVELS, RescaleIntercept=-1024, RescaleSlope=1, WindowCenter=0, WindowWidth=10)
+    preprocess = Preprocess(12, 17, 1, dtype="float32", windows=(Window(-1000, 400, "value"),))
+    expected = np.clip((LEVELS - 1024.0 + 1000) / 1400, 0, 1)
+    np.testing.assert_allclose(preprocess((data,))[..., 0], expected, atol=1e-6)
+    inverted = write(LEVELS, colour="MONOCHROME1", RescaleIntercept=-1024, RescaleSlope=1)
+    mirrored = np.clip((4095.0 - LEVELS - 1024 + 1000) / 1400, 0, 1)
+    np.testing.assert_allclose(preprocess((inverted,))[..., 0], mirrored, atol=1e-6)
+
+
+def test_a_lookup_table_is_applied():
+    from pydicom.dataelem import DataElement
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+
+    table = Dataset()
+    table.LUTDescriptor = [4096, 0, 8]
+    curve = np.sqrt(np.arange(4096) / 4095) * 255
+    table[0x00283006] = DataElement(0x00283006, "US", curve.astype(int).tolist())
+    data = write(LEVELS, VOILUTSequence=Sequence([table]))
+    np.testing.assert_allclose(decode(data)[..., 0], curve.astype(int)[LEVELS] / 255, atol=1e-6)
+
+
+def test_colour_and_frames():
+    colours = RNG.integers(0, 256, (9, 11, 3))
+    data = write(colours, bits=8, colour="RGB")
+    assert read_header(data).channels == 3
+    np.testing.assert_allclose(decode(data), colours / 255, atol=1e-6)
+    frames = RNG.integers(0, 4096, (4, 9, 11))
+    data = write(frames, frames=4)
+    assert (read_header(data).channels, read_header(data).frames) == (4, 4)
+    np.testing.assert_allclose(decode(data), np.moveaxis(frames, 0, 2) / 4095, atol=1e-6)
+
+
+@pytest.mark.parametrize("percent", [30, 70, 95])
+def test_half_a_file_is_refused(percent, capfd):
+    data = write(LEVELS)
+    with pytest.raises(ImageError) as caught:
+        decode(data[: len(data) * percent // 100])
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr().out == ""
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch):
+    data = write(LEVELS)
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    with pytest.raises(ImageError, match=r"is DICOM: install .*cnncli\[dicom\]"):
+        decode(data)
