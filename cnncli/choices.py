@@ -14,8 +14,8 @@ SplitChoice = Literal["train", "val", "test", "all"]
 ResizeMode = Literal["squash", "pad", "crop"]
 Interpolation = Literal["area", "bilinear", "bicubic"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-Activation = Literal["relu", "leaky_relu", "elu", "gelu", "mish", "silu", "tanh", "sigmoid"]
-Norm = Literal["batch", "layer", "instance", "group", "none"]
+ActivationName = Literal["relu", "leaky_relu", "elu", "gelu", "mish", "silu", "tanh", "sigmoid"]
+NormName = Literal["batch", "layer", "instance", "group", "none"]
 BatchNormMode = Literal["frozen", "train"]
 OptimizerName = Literal[
     "sgd",
@@ -46,7 +46,7 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
-class WindowRule:
+class IntensityRule:
     """How the stored values that become 0 and 1 are found.
 
     Attributes:
@@ -61,7 +61,7 @@ class WindowRule:
     high: float = 1.0
 
 
-def parse_windows(text: str) -> tuple[WindowRule, ...]:
+def parse_windows(text: str) -> tuple[IntensityRule, ...]:
     """Read ``"full"``, ``"0:4095"`` or ``"p1:p99"``, or one of them per file joined by commas.
 
     Raises:
@@ -70,9 +70,9 @@ def parse_windows(text: str) -> tuple[WindowRule, ...]:
     return tuple(_parse_window(part.strip()) for part in text.split(","))
 
 
-def _parse_window(text: str) -> WindowRule:
+def _parse_window(text: str) -> IntensityRule:
     if text == "full":
-        return WindowRule("full")
+        return IntensityRule("full")
     number = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
     match = re.fullmatch(rf"(p?)({number}):(p?)({number})", text)
     low, high = (float(match[2]), float(match[4])) if match else (0.0, 0.0)
@@ -85,7 +85,7 @@ def _parse_window(text: str) -> WindowRule:
         raise CnncliError(f"intensity: {text!r}: LOW must lie below HIGH")
     if match[1] and not 0 <= low < high <= 100:
         raise CnncliError(f"intensity: {text!r}: percentiles lie between 0 and 100")
-    return WindowRule("percentiles" if match[1] else "values", low, high)
+    return IntensityRule("percentiles" if match[1] else "values", low, high)
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -38,10 +38,10 @@ class _Boundary(TyperGroup):
             # Typer catches a closed pipe before us and calls it a failure.
             code = 0 if isinstance(error.__context__, BrokenPipeError) else error.code
         except (CnncliError, OSError) as error:
-            _leave_it_to_the_first(error)
+            _let_rank_zero_report(error)
             sys.exit(_show_error(error))
         except _ClickError as error:
-            _leave_it_to_the_first(error)
+            _let_rank_zero_report(error)
             code = _show_usage_error(error)
         except (KeyboardInterrupt, typer.Abort) as error:
             if isinstance(error.__cause__, EOFError):  # Typer's Abort covers it up; it is a bug
@@ -52,7 +52,7 @@ class _Boundary(TyperGroup):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _leave_it_to_the_first(error: Exception) -> None:
+def _let_rank_zero_report(error: Exception) -> None:
     """Let rank 0 tell a mistake that all of torchrun's processes meet; its end ends them."""
     if is_follower() and not getattr(error, "told_by_one", False):
         time.sleep(_SECONDS_TO_TELL)

@@ -22,12 +22,12 @@ from pydantic import (
 
 from cnncli.augmentation.notation import Pipeline, parse_augment
 from cnncli.choices import (
-    Activation,
+    ActivationName,
     Balance,
     BatchNormMode,
     LogName,
     LossName,
-    Norm,
+    NormName,
     OnBadImage,
     OnNan,
     OptimizerName,
@@ -72,8 +72,8 @@ class RunConfig(BaseModel):
     data: str
     model: str = "resnet_small"
     weights: str = "none"
-    activation: Activation | None = None
-    norm: Norm | None = None
+    activation: ActivationName | None = None
+    norm: NormName | None = None
     dropout: Fraction | None = None
     freeze: str | None = "none"
     unfreeze_at: list[str] = []

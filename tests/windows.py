@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from cnncli.arithmetic.convolution import Window
+from cnncli.arithmetic.convolution import SlidingWindow
 from cnncli.errors import CnncliError
 
 
@@ -16,8 +16,8 @@ def random_pair(rng: random.Random, low: int, high: int) -> tuple[int, int]:
     return first, first if rng.random() < 0.4 else rng.randint(low, high)
 
 
-def random_case(rng: random.Random, kind: str) -> tuple[Window, tuple[int, int]]:
-    window = Window(
+def random_case(rng: random.Random, kind: str) -> tuple[SlidingWindow, tuple[int, int]]:
+    window = SlidingWindow(
         kernel=random_pair(rng, 1, 7),
         stride=random_pair(rng, 1, 4),
         padding=random_pair(rng, 0, 3 if kind == "pool" else 5),
@@ -29,7 +29,7 @@ def random_case(rng: random.Random, kind: str) -> tuple[Window, tuple[int, int]]
     return window, random_pair(rng, 1, 24)
 
 
-def build_layer(window: Window, mode: str = "max") -> nn.Module:
+def build_layer(window: SlidingWindow, mode: str = "max") -> nn.Module:
     options: dict[str, Any] = {"stride": window.stride, "padding": window.padding}
     if window.kind == "pool":
         options["ceil_mode"] = window.ceil_mode
@@ -43,7 +43,7 @@ def build_layer(window: Window, mode: str = "max") -> nn.Module:
     return nn.Conv2d(1, 1, window.kernel, **options)
 
 
-def ask_us(window: Window, size: tuple[int, int]) -> tuple[int, int] | None:
+def ask_us(window: SlidingWindow, size: tuple[int, int]) -> tuple[int, int] | None:
     try:
         return window.output(size)
     except CnncliError:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cnncli.arithmetic.convolution import LARGEST, Kind, Size, Window
+from cnncli.arithmetic.convolution import LARGEST, Kind, Size, SlidingWindow
 from cnncli.arithmetic.layers import (
     ACTIVATIONS,
     Activation,
@@ -27,7 +27,7 @@ from cnncli.arithmetic.layers import (
     Dropout,
     Flatten,
     GlobalPool,
-    Layer,
+    LayerSpec,
     Norm,
     Pool,
 )
@@ -60,23 +60,23 @@ def read_pair(text: str, what: str, *, least: int = 1) -> Size:
 Found = Mapping[str, Any]  # what the words of a layer said, by option
 
 
-def _conv(found: Found, **base: Any) -> Layer:
+def _conv(found: Found, **base: Any) -> LayerSpec:
     if "f" not in found:
         raise CnncliError("how many filters? add fN, such as f32")
     extra = {"filters": found["f"], "groups": found.get("g", 1), "bias": "nobias" not in found}
     return Conv(window=_window(found, "conv"), **extra, **base)
 
 
-def _deconv(found: Found, **base: Any) -> Layer:
+def _deconv(found: Found, **base: Any) -> LayerSpec:
     conv = _conv(found, **base)
     return Conv(**{**vars(conv), "window": _window(found, "transposed")})
 
 
-def _window(found: Found, kind: Kind) -> Window:
+def _window(found: Found, kind: Kind) -> SlidingWindow:
     kernel = found["value"]
     if "same" in found and "ceil" in found:
         raise CnncliError("same already rounds up: leave ceil out")
-    return Window(
+    return SlidingWindow(
         kernel=kernel,
         stride=found.get("s", kernel if kind == "pool" else (1, 1)),
         padding="same" if "same" in found else found.get("p", (0, 0)),
@@ -94,7 +94,7 @@ class _Spec:
     example: str
     value: Literal["pair", "count", "probability"] | None
     options: tuple[str, ...]
-    build: Callable[..., Layer]
+    build: Callable[..., LayerSpec]
 
 
 _MAX_POOL = _Spec(
@@ -147,7 +147,7 @@ _COUNTS = {"f": "filters", "g": "groups"}
 _PADDINGS = ("p", "same", "valid")
 
 
-def parse_chain(text: str) -> tuple[Layer, ...]:
+def parse_chain(text: str) -> tuple[LayerSpec, ...]:
     """Read a network written in one string, as the module's docstring shows it.
 
     Upper case and empty layers (a final ``;``) are fine. Sizes are not checked against each other
@@ -165,7 +165,7 @@ def parse_chain(text: str) -> tuple[Layer, ...]:
     return tuple(_parse_layer(number, part) for number, part in enumerate(written, 1))
 
 
-def _parse_layer(number: int, text: str) -> Layer:
+def _parse_layer(number: int, text: str) -> LayerSpec:
     base: dict[str, Any] = {"number": number, "text": text}
     head, *words = text.lower().split()
     match = re.fullmatch(r"([a-z_]+(?:2d)?)([\d.].*)?", head)
@@ -180,7 +180,7 @@ def _parse_layer(number: int, text: str) -> Layer:
         found = _read_words(name, spec, words)
         return spec.build(found, activation=found.get("activation"), **base)
     except CnncliError as error:
-        raise Layer(**base).error(str(error)) from None
+        raise LayerSpec(**base).error(str(error)) from None
 
 
 def _read_words(name: str, spec: _Spec, words: list[str]) -> Found:

@@ -1,6 +1,6 @@
 """The arithmetic of convolution and pooling: whole numbers only, no framework.
 
-A layer is a `Window` that slides over a plane of height × width pixels. Everything holds for both
+A layer is a `SlidingWindow` over a plane of height × width pixels. Everything holds for both
 directions alone, so the work is done on an `Axis`, one of the two.
 
 Source: the output formulas of ``torch.nn`` (Conv2d, ConvTranspose2d, MaxPool2d, AvgPool2d);
@@ -118,7 +118,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Window:
+class SlidingWindow:
     """What slides over a plane; every pair is (height, width) in pixels. See `Axis`."""
 
     kernel: Size
@@ -175,7 +175,7 @@ def check_channels(in_channels: int, filters: int, groups: int) -> None:
 
 
 def count_parameters(
-    window: Window, in_channels: int, filters: int, *, groups: int = 1, bias: bool = True
+    window: SlidingWindow, in_channels: int, filters: int, *, groups: int = 1, bias: bool = True
 ) -> int:
     """Return the trainable values of a convolution, transposed or not: weights and biases."""
     height, width = window.kernel
@@ -183,7 +183,7 @@ def count_parameters(
 
 
 def count_macs(
-    window: Window, size: Size, in_channels: int, filters: int, *, groups: int = 1
+    window: SlidingWindow, size: Size, in_channels: int, filters: int, *, groups: int = 1
 ) -> int:
     """Return the multiply-accumulates of a convolution of one image of ``size``.
 
@@ -213,7 +213,7 @@ class ReceptiveField:
     size: Size | None = (1, 1)
     jump: tuple[Fraction, Fraction] = (Fraction(1), Fraction(1))
 
-    def through(self, window: Window) -> ReceptiveField:
+    def through(self, window: SlidingWindow) -> ReceptiveField:
         """Return the field behind one more layer: size + (extent - 1) · jump, jump · stride."""
         rows, columns = self.jump
         height, width = window.axes

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from cnncli.arithmetic.convolution import Axis, Size, Window
+from cnncli.arithmetic.convolution import Axis, Size, SlidingWindow
 from cnncli.arithmetic.layers import Conv, Pool, Trace
 
 
-def explain(window: Window, size: Size) -> list[str]:
+def explain(window: SlidingWindow, size: Size) -> list[str]:
     """Return the formula with the numbers in it, and what its rounding drops, as lines of text.
 
     Raises:
-        CnncliError: As `Window.output` does.
+        CnncliError: As `SlidingWindow.output` does.
     """
     window.output(size)
     rows, columns = window.axes

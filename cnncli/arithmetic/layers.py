@@ -12,18 +12,18 @@ from cnncli import choices
 from cnncli.arithmetic.convolution import (
     ReceptiveField,
     Size,
-    Window,
+    SlidingWindow,
     check_channels,
     count_macs,
     count_parameters,
 )
 from cnncli.errors import CnncliError
 
-ACTIVATIONS: tuple[str, ...] = get_args(choices.Activation)
+ACTIVATIONS: tuple[str, ...] = get_args(choices.ActivationName)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layer:
+class LayerSpec:
     """One layer as written.
 
     Attributes:
@@ -42,52 +42,52 @@ class Layer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conv(Layer):
+class Conv(LayerSpec):
     """A convolution; transposed where ``window.kind`` says so."""
 
-    window: Window
+    window: SlidingWindow
     filters: int
     groups: int = 1
     bias: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pool(Layer):
+class Pool(LayerSpec):
     """Max or average pooling."""
 
-    window: Window
+    window: SlidingWindow
     mode: Literal["max", "avg"] = "max"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GlobalPool(Layer):
+class GlobalPool(LayerSpec):
     """The average of each map: C × H × W to C values."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Norm(Layer):
+class Norm(LayerSpec):
     """Batch normalisation of maps or values, with a scale and a shift for each."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Activation(Layer):
+class Activation(LayerSpec):
     """An activation as a layer of its own; ``activation`` names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dropout(Layer):
+class Dropout(LayerSpec):
     """Sets values to 0 with ``probability``, 0 ≤ p < 1, in training."""
 
     probability: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flatten(Layer):
+class Flatten(LayerSpec):
     """C × H × W to C·H·W values."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dense(Layer):
+class Dense(LayerSpec):
     """A fully connected layer of ``units`` outputs."""
 
     units: int
@@ -106,14 +106,14 @@ class Trace:
         field: None where every value sees the whole image.
     """
 
-    layer: Layer
+    layer: LayerSpec
     shape: tuple[int, ...]
     parameters: int = 0
     macs: int = 0
     field: ReceptiveField | None = None
 
 
-def trace_chain(layers: tuple[Layer, ...], size: Size, in_channels: int) -> tuple[Trace, ...]:
+def trace_chain(layers: tuple[LayerSpec, ...], size: Size, in_channels: int) -> tuple[Trace, ...]:
     """Follow one image of ``in_channels`` × ``size`` through the layers.
 
     Raises:
@@ -123,7 +123,7 @@ def trace_chain(layers: tuple[Layer, ...], size: Size, in_channels: int) -> tupl
     normalisation, activations and pooling not counted. FLOPs are about twice as many.
     """
     traces: list[Trace] = []
-    state = Trace(Layer(), (in_channels, *size), field=ReceptiveField())
+    state = Trace(LayerSpec(), (in_channels, *size), field=ReceptiveField())
     for layer in layers:
         try:
             state = _follow(layer, state.shape, state.field)
@@ -133,7 +133,7 @@ def trace_chain(layers: tuple[Layer, ...], size: Size, in_channels: int) -> tupl
     return tuple(traces)
 
 
-def _follow(layer: Layer, shape: tuple[int, ...], sees: ReceptiveField | None) -> Trace:
+def _follow(layer: LayerSpec, shape: tuple[int, ...], sees: ReceptiveField | None) -> Trace:
     if isinstance(layer, Conv | Pool | GlobalPool):
         return _follow_maps(layer, shape, sees)
     if isinstance(layer, Norm):

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
-from cnncli.arithmetic.convolution import Axis, Size, Window
+from cnncli.arithmetic.convolution import Axis, Size, SlidingWindow
 from cnncli.errors import CnncliError
 
 Unknown = Literal["padding", "kernel", "stride"]
-Sliding = TypeVar("Sliding", Axis, Window)
+Sliding = TypeVar("Sliding", Axis, SlidingWindow)
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def solve(axis: Axis, unknown: Unknown, size: int, target: int, *, tied: bool = 
 
 
 def solve_window(
-    window: Window, unknown: Unknown, size: Size, target: Size, *, tied: bool = False
-) -> tuple[Iterator[tuple[Size, Window]], bool]:
+    window: SlidingWindow, unknown: Unknown, size: Size, target: Size, *, tied: bool = False
+) -> tuple[Iterator[tuple[Size, SlidingWindow]], bool]:
     """Find every ``unknown`` that turns ``size`` into exactly ``target``; see `solve`.
 
     Where both directions are alike, so are both sides of the values.

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.audit.file_look import THUMBNAIL, FileLook
+from cnncli.audit.file_facts import THUMBNAIL, FileFacts
 
 # Raise it when a look at the same file would differ: each version has a cache file of its own.
 VERSION = 2
@@ -78,7 +78,7 @@ class LookCache:
         )
         self._waiting: list[tuple[object, ...]] = []
 
-    def load(self, keys: Iterable[FileKey]) -> dict[str, tuple[FileLook, Array]]:
+    def load(self, keys: Iterable[FileKey]) -> dict[str, tuple[FileFacts, Array]]:
         """Return what is known of files, by the path in their key."""
         known = {}
         if self._connection is not None:
@@ -94,7 +94,7 @@ class LookCache:
                         known[key.path] = found
         return known
 
-    def save(self, key: FileKey, look: FileLook, thumbnail: Array) -> None:
+    def save(self, key: FileKey, look: FileFacts, thumbnail: Array) -> None:
         """Keep a look; written in batches, and by ``close``."""
         packed = zlib.compress(thumbnail.tobytes(), 1)
         fields = json.dumps(look.fields(), ensure_ascii=False)
@@ -160,9 +160,9 @@ def _close(connection: sqlite3.Connection | None) -> None:
         connection.close()
 
 
-def _unpack(fields: str, packed: bytes) -> tuple[FileLook, Array] | None:
+def _unpack(fields: str, packed: bytes) -> tuple[FileFacts, Array] | None:
     try:
-        look = FileLook(*json.loads(fields))
+        look = FileFacts(*json.loads(fields))
         pixels = np.frombuffer(zlib.decompress(packed), np.uint8)
         return look, pixels.reshape(THUMBNAIL, THUMBNAIL)
     except (ValueError, TypeError, zlib.error):

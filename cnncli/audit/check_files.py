@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.audit.file_look import FileLook
+from cnncli.audit.file_facts import FileFacts
 from cnncli.audit.findings import Finding, count_of, one_by_one
 
 # A format, or a bit depth, of so small a share of the files is told; in fewer files none is.
@@ -27,7 +27,7 @@ _STANDS_IN = re.compile(
 _COLOUR_MODES = frozenset(("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV"))
 
 
-def check_files(paths: Array, looks: Sequence[FileLook]) -> Iterator[Finding]:
+def check_files(paths: Array, looks: Sequence[FileFacts]) -> Iterator[Finding]:
     """Yield what is wrong with, or odd about, single files.
 
     Args:
@@ -64,12 +64,12 @@ def check_files(paths: Array, looks: Sequence[FileLook]) -> Iterator[Finding]:
     yield from _check_sizes(looks, good)
 
 
-def stored_in_colour(look: FileLook) -> bool:
+def stored_in_colour(look: FileFacts) -> bool:
     """Tell whether a file holds colour or alpha, whatever it looks like."""
     return look.alpha or look.mode in _COLOUR_MODES
 
 
-def _check_colour(looks: Sequence[FileLook], good: list[int]) -> Iterator[Finding]:
+def _check_colour(looks: Sequence[FileFacts], good: list[int]) -> Iterator[Finding]:
     coloured = [index for index in good if stored_in_colour(looks[index])]
     grey = [index for index in coloured if looks[index].grey]
     alpha = [index for index in coloured if looks[index].alpha]
@@ -82,7 +82,7 @@ def _check_colour(looks: Sequence[FileLook], good: list[int]) -> Iterator[Findin
         yield Finding("stored-in-colour", "note", text, one_by_one(coloured))
 
 
-def _check_rare(looks: Sequence[FileLook], good: list[int]) -> Iterator[Finding]:
+def _check_rare(looks: Sequence[FileFacts], good: list[int]) -> Iterator[Finding]:
     for name, unit in (("format", "{}"), ("bits", "{} bits")):
         counts = Counter(getattr(looks[index], name) for index in good)
         rare = {value for value, n in counts.items() if n <= _RARE * len(good)}
@@ -96,7 +96,7 @@ def _check_rare(looks: Sequence[FileLook], good: list[int]) -> Iterator[Finding]
         yield Finding("odd-format", "note", f"{listed} among {usual}", one_by_one(odd))
 
 
-def _check_sizes(looks: Sequence[FileLook], good: list[int]) -> Iterator[Finding]:
+def _check_sizes(looks: Sequence[FileFacts], good: list[int]) -> Iterator[Finding]:
     if len(good) < _FEWEST:
         return
     sides = np.array([(looks[index].height, looks[index].width) for index in good])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.audit.file_look import FileLook
+from cnncli.audit.file_facts import FileFacts
 from cnncli.audit.findings import Finding, Severity
 from cnncli.audit.shortcuts import FAMILIES, Shortcut, find_shortcuts
 from cnncli.data.samples import Samples
@@ -31,7 +31,7 @@ class ShortcutCheck:
 
 def look_for_shortcuts(
     samples: Samples,
-    looks: Sequence[FileLook],
+    looks: Sequence[FileFacts],
     repeated: Sequence[int] = (),
     families: Sequence[str] = tuple(FAMILIES),
 ) -> tuple[ShortcutCheck, list[Finding]]:
@@ -63,7 +63,7 @@ def look_for_shortcuts(
     return ShortcutCheck(tuple(shortcuts), not_told), findings
 
 
-def _independent(samples: Samples, looks: Sequence[FileLook], repeated: set[int]) -> Array:
+def _independent(samples: Samples, looks: Sequence[FileFacts], repeated: set[int]) -> Array:
     """Return the readable images, of each group the first of each class."""
     chosen = [i for i, look in enumerate(looks) if not look.problem and i not in repeated]
     if samples.groups is not None:
@@ -94,7 +94,7 @@ def _mistaken(shortcut: Shortcut) -> str:
 
 
 def _as_they_look(
-    looks: Sequence[FileLook], chosen: Array, targets: Array, shortcut: Shortcut
+    looks: Sequence[FileFacts], chosen: Array, targets: Array, shortcut: Shortcut
 ) -> str:
     """Say what the files of a class and of the others are like, in what tells them apart."""
     own = [looks[i] for i in chosen[targets == shortcut.target]]
@@ -103,12 +103,12 @@ def _as_they_look(
     return f"{describe(own)}; the others {describe(others)}"
 
 
-def _count_values(looks: Sequence[FileLook], names: Sequence[str]) -> str:
+def _count_values(looks: Sequence[FileFacts], names: Sequence[str]) -> str:
     counts = Counter(" ".join(_show(look, name) for name in names).strip() for look in looks)
     return shorten([f"{n} {value}".strip() for value, n in counts.most_common()], 3)
 
 
-def _show(look: FileLook, name: str) -> str:
+def _show(look: FileFacts, name: str) -> str:
     value = getattr(look, name)
     if name == "camera":
         return value or "no camera"
@@ -124,19 +124,19 @@ def _say_range(values: Sequence[float], form: str) -> str:
     return form.format(low) if low == high else f"{form.format(low)} to {form.format(high)}"
 
 
-def _say_sizes(looks: Sequence[FileLook]) -> str:
+def _say_sizes(looks: Sequence[FileFacts]) -> str:
     widths = _say_range([look.width for look in looks], "{}")
     return f"{widths} × {_say_range([look.height for look in looks], '{}')} px"
 
 
-def _say_quality(looks: Sequence[FileLook]) -> str:
+def _say_quality(looks: Sequence[FileFacts]) -> str:
     values = [look.quality for look in looks if look.quality]
     if not values:
         return "no JPEG"
     return f"JPEG with a mean quantisation of {_say_range(values, '{:.1f}')}"
 
 
-_DESCRIBE: dict[str, Callable[[Sequence[FileLook]], str]] = {
+_DESCRIBE: dict[str, Callable[[Sequence[FileFacts]], str]] = {
     "format and mode": lambda looks: _count_values(looks, ("format", "mode", "bits")),
     "size": _say_sizes,
     "compression": _say_quality,

@@ -12,7 +12,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.audit.cache import FileKey, LookCache, make_key
-from cnncli.audit.file_look import THUMBNAIL, FileLook, look_at_files
+from cnncli.audit.file_facts import THUMBNAIL, FileFacts, read_file_facts
 from cnncli.data.samples import FileSource, Samples
 from cnncli.data.store import map_in_threads
 
@@ -29,7 +29,7 @@ class Facts:
         from_cache: How many were not decoded again.
     """
 
-    looks: tuple[FileLook, ...]
+    looks: tuple[FileFacts, ...]
     thumbnails: Array
     from_cache: int = 0
 
@@ -62,7 +62,7 @@ def gather_facts(
         shape = (len(samples), THUMBNAIL, THUMBNAIL)
         thumbnails = np.memmap(file, np.uint8, "w+", shape=shape)  # outlives the closed file
     cache = LookCache(cache_folder)
-    looks: list[FileLook] = []
+    looks: list[FileFacts] = []
     hits = 0
     try:
         for chunk in _chunks(len(samples)):
@@ -95,12 +95,12 @@ def gather_facts(
 class _Reader:
     samples: Samples
 
-    def __call__(self, index: int) -> tuple[FileLook, Array]:
+    def __call__(self, index: int) -> tuple[FileFacts, Array]:
         try:
-            return look_at_files(self.samples.source.read(index))
+            return read_file_facts(self.samples.source.read(index))
         except OSError as error:
             problem = f"cannot be read ({error.strerror})"
-            return FileLook(problem=problem), np.zeros((THUMBNAIL, THUMBNAIL), np.uint8)
+            return FileFacts(problem=problem), np.zeros((THUMBNAIL, THUMBNAIL), np.uint8)
 
 
 def _chunks(count: int) -> Iterator[list[int]]:

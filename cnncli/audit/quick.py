@@ -11,7 +11,7 @@ from cnncli.audit.check_classes import check_imbalance
 from cnncli.audit.check_copies import check_copies
 from cnncli.audit.check_shortcuts import look_for_shortcuts
 from cnncli.audit.duplicates import DuplicateGroup, group_equal
-from cnncli.audit.file_look import FileLook, describe
+from cnncli.audit.file_facts import FileFacts, describe
 from cnncli.audit.findings import Finding
 from cnncli.audit.shortcuts import FAMILIES
 from cnncli.data.samples import NO_SPLIT, FileSource, Samples
@@ -47,7 +47,7 @@ def _check_headers(samples: Samples, splits: Array, threads: int) -> Iterator[Fi
     used = np.flatnonzero(splits != NO_SPLIT)
     count = min(_MOST_HEADERS, len(used))
     chosen = used[np.unique(np.linspace(0, len(used) - 1, count).astype(int))]
-    looks = [FileLook(problem="not looked at")] * len(samples)
+    looks = [FileFacts(problem="not looked at")] * len(samples)
     seen = map_in_threads(lambda index: _read_look(samples, index), chosen.tolist(), threads)
     for index, look in zip(chosen.tolist(), seen, strict=True):
         looks[index] = look
@@ -56,9 +56,9 @@ def _check_headers(samples: Samples, splits: Array, threads: int) -> Iterator[Fi
     yield from (finding for finding in findings if finding.severity == "spoils")
 
 
-def _read_look(samples: Samples, index: int) -> FileLook:
+def _read_look(samples: Samples, index: int) -> FileFacts:
     try:
         data = samples.source.read(index)[0]
-        return FileLook(**describe(read_header(data), data))
+        return FileFacts(**describe(read_header(data), data))
     except (ImageError, OSError) as error:
-        return FileLook(problem=str(error))
+        return FileFacts(problem=str(error))

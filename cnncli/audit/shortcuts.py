@@ -14,9 +14,9 @@ from itertools import combinations
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.audit.file_look import FileLook
+from cnncli.audit.file_facts import FileFacts
 
-# What belongs together: name in the answer, and the attributes of a FileLook.
+# What belongs together: name in the answer, and the attributes of a FileFacts.
 FAMILIES: dict[str, tuple[str, ...]] = {
     "format and mode": ("format", "mode", "bits", "alpha"),
     "size": ("width", "height", "aspect"),
@@ -69,7 +69,7 @@ class Shortcut:
 
 
 def find_shortcuts(
-    looks: Sequence[FileLook], targets: Array, *, families: Sequence[str] = tuple(FAMILIES)
+    looks: Sequence[FileFacts], targets: Array, *, families: Sequence[str] = tuple(FAMILIES)
 ) -> list[Shortcut]:
     """Guess classes from file properties by a small tree, cross-validated.
 
@@ -129,7 +129,7 @@ def _join(
     return [*joined, *rest]
 
 
-def make_features(looks: Sequence[FileLook], names: Sequence[str]) -> Array:
+def make_features(looks: Sequence[FileFacts], names: Sequence[str]) -> Array:
     """Return (N, F) numbers: sizes as they are, categories one column each; none that is constant.
 
     Categories beyond the thirty most frequent share no column.
@@ -147,7 +147,7 @@ def make_features(looks: Sequence[FileLook], names: Sequence[str]) -> Array:
     return np.stack(columns, axis=1) if columns else np.zeros((len(looks), 0))
 
 
-def _value(look: FileLook, name: str) -> object:
+def _value(look: FileFacts, name: str) -> object:
     return look.width / max(look.height, 1) if name == "aspect" else getattr(look, name)
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.audit.file_look import THUMBNAIL
+from cnncli.audit.file_facts import THUMBNAIL
 from cnncli.data.store import map_in_threads
 
 # The vector: a picture of 16×16 without its coarsest shades, as one unit vector.

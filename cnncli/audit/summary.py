@@ -10,7 +10,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.audit.check_files import stored_in_colour
-from cnncli.audit.file_look import FileLook
+from cnncli.audit.file_facts import FileFacts
 from cnncli.choices import SPLITS
 from cnncli.data.samples import NO_SPLIT, Samples
 
@@ -34,7 +34,7 @@ def count_classes(samples: Samples, splits: Array) -> list[dict[str, Any]]:
     ]
 
 
-def summarise_files(looks: Sequence[FileLook]) -> dict[str, Any]:
+def summarise_files(looks: Sequence[FileFacts]) -> dict[str, Any]:
     """Return counts of formats, modes and so on, and smallest, median and largest of sizes."""
     good = [look for look in looks if not look.problem]
     return {

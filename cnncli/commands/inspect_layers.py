@@ -10,7 +10,7 @@ from cnncli.choices import format_size, parse_size
 from cnncli.shell.terminal import TerminalReporter, pick_format, print_json, print_rows
 
 if TYPE_CHECKING:
-    from cnncli.models.tracing.summary import Layer, Totals
+    from cnncli.models.tracing.summary import LayerRow, Totals
 
 Row = dict[str, Any]
 
@@ -110,7 +110,7 @@ def inspect_layers(
         print_rows(_list_totals(found.totals), ["total", "value"], "table")
 
 
-def _describe(layer: Layer, *, nested: bool) -> Row:
+def _describe(layer: LayerRow, *, nested: bool) -> Row:
     """Return a layer's cells; sizes are lists in JSON and N or HxW elsewhere."""
     field = layer.field
     seen: Any = None if not layer.calls else "none" if field is None else field.size

@@ -26,7 +26,7 @@ Augment = Callable[[Array, int, int, int], Array]
 
 
 @dataclass(frozen=True)
-class Share:
+class BatchShard:
     """The part of each batch that one of several processes has.
 
     Attributes:
@@ -45,7 +45,7 @@ class Share:
         return batch[start:stop]
 
 
-WHOLE = Share()
+WHOLE = BatchShard()
 
 
 class SplitDataset(Dataset["tuple[Array | str, int]"]):
@@ -104,7 +104,7 @@ class EpochBatches:
         *,
         seed: int | None,
         balanced: Array | None = None,
-        share: Share = WHOLE,
+        share: BatchShard = WHOLE,
     ) -> None:
         """Set what decides the order.
 
@@ -182,7 +182,7 @@ class Loader:
         start_method: str | None = None,
         bad: Bad | None = None,
         balanced: bool = False,
-        share: Share = WHOLE,
+        share: BatchShard = WHOLE,
     ) -> None:
         targets = dataset.targets[dataset.indices] if balanced else None
         self.batches = EpochBatches(

@@ -23,7 +23,7 @@ _KEPT = 4096
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageSurvey:
     """What a sample of the images is like.
 
     Attributes:
@@ -60,7 +60,9 @@ class _Picture:
     values: Array
 
 
-def look_at(samples: Samples, *, threads: int, most: int = 96, raw: bool = False) -> Look:
+def survey_images(
+    samples: Samples, *, threads: int, most: int = 96, raw: bool = False
+) -> ImageSurvey:
     """Look at up to ``most`` images, evenly spread.
 
     Args:
@@ -91,7 +93,7 @@ def look_at(samples: Samples, *, threads: int, most: int = 96, raw: bool = False
     heights, widths = zip(*(picture.size for picture in by_file[0]), strict=True)
     types = {picture.dtype for pictures in seen for picture in pictures}
     dtype = next(name for name in ("float32", "uint16", "uint8") if name in types)
-    return Look(
+    return ImageSurvey(
         sides=(int(np.median(heights)), int(np.median(widths))),
         files=tuple(_count_channels(pictures) for pictures in by_file),
         alpha=any(picture.alpha for picture in by_file[0]),

@@ -11,7 +11,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS
 from cnncli.data.samples import NO_SPLIT, Samples
-from cnncli.data.store import FileFacts, hash_files
+from cnncli.data.store import FileDigests, hash_files
 from cnncli.errors import CnncliError
 
 COLUMNS = ("path", "label", "split", "group", "bytes", "hash")
@@ -22,7 +22,7 @@ _CHUNK = 1 << 16
 
 
 def save_manifest(
-    path: Path, samples: Samples, splits: Array, facts: FileFacts, folds: Array | None = None
+    path: Path, samples: Samples, splits: Array, facts: FileDigests, folds: Array | None = None
 ) -> None:
     """Write one row per image that has a split, in the order of the samples.
 

@@ -14,7 +14,7 @@ from cnncli.choices import SPLITS
 from cnncli.data.manifest import FOLD
 from cnncli.data.samples import NO_SPLIT, SPLIT_NAMES, Samples, TextColumn
 from cnncli.data.splits import TRAIN, VAL
-from cnncli.data.store import FileFacts, hash_files, map_in_threads
+from cnncli.data.store import FileDigests, hash_files, map_in_threads
 from cnncli.data.table import read_records
 from cnncli.errors import CnncliError, shorten
 from cnncli.files import BAD_IMAGES_FILE, SPLITS_FILE
@@ -51,7 +51,7 @@ class SplitFile:
     left_out: frozenset[str] = frozenset()
 
 
-def file_facts(samples: Samples, *, threads: int, indices: Array | None = None) -> FileFacts:
+def file_facts(samples: Samples, *, threads: int, indices: Array | None = None) -> FileDigests:
     """Return every file's size, and its content's hash where they are 1 GiB at most in all.
 
     Args:
@@ -76,7 +76,7 @@ def file_facts(samples: Samples, *, threads: int, indices: Array | None = None) 
                 hashes.append("")
     except OSError as error:
         raise CnncliError(f"--data: {error.filename}: cannot be read ({error.strerror})") from None
-    return FileFacts(sizes, hashes.array())
+    return FileDigests(sizes, hashes.array())
 
 
 def take_splits(samples: Samples, given: str, fold: int | None, *, threads: int) -> Samples:

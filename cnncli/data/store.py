@@ -64,7 +64,7 @@ class ImageStore:
 
 
 @dataclass(frozen=True)
-class FileFacts:
+class FileDigests:
     """What ``splits.csv`` keeps of each file, so that it is known again.
 
     Attributes:
@@ -115,7 +115,7 @@ def load_images(
     *,
     threads: int,
     advance: Callable[[int], None] = lambda count: None,
-) -> tuple[ImageStore, FileFacts, Bad]:
+) -> tuple[ImageStore, FileDigests, Bad]:
     """Read, check and preprocess every image, and keep them in memory.
 
     Returns:
@@ -145,7 +145,7 @@ def load_images(
         hashes.append(digest)
         advance(1)
     store = ImageStore(samples.source, preprocess, torch.from_numpy(cached), cuts)
-    return store, FileFacts(sizes, text_array(hashes)), bad
+    return store, FileDigests(sizes, text_array(hashes)), bad
 
 
 def tell_reason(error: ImageError | OSError) -> str:
@@ -153,7 +153,7 @@ def tell_reason(error: ImageError | OSError) -> str:
     return str(error) if isinstance(error, ImageError) else f"cannot be read ({error.strerror})"
 
 
-def open_images(samples: Samples, preprocess: Preprocess) -> tuple[ImageStore, FileFacts, Bad]:
+def open_images(samples: Samples, preprocess: Preprocess) -> tuple[ImageStore, FileDigests, Bad]:
     """Read images on demand: for sets that do not fit in memory; only sizes are known.
 
     Returns:
@@ -171,7 +171,7 @@ def open_images(samples: Samples, preprocess: Preprocess) -> tuple[ImageStore, F
     for index in range(len(samples)):
         measure(index)
     hashes = text_array([""] * len(samples))
-    return ImageStore(samples.source, preprocess), FileFacts(sizes, hashes), bad
+    return ImageStore(samples.source, preprocess), FileDigests(sizes, hashes), bad
 
 
 def fit_normalisation(store: ImageStore, indices: Array, *, most: int = 2000) -> Preprocess:

@@ -16,7 +16,7 @@ _SLACK = 1e-3
 
 
 @dataclass(frozen=True)
-class Window:
+class IntensityRange:
     """The stored values that become 0 and 1; what lies beyond is cut.
 
     Attributes:
@@ -36,7 +36,7 @@ class Window:
             raise ValueError(f"not a window of intensities: {self}")
 
 
-def to_fractions(array: Array, window: Window | None) -> Array:
+def to_fractions(array: Array, window: IntensityRange | None) -> Array:
     """Return float32 in [0, 1].
 
     Args:
@@ -61,7 +61,7 @@ def to_fractions(array: Array, window: Window | None) -> Array:
     return np.clip(array, 0, 1).astype(np.float32, copy=False)
 
 
-def share_cut(array: Array, window: Window | None) -> float:
+def share_cut(array: Array, window: IntensityRange | None) -> float:
     """Return the share of an array's values that lies beyond a window, 0–1."""
     if window is None:
         return 0.0

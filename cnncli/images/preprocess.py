@@ -18,7 +18,7 @@ from cnncli.images.channels import count, to_channels
 from cnncli.images.decode import REDUCTIONS, decode
 from cnncli.images.formats import read_header
 from cnncli.images.header import Header, ImageError
-from cnncli.images.intensity import Window, share_cut, to_fractions, to_uint8
+from cnncli.images.intensity import IntensityRange, share_cut, to_fractions, to_uint8
 
 # What a stored value is divided by to become a fraction of full scale.
 FULL_SCALE = {"uint8": 255.0, "float32": 1.0}
@@ -62,7 +62,7 @@ class Preprocess:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     files: tuple[int, ...] = ()
-    windows: tuple[Window, ...] = ()
+    windows: tuple[IntensityRange, ...] = ()
     keep_alpha: bool = False
     exact_decode: bool = False
 
@@ -125,7 +125,7 @@ class Preprocess:
         brought = self._bring(image, self.files[number] if self.files else self.channels, window)
         return brought, share_cut(image, window)
 
-    def _bring(self, image: Array, channels: int, window: Window | None) -> Array:
+    def _bring(self, image: Array, channels: int, window: IntensityRange | None) -> Array:
         # Depth first: the luma of 8 and of 16 bits is then rounded alike.
         image = to_uint8(image) if self.dtype == "uint8" else to_fractions(image, window)
         try:
@@ -183,7 +183,7 @@ class Preprocess:
             "mean": tuple(values["mean"]),
             "std": tuple(values["std"]),
             "files": tuple(values.get("files", ())),
-            "windows": tuple(Window(**window) for window in values.get("windows", ())),
+            "windows": tuple(IntensityRange(**window) for window in values.get("windows", ())),
         }
         return cls(**{**values, **read})
 

@@ -9,14 +9,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnncli.arithmetic.convolution import Window
+from cnncli.arithmetic.convolution import SlidingWindow
 from cnncli.arithmetic.layers import (
     Conv,
     Dense,
     Dropout,
     Flatten,
     GlobalPool,
-    Layer,
+    LayerSpec,
     Norm,
     Pool,
     trace_chain,
@@ -34,7 +34,7 @@ class SamePadding(nn.Module):
     Source: TensorFlow's "SAME".
     """
 
-    def __init__(self, window: Window, value: float = 0.0) -> None:
+    def __init__(self, window: SlidingWindow, value: float = 0.0) -> None:
         super().__init__()
         self.window = window
         self.value = value
@@ -52,7 +52,7 @@ class SameAvgPool2d(nn.Module):
     Shapes: (N, C, H, W) to (N, C, ⌈H / stride⌉, ⌈W / stride⌉).
     """
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, window: SlidingWindow) -> None:
         super().__init__()
         self.pad = SamePadding(window)
         self.pool = nn.AvgPool2d(window.kernel, window.stride)
@@ -106,7 +106,7 @@ def build_chain(
     return nn.Sequential(modules)
 
 
-def _module(layer: Layer, shape: tuple[int, ...]) -> nn.Module:
+def _module(layer: LayerSpec, shape: tuple[int, ...]) -> nn.Module:
     """Return the module of a layer without its activation, for an input of ``shape``."""
     if isinstance(layer, Conv):
         return _convolution(layer, shape[0])

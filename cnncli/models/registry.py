@@ -14,7 +14,7 @@ from cnncli.errors import CnncliError, did_you_mean
 from cnncli.models.tables.chain_plan import plan_chain
 from cnncli.models.tables.custom import CUSTOM
 from cnncli.models.tables.families import DIFFERENCES, LAYOUTS, PATTERNS
-from cnncli.models.tables.layout import Layout, Stage
+from cnncli.models.tables.layout import ModuleLayout, Stage
 from cnncli.models.tables.torchvision import IMAGENET, NORMALISATIONS, TABLE, URL
 
 CHAIN = "cnn:"
@@ -84,7 +84,7 @@ class ModelEntry:
     family: str
     builder: str
     stages: tuple[Stage, ...]
-    layout: Layout
+    layout: ModuleLayout
     image_size: int | None
     batch_norm: bool
     about: str
@@ -302,7 +302,7 @@ def _read_timm(name: str) -> ModelEntry:
         family="timm",
         builder=name,
         stages=(),
-        layout=Layout(stem="", head="", about=about),
+        layout=ModuleLayout(stem="", head="", about=about),
         image_size=None,
         batch_norm=True,
         about=about,

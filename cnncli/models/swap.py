@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from cnncli.errors import CnncliError
 from cnncli.models.registry import ModelEntry, short_name
-from cnncli.models.tables.layout import Layout
+from cnncli.models.tables.layout import ModuleLayout
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -164,7 +164,7 @@ def _refuse(flag: str, entry: ModelEntry, reason: str) -> CnncliError:
     return CnncliError(f"{flag}: {short_name(entry.name)} {reason}")
 
 
-def _find(network: nn.Module, layout: Layout, types: Any) -> Iterator[tuple[str, nn.Module]]:
+def _find(network: nn.Module, layout: ModuleLayout, types: Any) -> Iterator[tuple[str, nn.Module]]:
     """Yield path and module of some types, without those that are no choice."""
     for path, module in list(network.named_modules()):
         kept = any(f".{words}." in f".{path}." for words in layout.keep)

@@ -17,7 +17,7 @@ from cnncli.errors import CnncliError
 from cnncli.evaluation.paired import mcnemar_p
 from cnncli.files import CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE
 from cnncli.reporting import Reporter
-from cnncli.run.read_folder import FIGURES, Run, load_run, read_correct
+from cnncli.run.read_folder import FIGURES, RunRecord, load_run, read_correct
 
 # Where a run lies and what computes it; that does not change what is learnt.
 _PLACE = ("output", "device", "workers", "log", "checkpoint_every")
@@ -36,7 +36,7 @@ class Comparison:
         skipped: How many folders were damaged and thus left out.
     """
 
-    runs: list[Run]
+    runs: list[RunRecord]
     differing: list[str]
     paired: dict[str, Any] | None
     skipped: int
@@ -72,7 +72,7 @@ def compare_runs(paths: Sequence[str], reporter: Reporter, *, best_first: bool) 
     return Comparison(runs, differing, _pair(runs, reporter), skipped)
 
 
-def _load_all(paths: Sequence[str], reporter: Reporter) -> tuple[list[Run], int]:
+def _load_all(paths: Sequence[str], reporter: Reporter) -> tuple[list[RunRecord], int]:
     folders: dict[str, Path] = {}
     for text in paths:
         path = Path(text).expanduser()
@@ -94,7 +94,7 @@ def _load_all(paths: Sequence[str], reporter: Reporter) -> tuple[list[Run], int]
     return runs, skipped
 
 
-def _tell_unjudged(runs: Sequence[Run], reporter: Reporter) -> None:
+def _tell_unjudged(runs: Sequence[RunRecord], reporter: Reporter) -> None:
     """Tell why runs have no test figures, in one line for each reason."""
     reasons: dict[str, list[str]] = {}
     for run in runs:
@@ -139,7 +139,7 @@ def find_differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def find_warnings(runs: Sequence[Run]) -> list[str]:
+def find_warnings(runs: Sequence[RunRecord]) -> list[str]:
     """Tell which runs were chosen or judged on other images than the first."""
     known = [run for run in runs if run.images]
     warnings = []
@@ -162,7 +162,7 @@ def find_warnings(runs: Sequence[Run]) -> list[str]:
     return warnings
 
 
-def _pair(runs: Sequence[Run], reporter: Reporter) -> dict[str, Any] | None:
+def _pair(runs: Sequence[RunRecord], reporter: Reporter) -> dict[str, Any] | None:
     """Test two runs on the images that ``evaluate --output RUN`` wrote down for both."""
     if len(runs) != 2:
         return None
@@ -189,7 +189,7 @@ def value_of(row: Mapping[str, float] | None, column: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def summarize(run: Run, differing: Sequence[str]) -> dict[str, Any]:
+def summarize(run: RunRecord, differing: Sequence[str]) -> dict[str, Any]:
     """Return what is told of a run, JSON-ready.
 
     ``seconds_per_epoch`` is the median: the first epoch also reads the images.
@@ -266,7 +266,7 @@ def draw(comparison: Comparison, path: Path) -> None:
     )
 
 
-def label_runs(runs: Sequence[Run], differing: Sequence[str]) -> list[str]:
+def label_runs(runs: Sequence[RunRecord], differing: Sequence[str]) -> list[str]:
     """Return a legend's text for each run: what differs, and its name where that is not enough."""
     if not 0 < len(differing) <= _MOST_IN_LABEL:
         return [run.name for run in runs]

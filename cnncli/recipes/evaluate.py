@@ -26,7 +26,7 @@ from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.run.bad_images import check_bad, keep_good
-from cnncli.run.report import Report, evaluation_batch, judge, save_report, tell_precision
+from cnncli.run.report import Report, evaluation_batch, report_split, save_report, tell_precision
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from cnncli.training.device import count_cpus, keep_freed_memory, pick_judging_compute
 from cnncli.training.distributed import ALONE, World
@@ -107,7 +107,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     bad_since = _of_all(loader.bad, share, world)
     check_bad(samples, bad_since, settings.on_bad_image, reporter)
     samples = take_samples(samples, keep_good(len(samples), {**bad_before, **bad_since}))
-    report = judge(targets, probabilities, checkpoint, split=split, reporter=reporter)
+    report = report_split(targets, probabilities, checkpoint, split=split, reporter=reporter)
     if settings.tta is not None:
         report["tta"] = settings.tta
     if settings.precision is not None:

@@ -17,7 +17,7 @@ from cnncli.models.freeze import read_policy
 from cnncli.models.registry import CHAIN, MODELS, TIMM, find_model
 from cnncli.models.stages import network_stages
 from cnncli.models.tables.custom import CUSTOM
-from cnncli.models.tracing.summary import Layer, Totals, add_up, summarise
+from cnncli.models.tracing.summary import LayerRow, Totals, add_up, summarise
 from cnncli.reporting import Reporter
 from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
 
@@ -70,7 +70,7 @@ class Inspection:
     image_size: tuple[int, int]
     in_channels: int
     num_classes: int
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerRow, ...]
     shown: Totals
     totals: Totals
 
@@ -162,7 +162,7 @@ def _build_model(settings: InspectSettings, reporter: Reporter) -> _Network:
     return network, name, size, channels, classes
 
 
-def _choose(layers: tuple[Layer, ...], settings: InspectSettings) -> tuple[Layer, ...]:
+def _choose(layers: tuple[LayerRow, ...], settings: InspectSettings) -> tuple[LayerRow, ...]:
     chosen = layers
     if settings.names:
         chosen = tuple(

@@ -29,8 +29,8 @@ from cnncli.run.bad_images import save_bad
 from cnncli.run.check import check_config
 from cnncli.run.fit import fit
 from cnncli.run.folder import check_unfinished, new_run_dir
-from cnncli.run.prepare import Prepared, prepare
-from cnncli.run.report import Report, evaluation_batch, judge, save_report, summary_rows
+from cnncli.run.prepare import PreparedRun, prepare
+from cnncli.run.report import Report, evaluation_batch, report_split, save_report, summary_rows
 from cnncli.training.checkpoint import load_checkpoint
 from cnncli.training.device import (
     Compute,
@@ -134,7 +134,7 @@ def resume_run(run_dir: Path, reporter: Reporter, *, world: World = ALONE) -> Pa
 
 
 def _train(
-    run: Prepared,
+    run: PreparedRun,
     run_dir: Path,
     reporter: Reporter,
     state: State | None,
@@ -158,7 +158,7 @@ def _train(
 
 @contextmanager
 def _logged(
-    run: Prepared, run_dir: Path, reporter: Reporter, on_epoch: OnEpoch | None
+    run: PreparedRun, run_dir: Path, reporter: Reporter, on_epoch: OnEpoch | None
 ) -> Iterator[OnEpoch | None]:
     """Give what takes each epoch's row: ``on_epoch``, and before it the log, if there is one."""
     config = run.config
@@ -181,7 +181,7 @@ def _logged(
         log.close(failed=failed)
 
 
-def _evaluate_best(run: Prepared, run_dir: Path, reporter: Reporter) -> Report:
+def _evaluate_best(run: PreparedRun, run_dir: Path, reporter: Reporter) -> Report:
     """Judge the checkpoint as it was written, on test if there is one, else on val."""
     network, checkpoint = load_checkpoint(run_dir / BEST_FILE)
     compute = run.compute.for_judging()
@@ -191,4 +191,4 @@ def _evaluate_best(run: Prepared, run_dir: Path, reporter: Reporter) -> Report:
     loader = run.loader(split, batch_size=evaluation_batch(checkpoint.preprocess), shared=True)
     targets, probabilities = predict_split(classifier, loader, compute, shared=True)
     name = SPLITS[split] if split == TEST else "val (chosen on)"
-    return judge(targets, probabilities, checkpoint, split=name, reporter=reporter)
+    return report_split(targets, probabilities, checkpoint, split=name, reporter=reporter)

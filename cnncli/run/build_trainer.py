@@ -17,7 +17,7 @@ from cnncli.models.build import Classifier
 from cnncli.models.freeze_plan import FreezePlan
 from cnncli.models.stages import network_stages
 from cnncli.reporting import Reporter
-from cnncli.run.prepare import Prepared
+from cnncli.run.prepare import PreparedRun
 from cnncli.training.balance import class_weights
 from cnncli.training.ema import MovingAverage
 from cnncli.training.features import FeatureLoader, HeadClassifier, compute_features, find_head
@@ -32,7 +32,7 @@ from cnncli.training.time_limit import TimeLimit
 
 
 @dataclass(frozen=True)
-class Loop:
+class EpochInputs:
     """What an epoch runs on: images and the whole network, or features and its head.
 
     Attributes:
@@ -40,17 +40,17 @@ class Loop:
         train: Its batches.
         val: The batches the best epoch is chosen on.
         train_mode: Puts it in train mode, but for what is frozen.
-        judged: From the network, or the average that follows it, to what val is judged with.
+        evaluated: From the network, or the average that follows it, to what val is evaluated with.
     """
 
     classifier: Classifier | HeadClassifier
     train: Loader | FeatureLoader
     val: Loader | FeatureLoader
     train_mode: Callable[[], object]
-    judged: Callable[[nn.Module], Classifier | HeadClassifier]
+    evaluated: Callable[[nn.Module], Classifier | HeadClassifier]
 
 
-def build_freeze_plan(run: Prepared) -> FreezePlan:
+def build_freeze_plan(run: PreparedRun) -> FreezePlan:
     """Return what of the run's network is trained in which epoch, with epoch 1 in force."""
     config = run.config
     return FreezePlan(
@@ -65,8 +65,8 @@ def build_freeze_plan(run: Prepared) -> FreezePlan:
 
 
 def build_loop(
-    run: Prepared, plan: FreezePlan, run_dir: Path, reporter: Reporter, *, cache_features: bool
-) -> Loop:
+    run: PreparedRun, plan: FreezePlan, run_dir: Path, reporter: Reporter, *, cache_features: bool
+) -> EpochInputs:
     """Return the loop over images, or over features where the backbone gives the same each time."""
     config, device = run.config, run.compute.device
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
@@ -79,7 +79,7 @@ def build_loop(
     augmented = config.augment != "none"
     train = run.loader(TRAIN, augment=augmented, shuffle=True)
     val = run.loader(VAL, shared=True)
-    images = Loop(classifier, train, val, plan.train_mode, classify)
+    images = EpochInputs(classifier, train, val, plan.train_mode, classify)
     fixed = plan.backbone_is_fixed and (not augmented or config.augment_views > 1)
     if not (cache_features and fixed) or config.mixup or config.cutmix:
         return images
@@ -102,14 +102,14 @@ def build_loop(
             advance=advance,
         )
         classifier.eval()
-        judged = compute_features(
+        evaluated = compute_features(
             classifier, head, val, run.compute, advance=advance, spill=run_dir
         )
     seconds = time.perf_counter() - start
     reporter.note(f"the frozen backbone ran once: features of {count:,} images in {seconds:.1f} s")
     module = head.module(run.network)
     balanced = config.balance == "sampler"
-    return Loop(
+    return EpochInputs(
         HeadClassifier(module),
         FeatureLoader(
             kept,
@@ -118,16 +118,16 @@ def build_loop(
             balanced=balanced,
             share=run.share,
         ),
-        FeatureLoader(judged, config.batch_size, shuffle_seed=None),
+        FeatureLoader(evaluated, config.batch_size, shuffle_seed=None),
         module.train,
         lambda network: HeadClassifier(head.module(network)),
     )
 
 
 def build_trainer(
-    run: Prepared,
+    run: PreparedRun,
     plan: FreezePlan,
-    loop: Loop,
+    loop: EpochInputs,
     limit: TimeLimit,
     plateau: Plateau | None,
     reporter: Reporter,
@@ -195,7 +195,7 @@ def _build_penalty(config: ResolvedConfig) -> Penalty:
     return Penalty(l1=config.l1)
 
 
-def _build_loss(run: Prepared) -> nn.Module:
+def _build_loss(run: PreparedRun) -> nn.Module:
     config, num_classes = run.config, len(run.samples.class_names)
     weights = None
     if config.balance == "loss":

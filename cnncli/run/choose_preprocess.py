@@ -7,13 +7,13 @@ from typing import cast
 
 import numpy as np
 
-from cnncli.choices import Interpolation, WindowRule, parse_windows
+from cnncli.choices import IntensityRule, Interpolation, parse_windows
 from cnncli.config import ResolvedConfig
-from cnncli.data.look import Look, look_at
+from cnncli.data.look import ImageSurvey, survey_images
 from cnncli.data.samples import Samples
 from cnncli.data.store import ImageStore
 from cnncli.errors import CnncliError
-from cnncli.images.intensity import Window
+from cnncli.images.intensity import IntensityRange
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.run.defaults import size_of
@@ -44,7 +44,7 @@ class Channels:
         return sum(self.files)
 
 
-def choose_channels(given: int | None, expected: int | None, look: Look) -> Channels:
+def choose_channels(given: int | None, expected: int | None, look: ImageSurvey) -> Channels:
     """Decide the input channels.
 
     Args:
@@ -76,7 +76,7 @@ def choose_channels(given: int | None, expected: int | None, look: Look) -> Chan
     raise CnncliError(f"--in-channels {given}: the images have {has}")
 
 
-def choose_windows(text: str | None, look: Look) -> tuple[str, tuple[Window, ...]]:
+def choose_windows(text: str | None, look: ImageSurvey) -> tuple[str, tuple[IntensityRange, ...]]:
     """Decide which stored values become 0 and 1.
 
     Args:
@@ -110,29 +110,29 @@ def choose_windows(text: str | None, look: Look) -> tuple[str, tuple[Window, ...
     return told, tuple(window for _, window in chosen)
 
 
-def _find_rule(look: Look, number: int) -> WindowRule:
+def _find_rule(look: ImageSurvey, number: int) -> IntensityRule:
     if look.dtype == "uint8":
-        return WindowRule("full")
+        return IntensityRule("full")
     values = look.values[number]
     if look.dtype == "float32":
         beyond = not _are_fractions(values)
-        return WindowRule("percentiles", 0.1, 99.9) if beyond else WindowRule("full")
+        return IntensityRule("percentiles", 0.1, 99.9) if beyond else IntensityRule("full")
     bits = max(8, round(values[-1] * 65535).bit_length())
-    return WindowRule("values", 0, 2**bits - 1) if bits < _FEW_BITS else WindowRule("full")
+    return IntensityRule("values", 0, 2**bits - 1) if bits < _FEW_BITS else IntensityRule("full")
 
 
 def _are_fractions(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bool:
     return bool(values[0] >= -1e-3 and values[-1] <= 1 + 1e-3)
 
 
-def _resolve(rule: WindowRule, look: Look, number: int) -> tuple[str, Window]:
+def _resolve(rule: IntensityRule, look: ImageSurvey, number: int) -> tuple[str, IntensityRange]:
     """Return a rule with its values found, as text and as a window."""
     # Levels of whole numbers are told as they are stored, and kept as fractions.
     scale = _FULL.get(look.dtype, 1.0)
     values = look.values[number] if look.values else np.array([0.0, 1.0])
     fractions = look.dtype != "float32" or _are_fractions(values)
     if rule.kind == "full":
-        return "full", Window(0.0, 1.0)
+        return "full", IntensityRange(0.0, 1.0)
     if rule.kind == "percentiles":
         low, high = (float(v) * scale for v in np.percentile(values, (rule.low, rule.high)))
         low, high = (round(v) for v in (low, high)) if scale > 1 else (low, high)
@@ -144,12 +144,12 @@ def _resolve(rule: WindowRule, look: Look, number: int) -> tuple[str, Window]:
             )
     else:
         low, high = rule.low, rule.high
-    window = Window(low / scale, high / scale, "fraction" if fractions else "value")
+    window = IntensityRange(low / scale, high / scale, "fraction" if fractions else "value")
     return f"{low:g}:{high:g}", window
 
 
 def choose_preprocess(
-    config: ResolvedConfig, pretrained: Pretrained, look: Look, channels: Channels
+    config: ResolvedConfig, pretrained: Pretrained, look: ImageSurvey, channels: Channels
 ) -> Preprocess:
     """Return how files become the network's input: resized as the weights saw it, else by area."""
     height, width = size_of(config)
@@ -178,7 +178,7 @@ def choose_preprocess(
     return replace(preprocess, interpolation=interpolation, resize_size=resize_size)
 
 
-def look_over(samples: Samples, text: str | None, *, threads: int, most: int = 96) -> Look:
+def look_over(samples: Samples, text: str | None, *, threads: int, most: int = 96) -> ImageSurvey:
     """Look at the images as they will be read: DICOM files in their units where a window counts.
 
     Args:
@@ -191,11 +191,11 @@ def look_over(samples: Samples, text: str | None, *, threads: int, most: int = 9
         CnncliError: If none of them can be read.
     """
     raw = text is not None and any(rule.kind != "full" for rule in parse_windows(text))
-    look = look_at(samples, threads=threads, most=most, raw=raw)
+    look = survey_images(samples, threads=threads, most=most, raw=raw)
     if text is not None or look.dtype != "float32" or all(map(_are_fractions, look.values)):
         return look
     # Where some are in units, so will be those beside them that have a window of their own.
-    in_units = look_at(samples, threads=threads, most=most, raw=True).values
+    in_units = survey_images(samples, threads=threads, most=most, raw=True).values
     pairs = zip(look.values, in_units, strict=True)
     return replace(look, values=tuple(v if _are_fractions(v) else units for v, units in pairs))
 

@@ -9,7 +9,7 @@ import math
 
 from cnncli.choices import format_size, parse_size
 from cnncli.config import ResolvedConfig, RunConfig
-from cnncli.data.look import Look
+from cnncli.data.look import ImageSurvey
 from cnncli.models.registry import find_model
 from cnncli.run.pretrained import Pretrained
 from cnncli.training.device import Compute, count_cpus
@@ -20,7 +20,7 @@ def fill_in(
     config: RunConfig,
     pretrained: Pretrained,
     *,
-    look: Look,
+    look: ImageSurvey,
     in_channels: int,
     intensity: str,
     train_images: int,
@@ -129,7 +129,7 @@ def _lr(model: str, has_weights: bool) -> float:
     return 3e-3 if entry.batch_norm else 1e-3
 
 
-def _side(model: str, look: Look) -> int:
+def _side(model: str, look: ImageSurvey) -> int:
     """Return the side in pixels: the model's own, or by the images' shorter median side.
 
     Very small images are enlarged, so that the network has something to reduce; from 768 px on,

@@ -19,8 +19,8 @@ from cnncli.files import BEST_FILE, SPLITS_FILE
 from cnncli.models.freeze_plan import FreezePlan
 from cnncli.reporting import Reporter
 from cnncli.run.bad_images import check_bad, save_bad
-from cnncli.run.build_trainer import Loop
-from cnncli.run.prepare import Prepared
+from cnncli.run.build_trainer import EpochInputs
+from cnncli.run.prepare import PreparedRun
 from cnncli.training.checkpoint import save_checkpoint
 from cnncli.training.history import Row
 from cnncli.training.interrupt import STOPPING, Interrupt, stop
@@ -36,11 +36,11 @@ class Epochs:
 
     def __init__(
         self,
-        run: Prepared,
+        run: PreparedRun,
         run_dir: Path,
         reporter: Reporter,
         plan: FreezePlan,
-        loop: Loop,
+        loop: EpochInputs,
         session: Session,
         interrupt: Interrupt,
         advance: Advance,
@@ -91,7 +91,7 @@ class Epochs:
         session, loop, trainer = self.session, self.loop, self.session.trainer
         progress = session.progress or Progress(epoch)
         session.progress = None
-        show = self._shower(epoch)
+        show = self._show_rate(epoch)
         trainer.train_epoch(loop.train, progress, show, lambda: self._after_step(progress))
         if self.signal is not None and not session.limit.is_over:
             session.save(progress)
@@ -99,8 +99,10 @@ class Epochs:
         start = time.perf_counter()
         for module in {session.network, session.weights}:
             self.world.copy_buffers(module)
-        judged = loop.judged(session.weights)
-        targets, probabilities = predict_split(judged, loop.val, trainer.compute, show, shared=True)
+        evaluated = loop.evaluated(session.weights)
+        targets, probabilities = predict_split(
+            evaluated, loop.val, trainer.compute, show, shared=True
+        )
         seconds = self.world.from_first(time.perf_counter() - start)
         session.limit.keep_for_the_end(seconds)
         if not np.isfinite(probabilities).all():  # the epoch's last step has broken the weights
@@ -189,7 +191,7 @@ class Epochs:
             command = "cnncli" if size == 1 else f"torchrun --nproc-per-node {size} -m cnncli"
             stop(self.signal, where, f"{command} train --resume {self.run_dir}")
 
-    def _shower(self, epoch: int) -> Advance:
+    def _show_rate(self, epoch: int) -> Advance:
         start, done = time.perf_counter(), 0
 
         def show(count: int, text: str) -> None:

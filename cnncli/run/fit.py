@@ -13,14 +13,14 @@ from cnncli.models.freeze_plan import FreezePlan
 from cnncli.plots.curves import save_curves
 from cnncli.reporting import Reporter
 from cnncli.run.build_trainer import (
-    Loop,
+    EpochInputs,
     build_freeze_plan,
     build_loop,
     build_plateau,
     build_trainer,
 )
 from cnncli.run.epochs import Epochs
-from cnncli.run.prepare import Prepared, tell_plan
+from cnncli.run.prepare import PreparedRun, tell_plan
 from cnncli.training.balance import balance_rows
 from cnncli.training.distributed import World
 from cnncli.training.history import EarlyStopping, History, OnEpoch
@@ -31,7 +31,7 @@ from cnncli.training.time_limit import TimeLimit
 
 
 def fit(
-    run: Prepared,
+    run: PreparedRun,
     run_dir: Path,
     reporter: Reporter,
     *,
@@ -72,11 +72,11 @@ def fit(
     )
     _tell(run, plan, loop, reporter)
     if state is None:
-        _part_ways(run.compute.world, config.seed)
+        _seed_by_rank(run.compute.world, config.seed)
         session.save()  # so that a run can go on from its very first step
         session.write_history()
     else:
-        _go_on(session, state, reporter)
+        _restore(session, state, reporter)
     images = (loop.train.count + loop.val.count) * (config.epochs - session.epoch)
     world = run.compute.world
     with (
@@ -97,7 +97,7 @@ def fit(
         save_curves(run_dir / CURVES_FILE, session.history.rows, best_epoch=int(best["epoch"]))
 
 
-def _go_on(session: Session, state: State, reporter: Reporter) -> None:
+def _restore(session: Session, state: State, reporter: Reporter) -> None:
     """Put the session where it was when the run was broken off."""
     session.restore(state)
     session.limit.before = state["seconds"]
@@ -110,13 +110,13 @@ def _go_on(session: Session, state: State, reporter: Reporter) -> None:
         )
 
 
-def _part_ways(world: World, seed: int) -> None:
+def _seed_by_rank(world: World, seed: int) -> None:
     """Let dropout draw other numbers in each process."""
     if not world.is_first:
         torch.manual_seed(seed + world.rank)
 
 
-def _tell(run: Prepared, plan: FreezePlan, loop: Loop, reporter: Reporter) -> None:
+def _tell(run: PreparedRun, plan: FreezePlan, loop: EpochInputs, reporter: Reporter) -> None:
     """Say what is going to be trained on what."""
     config = run.config
     tell_plan(run, len(loop.train), reporter)

@@ -15,12 +15,12 @@ from cnncli.augmentation.classes import complete_steps
 from cnncli.augmentation.dry_run import check_pipeline
 from cnncli.choices import SPLITS, format_size
 from cnncli.config import ResolvedConfig, RunConfig
-from cnncli.data.loader import WHOLE, Loader, Share, SplitDataset
+from cnncli.data.loader import WHOLE, BatchShard, Loader, SplitDataset
 from cnncli.data.samples import Samples, split_counts
 from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import (
     Bad,
-    FileFacts,
+    FileDigests,
     ImageStore,
     fit_normalisation,
     fits_in_memory,
@@ -50,7 +50,7 @@ from cnncli.training.state import seed_everything
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRun:
     """All that is known before the first step.
 
     Attributes:
@@ -68,7 +68,7 @@ class Prepared:
     samples: Samples
     splits: Array
     store: ImageStore
-    facts: FileFacts
+    facts: FileDigests
     compute: Compute
     network: nn.Module
     bad: Bad = field(default_factory=dict)
@@ -121,14 +121,14 @@ class Prepared:
         )
 
     @property
-    def share(self) -> Share:
+    def share(self) -> BatchShard:
         """This process's part of each batch; with BatchNorm it has two images or more."""
         world = self.compute.world
         least = world.size * (2 if has_batch_norm(self.network) else 1)
-        return Share(world.rank, world.size, max(2, least))
+        return BatchShard(world.rank, world.size, max(2, least))
 
 
-def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared:
+def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> PreparedRun:
     """Find and read the images, decide what is open, build the network.
 
     Raises:
@@ -171,7 +171,7 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
         preprocess = replace(preprocess, mean=normalisation.mean, std=normalisation.std)
     store = replace(store, preprocess=preprocess)
     resolved = check_augment(resolved, store, np.flatnonzero(splits == TRAIN))
-    run = Prepared(resolved, samples, splits, store, facts, compute, network, bad)
+    run = PreparedRun(resolved, samples, splits, store, facts, compute, network, bad)
     _check_shares(run)
     if config.batch_size == "auto" and compute.device.type == "cuda":
         run = replace(run, config=_fit_batch(run, config, reporter))
@@ -181,7 +181,7 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
     return run
 
 
-def _check_shares(run: Prepared) -> None:
+def _check_shares(run: PreparedRun) -> None:
     """Refuse more processes than there are images to share."""
     processes = run.compute.world.size
     for split, least in ((TRAIN, run.share.least), (VAL, processes)):
@@ -193,7 +193,7 @@ def _check_shares(run: Prepared) -> None:
             )
 
 
-def _fit_batch(run: Prepared, asked: RunConfig, reporter: Reporter) -> ResolvedConfig:
+def _fit_batch(run: PreparedRun, asked: RunConfig, reporter: Reporter) -> ResolvedConfig:
     """Take the largest batch that the GPU, or each process's, has the memory for."""
     form, world, count = run.store.preprocess, run.compute.world, len(run.indices(TRAIN))
     # Not one of the images: where they are read on demand, it may be one that cannot be.
@@ -212,7 +212,7 @@ def _fit_batch(run: Prepared, asked: RunConfig, reporter: Reporter) -> ResolvedC
 
 def _open(
     samples: Samples, preprocess: Preprocess, reporter: Reporter
-) -> tuple[ImageStore, FileFacts, Bad]:
+) -> tuple[ImageStore, FileDigests, Bad]:
     """Read all images where they fit in memory, else only look whether they are there."""
     if not fits_in_memory(len(samples), preprocess):
         reporter.note("the images do not fit in memory: they are read anew in every epoch")
@@ -233,7 +233,7 @@ def _describe(config: ResolvedConfig, samples: Samples, preprocess: Preprocess) 
     )
 
 
-def tell_plan(run: Prepared, steps: int, reporter: Reporter) -> None:
+def tell_plan(run: PreparedRun, steps: int, reporter: Reporter) -> None:
     """Say what is going to be trained on what, in two lines."""
     config, counts = run.config, split_counts(run.splits)
     parts = ", ".join(f"{count} {name}" for name, count in counts.items())
@@ -253,7 +253,7 @@ def tell_plan(run: Prepared, steps: int, reporter: Reporter) -> None:
     )
 
 
-def _tell_batch(run: Prepared) -> str:
+def _tell_batch(run: PreparedRun) -> str:
     batch, processes = run.config.batch_size, run.compute.world.size
     whole = f"{batch * processes} ({batch} in each of {processes} processes)"
     return str(batch) if processes == 1 else whole
@@ -282,7 +282,7 @@ def check_augment(config: ResolvedConfig, store: ImageStore, indices: Array) -> 
     return config.model_copy(update={"augment": complete_steps(config.augment)})
 
 
-def warn_of_data(samples: Samples, splits: Array, facts: FileFacts, reporter: Reporter) -> None:
+def warn_of_data(samples: Samples, splits: Array, facts: FileDigests, reporter: Reporter) -> None:
     """Warn before the first epoch of what is found without decoding; silent on clean data."""
     found = list(check_quickly(samples, splits, facts.hashes, threads=count_cpus()))
     for finding in found:

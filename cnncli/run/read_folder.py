@@ -27,7 +27,7 @@ _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # tensors, no
 
 
 @dataclass(frozen=True)
-class Run:
+class RunRecord:
     """What a run's folder says.
 
     Attributes:
@@ -69,7 +69,7 @@ class Run:
         return self.report if self.report and self.report["split"] == "test" else {}
 
 
-def load_run(path: Path, name: str) -> Run:
+def load_run(path: Path, name: str) -> RunRecord:
     """Read a run's folder.
 
     Raises:
@@ -81,7 +81,7 @@ def load_run(path: Path, name: str) -> Run:
     best = _find_best(history, settings.get("monitor", "val_loss"))
     if checkpoint is not None:  # the file knows which epoch was kept
         best = next((row for row in history if row["epoch"] == checkpoint[0]), best)
-    return Run(
+    return RunRecord(
         name=name,
         path=path,
         settings=settings,

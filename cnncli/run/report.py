@@ -37,7 +37,7 @@ def evaluation_batch(preprocess: Preprocess) -> int:
     return max(1, min(64, 64 * 224 * 224 // (preprocess.height * preprocess.width)))
 
 
-def judge(
+def report_split(
     targets: Array, probabilities: Array, checkpoint: Checkpoint, *, split: str, reporter: Reporter
 ) -> Report:
     """Return the report of one split, and tell on stderr why a metric is undefined."""

@@ -13,7 +13,7 @@ from cnncli.arithmetic.chain import read_pair
 from cnncli.arithmetic.convolution import (
     Kind,
     Size,
-    Window,
+    SlidingWindow,
     check_channels,
     count_macs,
     count_parameters,
@@ -54,7 +54,7 @@ class Question:
         tied: The stride follows the kernel, which is to be found.
     """
 
-    window: Window
+    window: SlidingWindow
     size: Size
     channels: tuple[int, int, int, bool] | None
     tied: bool = False
@@ -63,7 +63,7 @@ class Question:
         """Return the numbers of the layer by the words of the glossary.
 
         Raises:
-            CnncliError: As `Window.output` does.
+            CnncliError: As `SlidingWindow.output` does.
         """
         window, size = self.window, self.size
         row: dict[str, Any] = {
@@ -127,11 +127,11 @@ def read_question(
     return Question(window, size, _read_channels(given), tied)
 
 
-def _read_window(kind: Kind, given: Flags, known: Flags) -> Window:
+def _read_window(kind: Kind, given: Flags, known: Flags) -> SlidingWindow:
     kernel = read_pair(known.get("kernel") or "1", "kernel")
     default = kernel if kind == "pool" else (1, 1)
     stride = read_pair(known["stride"], "stride") if known.get("stride") else default
-    return Window(
+    return SlidingWindow(
         kernel=kernel,
         stride=stride,
         padding=_read_padding(known.get("padding") or "0", kind, kernel, stride, given),

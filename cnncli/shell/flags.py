@@ -12,12 +12,12 @@ from typing import Annotated, Any
 import typer
 
 from cnncli.choices import (
-    Activation,
+    ActivationName,
     Balance,
     BatchNormMode,
     LogName,
     LossName,
-    Norm,
+    NormName,
     OnBadImage,
     OnNan,
     OptimizerName,
@@ -127,8 +127,8 @@ RUN_FLAGS: Mapping[str, Any] = {
         "[train: none, finetune: default].",
         metavar="WEIGHTS",
     ),
-    "activation": flag(Activation, "Activation in place of the network's own."),
-    "norm": flag(Norm, "Normalisation layers in place of the network's own."),
+    "activation": flag(ActivationName, "ActivationName in place of the network's own."),
+    "norm": flag(NormName, "Normalisation layers in place of the network's own."),
     "dropout": flag(float, "Dropout probability in place of the network's own.", metavar="P"),
     "image_size": flag(str, "Pixels, N or HEIGHTxWIDTH [by the data].", metavar="SIZE"),
     "resize_mode": flag(ResizeMode, "How images come to that size [squash]."),

@@ -60,12 +60,12 @@ class Mixing:
         alpha = self.cutmix if with_cutmix else self.mixup
         kept = float(rng.beta(alpha, alpha))
         if not with_cutmix:
-            return mixup(images, self._shares(targets), kept)
+            return mixup(images, self._soft_targets(targets), kept)
         height, width = images.shape[1:3]
         centre = int(rng.integers(height)), int(rng.integers(width))
-        return cutmix(images, self._shares(targets), cut_box(height, width, kept, centre))
+        return cutmix(images, self._soft_targets(targets), cut_box(height, width, kept, centre))
 
-    def _shares(self, targets: torch.Tensor) -> torch.Tensor:
+    def _soft_targets(self, targets: torch.Tensor) -> torch.Tensor:
         if targets.ndim == 1:
             targets = functional.one_hot(targets, self.num_classes)
         return targets.float()

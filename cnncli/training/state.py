@@ -25,7 +25,7 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
 
     def write(part: Path) -> None:
         with part.open("wb", buffering=0) as file:
-            whole = _Whole(file)
+            whole = _ErrorKeepingFile(file)
             try:
                 torch.save(full, cast("IO[bytes]", whole))
             except RuntimeError as error:  # torch's assertion fails, which hides the real reason
@@ -34,7 +34,7 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
     write_atomically(path, write)
 
 
-class _Whole:
+class _ErrorKeepingFile:
     """A file to write to that keeps what went wrong.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cnncli.arithmetic.chain import parse_chain, read_pair
-from cnncli.arithmetic.convolution import Window
+from cnncli.arithmetic.convolution import SlidingWindow
 from cnncli.arithmetic.layers import Activation, Conv, Dropout, Pool
 from cnncli.errors import CnncliError
 
@@ -14,13 +14,13 @@ def test_words_become_layers() -> None:
     parsed = parse_chain("Conv3x5 F8 s2 SAME g2 nobias relu ;; pool3 s2 ceil\ntanh; dropout.25;")
     assert parsed == (
         Conv(
-            window=Window((3, 5), (2, 2), "same"),
+            window=SlidingWindow((3, 5), (2, 2), "same"),
             filters=8,
             groups=2,
             bias=False,
             activation="relu",
         ),
-        Pool(window=Window((3, 3), (2, 2), kind="pool", ceil_mode=True)),
+        Pool(window=SlidingWindow((3, 3), (2, 2), kind="pool", ceil_mode=True)),
         Activation(activation="tanh"),
         Dropout(probability=0.25),
     )

@@ -14,7 +14,13 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 from windows import ask_us, build_layer, random_case, random_pair
 
-from cnncli.arithmetic.convolution import Axis, Window, check_channels, count_macs, count_parameters
+from cnncli.arithmetic.convolution import (
+    Axis,
+    SlidingWindow,
+    check_channels,
+    count_macs,
+    count_parameters,
+)
 from cnncli.errors import CnncliError
 
 torch.set_num_threads(1)
@@ -60,7 +66,7 @@ def test_same_equals_torch_for_stride_1() -> None:
     for _ in range(200):
         kernel, dilation = random_pair(rng, 1, 6), random_pair(rng, 1, 3)
         size = random_pair(rng, 1, 20)
-        window = Window(kernel, padding="same", dilation=dilation)
+        window = SlidingWindow(kernel, padding="same", dilation=dilation)
         x, weight = torch.randn(1, 1, *size), torch.randn(1, 1, *kernel)
         expected = functional.conv2d(x, weight, padding="same", dilation=dilation)
         (top, bottom), (left, right) = (
@@ -149,9 +155,9 @@ def test_a_fault_names_its_side() -> None:
     with pytest.raises(
         CnncliError, match=r"^width: kernel 5 .* at most 4 or padding of at least 1"
     ):
-        Window((3, 5)).output((9, 4))
+        SlidingWindow((3, 5)).output((9, 4))
     with pytest.raises(CnncliError, match=r"^kernel 5"):
-        Window((5, 5)).output((4, 4))
+        SlidingWindow((5, 5)).output((4, 4))
 
 
 def test_what_a_fault_advises_is_right() -> None:

@@ -14,7 +14,7 @@ from cnncli.audit import similarity
 from cnncli.audit.check_copies import check_copies, choose_drops
 from cnncli.audit.duplicates import DuplicateGroup, connect, find_duplicates
 from cnncli.audit.facts import gather_facts
-from cnncli.audit.file_look import hash_pixels, look_at_files
+from cnncli.audit.file_facts import hash_pixels, read_file_facts
 from cnncli.data.samples import NO_SPLIT, Samples, text_array
 from cnncli.images.decode import decode
 
@@ -224,9 +224,9 @@ def test_many_near_copies_of_one_picture_are_one_group():
 
 def test_several_files_of_a_sample_count_together():
     one, two, three = (encode(make_picture(seed)) for seed in range(3))
-    first, _ = look_at_files((one, two))
-    same, _ = look_at_files((one, two))
-    other, _ = look_at_files((one, three))
+    first, _ = read_file_facts((one, two))
+    same, _ = read_file_facts((one, two))
+    other, _ = read_file_facts((one, three))
     assert first.pixel_hash == same.pixel_hash != other.pixel_hash
     assert first.size == len(one) + len(two)
 

@@ -10,7 +10,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.model_selection import StratifiedKFold
 
 from cnncli.audit.check_shortcuts import look_for_shortcuts
-from cnncli.audit.file_look import FileLook, find_frame
+from cnncli.audit.file_facts import FileFacts, find_frame
 from cnncli.audit.ids import find_ids
 from cnncli.audit.shortcuts import (
     FAMILIES,
@@ -21,7 +21,7 @@ from cnncli.audit.shortcuts import (
 )
 from cnncli.data.samples import NO_SPLIT, Samples, text_array
 
-PLAIN = FileLook(format="PNG", mode="L", width=64, height=64, bits=8, pixel_hash="0")
+PLAIN = FileFacts(format="PNG", mode="L", width=64, height=64, bits=8, pixel_hash="0")
 
 
 def looks_of(*parts):

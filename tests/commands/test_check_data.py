@@ -18,7 +18,7 @@ from PIL import Image
 from cnncli.audit import facts as facts_module
 from cnncli.audit.cache import VERSION, LookCache, find_cache_folder, make_key
 from cnncli.audit.facts import gather_facts
-from cnncli.audit.file_look import FileLook
+from cnncli.audit.file_facts import FileFacts
 from cnncli.data.find_samples import find_samples
 
 needs_data = pytest.mark.skipif(not SHARED_DATA.is_dir(), reason=f"no {SHARED_DATA}")
@@ -298,7 +298,7 @@ def test_a_second_look_decodes_nothing(data, cache_folder, monkeypatch):
     def refuse(files):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(facts_module, "look_at_files", refuse)
+    monkeypatch.setattr(facts_module, "read_file_facts", refuse)
     again = gather_facts(samples, threads=2, cache_folder=cache_folder)
     assert (once.from_cache, again.from_cache) == (0, 60)
     assert again.looks == once.looks
@@ -393,12 +393,12 @@ def test_old_looks_are_forgotten(data, cache_folder, monkeypatch):
     paths = sorted(data.rglob("*.png"))[:2]
     old = LookCache(cache_folder)
     monkeypatch.setattr(cache, "_today", lambda: 10)
-    old.save(make_key([str(paths[0])]), FileLook(), np.zeros((64, 64), np.uint8))
+    old.save(make_key([str(paths[0])]), FileFacts(), np.zeros((64, 64), np.uint8))
     old.close()
     monkeypatch.setattr(cache, "_today", lambda: 500)
     new = LookCache(cache_folder)
     assert len(new.load([make_key([str(paths[0])])])) == 1
-    new.save(make_key([str(paths[1])]), FileLook(), np.zeros((64, 64), np.uint8))
+    new.save(make_key([str(paths[1])]), FileFacts(), np.zeros((64, 64), np.uint8))
     new.close()
     left = LookCache(cache_folder).load(make_key([str(path)]) for path in paths)
     assert list(left) == [str(paths[1])]

@@ -10,7 +10,7 @@ from cnncli.data.find_samples import find_samples
 from cnncli.data.manifest import COLUMNS, UNSEEN, load_manifest, save_manifest
 from cnncli.data.samples import NO_SPLIT, text_array
 from cnncli.data.splits import TEST, TRAIN, VAL
-from cnncli.data.store import FileFacts, hash_files, load_images
+from cnncli.data.store import FileDigests, hash_files, load_images
 from cnncli.errors import CnncliError
 from cnncli.images.preprocess import Preprocess
 
@@ -65,7 +65,7 @@ def test_groups_are_written(data, tmp_path):
     from dataclasses import replace
 
     samples = replace(find_samples(str(data)), groups=text_array(list("pqrstu")))
-    facts = FileFacts(np.arange(6), text_array([""] * 6))
+    facts = FileDigests(np.arange(6), text_array([""] * 6))
     save_manifest(tmp_path / "x.csv", samples, SPLITS, facts)
     with (tmp_path / "x.csv").open(encoding="utf-8") as file:
         assert [row["group"] for row in csv.DictReader(file)] == list("pqrstu")
@@ -74,7 +74,7 @@ def test_groups_are_written(data, tmp_path):
 def test_folds_are_a_column_of_their_own_and_no_hindrance(data, tmp_path):
     samples = find_samples(str(data))
     sizes = np.array([(data / path).stat().st_size for path in samples.paths])
-    facts = FileFacts(sizes, text_array([""] * 6))
+    facts = FileDigests(sizes, text_array([""] * 6))
     save_manifest(tmp_path / "x.csv", samples, SPLITS, facts, np.array([1, 2, 0, 1, 2, 0]))
     with (tmp_path / "x.csv").open(encoding="utf-8") as file:
         assert [row["fold"] for row in csv.DictReader(file)] == ["1", "2", "", "1", "2", ""]
@@ -83,7 +83,7 @@ def test_folds_are_a_column_of_their_own_and_no_hindrance(data, tmp_path):
 
 def test_images_without_a_split_are_left_out(data, tmp_path):
     samples = find_samples(str(data))
-    facts = FileFacts(np.arange(6), text_array([""] * 6))
+    facts = FileDigests(np.arange(6), text_array([""] * 6))
     splits = np.where(np.arange(6) == 2, NO_SPLIT, SPLITS).astype(np.int8)
     save_manifest(tmp_path / "x.csv", samples, splits, facts)
     with (tmp_path / "x.csv").open(encoding="utf-8") as file:

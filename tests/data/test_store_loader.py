@@ -11,7 +11,7 @@ import torch
 from cnncli.augmentation.build import build_augment
 from cnncli.data.find_samples import find_samples
 from cnncli.data.loader import EpochBatches, Loader, SplitDataset
-from cnncli.data.look import look_at
+from cnncli.data.look import survey_images
 from cnncli.data.store import (
     ImageStore,
     fit_normalisation,
@@ -89,7 +89,7 @@ def test_very_many_bad_images_are_counted(data, samples):
     with pytest.raises(CnncliError, match=r"21 images cannot be used: .*; and 1 more"):
         check_bad(samples, bad, "error", SilentReporter())
     with pytest.raises(CnncliError, match=r"none of 21 .* the first, .*, is empty"):
-        look_at(samples, threads=2)
+        survey_images(samples, threads=2)
 
 
 def test_files_that_are_gone_are_told_before_they_are_needed(data, samples):
@@ -176,13 +176,13 @@ def test_a_constant_image_is_not_blown_up(samples):
 
 
 def test_a_look_finds_size_and_colour(data, samples):
-    look = look_at(samples, threads=2)
+    look = survey_images(samples, threads=2)
     assert look.sides == (30, 30)  # the median of 20 … 40
     assert look.channels == 3
     for path in data.rglob("*.png"):
         grey = np.full((10, 10), 7, np.uint8)
         path.write_bytes(cv2.imencode(".png", np.dstack([grey] * 3))[1].tobytes())
-    assert look_at(samples, threads=2).channels == 1
+    assert survey_images(samples, threads=2).channels == 1
 
 
 def test_what_fits_in_memory():

@@ -10,7 +10,7 @@ from cnncli.data.find_samples import find_samples
 from cnncli.images.decode import decode
 from cnncli.images.formats import HEAD_BYTES, is_image, read_header
 from cnncli.images.header import ImageError
-from cnncli.images.intensity import Window
+from cnncli.images.intensity import IntensityRange
 from cnncli.images.preprocess import Preprocess
 from cnncli.run.choose_preprocess import choose_windows, look_over
 
@@ -120,7 +120,9 @@ def test_a_window_is_found_in_the_units_that_it_is_laid_on(tmp_path):
 
 def test_a_window_of_units_overrides_the_files_own():
     data = write(LEVELS, RescaleIntercept=-1024, RescaleSlope=1, WindowCenter=0, WindowWidth=10)
-    preprocess = Preprocess(12, 17, 1, dtype="float32", windows=(Window(-1000, 400, "value"),))
+    preprocess = Preprocess(
+        12, 17, 1, dtype="float32", windows=(IntensityRange(-1000, 400, "value"),)
+    )
     expected = np.clip((LEVELS - 1024.0 + 1000) / 1400, 0, 1)
     np.testing.assert_allclose(preprocess((data,))[..., 0], expected, atol=1e-6)
     inverted = write(LEVELS, colour="MONOCHROME1", RescaleIntercept=-1024, RescaleSlope=1)

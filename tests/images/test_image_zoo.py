@@ -14,7 +14,7 @@ from cnncli.images.channels import to_channels
 from cnncli.images.decode import decode
 from cnncli.images.formats import HEAD_BYTES, is_image, read_header
 from cnncli.images.header import ImageError
-from cnncli.images.intensity import Window
+from cnncli.images.intensity import IntensityRange
 from cnncli.images.orientation import turn_back, turn_upright
 from cnncli.images.preprocess import Preprocess
 
@@ -415,7 +415,7 @@ def test_8_and_16_bits_of_one_picture_are_the_same_input():
     for preprocess in (
         Preprocess(10, 12, 3),
         Preprocess(10, 12, 3, dtype="float32"),
-        Preprocess(10, 12, 3, dtype="float32", windows=(Window(0.1, 0.7),)),
+        Preprocess(10, 12, 3, dtype="float32", windows=(IntensityRange(0.1, 0.7),)),
         Preprocess(10, 12, 1, dtype="float32", interpolation="bicubic"),
     ):
         first, *others = [preprocess((data,)) for data in files]
@@ -432,7 +432,9 @@ def test_16_bits_are_not_clipped():
 
 def test_a_window_of_values_is_the_formula():
     units = np.linspace(-2000, 2000, 400).astype(np.float32).reshape(20, 20, 1)
-    preprocess = Preprocess(20, 20, 1, dtype="float32", windows=(Window(-1000, 400, "value"),))
+    preprocess = Preprocess(
+        20, 20, 1, dtype="float32", windows=(IntensityRange(-1000, 400, "value"),)
+    )
     expected = np.clip((units + 1000) / 1400, 0, 1)
     np.testing.assert_allclose(preprocess((by_numpy(units),)), expected, atol=1e-6)
     with pytest.raises(ImageError, match="uint8 levels, the network takes values from -1000"):

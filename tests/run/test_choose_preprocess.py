@@ -8,12 +8,12 @@ import pytest
 from helpers import SHARED_DATA
 from PIL import Image
 
-from cnncli.choices import WindowRule, parse_windows
+from cnncli.choices import IntensityRule, parse_windows
 from cnncli.data.find_samples import find_samples
-from cnncli.data.look import Look, look_at
+from cnncli.data.look import ImageSurvey, survey_images
 from cnncli.errors import CnncliError
 from cnncli.images.decode import decode
-from cnncli.images.intensity import Window
+from cnncli.images.intensity import IntensityRange
 from cnncli.images.preprocess import Preprocess
 from cnncli.run.choose_preprocess import Channels, choose_channels, choose_windows
 
@@ -35,41 +35,46 @@ def write_set(root, arrays, ending=".npy"):
 @pytest.mark.parametrize("channels", [2, 4, 5])
 def test_channels_of_more_kinds_of_light_count(tmp_path, channels):
     arrays = [RNG.integers(0, 255, (9, 8, channels), dtype=np.uint8) for _ in range(6)]
-    assert look_at(write_set(tmp_path, arrays), threads=1).files == (channels,)
+    assert survey_images(write_set(tmp_path, arrays), threads=1).files == (channels,)
 
 
 def test_alpha_never_counts(tmp_path):
     arrays = [RNG.integers(0, 255, (9, 8, 4), dtype=np.uint8) for _ in range(6)]
-    look = look_at(write_set(tmp_path, arrays, ".png"), threads=1)
+    look = survey_images(write_set(tmp_path, arrays, ".png"), threads=1)
     assert (look.files, look.alpha) == ((3,), True)
 
 
 def test_the_deepest_type_counts(tmp_path):
     arrays = [np.full((9, 8), 3, np.uint8) for _ in range(5)]
-    assert look_at(write_set(tmp_path / "8", arrays), threads=1).dtype == "uint8"
+    assert survey_images(write_set(tmp_path / "8", arrays), threads=1).dtype == "uint8"
     arrays[1] = arrays[1].astype(np.uint16)
-    assert look_at(write_set(tmp_path / "16", arrays), threads=1).dtype == "uint16"
+    assert survey_images(write_set(tmp_path / "16", arrays), threads=1).dtype == "uint16"
     arrays[2] = arrays[2].astype(np.float64)
-    assert look_at(write_set(tmp_path / "f", arrays), threads=1).dtype == "float32"
+    assert survey_images(write_set(tmp_path / "f", arrays), threads=1).dtype == "float32"
 
 
 @pytest.mark.parametrize(
     ("given", "expected", "look", "chosen"),
     [
-        (None, None, Look((9, 9), (1,)), Channels((1,))),
-        (None, None, Look((9, 9), (3,), alpha=True), Channels((3,))),
-        (None, 3, Look((9, 9), (1,)), Channels((3,))),
-        (None, 3, Look((9, 9), (4,)), Channels((4,))),  # no weights know these: the stem adapts
-        (None, 3, Look((9, 9), (1, 1)), Channels((1, 1))),
-        (1, 3, Look((9, 9), (3,)), Channels((1,))),
-        (3, None, Look((9, 9), (1,)), Channels((3,))),
-        (4, None, Look((9, 9), (3,), alpha=True), Channels((4,), alpha=True)),
-        (4, None, Look((9, 9), (1,), alpha=True), Channels((4,), alpha=True)),
-        (2, None, Look((9, 9), (1,), alpha=True), Channels((2,), alpha=True)),
-        (5, None, Look((9, 9), (5,)), Channels((5,))),
-        (4, None, Look((9, 9), (3, 1)), Channels((3, 1))),
-        (2, None, Look((9, 9), (3, 1)), Channels((1, 1))),
-        (6, None, Look((9, 9), (1, 1)), Channels((3, 3))),
+        (None, None, ImageSurvey((9, 9), (1,)), Channels((1,))),
+        (None, None, ImageSurvey((9, 9), (3,), alpha=True), Channels((3,))),
+        (None, 3, ImageSurvey((9, 9), (1,)), Channels((3,))),
+        (
+            None,
+            3,
+            ImageSurvey((9, 9), (4,)),
+            Channels((4,)),
+        ),  # no weights know these: the stem adapts
+        (None, 3, ImageSurvey((9, 9), (1, 1)), Channels((1, 1))),
+        (1, 3, ImageSurvey((9, 9), (3,)), Channels((1,))),
+        (3, None, ImageSurvey((9, 9), (1,)), Channels((3,))),
+        (4, None, ImageSurvey((9, 9), (3,), alpha=True), Channels((4,), alpha=True)),
+        (4, None, ImageSurvey((9, 9), (1,), alpha=True), Channels((4,), alpha=True)),
+        (2, None, ImageSurvey((9, 9), (1,), alpha=True), Channels((2,), alpha=True)),
+        (5, None, ImageSurvey((9, 9), (5,)), Channels((5,))),
+        (4, None, ImageSurvey((9, 9), (3, 1)), Channels((3, 1))),
+        (2, None, ImageSurvey((9, 9), (3, 1)), Channels((1, 1))),
+        (6, None, ImageSurvey((9, 9), (1, 1)), Channels((3, 3))),
     ],
 )
 def test_channels_chosen(given, expected, look, chosen):
@@ -79,10 +84,10 @@ def test_channels_chosen(given, expected, look, chosen):
 @pytest.mark.parametrize(
     ("given", "look", "said"),
     [
-        (4, Look((9, 9), (3,)), "the images have 3 channels and no alpha"),
-        (2, Look((9, 9), (5,)), "5 channels and no alpha"),
-        (5, Look((9, 9), (3,), alpha=True), "3 channels, alpha not counted"),
-        (4, Look((9, 9), (1, 1)), r"2 channels \(1 \+ 1 of 2 files\) and no alpha"),
+        (4, ImageSurvey((9, 9), (3,)), "the images have 3 channels and no alpha"),
+        (2, ImageSurvey((9, 9), (5,)), "5 channels and no alpha"),
+        (5, ImageSurvey((9, 9), (3,), alpha=True), "3 channels, alpha not counted"),
+        (4, ImageSurvey((9, 9), (1, 1)), r"2 channels \(1 \+ 1 of 2 files\) and no alpha"),
     ],
 )
 def test_channels_refused(given, look, said):
@@ -91,10 +96,10 @@ def test_channels_refused(given, look, said):
 
 
 def test_windows_are_read():
-    assert parse_windows("full") == (WindowRule("full"),)
+    assert parse_windows("full") == (IntensityRule("full"),)
     assert parse_windows("-1000:400, p1:p99.5") == (
-        WindowRule("values", -1000, 400),
-        WindowRule("percentiles", 1, 99.5),
+        IntensityRule("values", -1000, 400),
+        IntensityRule("percentiles", 1, 99.5),
     )
     for bad in ("", "a:b", "5:5", "9:1", "p1:99", "p-1:p50", "p1:p101", "1:2:3", "nan:1", "1:inf"):
         with pytest.raises(CnncliError, match=r"^intensity: "):
@@ -102,22 +107,22 @@ def test_windows_are_read():
 
 
 def looked(values, dtype):
-    return Look((9, 9), (1,), dtype=dtype, values=(np.sort(np.asarray(values, float)),))
+    return ImageSurvey((9, 9), (1,), dtype=dtype, values=(np.sort(np.asarray(values, float)),))
 
 
 @pytest.mark.parametrize(
     ("look", "text", "windows"),
     [
-        (Look((9, 9), (1,)), "full", ()),
+        (ImageSurvey((9, 9), (1,)), "full", ()),
         (looked([0, 0.5, 1], "uint16"), "full", ()),
-        (looked([0, 4000 / 65535], "uint16"), "0:4095", (Window(0, 4095 / 65535),)),
-        (looked([0, 255 / 65535], "uint16"), "0:255", (Window(0, 255 / 65535),)),
+        (looked([0, 4000 / 65535], "uint16"), "0:4095", (IntensityRange(0, 4095 / 65535),)),
+        (looked([0, 255 / 65535], "uint16"), "0:255", (IntensityRange(0, 255 / 65535),)),
         (looked([0, 16384 / 65535], "uint16"), "full", ()),
         (looked([0, 0.2, 1], "float32"), "full", ()),
         (
             looked(np.linspace(-1000, 1000, 2001), "float32"),
             "-998:998",
-            (Window(-998, 998, "value"),),
+            (IntensityRange(-998, 998, "value"),),
         ),
     ],
 )
@@ -129,15 +134,19 @@ def test_windows_the_data_choose(look, text, windows):
 
 def test_windows_the_user_chooses():
     deep = looked([0, 0.25, 0.5, 0.75, 1], "uint16")
-    assert choose_windows("0:1000", deep)[1] == (Window(0, 1000 / 65535),)
+    assert choose_windows("0:1000", deep)[1] == (IntensityRange(0, 1000 / 65535),)
     text, (window,) = choose_windows("p25:p75", deep)
     assert text == "16384:49151"
     np.testing.assert_allclose([window.low, window.high], [0.25, 0.75], atol=1e-5)
-    assert choose_windows("20:200", Look((9, 9), (1,)))[1] == (Window(20 / 255, 200 / 255),)
-    pair = Look((9, 9), (1, 1), dtype="float32", values=(np.array([0.0, 9.0]), np.array([0.0, 1])))
+    assert choose_windows("20:200", ImageSurvey((9, 9), (1,)))[1] == (
+        IntensityRange(20 / 255, 200 / 255),
+    )
+    pair = ImageSurvey(
+        (9, 9), (1, 1), dtype="float32", values=(np.array([0.0, 9.0]), np.array([0.0, 1]))
+    )
     assert choose_windows("0:5,full", pair) == (
         "0:5,full",
-        (Window(0, 5, "value"), Window(0, 1)),
+        (IntensityRange(0, 5, "value"), IntensityRange(0, 1)),
     )
     with pytest.raises(CnncliError, match="2 windows, but a sample is 1 file"):
         choose_windows("0:1,0:2", deep)
@@ -147,7 +156,7 @@ def test_windows_the_user_chooses():
 
 def test_percentiles_of_8_bits_are_those_of_the_images(tmp_path):
     arrays = [RNG.integers(100, 150, (40, 40), dtype=np.uint8) for _ in range(6)]
-    look = look_at(write_set(tmp_path, arrays, ".png"), threads=1)
+    look = survey_images(write_set(tmp_path, arrays, ".png"), threads=1)
     low, high = (round(v) for v in np.percentile(arrays, (10, 90)))
     text, (window,) = choose_windows("p10:p90", look)
     assert text == f"{low}:{high}"

@@ -323,7 +323,7 @@ def test_what_is_raised_inside_torchs_writer_is_what_is_told(tmp_path, monkeypat
     """torch hears of a loader process's death by a signal, whose handler raises wherever it is."""
     from cnncli.training import state
 
-    class Dies(state._Whole):
+    class Dies(state._ErrorKeepingFile):
         def flush(self):
             raise AssertionError
 
@@ -334,7 +334,7 @@ def test_what_is_raised_inside_torchs_writer_is_what_is_told(tmp_path, monkeypat
         @file.setter
         def file(self, value): ...
 
-    monkeypatch.setattr(state, "_Whole", Dies)
+    monkeypatch.setattr(state, "_ErrorKeepingFile", Dies)
     with pytest.raises(RuntimeError, match="DataLoader worker"):
         save_state(tmp_path / "last.pt", {"x": torch.zeros(1)})
     assert not list(tmp_path.iterdir())

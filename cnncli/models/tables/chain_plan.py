@@ -12,15 +12,15 @@ from cnncli.arithmetic.layers import (
     Dropout,
     Flatten,
     GlobalPool,
-    Layer,
+    LayerSpec,
     Norm,
     Pool,
 )
-from cnncli.models.tables.layout import Layout, Stage
+from cnncli.models.tables.layout import ModuleLayout, Stage
 
 HEAD = "head"
 
-_KINDS: tuple[tuple[type[Layer], str], ...] = (
+_KINDS: tuple[tuple[type[LayerSpec], str], ...] = (
     (Dense, "dense"),
     (Norm, "bn"),
     (Pool, "pool"),
@@ -42,10 +42,10 @@ class ChainPlan:
         layout: Where stem and head lie.
     """
 
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerSpec, ...]
     names: tuple[str | None, ...]
     stages: tuple[Stage, ...]
-    layout: Layout
+    layout: ModuleLayout
 
 
 def plan_chain(text: str) -> ChainPlan:
@@ -71,7 +71,7 @@ def plan_chain(text: str) -> ChainPlan:
     if head_dropout:
         stages[-1][1].remove(head_dropout)
     convolutions = [str(n) for x, n in zip(layers, names, strict=True) if isinstance(x, Conv)]
-    layout = Layout(
+    layout = ModuleLayout(
         stem=convolutions[0] if convolutions else "",
         head=HEAD,
         head_dropout=head_dropout,
@@ -83,12 +83,12 @@ def plan_chain(text: str) -> ChainPlan:
     )
 
 
-def activation_name(layer: Layer) -> str | None:
+def activation_name(layer: LayerSpec) -> str | None:
     """Return the name of the module of a layer's activation, such as ``relu1``."""
     return f"{layer.activation}{layer.number}" if layer.activation else None
 
 
-def _name(layer: Layer) -> str | None:
+def _name(layer: LayerSpec) -> str | None:
     if isinstance(layer, Activation):
         return None
     if isinstance(layer, Conv):

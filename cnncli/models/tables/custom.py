@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnncli.models.tables.layout import Layout, Stage
+from cnncli.models.tables.layout import ModuleLayout, Stage
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class CustomNetwork:
     builder: str
     family: str
     stages: tuple[Stage, ...]
-    layout: Layout
+    layout: ModuleLayout
     image_size: int | None
     example: tuple[int, int]
     parameters: int
@@ -42,8 +42,8 @@ _TWO_CONVOLUTIONS = (
 )
 
 
-def _residual(about: str) -> Layout:
-    return Layout(
+def _residual(about: str) -> ModuleLayout:
+    return ModuleLayout(
         stem="stem.0",
         stem_norm="stem.1",
         head="fc",
@@ -68,7 +68,7 @@ CUSTOM: dict[str, CustomNetwork] = {
         builder="lenet5:LeNet5",
         family="lenet",
         stages=_TWO_CONVOLUTIONS,
-        layout=Layout(
+        layout=ModuleLayout(
             stem="conv1",
             head="fc3",
             batch_norm=False,
@@ -84,7 +84,7 @@ CUSTOM: dict[str, CustomNetwork] = {
         builder="cnn:CNN",
         family="cnn",
         stages=_TWO_CONVOLUTIONS,
-        layout=Layout(
+        layout=ModuleLayout(
             stem="conv1",
             head="fc3",
             head_dropout="dropout",
@@ -104,7 +104,7 @@ CUSTOM: dict[str, CustomNetwork] = {
             Stage("stem", ("block1",)),
             *(Stage(name, (name,)) for name in ("block2", "block3", "fc1")),
         ),
-        layout=Layout(
+        layout=ModuleLayout(
             stem="block1.0",
             stem_norm="block1.1",
             head="fc2",

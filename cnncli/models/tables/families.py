@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from cnncli.models.tables.layout import Layout, Stage
+from cnncli.models.tables.layout import ModuleLayout, Stage
 
 _GATES = ("scale_activation",)
 
-LAYOUTS: dict[str, Layout] = {
-    "alexnet": Layout(
+LAYOUTS: dict[str, ModuleLayout] = {
+    "alexnet": ModuleLayout(
         stem="features.0",
         head="classifier.6",
         batch_norm=False,
         min_size=63,
         about="Krizhevsky 2014, five convolutions and three dense layers",
     ),
-    "convnext": Layout(
+    "convnext": ModuleLayout(
         stem="features.0.0",
         head="classifier.2",
         batch_norm=False,
@@ -24,14 +24,14 @@ LAYOUTS: dict[str, Layout] = {
         keep=("classifier.0",),
         about="Liu et al. 2022, a ConvNet with a transformer's habits",
     ),
-    "densenet": Layout(
+    "densenet": ModuleLayout(
         stem="features.conv0",
         stem_norm="features.norm0",
         head="classifier",
         min_size=29,
         about="Huang et al. 2016, every layer sees all before it",
     ),
-    "efficientnet": Layout(
+    "efficientnet": ModuleLayout(
         stem="features.0.0",
         stem_norm="features.0.1",
         head="classifier.1",
@@ -39,7 +39,7 @@ LAYOUTS: dict[str, Layout] = {
         keep=_GATES,
         about="Tan, Le 2019, width, depth and size scaled together",
     ),
-    "efficientnet_v2": Layout(
+    "efficientnet_v2": ModuleLayout(
         stem="features.0.0",
         stem_norm="features.0.1",
         head="classifier.1",
@@ -48,7 +48,7 @@ LAYOUTS: dict[str, Layout] = {
         keep=_GATES,
         about="Tan, Le 2021, made to train faster",
     ),
-    "googlenet": Layout(
+    "googlenet": ModuleLayout(
         stem="conv1.conv",
         stem_norm="conv1.bn",
         head="fc",
@@ -57,7 +57,7 @@ LAYOUTS: dict[str, Layout] = {
         min_size=15,
         about="Szegedy et al. 2014, kernels of several sizes side by side",
     ),
-    "inception_v3": Layout(
+    "inception_v3": ModuleLayout(
         stem="Conv2d_1a_3x3.conv",
         stem_norm="Conv2d_1a_3x3.bn",
         head="fc",
@@ -66,7 +66,7 @@ LAYOUTS: dict[str, Layout] = {
         min_size=75,
         about="Szegedy et al. 2015, large kernels split into small ones",
     ),
-    "maxvit": Layout(
+    "maxvit": ModuleLayout(
         stem="stem.0.0",
         stem_norm="stem.0.1",
         head="classifier.5",
@@ -76,21 +76,21 @@ LAYOUTS: dict[str, Layout] = {
         keep=_GATES,
         about="Tu et al. 2022, convolution with attention in blocks and grids",
     ),
-    "mnasnet": Layout(
+    "mnasnet": ModuleLayout(
         stem="layers.0",
         stem_norm="layers.1",
         head="classifier.1",
         head_dropout="classifier.0",
         about="Tan et al. 2018, searched for phones",
     ),
-    "mobilenet_v2": Layout(
+    "mobilenet_v2": ModuleLayout(
         stem="features.0.0",
         stem_norm="features.0.1",
         head="classifier.1",
         head_dropout="classifier.0",
         about="Sandler et al. 2018, inverted residual blocks, for phones",
     ),
-    "mobilenet_v3": Layout(
+    "mobilenet_v3": ModuleLayout(
         stem="features.0.0",
         stem_norm="features.0.1",
         head="classifier.3",
@@ -98,26 +98,26 @@ LAYOUTS: dict[str, Layout] = {
         keep=_GATES,
         about="Howard et al. 2019, searched, with squeeze-excite",
     ),
-    "regnet": Layout(
+    "regnet": ModuleLayout(
         stem="stem.0",
         stem_norm="stem.1",
         head="fc",
         keep=_GATES,
         about="Radosavovic et al. 2020, a design space with few parameters",
     ),
-    "resnet": Layout(
+    "resnet": ModuleLayout(
         stem="conv1",
         stem_norm="bn1",
         head="fc",
         about="He et al. 2015, residual blocks",
     ),
-    "shufflenet_v2": Layout(
+    "shufflenet_v2": ModuleLayout(
         stem="conv1.0",
         stem_norm="conv1.1",
         head="fc",
         about="Ma et al. 2018, channels shuffled between cheap groups",
     ),
-    "squeezenet": Layout(
+    "squeezenet": ModuleLayout(
         stem="features.0",
         head="classifier.1",
         head_dropout="classifier.0",
@@ -126,7 +126,7 @@ LAYOUTS: dict[str, Layout] = {
         keep=("classifier.2",),
         about="Iandola et al. 2016, AlexNet's accuracy with 50 times fewer parameters",
     ),
-    "swin": Layout(
+    "swin": ModuleLayout(
         stem="features.0.0",
         head="head",
         batch_norm=False,
@@ -134,14 +134,14 @@ LAYOUTS: dict[str, Layout] = {
         keep=("cpb_mlp",),
         about="Liu et al. 2021, a transformer in shifted windows",
     ),
-    "vgg": Layout(
+    "vgg": ModuleLayout(
         stem="features.0",
         head="classifier.6",
         head_dropout="classifier.5",
         min_size=32,
         about="Simonyan, Zisserman 2014, 3×3 convolutions stacked",
     ),
-    "vit": Layout(
+    "vit": ModuleLayout(
         stem="conv_proj",
         head="heads.head",
         batch_norm=False,

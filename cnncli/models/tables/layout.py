@@ -24,7 +24,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Layout:
+class ModuleLayout:
     """What a family shares.
 
     Attributes:

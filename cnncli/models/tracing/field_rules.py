@@ -12,7 +12,7 @@ from functools import partial
 
 from cnncli.models.tracing.layout_rules import LAYOUT_RULES
 from cnncli.models.tracing.operation import Call, Rule
-from cnncli.models.tracing.receptive_field import Atom, Field, Layout, Span, join_fields
+from cnncli.models.tracing.receptive_field import Atom, DimLayout, Field, Span, join_fields
 
 
 def apply_rule(call: Call) -> list[Field | None]:
@@ -48,7 +48,7 @@ _ONLY_SHAPE = {
 def _slide(
     call: Call,
     field: Field,
-    layout: Layout,
+    layout: DimLayout,
     kernel: Sequence[int],
     stride: Sequence[int],
     padding: Sequence[int],
@@ -77,7 +77,7 @@ def _at(values: Sequence[int], place: int) -> int:
     return values[place] if len(values) > 1 else values[0]
 
 
-def _convolution(call: Call, field: Field, layout: Layout) -> Field:
+def _convolution(call: Call, field: Field, layout: DimLayout) -> Field:
     a = call.arguments
     if a["transposed"]:
         return field.lose("transposed convolution")
@@ -90,7 +90,7 @@ def _convolution(call: Call, field: Field, layout: Layout) -> Field:
     return _slide(call, gathered, dims, kernel, a["stride"], a["padding"], a["dilation"])
 
 
-def _pool(call: Call, field: Field, layout: Layout) -> Field:
+def _pool(call: Call, field: Field, layout: DimLayout) -> Field:
     a = call.arguments
     stride, dilation = a["stride"] or a["kernel_size"], a.get("dilation", [1])
     kernel = a["kernel_size"]
@@ -99,7 +99,7 @@ def _pool(call: Call, field: Field, layout: Layout) -> Field:
     return _slide(call, field, layout, kernel, stride, a["padding"], dilation)
 
 
-def _adaptive_pool(call: Call, field: Field, layout: Layout) -> Field:
+def _adaptive_pool(call: Call, field: Field, layout: DimLayout) -> Field:
     shape = call.shapes[0]
     dims = list(layout)
     for dim in range(len(shape) - len(call.arguments["output_size"]), len(shape)):
@@ -129,7 +129,7 @@ def _vary(span: Span) -> Span:
     )
 
 
-def _reduction(call: Call, field: Field, layout: Layout) -> Field:
+def _reduction(call: Call, field: Field, layout: DimLayout) -> Field:
     """Mean, sum, maximum, norm along dimensions."""
     dims = call.arguments.get("dim")
     dims = [dims] if isinstance(dims, int) else list(dims or range(len(layout)))
@@ -142,20 +142,20 @@ def _reduction(call: Call, field: Field, layout: Layout) -> Field:
     return gathered.with_layout(tuple(left))
 
 
-def _softmax(call: Call, field: Field, layout: Layout) -> Field:
+def _softmax(call: Call, field: Field, layout: DimLayout) -> Field:
     return field.gather([call.arguments["dim"]], keep=True)
 
 
-def _layer_norm(call: Call, field: Field, layout: Layout) -> Field:
+def _layer_norm(call: Call, field: Field, layout: DimLayout) -> Field:
     count = len(call.arguments["normalized_shape"])
     return field.gather(range(len(layout) - count, len(layout)), keep=True)
 
 
-def _group_norm(call: Call, field: Field, layout: Layout) -> Field:
+def _group_norm(call: Call, field: Field, layout: DimLayout) -> Field:
     return field.gather(range(1, len(layout)), keep=True)
 
 
-def _batch_norm(call: Call, field: Field, layout: Layout) -> Field:
+def _batch_norm(call: Call, field: Field, layout: DimLayout) -> Field:
     # With the batch's own statistics (instance norm, no running mean) a value sees every position.
     everywhere = call.arguments.get("training", call.arguments.get("train", True))
     return field.gather(range(len(layout)), keep=True) if everywhere else field

@@ -7,21 +7,21 @@ from functools import partial
 from cnncli.models.tracing.operation import Call, Rule
 from cnncli.models.tracing.receptive_field import (
     Atom,
+    DimLayout,
     Field,
-    Layout,
     Span,
     join_fields,
     reshape_layout,
 )
 
 
-def _view(call: Call, field: Field, layout: Layout) -> Field:
+def _view(call: Call, field: Field, layout: DimLayout) -> Field:
     old = tuple(call.arguments["self"].shape)
     new = reshape_layout(layout, old, call.shapes[0])
     return field.lose("rows and columns are regrouped") if new is None else field.with_layout(new)
 
 
-def _permute(call: Call, field: Field, layout: Layout) -> Field:
+def _permute(call: Call, field: Field, layout: DimLayout) -> Field:
     order = list(range(len(layout)))
     if call.name == "permute":
         order = [dim % len(layout) for dim in call.arguments["dims"]]
@@ -31,12 +31,12 @@ def _permute(call: Call, field: Field, layout: Layout) -> Field:
     return field.with_layout(tuple(layout[dim] for dim in order))
 
 
-def _unsqueeze(call: Call, field: Field, layout: Layout) -> Field:
+def _unsqueeze(call: Call, field: Field, layout: DimLayout) -> Field:
     dim = call.arguments["dim"] % (len(layout) + 1)
     return field.with_layout((*layout[:dim], (), *layout[dim:]))
 
 
-def _squeeze(call: Call, field: Field, layout: Layout) -> Field:
+def _squeeze(call: Call, field: Field, layout: DimLayout) -> Field:
     old = tuple(call.arguments["self"].shape)
     new = reshape_layout(layout, old, call.shapes[0]) if call.shapes[0] else None
     if "dim" in call.arguments and len(old) != len(call.shapes[0]):
@@ -48,7 +48,7 @@ def _squeeze(call: Call, field: Field, layout: Layout) -> Field:
     return field.lose("rows and columns are regrouped") if new is None else field.with_layout(new)
 
 
-def _expand(call: Call, field: Field, layout: Layout) -> Field:
+def _expand(call: Call, field: Field, layout: DimLayout) -> Field:
     shape = call.shapes[0]
     padded = ((),) * (len(shape) - len(layout)) + layout
     old = (1,) * (len(shape) - len(layout)) + tuple(call.arguments["self"].shape)
@@ -58,7 +58,7 @@ def _expand(call: Call, field: Field, layout: Layout) -> Field:
     return field.with_layout(tuple(dims))
 
 
-def _cut(field: Field, layout: Layout, dim: int, start: int, step: int, count: int) -> Field:
+def _cut(field: Field, layout: DimLayout, dim: int, start: int, step: int, count: int) -> Field:
     """Keep ``count`` positions along a dimension, from ``start`` on."""
     atoms = layout[dim]
     axes = {axis for atom in atoms for axis in atom.axes}
@@ -75,7 +75,7 @@ def _cut(field: Field, layout: Layout, dim: int, start: int, step: int, count: i
     return field.with_layout(tuple(dims))
 
 
-def _slice(call: Call, field: Field, layout: Layout) -> Field:
+def _slice(call: Call, field: Field, layout: DimLayout) -> Field:
     a = call.arguments
     dim = a["dim"] % len(layout)
     size = a["self"].shape[dim]
@@ -85,7 +85,7 @@ def _slice(call: Call, field: Field, layout: Layout) -> Field:
     return _cut(field, layout, dim, start, step, call.shapes[0][dim])
 
 
-def _select(call: Call, field: Field, layout: Layout) -> Field:
+def _select(call: Call, field: Field, layout: DimLayout) -> Field:
     dim = call.arguments["dim"] % len(layout)
     index = call.arguments["index"] % call.arguments["self"].shape[dim]
     cut = _cut(field, layout, dim, index, 1, 1)
@@ -96,7 +96,7 @@ def _select(call: Call, field: Field, layout: Layout) -> Field:
     return cut.with_layout((*cut.layout[:dim], *cut.layout[dim + 1 :]))
 
 
-def _split(call: Call, field: Field, layout: Layout) -> list[Field]:
+def _split(call: Call, field: Field, layout: DimLayout) -> list[Field]:
     """``split``, ``split_with_sizes`` and ``unbind``: a list of tensors."""
     dim = call.arguments["dim"] % len(layout)
     parts, start = [], 0
@@ -112,7 +112,7 @@ def _split(call: Call, field: Field, layout: Layout) -> list[Field]:
     return parts
 
 
-def _cat(call: Call, field: Field, layout: Layout) -> Field:
+def _cat(call: Call, field: Field, layout: DimLayout) -> Field:
     shape = call.shapes[0]
     fields = call.fields()
     if any(f.layout is None for f in fields):
@@ -136,7 +136,7 @@ def _cat(call: Call, field: Field, layout: Layout) -> Field:
     return joined.with_layout(tuple(dims))
 
 
-def _pad(call: Call, field: Field, layout: Layout) -> Field:
+def _pad(call: Call, field: Field, layout: DimLayout) -> Field:
     pads = call.arguments["pad"]
     dims = list(layout)
     for i in range(len(pads) // 2):
@@ -154,7 +154,7 @@ def _pad(call: Call, field: Field, layout: Layout) -> Field:
     return field.with_layout(tuple(dims))
 
 
-def _roll(call: Call, field: Field, layout: Layout) -> Field:
+def _roll(call: Call, field: Field, layout: DimLayout) -> Field:
     dims = {dim % len(layout) for dim in call.arguments["dims"]} or set(range(len(layout)))
     if any(atom.axes for dim in dims for atom in layout[dim]):
         return field.lose("positions are rearranged")

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from cnncli.models.tracing.receptive_field import Field, Layout
+from cnncli.models.tracing.receptive_field import DimLayout, Field
 
 Shape = tuple[int, ...]
 
@@ -45,7 +45,7 @@ class Call:
         return [field for field in fields if field is not None]
 
 
-Rule = Callable[[Call, Field, Layout], Field | list[Field]]
+Rule = Callable[[Call, Field, DimLayout], Field | list[Field]]
 
 
 def bind_call(

@@ -140,7 +140,7 @@ class Atom(NamedTuple):
 
 # A tensor's dimensions, each with its factors from slow to fast: after a flatten, one dimension
 # holds channels, rows and columns. Factors of size 1 off the image's axes are left out.
-Layout = tuple[tuple[Atom, ...], ...]
+DimLayout = tuple[tuple[Atom, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Field:
     """
 
     spans: tuple[Span, Span]
-    layout: Layout | None
+    layout: DimLayout | None
 
     @classmethod
     def of_image(cls, channels: int, height: int, width: int) -> Field:
@@ -189,7 +189,7 @@ class Field:
         rows, columns = self.spans
         return Field((rows.unknown(reason), columns.unknown(reason)), None)
 
-    def with_layout(self, layout: Layout | None) -> Field:
+    def with_layout(self, layout: DimLayout | None) -> Field:
         """Return the same spans elsewhere in the tensor."""
         tidy = None if layout is None else tuple(_tidy(atoms) for atoms in layout)
         return replace(self, layout=tidy)
@@ -241,7 +241,7 @@ def join_fields(fields: Sequence[Field], shape: Sequence[int]) -> Field:
     return joined.with_layout(tuple(dims))
 
 
-def reshape_layout(layout: Layout, old: Sequence[int], new: Sequence[int]) -> Layout | None:
+def reshape_layout(layout: DimLayout, old: Sequence[int], new: Sequence[int]) -> DimLayout | None:
     """Return the layout after ``view``, or None if it cuts rows or columns into pieces."""
     if tuple(old) == tuple(new):
         return layout

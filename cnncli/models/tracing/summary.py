@@ -17,7 +17,7 @@ NO_PIXELS = "does not depend on the image"
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerRow:
     """One layer, or all layers of a block folded into one.
 
     Attributes:
@@ -96,7 +96,7 @@ class Totals:
         return FLOAT32_BYTES * self.parameters
 
 
-def add_up(layers: Iterable[Layer]) -> Totals:
+def add_up(layers: Iterable[LayerRow]) -> Totals:
     """Return the sums over some layers."""
     layers = tuple(layers)
     return Totals(
@@ -124,7 +124,7 @@ def summarise(
     *,
     depth: int | None = None,
     is_trainable: Callable[[str], bool] | None = None,
-) -> tuple[Layer, ...]:
+) -> tuple[LayerRow, ...]:
     """List a network's layers in the order in which they end, each parameter counted once.
 
     A layer is a module without children, or one that uses its children's weights itself, as
@@ -202,10 +202,10 @@ def _find_computing(records: dict[str, Record]) -> set[str]:
     return {name for name, r in records.items() if r.calls and (name not in callers or r.macs)}
 
 
-def _describe(name: str, module: nn.Module, record: Record, parts: _Parts) -> Layer:
+def _describe(name: str, module: nn.Module, record: Record, parts: _Parts) -> LayerRow:
     kernel = _pair(module, "kernel_size")
     padding = getattr(module, "padding", None)
-    return Layer(
+    return LayerRow(
         name=name,
         type=type(module).__name__,
         kernel=kernel,

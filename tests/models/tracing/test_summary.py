@@ -8,7 +8,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torchvision import models
 
-from cnncli.arithmetic.convolution import Window, count_macs
+from cnncli.arithmetic.convolution import SlidingWindow, count_macs
 from cnncli.models.custom.lenet5 import LeNet5
 from cnncli.models.tracing.summary import NO_PIXELS, NOT_RUN, add_up, summarise
 
@@ -180,9 +180,9 @@ class Functional(nn.Module):
 def test_functional_calls_and_shared_weights_count_once_where_they_happen():
     network = Functional()
     layers = {x.name: x for x in summarise(network, (31, 31), 3)}
-    size = count_macs(Window((3, 3), (2, 2)), (31, 31), 3, 8)
+    size = count_macs(SlidingWindow((3, 3), (2, 2)), (31, 31), 3, 8)
     assert layers["conv"].macs == size
-    grouped = count_macs(Window((3, 3), padding=(1, 1)), (15, 15), 8, 4, groups=4)
+    grouped = count_macs(SlidingWindow((3, 3), padding=(1, 1)), (15, 15), 8, 4, groups=4)
     assert layers[""].macs == grouped + 4 * 8
     assert layers[""].parameters == 8
     assert layers["fc"].parameters == 45
@@ -194,7 +194,7 @@ def test_transposed_convolutions_count_per_input_pixel():
     network = nn.ConvTranspose2d(6, 4, 2, stride=2, groups=2)
     (layer,) = summarise(network, (5, 7), 6)
     assert layer.macs == count_macs(
-        Window((2, 2), (2, 2), kind="transposed"), (5, 7), 6, 4, groups=2
+        SlidingWindow((2, 2), (2, 2), kind="transposed"), (5, 7), 6, 4, groups=2
     )
 
 

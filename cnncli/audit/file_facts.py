@@ -29,7 +29,7 @@ _FRAME_SMALLEST = 32
 
 
 @dataclass(frozen=True, slots=True)
-class FileLook:
+class FileFacts:
     """One sample. Of several files the header is the first one's.
 
     Attributes:
@@ -64,19 +64,19 @@ class FileLook:
         return astuple(self)
 
 
-def look_at_files(files: Sequence[bytes]) -> tuple[FileLook, Array]:
+def read_file_facts(files: Sequence[bytes]) -> tuple[FileFacts, Array]:
     """Decode a sample's files wholly; return what is kept of them, and the small picture.
 
-    A file that cannot be read is told in ``FileLook.problem``; its picture is black.
+    A file that cannot be read is told in ``FileFacts.problem``; its picture is black.
     """
     size = sum(map(len, files))
     try:
         headers = [read_header(data) for data in files]
         arrays = [decode(data, header) for data, header in zip(files, headers, strict=True)]
     except ImageError as error:
-        return FileLook(problem=str(error), size=size), np.zeros((THUMBNAIL, THUMBNAIL), np.uint8)
+        return FileFacts(problem=str(error), size=size), np.zeros((THUMBNAIL, THUMBNAIL), np.uint8)
     first, grey = arrays[0], [_to_grey(array) for array in arrays]
-    look = FileLook(
+    look = FileFacts(
         **describe(headers[0], files[0]),
         size=size,
         grey=all(array.shape[2] != 3 or is_grey(array) for array in arrays),
@@ -88,7 +88,7 @@ def look_at_files(files: Sequence[bytes]) -> tuple[FileLook, Array]:
 
 
 def describe(header: Header, data: bytes) -> dict[str, Any]:
-    """Return what a file's header gives to a ``FileLook``."""
+    """Return what a file's header gives to a ``FileFacts``."""
     return {
         "format": header.format,
         "mode": header.mode,

@@ -1,0 +1,92 @@
+"""Runs made before the house was rebuilt are read as before.
+
+``tests/fixtures/old_run`` holds a finished run and one that was broken off after epoch 2 of 5, both
+of the same settings, their images, and what ``predict`` and ``compare`` then said of them. They were
+made by the version of 2026-11-21 (commit 1771c2c) on torch 2.14.1; never make them anew.
+"""
+
+import csv
+import json
+import shutil
+
+import pytest
+from helpers import ROOT
+
+OLD = ROOT / "tests" / "fixtures" / "old_run"
+
+
+@pytest.fixture
+def old(tmp_path, monkeypatch):
+    """Return a copy of the old runs, in the folder that they were made in."""
+    shutil.copytree(OLD, tmp_path / "old")
+    monkeypatch.chdir(tmp_path / "old")
+    return tmp_path / "old"
+
+
+def numbers(text):
+    """Return a CSV's rows, with numbers in place of what can be read as one."""
+    rows = []
+    for row in csv.DictReader(text.splitlines()):
+        rows.append({})
+        for name, value in row.items():
+            try:
+                rows[-1][name] = pytest.approx(float(value), abs=2e-6)
+            except ValueError:
+                rows[-1][name] = value
+    return rows
+
+
+def plain(text):
+    return [
+        {name: value if isinstance(value, str) else value.expected for name, value in row.items()}
+        for row in numbers(text)
+    ]
+
+
+def test_evaluate_gives_the_report_of_then(cli, old):
+    result = cli("evaluate", "--checkpoint", "finished")
+    assert result.code == 0
+    report, written = json.loads(result.out), json.loads((old / "finished/report.json").read_text())
+    for name in ("log_loss", "ece"):  # the last digits are the processor's
+        assert report.pop(name) == pytest.approx(written.pop(name), abs=1e-6)
+    assert report == written
+
+
+@pytest.mark.parametrize("checkpoint", ["finished", "finished/best.safetensors"])
+def test_predict_gives_the_answers_of_then(cli, old, checkpoint):
+    args = ("figures/one", "figures/two", "--checkpoint", checkpoint, "--probabilities")
+    result = cli("predict", *args, "--format", "csv")
+    assert plain(result.out) == numbers((old / "predictions.csv").read_text())
+
+
+def test_compare_says_what_it_said(cli, old):
+    result = cli("compare", "finished", "unfinished", "--format", "csv")
+    assert plain(result.out) == numbers((old / "compare.csv").read_text())
+
+
+def test_a_run_broken_off_then_ends_as_the_one_left_alone(cli, old):
+    result = cli("train", "--resume", "unfinished")
+    assert result.code == 0, result.err
+    assert "going on from the end of epoch 2" in result.err
+    ended, whole = (
+        list(csv.DictReader((old / name / "metrics.csv").read_text().splitlines()))
+        for name in ("unfinished", "finished")
+    )
+    assert len(ended) == len(whole) == 5
+    for row, expected in zip(ended, whole, strict=True):
+        for name in set(expected) - {"seconds", "images_per_second"}:
+            assert float(row[name]) == pytest.approx(float(expected[name]), rel=1e-4), name
+
+
+def test_a_finished_run_is_left_as_it_is(cli, old):
+    before = {path.name: path.read_bytes() for path in (old / "finished").iterdir()}
+    result = cli("train", "--resume", "finished")
+    assert (result.code, result.out) == (0, "finished\n")
+    assert {path.name: path.read_bytes() for path in (old / "finished").iterdir()} == before
+
+
+def test_new_training_starts_from_old_weights(cli, old):
+    result = cli("finetune", "--data", "figures", "--weights", "finished", "--epochs", "1",
+                 "--model", "cnn: conv3x3 f4 relu; pool2; conv3x3 f8; bn; relu; gap; dense 3")  # fmt: skip
+    assert result.code == 0, result.err
+    assert "weights finished: " in result.err
