@@ -15,7 +15,13 @@ import typer
 from typer.core import TyperGroup
 
 from cnncli import __version__, commands
-from cnncli.errors import INTERRUPTED, RUNTIME_FAILURE, TERMINATED, CnncliError, ToldElsewhereError
+from cnncli.errors import (
+    INTERRUPTED,
+    RUNTIME_FAILURE,
+    TERMINATED,
+    CnncliError,
+    ReportedElsewhereError,
+)
 from cnncli.shell.terminal import print_error, print_line
 from cnncli.torchrun import is_follower
 
@@ -32,7 +38,7 @@ class _Boundary(TyperGroup):
         try:
             code = super().main(*args, **{**extra, "standalone_mode": False})
             sys.stdout.flush()
-        except ToldElsewhereError:
+        except ReportedElsewhereError:
             raise
         except SystemExit as error:
             # Typer catches a closed pipe before us and calls it a failure.

@@ -7,7 +7,7 @@ import threading
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-PATIENCE = 0.7  # seconds to reach the server; a first connection takes 0.05 to 0.3
+TIMEOUT_SECONDS = 0.7  # seconds to reach the server; a first connection takes 0.05 to 0.3
 
 
 def why_unreachable(url: str) -> str | None:
@@ -25,12 +25,12 @@ def why_unreachable(url: str) -> str | None:
 
     def connect() -> None:
         try:
-            socket.create_connection((host, port), timeout=PATIENCE).close()
+            socket.create_connection((host, port), timeout=TIMEOUT_SECONDS).close()
             failures.append("")
         except OSError as error:
             failures.append(f"{host}: {error.strerror or error}")
 
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()
-    thread.join(PATIENCE)
+    thread.join(TIMEOUT_SECONDS)
     return (failures[0] or None) if failures else f"{host}: no answer"

@@ -26,7 +26,7 @@ class CnncliError(Exception):
         self.exit_code = exit_code
 
 
-class ToldElsewhereError(SystemExit):
+class ReportedElsewhereError(SystemExit):
     """Ends one of several processes quietly: another one tells why."""
 
 

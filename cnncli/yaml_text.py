@@ -27,7 +27,7 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-def load_yaml(text: str) -> Any:
+def parse_yaml(text: str) -> Any:
     """Read one document of plain values.
 
     Raises:
@@ -46,7 +46,7 @@ def read_settings(path: str) -> dict[str, Any]:
         CnncliError: If it cannot be read or is no mapping.
     """
     try:
-        values = load_yaml(Path(path).expanduser().read_text(encoding="utf-8"))
+        values = parse_yaml(Path(path).expanduser().read_text(encoding="utf-8"))
     except OSError as error:
         raise CnncliError(f"--config {path}: {error.strerror}") from None
     except ValueError as error:  # YAML's errors, and bytes that are no UTF-8

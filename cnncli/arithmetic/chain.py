@@ -35,7 +35,7 @@ from cnncli.choices import parse_size
 from cnncli.errors import CnncliError, did_you_mean
 
 
-def read_pair(text: str, what: str, *, least: int = 1) -> Size:
+def parse_pair(text: str, what: str, *, least: int = 1) -> Size:
     """Read ``"3"`` or ``"3x5"`` as (height, width), each from ``least`` (0 or 1) to `LARGEST`.
 
     Raises:
@@ -177,18 +177,18 @@ def _parse_layer(number: int, text: str) -> LayerSpec:
         words.insert(0, match[2])
     try:
         spec = _find_spec(name, words)
-        found = _read_words(name, spec, words)
+        found = _parse_words(name, spec, words)
         return spec.build(found, activation=found.get("activation"), **base)
     except CnncliError as error:
         raise LayerSpec(**base).error(str(error)) from None
 
 
-def _read_words(name: str, spec: _Spec, words: list[str]) -> Found:
+def _parse_words(name: str, spec: _Spec, words: list[str]) -> Found:
     found: dict[str, Any] = {}
     if spec.value:
-        found["value"] = _read_value(spec, words.pop(0) if words else "")
+        found["value"] = _parse_value(spec, words.pop(0) if words else "")
     for word in words:
-        key, value = _read_option(name, spec, word)
+        key, value = _parse_option(name, spec, word)
         rivals = [k for k in (_PADDINGS if key in _PADDINGS else (key,)) if k in found]
         if rivals:
             raise CnncliError(f"{word!r} comes after another {rivals[0]!r} option; keep one")
@@ -206,26 +206,26 @@ def _find_spec(name: str, words: list[str]) -> _Spec:
     raise CnncliError("unknown layer" + near)
 
 
-def _read_value(spec: _Spec, word: str) -> Size | int | float:
+def _parse_value(spec: _Spec, word: str) -> Size | int | float:
     """Read the number of a layer: a size, a count of units or a probability."""
     if not re.match(r"[\d.]", word):
         raise CnncliError(f"its number is missing; write it as in {spec.example!r}")
     if spec.value == "pair":
-        return read_pair(word, "kernel")
+        return parse_pair(word, "kernel")
     if spec.value == "count":
-        return _read_count(word, "units")
+        return _parse_count(word, "units")
     if not re.fullmatch(r"0|0?\.\d{1,15}|0\.", word):
         raise CnncliError(f"probability {word}: write a number from 0 up to, but not, 1, as in 0.4")
     return float(word)
 
 
-def _read_count(word: str, what: str) -> int:
+def _parse_count(word: str, what: str) -> int:
     if not re.fullmatch(r"[0-9]{1,10}", word) or not 1 <= int(word) <= LARGEST:
         raise CnncliError(f"{what} {word}: use a whole number from 1 to {LARGEST}")
     return int(word)
 
 
-def _read_option(name: str, spec: _Spec, word: str) -> tuple[str, Any]:
+def _parse_option(name: str, spec: _Spec, word: str) -> tuple[str, Any]:
     """Return the option's key and its value."""
     if (activation := _ALIASES.get(word, word)) in ACTIVATIONS:
         return "activation", activation
@@ -235,8 +235,8 @@ def _read_option(name: str, spec: _Spec, word: str) -> tuple[str, Any]:
     if match and match[1] in spec.options:
         key, number = match[1], match[2]
         if key in _COUNTS:
-            return key, _read_count(number, _COUNTS[key])
-        return key, read_pair(number, _PAIRS[key], least=0 if key in ("p", "op") else 1)
+            return key, _parse_count(number, _COUNTS[key])
+        return key, parse_pair(number, _PAIRS[key], least=0 if key in ("p", "op") else 1)
     layer = word.removesuffix("2d").rstrip("0123456789x")
     if _ALIASES.get(layer, layer) in _SPECS:
         raise CnncliError(f"{word!r} is a layer of its own: put a ; before it")

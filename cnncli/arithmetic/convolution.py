@@ -80,11 +80,11 @@ class Axis:
         covered = (self.output(size) - 1) * self.stride + self.extent
         return max(size + before + after - covered, 0)
 
-    def find_fault(self, size: int) -> str | None:
+    def why_refused(self, size: int) -> str | None:
         """Return why torch would refuse this window on ``size`` pixels, or None."""
-        return self.find_own_fault() or self._find_misfit(size)
+        return self.why_invalid() or self._why_no_output(size)
 
-    def find_own_fault(self) -> str | None:
+    def why_invalid(self) -> str | None:
         """Return why torch would refuse this window on any size, or None."""
         if self.kind == "transposed" and self.output_padding >= max(self.stride, self.dilation):
             return (
@@ -98,7 +98,7 @@ class Axis:
             )
         return None
 
-    def _find_misfit(self, size: int) -> str | None:
+    def _why_no_output(self, size: int) -> str | None:
         if self.padding == "same" or (output := self.output(size)) >= 1:
             return None
         if self.kind == "transposed":
@@ -152,7 +152,7 @@ class SlidingWindow:
             CnncliError: Where torch would refuse: the kernel is larger than the padded input, a
                 pool's padding exceeds half its kernel, or the output padding is too large.
         """
-        faults = [axis.find_fault(n) for axis, n in zip(self.axes, size, strict=True)]
+        faults = [axis.why_refused(n) for axis, n in zip(self.axes, size, strict=True)]
         if any(faults):
             side = "" if faults[0] == faults[1] else "height: " if faults[0] else "width: "
             raise CnncliError(side + str(faults[0] or faults[1]))

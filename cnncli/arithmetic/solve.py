@@ -46,19 +46,19 @@ def solve(axis: Axis, unknown: Unknown, size: int, target: int, *, tied: bool = 
     """
 
     def at(value: int) -> Axis:
-        return _put(axis, unknown, value, tied=tied)
+        return _with_value(axis, unknown, value, tied=tied)
 
     if unknown == "kernel" and axis.padding == "same":
         raise CnncliError("--solve kernel: with padding same the kernel does not change the size")
     low, high = _bounds(axis, unknown, size, target)
-    if fault := at(low).find_own_fault():
+    if fault := at(low).why_invalid():
         raise CnncliError(fault)
     falls = (unknown == "padding") == (axis.kind == "transposed")
     if unknown == "stride" and at(1).output(size) < 1:
         falls = False  # a partial window, if any: --ceil-mode with a stride past what is missing
     sign = -1 if falls else 1
-    start = _first(low, high, lambda value: sign * at(value).output(size) >= sign * target)
-    stop = _first(low, high, lambda value: sign * at(value).output(size) > sign * target)
+    start = _first_true(low, high, lambda value: sign * at(value).output(size) >= sign * target)
+    stop = _first_true(low, high, lambda value: sign * at(value).output(size) > sign * target)
     if start < stop:
         endless = stop > high and unknown != "padding" and at(high * 2 + 1).output(size) == target
         return Solutions(range(start, start + 1 if endless else stop), open_ended=endless)
@@ -98,11 +98,11 @@ def solve_window(
         values: Iterator[Size] = ((value, value) for value in rows)
     else:
         values = ((row, column) for row in rows for column in columns)
-    windows = ((value, _put(window, unknown, value, tied=tied)) for value in values)
+    windows = ((value, _with_value(window, unknown, value, tied=tied)) for value in values)
     return windows, any(solutions.open_ended for solutions in found)
 
 
-def _put(into: Sliding, unknown: Unknown, value: int | Size, *, tied: bool) -> Sliding:
+def _with_value(into: Sliding, unknown: Unknown, value: int | Size, *, tied: bool) -> Sliding:
     changes: dict[str, Any] = {unknown: value}
     if tied and unknown == "kernel":
         changes["stride"] = value
@@ -141,7 +141,7 @@ def _bounds(axis: Axis, unknown: Unknown, size: int, target: int) -> tuple[int, 
     return least, max(least, (target if transposed else size + axis.extent) + pads + 1)
 
 
-def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
+def _first_true(low: int, high: int, holds: Callable[[int], bool]) -> int:
     """Return the least value that ``holds``, false below and true above it; else high + 1."""
     high += 1
     while low < high:

@@ -123,10 +123,10 @@ def parse_tta(text: str) -> Tta:
 
 
 def _read_file(path: str) -> Pipeline | Literal["none"]:
-    from cnncli.yaml_text import load_yaml  # 15 ms that a text does not need
+    from cnncli.yaml_text import parse_yaml  # 15 ms that a text does not need
 
     try:
-        values = load_yaml(Path(path).expanduser().read_text(encoding="utf-8"))
+        values = parse_yaml(Path(path).expanduser().read_text(encoding="utf-8"))
     except OSError as error:
         raise CnncliError(error.strerror or str(error)) from None
     except ValueError as error:  # YAML's errors, and bytes that are no UTF-8

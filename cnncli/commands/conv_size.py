@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cnncli.arithmetic.chain import parse_chain, read_pair
+from cnncli.arithmetic.chain import parse_chain, parse_pair
 from cnncli.arithmetic.convolution import Size, check_channels
 from cnncli.arithmetic.formula import explain, explain_layer
 from cnncli.arithmetic.layers import Trace, format_shape, trace_chain
@@ -95,7 +95,7 @@ def conv_size(
     """
     if explained and output_format in ("table", "csv"):
         raise CnncliError(f"--explain --format {output_format}: prose has no columns; use json")
-    size = read_pair(input_size, "input")
+    size = parse_pair(input_size, "input")
     given = {"kernel": kernel, "stride": stride, "padding": padding, **flags}
     if chain is not None:
         check_alone({**given, "solve": unknown, "output_size": output_size})
@@ -107,7 +107,7 @@ def conv_size(
         )
     question = read_question(size, given, unknown, TerminalReporter())
     if unknown and output_size:
-        target = read_pair(output_size, "--output-size")
+        target = parse_pair(output_size, "--output-size")
         _print_solutions(question, unknown, target, explained, output_format)
     else:
         sides = "x" in input_size.lower() or "×" in input_size

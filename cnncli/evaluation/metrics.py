@@ -200,7 +200,7 @@ def _one_versus_rest(
     return values
 
 
-def over_classes(per_class: FloatArray) -> float:
+def combine_classes(per_class: FloatArray) -> float:
     """Bring (K,) one-versus-rest values to one number, or NaN where none is defined.
 
     Two classes: the value of the second one, the positive class by scikit-learn's convention.

@@ -14,11 +14,11 @@ from cnncli.evaluation.metrics import (
     check_inputs,
     class_auroc,
     class_average_precision,
+    combine_classes,
     confusion_matrix,
     count_metrics,
     expected_calibration_error,
     log_loss,
-    over_classes,
 )
 
 NAMES_SHOWN = 3
@@ -77,18 +77,18 @@ def build_report(
         "balanced_accuracy": bounded["balanced_accuracy"],
         "macro_f1": bounded["macro_f1"],
         "mcc": bounded["mcc"],
-        "auroc": _plain(over_classes(auroc)),
-        "average_precision": _plain(over_classes(average_precision)),
+        "auroc": _number_or_none(combine_classes(auroc)),
+        "average_precision": _number_or_none(combine_classes(average_precision)),
         "quadratic_kappa": bounded["quadratic_kappa"],
         "log_loss": log_loss(targets, probabilities),
         "ece": expected_calibration_error(targets, probabilities),
         "per_class": _per_class(class_names, counts, auroc, average_precision),
         "confusion_matrix": matrix.tolist(),
     }
-    return report, _undefined(report, counts, ordered)
+    return report, _explain_undefined(report, counts, ordered)
 
 
-def _plain(value: float) -> float | None:
+def _number_or_none(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
@@ -96,7 +96,7 @@ def _with_interval(value: float, interval: tuple[float, float]) -> dict[str, flo
     if not math.isfinite(value):
         return None
     low, high = interval
-    return {"value": value, "low": _plain(low), "high": _plain(high)}
+    return {"value": value, "low": _number_or_none(low), "high": _number_or_none(high)}
 
 
 def _per_class(
@@ -113,13 +113,13 @@ def _per_class(
         {
             "class_name": class_name,
             "images": int(counts.actual[index]),
-            **{name: _plain(column[index]) for name, column in columns.items()},
+            **{name: _number_or_none(column[index]) for name, column in columns.items()},
         }
         for index, class_name in enumerate(class_names)
     ]
 
 
-def _undefined(report: dict[str, Any], counts: Counts, ordered: bool) -> list[str]:
+def _explain_undefined(report: dict[str, Any], counts: Counts, ordered: bool) -> list[str]:
     """Say in one line each why something in the report is None, or averaged over fewer classes."""
     names = report["class_names"]
     present = [name for name, images in zip(names, counts.actual, strict=True) if images]
@@ -136,23 +136,25 @@ def _undefined(report: dict[str, Any], counts: Counts, ordered: bool) -> list[st
             "quadratic_kappa: the order of the classes means nothing "
             "(integer class names or --class-order give it a meaning)"
         )
-    still = [
+    without_interval = [
         name for name, value in report.items() if isinstance(value, dict) and value["low"] is None
     ]
-    if still:
-        reasons.append(f"{', '.join(still)}: no interval, as no resampling changes the value")
+    if without_interval:
+        reasons.append(
+            f"{', '.join(without_interval)}: no interval, as no resampling changes the value"
+        )
     if absent:
         reasons.append(
-            f"recall, f1, auroc, average_precision of {_listed(absent)}: no image in this split; "
+            f"recall, f1, auroc, average_precision of {_quoted(absent)}: no image in this split; "
             f"averages are over the {len(present)} of {len(names)} classes that have one"
         )
-    never = [name for name in names if name not in set(predicted)]
-    if never:
-        reasons.append(f"precision of {_listed(never)}: never predicted in this split")
+    never_predicted = [name for name in names if name not in set(predicted)]
+    if never_predicted:
+        reasons.append(f"precision of {_quoted(never_predicted)}: never predicted in this split")
     return reasons
 
 
-def _listed(class_names: Iterable[str]) -> str:
+def _quoted(class_names: Iterable[str]) -> str:
     quoted = [repr(name) for name in class_names]
     shown = ", ".join(quoted[:NAMES_SHOWN])
     more = len(quoted) - NAMES_SHOWN

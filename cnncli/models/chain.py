@@ -96,7 +96,7 @@ def build_chain(
     traces = trace_chain(plan.layers, image_size, in_channels)
     for layer, name, trace in zip(layers, plan.names, traces, strict=False):
         if name is not None:
-            modules[name] = _module(layer, shape)
+            modules[name] = _build_module(layer, shape)
         if (activation := activation_name(layer)) is not None:
             modules[activation] = ACTIVATIONS[str(layer.activation)]()
         shape = trace.shape
@@ -106,12 +106,12 @@ def build_chain(
     return nn.Sequential(modules)
 
 
-def _module(layer: LayerSpec, shape: tuple[int, ...]) -> nn.Module:
+def _build_module(layer: LayerSpec, shape: tuple[int, ...]) -> nn.Module:
     """Return the module of a layer without its activation, for an input of ``shape``."""
     if isinstance(layer, Conv):
-        return _convolution(layer, shape[0])
+        return _build_convolution(layer, shape[0])
     if isinstance(layer, Pool):
-        return _pooling(layer)
+        return _build_pooling(layer)
     if isinstance(layer, Norm):
         return nn.BatchNorm2d(shape[0]) if len(shape) == 3 else nn.BatchNorm1d(shape[0])
     if isinstance(layer, Dense):
@@ -125,7 +125,7 @@ def _module(layer: LayerSpec, shape: tuple[int, ...]) -> nn.Module:
     raise CnncliError(f"layer {layer.number} {layer.text!r}: no module does this")
 
 
-def _convolution(layer: Conv, in_channels: int) -> nn.Module:
+def _build_convolution(layer: Conv, in_channels: int) -> nn.Module:
     window = layer.window
     if window.kind == "transposed":
         assert window.padding != "same"
@@ -156,7 +156,7 @@ def _convolution(layer: Conv, in_channels: int) -> nn.Module:
     return convolution
 
 
-def _pooling(layer: Pool) -> nn.Module:
+def _build_pooling(layer: Pool) -> nn.Module:
     window = layer.window
     if layer.mode == "avg":
         if window.padding == "same":

@@ -37,7 +37,7 @@ class Frozen:
         return any(name == path or name.startswith(path + ".") for path in self.paths)
 
 
-def read_policy(policy: str, network: nn.Module, stages: Stages) -> Frozen:
+def parse_policy(policy: str, network: nn.Module, stages: Stages) -> Frozen:
     """Turn ``--freeze`` into what it freezes in a network.
 
     Args:
@@ -161,7 +161,7 @@ class Unfreezing:
         return len(self.steps) > 1
 
 
-def read_unfreezing(policy: str, unfreeze_at: Sequence[str]) -> Unfreezing:
+def parse_unfreezing(policy: str, unfreeze_at: Sequence[str]) -> Unfreezing:
     """Read ``--freeze`` and ``--unfreeze-at EPOCH[=POLICY]``; ``2=none`` acts before epoch 2.
 
     Raises:
@@ -210,7 +210,7 @@ def lr_scales(
     return {**scales, HEAD: 1.0}
 
 
-def describe(
+def describe_stages(
     network: nn.Module,
     stages: Stages,
     frozen: Frozen,

@@ -11,11 +11,11 @@ from cnncli.models.freeze import (
     Frozen,
     Stages,
     Unfreezing,
-    describe,
+    describe_stages,
     freeze,
     lr_scales,
-    read_policy,
-    read_unfreezing,
+    parse_policy,
+    parse_unfreezing,
     stage_of,
     train_mode,
 )
@@ -56,10 +56,10 @@ class FreezePlan:
             CnncliError: If a policy names what the network does not have.
         """
         self.network, self.stages = network, stages
-        self.unfreezing: Unfreezing = read_unfreezing(policy, unfreeze_at)
+        self.unfreezing: Unfreezing = parse_unfreezing(policy, unfreeze_at)
         # Every policy is read now: a typo in the one for epoch 30 is told before epoch 1.
         self._policies = {
-            policy: read_policy(policy, network, stages) for _, policy in self.unfreezing.steps
+            policy: parse_policy(policy, network, stages) for _, policy in self.unfreezing.steps
         }
         self.scales = lr_scales(stages, backbone=backbone_scale, layer_decay=layer_decay)
         self.freeze_norms = freeze_norms
@@ -98,7 +98,7 @@ class FreezePlan:
 
     def table(self, lr: float) -> list[dict[str, object]]:
         """Return a row per stage: parameters, trainable, frozen, BatchNorm state, peak lr."""
-        return describe(
+        return describe_stages(
             self.network,
             self.stages,
             self.frozen,

@@ -164,7 +164,7 @@ def weights_dir() -> Path:
     return Path(os.path.expanduser(home)) / "hub" / "checkpoints"  # noqa: PTH111
 
 
-def _customs() -> Iterator[ModelEntry]:
+def _custom_entries() -> Iterator[ModelEntry]:
     for name, network in CUSTOM.items():
         yield ModelEntry(
             name=name,
@@ -181,7 +181,7 @@ def _customs() -> Iterator[ModelEntry]:
         )
 
 
-def _torchvisions() -> Iterator[ModelEntry]:
+def _torchvision_entries() -> Iterator[ModelEntry]:
     weights: dict[str, list[WeightsEntry]] = {}
     for line in TABLE.strip().split("\n"):
         model, name, file, parameters, gmacs, size, resize, *cubic = line.split()
@@ -198,10 +198,10 @@ def _torchvisions() -> Iterator[ModelEntry]:
         )
         weights.setdefault(model, []).insert(0 if "*" in name else 10, entry)
     for model, entries in weights.items():
-        yield _torchvision(model, tuple(entries))
+        yield _torchvision_entry(model, tuple(entries))
 
 
-def _torchvision(name: str, weights: tuple[WeightsEntry, ...]) -> ModelEntry:
+def _torchvision_entry(name: str, weights: tuple[WeightsEntry, ...]) -> ModelEntry:
     family, stages = next(
         (family, stages) for pattern, family, stages in PATTERNS if fnmatchcase(name, pattern)
     )
@@ -230,7 +230,9 @@ def _torchvision(name: str, weights: tuple[WeightsEntry, ...]) -> ModelEntry:
     )
 
 
-MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in (*_customs(), *_torchvisions())}
+MODELS: dict[str, ModelEntry] = {
+    entry.name: entry for entry in (*_custom_entries(), *_torchvision_entries())
+}
 
 DEFAULT_MODEL = "resnet_small"
 
@@ -244,9 +246,9 @@ def find_model(name: str) -> ModelEntry:
     if name in MODELS:
         return MODELS[name]
     if name.startswith(CHAIN):
-        return _read_chain(name)
+        return _chain_entry(name)
     if name.startswith(TIMM):
-        return _read_timm(name)
+        return _timm_entry(name)
     near = did_you_mean(name, MODELS) or "; see `cnncli models`"
     raise CnncliError(f"--model {name}: no such model{near}")
 
@@ -278,7 +280,7 @@ def short_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name)
 
 
-def _read_chain(name: str) -> ModelEntry:
+def _chain_entry(name: str) -> ModelEntry:
     try:
         plan = plan_chain(name.removeprefix(CHAIN))
     except CnncliError as error:
@@ -295,7 +297,7 @@ def _read_chain(name: str) -> ModelEntry:
     )
 
 
-def _read_timm(name: str) -> ModelEntry:
+def _timm_entry(name: str) -> ModelEntry:
     about = "from timm, the optional extra"
     return ModelEntry(
         name=name,

@@ -53,7 +53,7 @@ def _derive_stages(network: nn.Module, head: str) -> tuple[Stage, ...]:
     stem = [path for path, _ in network.named_parameters(recurse=False)]
     stages: list[tuple[str, list[str]]] = [("stem", stem)]
     for name, child in network.named_children():
-        for path, listed in _open(name, child, head):
+        for path, listed in _list_parts(name, child, head):
             if not any(True for _ in network.get_submodule(path).parameters()):
                 continue
             if listed:
@@ -63,13 +63,13 @@ def _derive_stages(network: nn.Module, head: str) -> tuple[Stage, ...]:
     return tuple(Stage(name, tuple(paths)) for name, paths in stages if paths)
 
 
-def _open(path: str, module: nn.Module, head: str) -> Iterator[tuple[str, bool]]:
+def _list_parts(path: str, module: nn.Module, head: str) -> Iterator[tuple[str, bool]]:
     """Yield paths of ``module`` without the head, and whether each is an item of a list."""
     if path == head:
         return
     if head.startswith(path + "."):
         for name, child in module.named_children():
-            yield from _open(f"{path}.{name}", child, head)
+            yield from _list_parts(f"{path}.{name}", child, head)
         return
     children = [name for name, _ in module.named_children()]
     if isinstance(module, nn.Sequential | nn.ModuleList) and len(children) > 1:

@@ -46,9 +46,9 @@ def stem_normalisation(source: Normalisation, in_channels: int) -> Normalisation
     count = len(source.mean)
     if in_channels == 1:
         return Normalisation((sum(source.mean) / count,), (sum(source.std) / count,))
-    picked = [j % count for j in range(in_channels)]
+    chosen = [j % count for j in range(in_channels)]
     return Normalisation(
-        tuple(source.mean[c] for c in picked), tuple(source.std[c] for c in picked)
+        tuple(source.mean[c] for c in chosen), tuple(source.std[c] for c in chosen)
     )
 
 
@@ -83,9 +83,9 @@ def channel_map(source_channels: int, in_channels: int) -> torch.Tensor:
     if in_channels == 1:
         return torch.ones(1, source_channels, dtype=torch.float64)
     rows = torch.arange(in_channels)
-    picked = torch.zeros(in_channels, source_channels, dtype=torch.float64)
-    picked[rows, rows % source_channels] = source_channels / in_channels
-    return picked
+    chosen = torch.zeros(in_channels, source_channels, dtype=torch.float64)
+    chosen[rows, rows % source_channels] = source_channels / in_channels
+    return chosen
 
 
 def adapt_stem(

@@ -164,7 +164,9 @@ def _refuse(flag: str, entry: ModelEntry, reason: str) -> CnncliError:
     return CnncliError(f"{flag}: {short_name(entry.name)} {reason}")
 
 
-def _find(network: nn.Module, layout: ModuleLayout, types: Any) -> Iterator[tuple[str, nn.Module]]:
+def _replaceable(
+    network: nn.Module, layout: ModuleLayout, types: Any
+) -> Iterator[tuple[str, nn.Module]]:
     """Yield path and module of some types, without those that are no choice."""
     for path, module in list(network.named_modules()):
         kept = any(f".{words}." in f".{path}." for words in layout.keep)
@@ -180,7 +182,7 @@ def _swap_activations(network: nn.Module, entry: ModelEntry, activation: str) ->
     if entry.family == "timm":
         raise _refuse(flag, entry, "comes from timm, which joins activations with norms")
     found = 0
-    for path, _ in _find(network, entry.layout, _ACTIVATION_TYPES):
+    for path, _ in _replaceable(network, entry.layout, _ACTIVATION_TYPES):
         network.set_submodule(path, make())
         found += 1
     if entry.family in _FUNCTIONAL:
@@ -190,7 +192,7 @@ def _swap_activations(network: nn.Module, entry: ModelEntry, activation: str) ->
     return network
 
 
-def _open_inception(network: nn.Module, make: Callable[[], nn.Module]) -> nn.Module:
+def _use_modules_in_inception(network: nn.Module, make: Callable[[], nn.Module]) -> nn.Module:
     for path, module in list(network.named_modules()):
         if type(module).__name__ == "BasicConv2d":
             parts = cast(Any, module)
@@ -201,15 +203,15 @@ def _open_inception(network: nn.Module, make: Callable[[], nn.Module]) -> nn.Mod
     return network
 
 
-def _open_densenet(network: nn.Module, make: Callable[[], nn.Module]) -> nn.Module:
+def _use_module_in_densenet(network: nn.Module, make: Callable[[], nn.Module]) -> nn.Module:
     return DenseNetActivation(network, make())
 
 
 # Families that call ReLU as a function in ``forward``, and what makes a module of it.
 _FUNCTIONAL: dict[str, Callable[[nn.Module, Callable[[], nn.Module]], nn.Module]] = {
-    "densenet": _open_densenet,
-    "googlenet": _open_inception,
-    "inception_v3": _open_inception,
+    "densenet": _use_module_in_densenet,
+    "googlenet": _use_modules_in_inception,
+    "inception_v3": _use_modules_in_inception,
 }
 
 
@@ -220,7 +222,9 @@ def _swap_norms(network: nn.Module, entry: ModelEntry, norm: str) -> None:
     if entry.family == "timm":
         raise _refuse(flag, entry, "comes from timm, which joins norms with activations")
     layer_norms = (nn.LayerNorm,) if entry.family == "convnext" else ()
-    found = list(_find(network, entry.layout, (nn.BatchNorm1d, nn.BatchNorm2d, *layer_norms)))
+    found = list(
+        _replaceable(network, entry.layout, (nn.BatchNorm1d, nn.BatchNorm2d, *layer_norms))
+    )
     if not found:
         tokens = any(isinstance(module, nn.LayerNorm) for module in network.modules())
         reason = "normalises tokens inside its attention blocks, not maps" if tokens else ""
@@ -232,10 +236,10 @@ def _swap_norms(network: nn.Module, entry: ModelEntry, norm: str) -> None:
             continue
         if norm == "instance" and isinstance(module, nn.BatchNorm1d):
             raise _refuse(flag, entry, f"normalises single values at {path}: only maps have pixels")
-        network.set_submodule(path, _norm(norm, module))
+        network.set_submodule(path, _build_norm(norm, module))
 
 
-def _norm(norm: str, old: nn.Module) -> nn.Module:
+def _build_norm(norm: str, old: nn.Module) -> nn.Module:
     """Return the norm that takes the place of ``old``, with its number of channels."""
     if norm == "none":
         return nn.Identity()

@@ -29,7 +29,7 @@ _HIGHEST = 4
 
 
 @dataclass(frozen=True)
-class Curves:
+class RunCurves:
     """A run as the picture shows it.
 
     Attributes:
@@ -43,7 +43,7 @@ class Curves:
     best_epoch: int | None
 
 
-def save_comparison(path: Path, runs: Sequence[Curves]) -> None:
+def save_comparison(path: Path, runs: Sequence[RunCurves]) -> None:
     """Draw train loss, val loss and val accuracy of runs, a ring at each one's best epoch.
 
     Args:
@@ -97,7 +97,7 @@ def _colours(count: int) -> list[str]:
     return [to_hex(colormaps["viridis"](0.93 * place / (count - 1))) for place in range(count)]
 
 
-def _draw(axes: Axes, run: Curves, column: str, colour: str, label: str) -> None:
+def _draw(axes: Axes, run: RunCurves, column: str, colour: str, label: str) -> None:
     epochs = [row["epoch"] for row in run.history]
     values = [row.get(column, math.nan) for row in run.history]
     # A single epoch has no line.
@@ -119,12 +119,12 @@ def _ring(colour: str) -> dict[str, Any]:
     }
 
 
-def _values(runs: Sequence[Curves], column: str) -> list[float]:
+def _values(runs: Sequence[RunCurves], column: str) -> list[float]:
     values = (row.get(column, math.nan) for run in runs for row in run.history)
     return [value for value in values if math.isfinite(value)]
 
 
-def _loss_range(runs: Sequence[Curves]) -> tuple[float, float]:
+def _loss_range(runs: Sequence[RunCurves]) -> tuple[float, float]:
     """Return the losses' axis: from 0, and up to where no single run drowns the others."""
     losses = [_values([run], "train_loss") + _values([run], "val_loss") for run in runs]
     highest = [max(values) for values in losses if values]

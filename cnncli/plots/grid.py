@@ -100,7 +100,7 @@ def to_picture(image: Array) -> Array:
     return np.concatenate(parts, axis=1)
 
 
-def tell_channels(channels: int) -> str:
+def describe_channels(channels: int) -> str:
     """Return how :func:`to_picture` shows that many channels; empty where it is plain."""
     if channels in (1, 3):
         return ""

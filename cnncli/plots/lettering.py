@@ -53,7 +53,7 @@ def installed_families() -> tuple[str, ...]:
 
 
 @cache
-def _letters() -> frozenset[int]:
+def _drawable_code_points() -> frozenset[int]:
     """Return the code points that the installed families can draw between them."""
     from matplotlib import font_manager
 
@@ -79,7 +79,7 @@ def drawable_names(class_names: Sequence[str], longest: int) -> tuple[list[str],
     for index, class_name in enumerate(class_names):
         # Line breaks and other control characters are legal in a folder's name.
         name = "".join(letter if letter.isprintable() else "·" for letter in class_name)
-        if any(ord(letter) not in _letters() for letter in name):
+        if any(ord(letter) not in _drawable_code_points() for letter in name):
             name, missing = f"class {index}", missing + 1
         elif len(name) > longest:
             tail = (longest - 1) // 2

@@ -21,7 +21,7 @@ from cnncli.errors import CnncliError
 from cnncli.images.decode import decode
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
-from cnncli.plots.grid import GridRow, save_grid, tell_channels
+from cnncli.plots.grid import GridRow, describe_channels, save_grid
 from cnncli.reporting import Reporter
 from cnncli.run.choose_preprocess import choose_channels, choose_windows, look_over
 
@@ -86,7 +86,7 @@ def draw_augmentation(settings: AugmentSettings, reporter: Reporter) -> Path:
         rows = [_sample_row(steps, samples, index, image, settings) for index, image in chosen]
     titles = ["original", *(str(number) for number in range(1, settings.samples + 1))]
     try:
-        save_grid(settings.output, rows, titles, tell_channels(preprocess.channels))
+        save_grid(settings.output, rows, titles, describe_channels(preprocess.channels))
     except OSError as error:
         raise CnncliError(f"--output {settings.output}: {error.strerror or error}") from None
     return settings.output

@@ -251,7 +251,7 @@ def draw(comparison: Comparison, path: Path) -> None:
         CnncliError: If none has one.
         OSError: The file cannot be written.
     """
-    from cnncli.plots.compare import Curves, save_comparison
+    from cnncli.plots.compare import RunCurves, save_comparison
 
     runs = [run for run in comparison.runs if run.history]
     if not runs:
@@ -260,7 +260,7 @@ def draw(comparison: Comparison, path: Path) -> None:
     save_comparison(
         path,
         [
-            Curves(label, run.history, None if run.best is None else int(run.best["epoch"]))
+            RunCurves(label, run.history, None if run.best is None else int(run.best["epoch"]))
             for label, run in zip(labels, runs, strict=True)
         ],
     )

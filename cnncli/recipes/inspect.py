@@ -13,7 +13,7 @@ from torch import nn
 from cnncli.choices import format_size
 from cnncli.errors import CnncliError, did_you_mean
 from cnncli.models.build import build_network
-from cnncli.models.freeze import read_policy
+from cnncli.models.freeze import parse_policy
 from cnncli.models.registry import CHAIN, MODELS, TIMM, find_model
 from cnncli.models.stages import network_stages
 from cnncli.models.tables.custom import CUSTOM
@@ -89,12 +89,12 @@ def inspect_network(settings: InspectSettings, reporter: Reporter) -> Inspection
     if settings.depth is not None and settings.depth < 1:
         raise CnncliError(f"--depth {settings.depth}: must be at least 1")
     if _is_run(settings.target):
-        network, model, size, channels, classes, policy = _open_run(settings)
+        network, model, size, channels, classes, policy = _load_run(settings)
     else:
         network, model, size, channels, classes = _build_model(settings, reporter)
         policy = settings.freeze or "none"
     stages = {stage.name: stage.paths for stage in network_stages(model, network)}
-    frozen = read_policy(policy, network, stages)
+    frozen = parse_policy(policy, network, stages)
     try:
         layers = summarise(
             network,
@@ -106,7 +106,7 @@ def inspect_network(settings: InspectSettings, reporter: Reporter) -> Inspection
     except (RuntimeError, ValueError, AssertionError) as error:
         reason = str(error).split("\n")[0]
         raise CnncliError(f"--image-size {format_size(size)}: {model} stops: {reason}") from error
-    shown = _choose(layers, settings)
+    shown = _choose_layers(layers, settings)
     return Inspection(model, size, channels, classes, shown, add_up(shown), add_up(layers))
 
 
@@ -120,7 +120,7 @@ def _is_run(target: str) -> bool:
 _Network = tuple[nn.Module, str, tuple[int, int], int, int]
 
 
-def _open_run(settings: InspectSettings) -> tuple[nn.Module, str, tuple[int, int], int, int, str]:
+def _load_run(settings: InspectSettings) -> tuple[nn.Module, str, tuple[int, int], int, int, str]:
     network, checkpoint = load_checkpoint(find_checkpoint(settings.target)[0])
     channels, classes = checkpoint.preprocess.channels, len(checkpoint.class_names)
     for flag, given, own in (
@@ -162,7 +162,7 @@ def _build_model(settings: InspectSettings, reporter: Reporter) -> _Network:
     return network, name, size, channels, classes
 
 
-def _choose(layers: tuple[LayerRow, ...], settings: InspectSettings) -> tuple[LayerRow, ...]:
+def _choose_layers(layers: tuple[LayerRow, ...], settings: InspectSettings) -> tuple[LayerRow, ...]:
     chosen = layers
     if settings.names:
         chosen = tuple(

@@ -8,10 +8,10 @@ from torch import nn
 
 from cnncli.config import RunConfig
 from cnncli.models.pretrained.weights import (
-    Source,
     WeightsPreprocess,
-    find_source,
+    WeightsSource,
     load_weights,
+    look_up_source,
     weights_normalisation,
     weights_preprocess,
 )
@@ -29,7 +29,7 @@ class Pretrained:
         expects: What images they expect, as far as it is known.
     """
 
-    source: Source | None
+    source: WeightsSource | None
     expects: WeightsPreprocess | None
 
     def normalisation(self, model: str, in_channels: int) -> Normalisation | None:
@@ -57,5 +57,5 @@ def find_pretrained(config: RunConfig) -> Pretrained:
         CnncliError: If there are no such weights.
     """
     entry = find_model(config.model)
-    source = find_source(config.weights, entry)
+    source = look_up_source(config.weights, entry)
     return Pretrained(source, weights_preprocess(source, entry))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cnncli.arithmetic.chain import read_pair
+from cnncli.arithmetic.chain import parse_pair
 from cnncli.arithmetic.convolution import (
     Kind,
     Size,
@@ -128,15 +128,15 @@ def read_question(
 
 
 def _read_window(kind: Kind, given: Flags, known: Flags) -> SlidingWindow:
-    kernel = read_pair(known.get("kernel") or "1", "kernel")
+    kernel = parse_pair(known.get("kernel") or "1", "kernel")
     default = kernel if kind == "pool" else (1, 1)
-    stride = read_pair(known["stride"], "stride") if known.get("stride") else default
+    stride = parse_pair(known["stride"], "stride") if known.get("stride") else default
     return SlidingWindow(
         kernel=kernel,
         stride=stride,
         padding=_read_padding(known.get("padding") or "0", kind, kernel, stride, given),
         dilation=_read_dilation(given),
-        output_padding=read_pair(given.get("output_padding") or "0", "--output-padding", least=0),
+        output_padding=parse_pair(given.get("output_padding") or "0", "--output-padding", least=0),
         kind=kind,
         ceil_mode=bool(given.get("ceil_mode")),
     )
@@ -177,7 +177,7 @@ def _check_together(kind: Kind, given: Flags) -> None:
 
 
 def _read_dilation(given: Flags) -> Size:
-    return read_pair(given.get("dilation") or "1", "--dilation")
+    return parse_pair(given.get("dilation") or "1", "--dilation")
 
 
 def _read_padding(
@@ -192,7 +192,7 @@ def _read_padding(
     if word == "same":
         return "same"
     try:
-        return (0, 0) if word == "valid" else read_pair(text, "padding", least=0)
+        return (0, 0) if word == "valid" else parse_pair(text, "padding", least=0)
     except CnncliError as error:
         raise CnncliError(f"{error}, or same or valid") from None
 

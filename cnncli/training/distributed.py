@@ -15,7 +15,7 @@ from torch import distributed, nn
 from torch.distributed.rendezvous import rendezvous
 
 from cnncli.arrays import Array
-from cnncli.errors import RUNTIME_FAILURE, CnncliError, ToldElsewhereError
+from cnncli.errors import RUNTIME_FAILURE, CnncliError, ReportedElsewhereError
 from cnncli.torchrun import Place, read_place
 
 T = TypeVar("T")
@@ -114,7 +114,7 @@ def join_world(device: str) -> Iterator[World]:
         told = _explain(error, place.rank)
         if not _is_first_to_tell(store):
             time.sleep(_SECONDS_TO_TELL)
-            raise ToldElsewhereError(getattr(told, "exit_code", RUNTIME_FAILURE)) from None
+            raise ReportedElsewhereError(getattr(told, "exit_code", RUNTIME_FAILURE)) from None
         told.told_by_one = True  # type: ignore[attr-defined]
         if told is error:
             raise

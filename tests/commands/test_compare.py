@@ -11,7 +11,7 @@ from fresh_process import HEAVY, run
 from scipy.stats import binomtest
 
 from cnncli.evaluation.paired import mcnemar_p
-from cnncli.plots.compare import COLOURS, Curves, save_comparison
+from cnncli.plots.compare import COLOURS, RunCurves, save_comparison
 from cnncli.recipes.compare import compare_runs, find_differing, label_runs
 from cnncli.reporting import SilentReporter
 from cnncli.run.read_folder import load_run
@@ -317,7 +317,7 @@ def test_the_picture(cli, two, tmp_path):
 def test_any_number_of_runs_is_drawn(tmp_path, count):
     nan = float("nan")
     rows = [{"epoch": 1, "train_loss": nan, "val_loss": 1e9, "val_accuracy": 0.1}]
-    runs = [Curves(f"lr {n} 强 $x_1$ \n" * 9, rows * (n % 2 + 1), n % 2) for n in range(count)]
+    runs = [RunCurves(f"lr {n} 强 $x_1$ \n" * 9, rows * (n % 2 + 1), n % 2) for n in range(count)]
     save_comparison(tmp_path / "many.jpg", runs)
     assert (tmp_path / "many.jpg").read_bytes()[:2] == b"\xff\xd8"
 

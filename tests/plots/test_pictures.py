@@ -124,12 +124,12 @@ def test_names_are_never_read_as_formulas_or_lines(tmp_path, figures):
 
 def test_a_name_no_font_can_draw_is_numbered_and_said_so(tmp_path, figures, monkeypatch):
     monkeypatch.setattr(lettering, "WIDE_FONTS", ())
-    for cached in (lettering.installed_families, lettering._letters):
+    for cached in (lettering.installed_families, lettering._drawable_code_points):
         cached.cache_clear()
     try:
         save_confusion_matrix(tmp_path / "a.png", np.eye(3, dtype=int), ["폐렴", "Größe", "正常"])
     finally:
-        for cached in (lettering.installed_families, lettering._letters):
+        for cached in (lettering.installed_families, lettering._drawable_code_points):
             cached.cache_clear()
     axes = figures[0].axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["class 0", "Größe", "class 2"]
@@ -144,7 +144,7 @@ def test_names_of_this_machine_draw_without_a_warning_or_a_log_line(tmp_path, ca
 
 
 def test_a_letter_that_an_installed_family_has_is_kept(monkeypatch):
-    monkeypatch.setattr(lettering, "_letters", lambda: frozenset(map(ord, "폐렴")))
+    monkeypatch.setattr(lettering, "_drawable_code_points", lambda: frozenset(map(ord, "폐렴")))
     assert drawable_names(["폐렴", "폐x"], 32) == (["폐렴", "class 1"], 1)
 
 

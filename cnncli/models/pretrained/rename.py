@@ -12,7 +12,7 @@ import torch
 from cnncli.errors import CnncliError
 from cnncli.models.registry import ModelEntry
 
-TOLD = 3  # names in a message before "and N more"
+NAMES_SHOWN = 3  # names in a message before "and N more"
 
 # What reading a damaged file raises; the unpickler takes any bytes for its program.
 DAMAGED = (

@@ -20,7 +20,7 @@ from cnncli.errors import CnncliError
 from cnncli.files import BEST_FILE
 from cnncli.models.pretrained.carry import Tensors, fit_positions, fit_stem
 from cnncli.models.pretrained.download import download_weights
-from cnncli.models.pretrained.rename import DAMAGED, TOLD, rename, unwrap
+from cnncli.models.pretrained.rename import DAMAGED, NAMES_SHOWN, rename, unwrap
 from cnncli.models.registry import ModelEntry, WeightsEntry, short_name
 from cnncli.models.stages import network_head
 from cnncli.models.stem import Normalisation, stem_normalisation
@@ -29,7 +29,7 @@ NONE = "none"
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightsSource:
     """Where weights come from, found before anything is read.
 
     Attributes:
@@ -95,12 +95,12 @@ class WeightsReport:
             ("left as they were", self.missing),
         ):
             if names:
-                more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
-                parts.append(f"{len(names)} {words} ({', '.join(names[:TOLD])}{more})")
+                more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+                parts.append(f"{len(names)} {words} ({', '.join(names[:NAMES_SHOWN])}{more})")
         return ", ".join(parts)
 
 
-def find_source(spec: str, entry: ModelEntry) -> Source | None:
+def look_up_source(spec: str, entry: ModelEntry) -> WeightsSource | None:
     """Find what ``--weights`` names; nothing is downloaded or read in full. None for ``none``.
 
     Raises:
@@ -112,15 +112,15 @@ def find_source(spec: str, entry: ModelEntry) -> Source | None:
     known = spec == "default" or any(w.name.lower() == spec.lower() for w in entry.weights)
     if known or not path.exists():
         weights = entry.find_weights(spec)
-        return Source(f"{entry.name} {weights.name}", weights.path, weights, {})
+        return WeightsSource(f"{entry.name} {weights.name}", weights.path, weights, {})
     if path.is_dir():
         path = path / BEST_FILE
         if not path.is_file():
             raise CnncliError(f"--weights {spec}: no run folder: there is no {BEST_FILE} in it")
-    return Source(spec, path, None, _read_meta(path))
+    return WeightsSource(spec, path, None, _read_meta(path))
 
 
-def weights_preprocess(source: Source | None, entry: ModelEntry) -> WeightsPreprocess | None:
+def weights_preprocess(source: WeightsSource | None, entry: ModelEntry) -> WeightsPreprocess | None:
     """Return what images the weights expect; None where nobody knows.
 
     A file that is not of a run is taken to follow the model's default weights.
@@ -150,7 +150,7 @@ def weights_preprocess(source: Source | None, entry: ModelEntry) -> WeightsPrepr
 
 
 def weights_normalisation(
-    source: Source | None, entry: ModelEntry, in_channels: int
+    source: WeightsSource | None, entry: ModelEntry, in_channels: int
 ) -> Normalisation | None:
     """Return mean and std to store and to train with for ``in_channels``; None: the data's own."""
     pre = weights_preprocess(source, entry)
@@ -161,7 +161,7 @@ def weights_normalisation(
 
 def load_weights(
     network: nn.Module,
-    source: Source,
+    source: WeightsSource,
     entry: ModelEntry,
     *,
     normalisation: Normalisation | None = None,
@@ -172,7 +172,7 @@ def load_weights(
 
     Args:
         network: It is changed; nothing of it is if this fails.
-        source: From `find_source`.
+        source: From `look_up_source`.
         entry: Of the network.
         normalisation: Mean and std that the network will see; None: those that
             `weights_normalisation` returns.
@@ -181,7 +181,7 @@ def load_weights(
         CnncliError: If the file is missing and cannot be downloaded, is damaged, or fits less
             than half of the network.
     """
-    tensors = rename(_read(source), entry)
+    tensors = rename(_read_tensors(source), entry)
     pre = weights_preprocess(source, entry)
     expected = Normalisation(pre.mean, pre.std) if pre else None
     own = network.state_dict()
@@ -207,7 +207,7 @@ def load_weights(
         ),
         adapted=tuple(name for name in adapted if name in fitting),
     )
-    _refuse_strangers(report, network, entry, source)
+    _refuse_poor_fit(report, network, entry, source)
     load_tensors(network, fitting, strict=False)
     return report
 
@@ -227,8 +227,8 @@ def load_tensors(network: nn.Module, tensors: Tensors, *, strict: bool = True) -
     network.load_state_dict(state, strict=strict)
 
 
-def _refuse_strangers(
-    report: WeightsReport, network: nn.Module, entry: ModelEntry, source: Source
+def _refuse_poor_fit(
+    report: WeightsReport, network: nn.Module, entry: ModelEntry, source: WeightsSource
 ) -> None:
     """Refuse a file that fills less than half of the network's tensors, the head left out."""
     head = network_head(entry.name, network)
@@ -260,7 +260,7 @@ def _read_meta(path: Path) -> dict[str, Any]:
     return meta if isinstance(meta, dict) else {}
 
 
-def _read(source: Source) -> Tensors:
+def _read_tensors(source: WeightsSource) -> Tensors:
     if source.entry is not None:
         return unwrap(download_weights(source.text.split()[0], source.entry), source.text)
     path = source.path

@@ -256,7 +256,7 @@ def reshape_layout(layout: DimLayout, old: Sequence[int], new: Sequence[int]) ->
             else:
                 j += 1
         atoms = [atom for dim in layout[start_i:i] for atom in dim]
-        part = _share_out(atoms, new[start_j:j])
+        part = _distribute(atoms, new[start_j:j])
         if part is None:
             return None
         dims += part
@@ -267,7 +267,7 @@ def reshape_layout(layout: DimLayout, old: Sequence[int], new: Sequence[int]) ->
     return tuple(_tidy(atoms) for atoms in dims)
 
 
-def _share_out(atoms: list[Atom], sizes: Sequence[int]) -> list[list[Atom]] | None:
+def _distribute(atoms: list[Atom], sizes: Sequence[int]) -> list[list[Atom]] | None:
     """Fill dimensions of these sizes with the factors in order; None if one must be cut."""
     waiting = list(reversed(atoms))
     dims: list[list[Atom]] = []

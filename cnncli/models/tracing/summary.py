@@ -143,9 +143,9 @@ def summarise(
     records = trace_network(network, image_size, in_channels)
     modules = dict(network.named_modules())
     rows: dict[str, _Parts] = {}
-    computing = _find_computing(records)
+    computing = _computing_modules(records)
     for name, record in records.items():
-        layer = _fold(_find_layer(name, records), depth)
+        layer = _fold(_row_name(name, records), depth)
         is_leaf = next(modules[name].children(), None) is None
         if is_leaf or record.macs or modules[name]._parameters:
             row = rows.setdefault(layer, _Parts())
@@ -153,11 +153,11 @@ def summarise(
             row.activations += record.outputs if name in computing else 0
     for path, parameter in network.named_parameters():  # shared ones come once
         trains = parameter.requires_grad if is_trainable is None else is_trainable(path)
-        row = rows[_fold(_find_layer(path.rpartition(".")[0], records), depth)]
+        row = rows[_fold(_row_name(path.rpartition(".")[0], records), depth)]
         row.parameters += parameter.numel()
         row.trainable += parameter.numel() if trains else 0
     return tuple(
-        _describe(name, modules[name], records[name], rows[name])
+        _build_row(name, modules[name], records[name], rows[name])
         for name in _in_order(records)
         if name in rows
     )
@@ -176,7 +176,7 @@ def _in_order(records: dict[str, Record]) -> list[str]:
     return sorted(records, key=lambda name: places[name])
 
 
-def _find_layer(name: str, records: dict[str, Record]) -> str:
+def _row_name(name: str, records: dict[str, Record]) -> str:
     """Return the module whose row a module's parameters belong to.
 
     A module that never runs lends its weights to the parent where that multiplies by itself
@@ -192,7 +192,7 @@ def _fold(name: str, depth: int | None) -> str:
     return ".".join(name.split(".")[:depth])
 
 
-def _find_computing(records: dict[str, Record]) -> set[str]:
+def _computing_modules(records: dict[str, Record]) -> set[str]:
     """Return the modules whose outputs count: those that ran and did not only call others."""
     callers = set()
     for name, record in records.items():
@@ -202,7 +202,7 @@ def _find_computing(records: dict[str, Record]) -> set[str]:
     return {name for name, r in records.items() if r.calls and (name not in callers or r.macs)}
 
 
-def _describe(name: str, module: nn.Module, record: Record, parts: _Parts) -> LayerRow:
+def _build_row(name: str, module: nn.Module, record: Record, parts: _Parts) -> LayerRow:
     kernel = _pair(module, "kernel_size")
     padding = getattr(module, "padding", None)
     return LayerRow(

@@ -61,7 +61,7 @@ def trace_network(
     """
     outline = _outline(network).eval()
     records = {name: Record() for name, _ in outline.named_modules()}
-    watch = _Watch()
+    watch = _Recorder()
     handles = []
     for name, module in outline.named_modules():
         handles.append(module.register_forward_pre_hook(watch.enter(records[name])))
@@ -95,7 +95,7 @@ def _attention_as_products() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operation, follows the receptive field and counts MACs where they happen."""
 
     def __init__(self) -> None:
