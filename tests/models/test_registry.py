@@ -14,10 +14,11 @@ from torchvision import models
 from cnncli.errors import CnncliError
 from cnncli.models.build import build_network, count_parameters, has_batch_norm
 from cnncli.models.head import combine_aux
-from cnncli.models.registry import MODELS, find_model, list_models, short_name, weights_dir
+from cnncli.models.registry import MODELS, find_model, list_models, short_name
 from cnncli.models.stages import network_head, network_stages
 from cnncli.models.stem import replace_stem
 from cnncli.models.tables.custom import CUSTOM
+from cnncli.models.tables.torchvision import weights_dir
 
 torch.set_num_threads(1)
 TORCHVISION = [name for name, entry in MODELS.items() if entry.builder.startswith("torchvision:")]

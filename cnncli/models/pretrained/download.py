@@ -9,7 +9,7 @@ from urllib.error import HTTPError
 from cnncli.connection import why_unreachable
 from cnncli.errors import CnncliError
 from cnncli.models.pretrained.rename import DAMAGED
-from cnncli.models.registry import WeightsEntry
+from cnncli.models.tables.torchvision import WeightsEntry
 
 
 def download_weights(model: str, weights: WeightsEntry) -> dict[str, Any]:

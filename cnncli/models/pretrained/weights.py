@@ -21,9 +21,10 @@ from cnncli.files import BEST_FILE
 from cnncli.models.pretrained.carry import Tensors, fit_positions, fit_stem
 from cnncli.models.pretrained.download import download_weights
 from cnncli.models.pretrained.rename import DAMAGED, NAMES_SHOWN, rename, unwrap
-from cnncli.models.registry import ModelEntry, WeightsEntry, short_name
+from cnncli.models.registry import ModelEntry, short_name
 from cnncli.models.stages import network_head
 from cnncli.models.stem import Normalisation, stem_normalisation
+from cnncli.models.tables.torchvision import WeightsEntry
 
 NONE = "none"
 

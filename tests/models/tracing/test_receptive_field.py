@@ -11,7 +11,8 @@ from torchvision import models
 
 from cnncli.models.custom.cnn import CNN
 from cnncli.models.custom.lenet5 import LeNet5
-from cnncli.models.tracing.receptive_field import Atom, Field, Span, reshape_layout
+from cnncli.models.tracing.dim_layout import Atom, reshape_layout
+from cnncli.models.tracing.receptive_field import Field, Span
 from cnncli.models.tracing.trace import trace_network
 
 LARGEST = 512  # pixels: fields from here on are checked by hand
