@@ -1,4 +1,4 @@
-"""Closed vocabularies, and the one notation for sizes; no imports beyond errors."""
+"""The values of options with fixed choices, and the notations for sizes, times and shards."""
 
 from __future__ import annotations
 
@@ -92,10 +92,13 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def parse_duration(text: str) -> float:
-    """Read ``90s``, ``30m``, ``2h`` or ``1h30m`` as seconds.
+    """Parse a time such as ``90s``, ``30m``, ``2h``, ``1h30m`` or ``2d``.
+
+    Returns:
+        Seconds, above 0.
 
     Raises:
-        CnncliError: If the text is none of them.
+        CnncliError: If the text is no such time.
     """
     parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd])", text)
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
@@ -105,7 +108,10 @@ def parse_duration(text: str) -> float:
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """Read ``2/8`` as (2, 8): the second of eight.
+    """Parse a shard such as ``2/8``, the second of eight.
+
+    Returns:
+        The number of the shard, from 1, and the number of shards.
 
     Raises:
         CnncliError: If the text is no such pair.
@@ -118,11 +124,11 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def parse_size(text: str, *, what: str = "size") -> tuple[int, int]:
-    """Read ``"224"`` or ``"224x320"`` as (height, width).
+    """Parse ``"224"`` or ``"224x320"`` as (height, width).
 
     Args:
         text: A positive whole number, or two joined by ``x``.
-        what: How to name the value in the error.
+        what: Name of the value in the error message.
 
     Raises:
         CnncliError: If the text is neither, or a number is below 1.
@@ -137,6 +143,6 @@ def parse_size(text: str, *, what: str = "size") -> tuple[int, int]:
 
 
 def format_size(size: tuple[int, int]) -> str:
-    """Return ``"224"`` for a square, else ``"224x320"`` (height × width)."""
+    """Return ``"224"`` for a square, otherwise ``"224x320"`` (height × width)."""
     height, width = size
     return str(height) if height == width else f"{height}x{width}"
