@@ -1,4 +1,4 @@
-"""The report: every metric of one split as plain values, and why some are undefined."""
+"""The report: all metrics of one split as plain values, and why some of them are undefined."""
 
 from __future__ import annotations
 
@@ -34,28 +34,30 @@ def build_report(
     seed: int = 0,
     resamples: int = 1000,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Compute what ``report.json`` holds.
+    """Compute the content of ``report.json``.
 
     Metrics with an interval (accuracy, balanced_accuracy, macro_f1, mcc, quadratic_kappa) are
-    ``{"value", "low", "high"}``: 95 % bootstrap, see ``bootstrap_intervals``. Averages over
-    classes are over the classes that have images in this split. With two classes, auroc and
-    average_precision are those of ``class_names[1]`` as the positive class; with more, the mean of
-    each class against the rest. log_loss is in nats; ece has 15 bins.
+    ``{"value", "low", "high"}``, with a 95 % bootstrap interval; see ``bootstrap_intervals``.
+    Averages over classes are over the classes that have images in this split. With two classes,
+    auroc and average_precision are those of ``class_names[1]`` as the positive class; with more,
+    they are the means over each class against all others. log_loss is in nats; ece has 15 bins.
 
     Args:
         targets: (N,) class indices.
         probabilities: (N, K), rows sum to 1.
         class_names: K names, in the order of the columns.
-        split: What the images are, as the report is to name it.
-        ordered: Whether the order of the classes means something (grades); else no kappa.
-        seed: Of the bootstrap.
-        resamples: Of the bootstrap.
+        split: Name of the images in the report, such as ``val``.
+        ordered: Whether the order of the classes has a meaning, as that of grades has; otherwise
+            quadratic_kappa is None.
+        seed: Seed of the bootstrap.
+        resamples: Number of the bootstrap's resamples.
 
     Returns:
-        The report, JSON-ready, with None for what is undefined; and one line per reason for it.
+        The report as values that JSON can hold, with None for what is undefined; and lines of text
+        that say why something is undefined.
 
     Raises:
-        CnncliError: No image at all, or the network answered with NaN or infinity.
+        CnncliError: If there is no image, or a probability is NaN or infinite.
     """
     check_inputs(targets, probabilities)
     if len(class_names) != probabilities.shape[1]:
@@ -120,7 +122,7 @@ def _per_class(
 
 
 def _explain_undefined(report: dict[str, Any], counts: Counts, ordered: bool) -> list[str]:
-    """Say in one line each why something in the report is None, or averaged over fewer classes."""
+    """Return lines that say why values are None or averaged over fewer classes."""
     names = report["class_names"]
     present = [name for name, images in zip(names, counts.actual, strict=True) if images]
     absent = [name for name, images in zip(names, counts.actual, strict=True) if not images]
