@@ -10,7 +10,6 @@ import yaml
 from fresh_process import HEAVY, run
 from scipy.stats import binomtest
 
-from cnncli.evaluation.paired import mcnemar_p
 from cnncli.plots.compare import COLOURS, RunCurves, save_comparison
 from cnncli.recipes.compare import compare_runs, find_differing, label_runs
 from cnncli.reporting import SilentReporter
@@ -276,12 +275,6 @@ def test_a_legend_tells_what_differs(two):
     assert label_runs(runs, []) == ["first", "second"]
     assert label_runs(runs, ["model"]) == ["model lenet5 (first)", "model lenet5 (second)"]
     assert label_runs(runs, [*"abcde"]) == ["first", "second"]
-
-
-@pytest.mark.parametrize(("first", "second"), [(0, 0), (3, 3), (1, 9), (9, 1), (40, 60), (0, 1500)])
-def test_mcnemar_is_the_binomial_test(first, second):
-    expected = 1.0 if first + second == 0 else binomtest(first, first + second).pvalue
-    assert mcnemar_p(first, second) == pytest.approx(expected, rel=1e-9)
 
 
 def write_predictions(folder, right, wrong):
