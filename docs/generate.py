@@ -2,7 +2,7 @@
 
     python docs/generate.py
 
-``tests/test_docs.py`` fails when a page is stale.
+``tests/docs/test_pages.py`` fails when a page is stale.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from cnncli.augmentation.words import LEVELS, WORDS, Argument
 from cnncli.choices import format_size
 from cnncli.cli import app
 from cnncli.models.registry import MODELS, ModelEntry
+from cnncli.models.tables.custom import CUSTOM
 
 DOCS = Path(__file__).parent
 WORDS_BEGIN = "<!-- words: written by docs/generate.py -->"
@@ -26,9 +27,8 @@ SOURCES = (
     (
         "Our own",
         "cnncli.",
-        "Without pretrained weights; counted at 10 classes, at 28 px grey for `cnn`, 32 px grey "
-        "for `lenet5`, 112 px colour for `resnet_small` and 32 px colour for the others. Where no "
-        "image size is given, the data decide.",
+        "Without pretrained weights; counted at 10 classes, {examples}. Where no image size is "
+        "given, the data decide.",
     ),
     (
         "torchvision's",
@@ -140,13 +140,25 @@ def models_page() -> str:
     lines += ["which weights are already on disk."]
     for title, builder, text in SOURCES:
         entries = [entry for entry in MODELS.values() if entry.builder.startswith(builder)]
-        lines += ["", f"## {title}", "", text, ""]
+        lines += ["", f"## {title}", "", text.format(examples=_examples()), ""]
         if builder == "cnncli.":
             lines += [*(f"- `{entry.name}`: {entry.about}." for entry in entries), ""]
         lines += ["| Name | Parameters | MACs | Image size | Weights |"]
         lines += ["| --- | ---: | ---: | ---: | --- |", *(_model_row(entry) for entry in entries)]
     lines += ["", CHAIN, "Generated from the registry by `docs/generate.py`."]
     return "\n".join(lines) + "\n"
+
+
+def _examples() -> str:
+    """Return for which images the numbers of our own networks are counted."""
+    names: dict[tuple[int, int], list[str]] = {}
+    for name, network in CUSTOM.items():
+        names.setdefault(network.example, []).append(f"`{name}`")
+    parts = [
+        f"at {side} px {'grey' if channels == 1 else 'colour'} for {', '.join(alike)}"
+        for (channels, side), alike in names.items()
+    ]
+    return "; ".join(parts)
 
 
 def _model_row(entry: ModelEntry) -> str:

@@ -127,7 +127,7 @@ RUN_FLAGS: Mapping[str, Any] = {
         "[train: none, finetune: default].",
         metavar="WEIGHTS",
     ),
-    "activation": flag(ActivationName, "ActivationName in place of the network's own."),
+    "activation": flag(ActivationName, "Activation in place of the network's own."),
     "norm": flag(NormName, "Normalisation layers in place of the network's own."),
     "dropout": flag(float, "Dropout probability in place of the network's own.", metavar="P"),
     "image_size": flag(str, "Pixels, N or HEIGHTxWIDTH [by the data].", metavar="SIZE"),
