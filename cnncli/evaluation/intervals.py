@@ -56,9 +56,8 @@ def bootstrap_intervals(
 def _resampled_metrics(matrix: IntArray, seed: int, resamples: int) -> dict[str, FloatArray]:
     """Resample the matrix and return (resamples,) values of each metric."""
     generator = np.random.default_rng(seed)
-    rows, columns = np.nonzero(
-        matrix
-    )  # an empty cell is never drawn, so at most N of K² are needed
+    # Empty cells are never drawn, so that at most N of the K² cells are needed.
+    rows, columns = np.nonzero(matrix)
     counts = matrix[rows, columns]
     images = counts.sum()
     at_once = max(1, CELLS_AT_ONCE // len(counts))
