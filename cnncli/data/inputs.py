@@ -59,7 +59,7 @@ def group_files(paths: Iterable[str], count: int) -> Iterator[tuple[str, ...]]:
         )
 
 
-def take_shard(items: Iterable[T], shard: tuple[int, int]) -> Iterator[T]:
+def select_shard(items: Iterable[T], shard: tuple[int, int]) -> Iterator[T]:
     """Yield the I-th of every N items, for ``(I, N)`` counted from 1: N shards are the whole."""
     number, of = shard
     return islice(items, number - 1, None, of)

@@ -45,7 +45,7 @@ class BatchShard:
         return batch[start:stop]
 
 
-WHOLE = BatchShard()
+WHOLE_BATCH = BatchShard()
 
 
 class SplitDataset(Dataset["tuple[Array | str, int]"]):
@@ -104,7 +104,7 @@ class EpochBatches:
         *,
         seed: int | None,
         balanced: Array | None = None,
-        share: BatchShard = WHOLE,
+        share: BatchShard = WHOLE_BATCH,
     ) -> None:
         """Set what decides the order.
 
@@ -182,7 +182,7 @@ class Loader:
         start_method: str | None = None,
         bad: Bad | None = None,
         balanced: bool = False,
-        share: BatchShard = WHOLE,
+        share: BatchShard = WHOLE_BATCH,
     ) -> None:
         targets = dataset.targets[dataset.indices] if balanced else None
         self.batches = EpochBatches(
@@ -233,12 +233,12 @@ class Loader:
                 yield batch
 
     def _batches(self) -> Iterator[tuple[Batch | None, Bad]]:
-        with deaths_told():
+        with explain_worker_death():
             yield from self._loader
 
 
 @contextmanager
-def deaths_told() -> Iterator[None]:
+def explain_worker_death() -> Iterator[None]:
     """Say in one line that a loader process has died.
 
     torch hears of it by a signal and raises wherever the main process is then, also in a step.
@@ -251,10 +251,10 @@ def deaths_told() -> Iterator[None]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise CnncliError(_tell_death(str(error)), exit_code=RUNTIME_FAILURE) from error
+        raise CnncliError(_describe_death(str(error)), exit_code=RUNTIME_FAILURE) from error
 
 
-def _tell_death(said: str) -> str:
+def _describe_death(said: str) -> str:
     """Return why a loader process is gone, and what would help."""
     if "Bus error" in said or "shared memory" in said:
         return (

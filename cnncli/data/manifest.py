@@ -22,7 +22,7 @@ _CHUNK = 1 << 16
 
 
 def save_manifest(
-    path: Path, samples: Samples, splits: Array, facts: FileDigests, folds: Array | None = None
+    path: Path, samples: Samples, splits: Array, digests: FileDigests, folds: Array | None = None
 ) -> None:
     """Write one row per image that has a split, in the order of the samples.
 
@@ -30,7 +30,7 @@ def save_manifest(
         path: Of the file.
         samples: The labelled images.
         splits: (N,) indices into SPLITS, or ``NO_SPLIT``.
-        facts: Sizes and hashes of the files.
+        digests: Sizes and hashes of the files.
         folds: (N,) the fold of each image, from 1; 0 where it is in none. None leaves the column
             out.
     """
@@ -46,8 +46,8 @@ def save_manifest(
                 names[samples.targets[rows]].tolist(),
                 [SPLITS[split] for split in splits[rows]],
                 [""] * len(rows) if samples.groups is None else samples.groups[rows].tolist(),
-                facts.sizes[rows].tolist(),
-                facts.hashes[rows].tolist(),
+                digests.sizes[rows].tolist(),
+                digests.hashes[rows].tolist(),
             ]
             if folds is not None:
                 columns.append([fold or "" for fold in folds[rows].tolist()])
@@ -72,7 +72,7 @@ class Manifest:
         """Tell whether any image is in a split."""
         return any(known % 4 == split for known in self.by_path.values())
 
-    def find_splits(self, samples: Samples) -> Array:
+    def look_up_splits(self, samples: Samples) -> Array:
         """Return (N,) the split in which the run had each image, ``UNSEEN`` for a new one.
 
         The name of the folder never counts: an image is known by its relative path and size,
@@ -80,10 +80,10 @@ class Manifest:
         """
         found = np.full(len(samples), UNSEEN, dtype=np.int8)
         for index, path in enumerate(samples.paths):
-            found[index] = self._find_split(samples, index, path)
+            found[index] = self._look_up_split(samples, index, path)
         return found
 
-    def _find_split(self, samples: Samples, index: int, path: str) -> int:
+    def _look_up_split(self, samples: Samples, index: int, path: str) -> int:
         try:
             size = samples.source.size(index)
             known = self.by_path.get(path)

@@ -75,12 +75,12 @@ class FileSource:
     files: int = 1
 
     def read(self, index: int) -> tuple[bytes, ...]:
-        return tuple(_read(path) for path in self.find_paths(index))
+        return tuple(_read(path) for path in self.file_paths(index))
 
     def size(self, index: int) -> int:
-        return sum(os.stat(path).st_size for path in self.find_paths(index))
+        return sum(os.stat(path).st_size for path in self.file_paths(index))
 
-    def find_paths(self, index: int) -> list[str]:
+    def file_paths(self, index: int) -> list[str]:
         """Return where a sample's files lie."""
         path = str(self.paths[index])
         names = [path] if self.files == 1 else path.split(SEPARATOR)
@@ -157,7 +157,7 @@ def split_counts(splits: Array) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def take_samples(samples: Samples, chosen: Array) -> Samples:
+def select_samples(samples: Samples, chosen: Array) -> Samples:
     return replace(
         samples,
         source=_Subset(samples, chosen),

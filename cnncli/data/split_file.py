@@ -51,7 +51,7 @@ class SplitFile:
     left_out: frozenset[str] = frozenset()
 
 
-def file_facts(samples: Samples, *, threads: int, indices: Array | None = None) -> FileDigests:
+def digest_files(samples: Samples, *, threads: int, indices: Array | None = None) -> FileDigests:
     """Return every file's size, and its content's hash where they are 1 GiB at most in all.
 
     Args:
@@ -79,7 +79,7 @@ def file_facts(samples: Samples, *, threads: int, indices: Array | None = None) 
     return FileDigests(sizes, hashes.array())
 
 
-def take_splits(samples: Samples, given: str, fold: int | None, *, threads: int) -> Samples:
+def apply_split_file(samples: Samples, given: str, fold: int | None, *, threads: int) -> Samples:
     """Return the samples with the splits that a file gives them, and its groups if it has any.
 
     Images that a run has left out as unreadable have no split in the runs that share its own.
@@ -247,8 +247,8 @@ def _changed(samples: Samples, file: SplitFile, rows: Array, threads: int) -> li
     sizes, hashes = file.sizes[rows[known]], file.hashes[rows[known]]
     if (sizes == _UNKNOWN).all():
         return []
-    facts = file_facts(samples, threads=threads, indices=known)
-    other = (sizes != _UNKNOWN) & (sizes != facts.sizes)
-    other |= (hashes != "") & (facts.hashes != "") & (hashes != facts.hashes)
+    digests = digest_files(samples, threads=threads, indices=known)
+    other = (sizes != _UNKNOWN) & (sizes != digests.sizes)
+    other |= (hashes != "") & (digests.hashes != "") & (hashes != digests.hashes)
     changed: list[int] = known[other].tolist()
     return changed

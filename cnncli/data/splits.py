@@ -17,7 +17,7 @@ TRAIN, VAL, TEST = 0, 1, 2
 _FEWEST = 3
 
 
-def read_groups(paths: Array, pattern: str) -> Array:
+def parse_groups(paths: Array, pattern: str) -> Array:
     """Take each image's group from its file name.
 
     Args:

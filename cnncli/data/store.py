@@ -60,7 +60,7 @@ class ImageStore:
         try:
             return self.preprocess(self.source.read(index))
         except OSError as error:
-            raise ImageError(tell_reason(error)) from None
+            raise ImageError(describe_failure(error)) from None
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def load_images(
             files = samples.source.read(index)
             return *preprocess.read(files), sum(map(len, files)), hash_files(files)
         except (ImageError, OSError) as error:
-            return tell_reason(error), 0.0, 0, ""
+            return describe_failure(error), 0.0, 0, ""
 
     shape = (len(samples), preprocess.height, preprocess.width, preprocess.channels)
     cached = np.zeros(shape, dtype=preprocess.dtype)
@@ -148,7 +148,7 @@ def load_images(
     return store, FileDigests(sizes, text_array(hashes)), bad
 
 
-def tell_reason(error: ImageError | OSError) -> str:
+def describe_failure(error: ImageError | OSError) -> str:
     """Return why a sample cannot be read, without its path."""
     return str(error) if isinstance(error, ImageError) else f"cannot be read ({error.strerror})"
 
@@ -166,7 +166,7 @@ def open_images(samples: Samples, preprocess: Preprocess) -> tuple[ImageStore, F
         try:
             sizes[index] = samples.source.size(index)
         except OSError as error:
-            bad[index] = tell_reason(error)
+            bad[index] = describe_failure(error)
 
     for index in range(len(samples)):
         measure(index)

@@ -13,15 +13,15 @@ from cnncli.audit.check_classes import check_classes
 from cnncli.audit.check_copies import check_copies
 from cnncli.audit.check_files import check_files
 from cnncli.audit.check_groups import check_groups
-from cnncli.audit.check_shortcuts import ShortcutCheck, look_for_shortcuts
+from cnncli.audit.check_shortcuts import ShortcutCheck, check_shortcuts
+from cnncli.audit.collect import CollectedFacts, collect_facts
 from cnncli.audit.duplicates import Duplicates, find_duplicates
-from cnncli.audit.facts import Facts, gather_facts
 from cnncli.audit.findings import Finding
 from cnncli.audit.summary import count_classes, summarise_files
 from cnncli.config import RunConfig
 from cnncli.data.find_samples import find_samples
 from cnncli.data.samples import SEPARATOR, CsvColumns, Samples
-from cnncli.data.splits import read_groups
+from cnncli.data.splits import parse_groups
 from cnncli.errors import CnncliError
 from cnncli.reporting import Reporter
 from cnncli.run.samples import give_splits
@@ -44,7 +44,7 @@ class DataReport:
     data: str
     samples: Samples
     splits: Array
-    facts: Facts
+    facts: CollectedFacts
     findings: tuple[Finding, ...]
     shortcuts: ShortcutCheck
 
@@ -66,20 +66,20 @@ class DataReport:
         ]
         return {
             "data": self.data,
-            "files": summarise_files(self.facts.looks),
+            "files": summarise_files(self.facts.files),
             "classes": count_classes(self.samples, self.splits),
             "spoiled": self.spoiled,
             "findings": [self._finding(finding) for finding in self.findings],
             "shortcuts": shortcuts,
-            "told_by_nothing": list(self.shortcuts.not_told),
+            "told_by_nothing": list(self.shortcuts.without_shortcut),
         }
 
     def _finding(self, finding: Finding) -> dict[str, Any]:
-        looks = self.facts.looks
+        files = self.facts.files
         reasons = {
-            path: looks[index].problem
+            path: files[index].problem
             for index, path in zip(finding.images, self.paths(finding.images), strict=True)
-            if looks[index].problem
+            if files[index].problem
         }
         return {
             "severity": finding.severity,
@@ -100,7 +100,7 @@ class DataReport:
                         "group": number,
                         "path": str(self.samples.paths[index]),
                         "drop": "yes" if index in drop else "no",
-                        "text": self.facts.looks[index].problem or finding.text,
+                        "text": self.facts.files[index].problem or finding.text,
                     }
             if not finding.groups:
                 yield row | {"text": finding.text}
@@ -121,12 +121,12 @@ def check_data(config: RunConfig, reporter: Reporter, *, cache: bool) -> DataRep
     samples = give_splits(find_samples(config.data, columns), config)
     threads = count_cpus()
     if config.group_regex is not None:
-        samples = replace(samples, groups=read_groups(samples.paths, config.group_regex))
+        samples = replace(samples, groups=parse_groups(samples.paths, config.group_regex))
     for remark in samples.remarks:
         reporter.note(remark)
     folder = find_cache_folder() if cache else None
     with reporter.progress("looking at images", len(samples)) as advance:
-        facts = gather_facts(samples, threads=threads, cache_folder=folder, advance=advance)
+        facts = collect_facts(samples, threads=threads, cache_folder=folder, advance=advance)
     with reporter.progress("comparing", len(samples)) as advance:
         duplicates = find_duplicates(facts, threads=threads, advance=advance)
     if duplicates.left_out:
@@ -135,18 +135,20 @@ def check_data(config: RunConfig, reporter: Reporter, *, cache: bool) -> DataRep
             "too many, and likelier ones came first"
         )
     repeated = [index for group in duplicates.groups for index in group.members[1:]]
-    shortcuts, told = look_for_shortcuts(samples, facts.looks, repeated)
+    shortcuts, told = check_shortcuts(samples, facts.files, repeated)
     found = [*_check_all(samples, facts, duplicates), *told]
     found.sort(key=lambda finding: finding.severity != "spoils")
     return DataReport(config.data, samples, samples.splits, facts, tuple(found), shortcuts)
 
 
-def _check_all(samples: Samples, facts: Facts, duplicates: Duplicates) -> Iterator[Finding]:
+def _check_all(
+    samples: Samples, facts: CollectedFacts, duplicates: Duplicates
+) -> Iterator[Finding]:
     """Yield findings, the simplest ones to see and to mend first."""
-    splits, looks = samples.splits, facts.looks
-    yield from (Finding("layout", "note", note) for note in samples.notes)
-    yield from check_files(samples.paths, looks)
-    areas = [look.width * look.height for look in looks]
+    splits, files = samples.splits, facts.files
+    yield from (Finding("layout", note) for note in samples.notes)
+    yield from check_files(samples.paths, files)
+    areas = [file.width * file.height for file in files]
     yield from check_copies(samples, splits, duplicates.groups, areas)
     yield from check_groups(samples, splits)
     yield from check_classes(samples, splits)

@@ -13,7 +13,7 @@ from cnncli.config import RunConfig
 from cnncli.data.folds import draw_folds
 from cnncli.data.manifest import save_manifest
 from cnncli.data.samples import Samples
-from cnncli.data.split_file import file_facts
+from cnncli.data.split_file import digest_files
 from cnncli.data.splits import TEST
 from cnncli.errors import CnncliError
 from cnncli.files import write_atomically
@@ -54,8 +54,8 @@ def split_data(
         )
         for warning in warnings:
             reporter.warn(warning)
-    facts = file_facts(samples, threads=count_cpus())
-    write_atomically(path, lambda part: save_manifest(part, samples, splits, facts, numbers))
+    digests = digest_files(samples, threads=count_cpus())
+    write_atomically(path, lambda part: save_manifest(part, samples, splits, digests, numbers))
     reporter.table(f"{len(samples):,} images", _count(samples, splits, numbers))
     return path
 

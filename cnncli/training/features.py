@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from cnncli.data.loader import WHOLE, BatchShard, EpochBatches, Loader
+from cnncli.data.loader import WHOLE_BATCH, BatchShard, EpochBatches, Loader
 from cnncli.models.build import Classifier
 from cnncli.models.freeze import Frozen
 from cnncli.models.registry import find_model
@@ -157,7 +157,7 @@ class FeatureLoader:
         *,
         shuffle_seed: int | None,
         balanced: bool = False,
-        share: BatchShard = WHOLE,
+        share: BatchShard = WHOLE_BATCH,
     ) -> None:
         self.features = features
         self.count = len(features.targets)

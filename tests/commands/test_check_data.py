@@ -15,9 +15,9 @@ import pytest
 from helpers import SHARED_DATA, write_digits
 from PIL import Image
 
-from cnncli.audit import facts as facts_module
-from cnncli.audit.cache import VERSION, LookCache, find_cache_folder, make_key
-from cnncli.audit.facts import gather_facts
+from cnncli.audit import collect
+from cnncli.audit.cache import VERSION, FactsCache, find_cache_folder, make_key
+from cnncli.audit.collect import collect_facts
 from cnncli.audit.file_facts import FileFacts
 from cnncli.data.find_samples import find_samples
 
@@ -293,38 +293,38 @@ def test_the_table_says_what_spoils_first(cli, data):
 
 def test_a_second_look_decodes_nothing(data, cache_folder, monkeypatch):
     samples = find_samples(str(data))
-    once = gather_facts(samples, threads=2, cache_folder=cache_folder)
+    once = collect_facts(samples, threads=2, cache_folder=cache_folder)
 
     def refuse(files):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(facts_module, "read_file_facts", refuse)
-    again = gather_facts(samples, threads=2, cache_folder=cache_folder)
+    monkeypatch.setattr(collect, "read_file_facts", refuse)
+    again = collect_facts(samples, threads=2, cache_folder=cache_folder)
     assert (once.from_cache, again.from_cache) == (0, 60)
-    assert again.looks == once.looks
+    assert again.files == once.files
     assert (np.asarray(again.thumbnails) == np.asarray(once.thumbnails)).all()
 
 
 def test_a_changed_file_is_looked_at_anew(data, cache_folder):
     samples = find_samples(str(data))
-    before = gather_facts(samples, threads=2, cache_folder=cache_folder)
+    before = collect_facts(samples, threads=2, cache_folder=cache_folder)
     paths = [data / path for path in samples.paths]
     content, status = paths[0].read_bytes(), paths[0].stat()
     paths[0].write_bytes(paths[1].read_bytes())  # another size
     os.utime(paths[0], ns=(status.st_atime_ns, status.st_mtime_ns))
     os.utime(paths[2], ns=(status.st_atime_ns, status.st_mtime_ns + 1))  # another time
     paths[3].write_bytes(b"")
-    after = gather_facts(samples, threads=2, cache_folder=cache_folder)
+    after = collect_facts(samples, threads=2, cache_folder=cache_folder)
     same_size = len(paths[1].read_bytes()) == len(content)
     assert after.from_cache == 58 - (not same_size)
-    assert after.looks[2] == before.looks[2]
-    assert "empty" in after.looks[3].problem
+    assert after.files[2] == before.files[2]
+    assert "empty" in after.files[3].problem
 
 
 @pytest.mark.parametrize("damage", ["garbage", "cut", "empty", "foreign", "rows"])
 def test_a_damaged_cache_does_no_harm(data, cache_folder, damage):
     samples = find_samples(str(data))
-    expected = gather_facts(samples, threads=2, cache_folder=cache_folder).looks
+    expected = collect_facts(samples, threads=2, cache_folder=cache_folder).files
     path = cache_folder / f"check-data-{VERSION}.sqlite"
     content = path.read_bytes()
     if damage == "foreign":
@@ -338,8 +338,8 @@ def test_a_damaged_cache_does_no_harm(data, cache_folder, damage):
         changed = {"garbage": os.urandom(len(content)), "cut": content[:5000], "empty": b""}
         path.write_bytes(changed[damage])
     for _ in range(2):
-        again = gather_facts(samples, threads=2, cache_folder=cache_folder)
-        assert again.looks == expected
+        again = collect_facts(samples, threads=2, cache_folder=cache_folder)
+        assert again.files == expected
     if damage != "foreign":
         assert again.from_cache == 60
 
@@ -348,7 +348,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(data, tmp_path):
     closed = tmp_path / "a file, no folder"
     closed.write_text("")
     samples = find_samples(str(data))
-    assert gather_facts(samples, threads=2, cache_folder=closed).from_cache == 0
+    assert collect_facts(samples, threads=2, cache_folder=closed).from_cache == 0
 
 
 def test_a_held_cache_does_no_harm(data, cache_folder, monkeypatch):
@@ -356,12 +356,12 @@ def test_a_held_cache_does_no_harm(data, cache_folder, monkeypatch):
     from cnncli.audit import cache
 
     cache_folder.mkdir()
-    holder = cache.LookCache(cache_folder)
+    holder = cache.FactsCache(cache_folder)
     connection = sqlite3.connect(cache_folder / f"check-data-{VERSION}.sqlite")
     connection.execute("BEGIN EXCLUSIVE")
     monkeypatch.setattr(cache, "_PATIENCE", 0.05)
     samples = find_samples(str(data))
-    assert all(gather_facts(samples, threads=2, cache_folder=cache_folder).readable)
+    assert all(collect_facts(samples, threads=2, cache_folder=cache_folder).readable)
     connection.rollback()
     connection.close()
     holder.close()
@@ -384,23 +384,23 @@ def test_processes_share_the_cache(data, tmp_path):
     assert [process.returncode for process in started] == [0, 0], answers
     assert len({out for out, _ in answers}) == 1
     samples = find_samples(str(data))
-    assert gather_facts(samples, threads=1, cache_folder=tmp_path / "shared").from_cache == 60
+    assert collect_facts(samples, threads=1, cache_folder=tmp_path / "shared").from_cache == 60
 
 
 def test_old_looks_are_forgotten(data, cache_folder, monkeypatch):
     from cnncli.audit import cache
 
     paths = sorted(data.rglob("*.png"))[:2]
-    old = LookCache(cache_folder)
+    old = FactsCache(cache_folder)
     monkeypatch.setattr(cache, "_today", lambda: 10)
     old.save(make_key([str(paths[0])]), FileFacts(), np.zeros((64, 64), np.uint8))
     old.close()
     monkeypatch.setattr(cache, "_today", lambda: 500)
-    new = LookCache(cache_folder)
+    new = FactsCache(cache_folder)
     assert len(new.load([make_key([str(paths[0])])])) == 1
     new.save(make_key([str(paths[1])]), FileFacts(), np.zeros((64, 64), np.uint8))
     new.close()
-    left = LookCache(cache_folder).load(make_key([str(path)]) for path in paths)
+    left = FactsCache(cache_folder).load(make_key([str(path)]) for path in paths)
     assert list(left) == [str(paths[1])]
 
 

@@ -13,7 +13,7 @@ from cnncli.config import RunConfig
 from cnncli.data.find_samples import find_samples
 from cnncli.data.folds import draw_folds
 from cnncli.data.samples import text_array
-from cnncli.data.split_file import take_splits
+from cnncli.data.split_file import apply_split_file
 from cnncli.data.splits import TEST, TRAIN, VAL
 from cnncli.data.store import hash_files
 from cnncli.errors import CnncliError
@@ -206,10 +206,10 @@ def test_what_a_run_left_out_has_no_split_in_the_next(cli, data, tmp_path):
     # Another unreadable image is news, and so is one that the list does not name.
     (data / "0" / "new.png").write_bytes(b"")
     with pytest.raises(CnncliError, match=r"1 of the 61 images of --data are .* \(0/new.png"):
-        take_splits(find_samples(str(data)), str(run), None, threads=1)
+        apply_split_file(find_samples(str(data)), str(run), None, threads=1)
     (first / "bad_images.csv").unlink()
     with pytest.raises(CnncliError, match="4 of the 61 images of --data are not in it"):
-        take_splits(find_samples(str(data)), str(first), None, threads=1)
+        apply_split_file(find_samples(str(data)), str(first), None, threads=1)
 
 
 def test_splits_without_folds_take_no_fold(cli, data):
@@ -245,7 +245,7 @@ def test_other_content_of_the_same_size_is_noticed(data, tmp_path):
     rows = [row + (digest if "/b.bmp" in row else "") for row in rows]
     (tmp_path / "s.csv").write_text("path,split,bytes,hash\n" + "\n".join(rows) + "\n")
     with pytest.raises(CnncliError, match=r"not the files they were \(0/b.bmp\)"):
-        take_splits(find_samples(str(data)), str(tmp_path / "s.csv"), None, threads=1)
+        apply_split_file(find_samples(str(data)), str(tmp_path / "s.csv"), None, threads=1)
 
 
 def test_a_file_by_hand_needs_path_and_split_only(data, tmp_path):

@@ -49,7 +49,7 @@ def samples(data):
 
 def test_cached_and_on_demand_are_the_same(samples):
     ticks = []
-    cached, facts, bad = load_images(samples, PREPROCESS, threads=4, advance=ticks.append)
+    cached, digests, bad = load_images(samples, PREPROCESS, threads=4, advance=ticks.append)
     opened, sizes, gone = open_images(samples, PREPROCESS)
     assert bad == gone == {}
     assert cached.cached.shape == (COUNT, 12, 16, 3)
@@ -59,8 +59,8 @@ def test_cached_and_on_demand_are_the_same(samples):
         files = samples.source.read(index)
         np.testing.assert_array_equal(cached[index], PREPROCESS(files))
         np.testing.assert_array_equal(opened[index], cached[index])
-        assert facts.sizes[index] == sizes.sizes[index] == len(files[0])
-        assert facts.hashes[index] == hash_files(files)
+        assert digests.sizes[index] == sizes.sizes[index] == len(files[0])
+        assert digests.hashes[index] == hash_files(files)
     assert set(sizes.hashes.tolist()) == {""}
 
 
@@ -70,7 +70,7 @@ def test_all_bad_images_are_told_at_once(data, samples):
     half = data / "a/04.png"
     half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
     (data / "b/05.png").unlink()
-    store, facts, bad = load_images(samples, PREPROCESS, threads=3)
+    store, digests, bad = load_images(samples, PREPROCESS, threads=3)
     reasons = {str(samples.paths[index]): reason for index, reason in bad.items()}
     assert set(reasons) == {"a/00.png", "b/03.png", "a/04.png", "b/05.png"}
     assert reasons["a/00.png"] == "is empty (0 bytes)"
@@ -79,7 +79,7 @@ def test_all_bad_images_are_told_at_once(data, samples):
     assert reasons["b/05.png"] == "cannot be read (No such file or directory)"
     for index in bad:
         assert not store[index].any()
-        assert facts.hashes[index] == ""
+        assert digests.hashes[index] == ""
 
 
 def test_very_many_bad_images_are_counted(data, samples):
