@@ -1,4 +1,4 @@
-"""Check data: what in a set of labelled images would spoil a result, before one is made."""
+"""The job of ``check-data``: find what in a set of labelled images would spoil a result."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from cnncli.training.device import count_cpus
 
 @dataclass(frozen=True)
 class DataReport:
-    """What was found.
+    """What was found in a data set of N images.
 
     Attributes:
-        data: As it was given.
+        data: The data set, as the user named it.
         samples: The labelled images.
-        splits: (N,) indices into SPLITS, ``NO_SPLIT`` where there is none.
-        facts: What was seen of each image.
-        findings: Those that spoil a result first.
-        shortcuts: Which classes their files tell, and which not.
+        splits: (N,) indices into SPLITS, ``NO_SPLIT`` for an image without a split.
+        facts: Facts on the files of each image.
+        findings: All findings, those that spoil a result first.
+        shortcuts: The classes that can be guessed from their files, and those that cannot.
     """
 
     data: str
@@ -50,15 +50,15 @@ class DataReport:
 
     @property
     def spoiled(self) -> bool:
-        """Whether a result would be wrong, or too good."""
+        """Whether a result on these data would be wrong, or better than it should be."""
         return any(finding.severity == "spoils" for finding in self.findings)
 
     def paths(self, indices: tuple[int, ...]) -> list[str]:
-        """Return the paths of images, relative to the data."""
+        """Return the paths of images by their numbers, relative to the root of the data set."""
         return [str(self.samples.paths[index]) for index in indices]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values."""
+        """Return the whole report as plain values, as ``--format json`` prints it."""
         names = self.samples.class_names
         shortcuts = [
             asdict(s) | {"target": names[s.target], "others": [names[o] for o in s.others]}
@@ -75,6 +75,7 @@ class DataReport:
         }
 
     def _finding(self, finding: Finding) -> dict[str, Any]:
+        """Return a finding as plain values, with the reason for each file that cannot be read."""
         files = self.facts.files
         reasons = {
             path: files[index].problem
@@ -90,7 +91,10 @@ class DataReport:
         } | ({"reasons": reasons} if reasons else {})
 
     def rows(self) -> Iterator[dict[str, object]]:
-        """Yield a row per finding and image (one row for a finding without images)."""
+        """Yield the rows that ``--format csv`` prints.
+
+        There is one row for each image of a finding, or one row for a finding without images.
+        """
         for finding in self.findings:
             row: dict[str, object] = {"severity": finding.severity, "kind": finding.kind}
             drop = set(finding.drop)
@@ -107,12 +111,13 @@ class DataReport:
 
 
 def check_data(config: RunConfig, reporter: Reporter, *, cache: bool) -> DataReport:
-    """Look a data set over.
+    """Check a data set.
 
     Args:
-        config: Its data, columns, groups and splits count.
-        reporter: Told how far it is.
-        cache: Whether files that have not changed since the last time need no second look.
+        config: The settings, of which those of data, columns, groups and splits are used.
+        reporter: Where notes and progress are shown.
+        cache: Whether to use what is known of unchanged files from an earlier check, and to keep
+            what is found out.
 
     Raises:
         CnncliError: If there are no labelled images.
@@ -135,8 +140,8 @@ def check_data(config: RunConfig, reporter: Reporter, *, cache: bool) -> DataRep
             "too many, and likelier ones came first"
         )
     repeated = [index for group in duplicates.groups for index in group.members[1:]]
-    shortcuts, told = check_shortcuts(samples, facts.files, repeated)
-    found = [*_check_all(samples, facts, duplicates), *told]
+    shortcuts, given_away = check_shortcuts(samples, facts.files, repeated)
+    found = [*_check_all(samples, facts, duplicates), *given_away]
     found.sort(key=lambda finding: finding.severity != "spoils")
     return DataReport(config.data, samples, samples.splits, facts, tuple(found), shortcuts)
 
@@ -144,7 +149,7 @@ def check_data(config: RunConfig, reporter: Reporter, *, cache: bool) -> DataRep
 def _check_all(
     samples: Samples, facts: CollectedFacts, duplicates: Duplicates
 ) -> Iterator[Finding]:
-    """Yield findings, the simplest ones to see and to mend first."""
+    """Yield the findings of all checks but that for shortcuts, the simplest to mend first."""
     splits, files = samples.splits, facts.files
     yield from (Finding("layout", note) for note in samples.notes)
     yield from check_files(samples.paths, files)
@@ -155,10 +160,10 @@ def _check_all(
 
 
 def check_fix_list(path: str) -> None:
-    """Tell before the images are looked at what would stop the list from being written.
+    """Check that the list of files can be written, before the images are read.
 
     Raises:
-        CnncliError: If there is no such folder, or the name is a folder's.
+        CnncliError: If its folder does not exist, or if it is a folder itself.
     """
     place = Path(path).expanduser()
     if place.is_dir():
@@ -168,10 +173,14 @@ def check_fix_list(path: str) -> None:
 
 
 def save_fix_list(path: str, report: DataReport) -> int:
-    """Write the files to leave out, one path a line; return how many.
+    """Write the paths of the files to leave out, one per line, and return their number.
+
+    Args:
+        path: The file to write.
+        report: What was found.
 
     Raises:
-        CnncliError: If the file cannot be written, or a name has a line break in it.
+        CnncliError: If the file cannot be written, or if a path has a line break in it.
     """
     drop = sorted({index for finding in report.findings for index in finding.drop})
     lines = report.paths(tuple(drop))

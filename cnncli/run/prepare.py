@@ -15,7 +15,8 @@ from cnncli.augmentation.classes import complete_steps
 from cnncli.augmentation.dry_run import check_pipeline
 from cnncli.choices import SPLITS, format_size
 from cnncli.config import ResolvedConfig, RunConfig
-from cnncli.data.loader import WHOLE_BATCH, BatchShard, Loader, SplitDataset
+from cnncli.data.epoch_batches import WHOLE_BATCH, BatchShard
+from cnncli.data.loader import Loader, SplitDataset
 from cnncli.data.samples import Samples, split_counts
 from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import (
@@ -117,7 +118,7 @@ class PreparedRun:
             pin_memory=self.compute.device.type == "cuda",
             bad=self.bad,
             balanced=shuffle and config.balance == "sampler",
-            share=self.share if shuffle else WHOLE_BATCH,
+            shard=self.share if shuffle else WHOLE_BATCH,
         )
 
     @property
@@ -184,7 +185,7 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
 def _check_shares(run: PreparedRun) -> None:
     """Refuse more processes than there are images to share."""
     processes = run.compute.world.size
-    for split, least in ((TRAIN, run.share.least), (VAL, processes)):
+    for split, least in ((TRAIN, run.share.min_images), (VAL, processes)):
         count = len(run.indices(split))
         if processes > 1 and count < least:
             raise CnncliError(

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from cnncli.data.loader import WHOLE_BATCH, BatchShard, EpochBatches, Loader
+from cnncli.data.epoch_batches import WHOLE_BATCH, BatchShard, EpochBatches
+from cnncli.data.loader import Loader
 from cnncli.models.build import Classifier
 from cnncli.models.freeze import Frozen
 from cnncli.models.registry import find_model
@@ -163,7 +164,7 @@ class FeatureLoader:
         self.count = len(features.targets)
         targets = features.targets.numpy() if balanced else None
         self.batches = EpochBatches(
-            self.count, batch_size, seed=shuffle_seed, balanced=targets, share=share
+            self.count, batch_size, seed=shuffle_seed, balanced=targets, shard=share
         )
 
     def __len__(self) -> int:

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from cnncli.augmentation.build import build_augment
+from cnncli.data.epoch_batches import EpochBatches
 from cnncli.data.find_samples import find_samples
-from cnncli.data.loader import EpochBatches, Loader, SplitDataset
+from cnncli.data.loader import Loader, SplitDataset
 from cnncli.data.look import survey_images
 from cnncli.data.store import (
     ImageStore,
