@@ -1,18 +1,14 @@
 """``cnncli split``, ``sample-data`` and ``--splits``: a split written down and taken up again."""
 
 import csv
-import shutil
 
 import cv2
 import numpy as np
 import pytest
 from helpers import train, write_digits
-from sklearn.model_selection import StratifiedKFold
 
 from cnncli.config import RunConfig
 from cnncli.data.find_samples import find_samples
-from cnncli.data.folds import draw_folds
-from cnncli.data.samples import text_array
 from cnncli.data.split_file import apply_split_file
 from cnncli.data.splits import TEST, TRAIN, VAL
 from cnncli.data.store import hash_files
@@ -104,52 +100,6 @@ def test_folds_are_stratified_and_test_is_in_none(cli, data):
         assert len(counts) == 3
         assert set(counts.tolist()) <= {4, 5}  # 17 of each class in 4 folds
     assert {row["split"] for row in rows if row["fold"]} == {"train"}
-
-
-def test_folds_are_scikit_learns(data):
-    samples = find_samples(str(data))
-    splits, folds, _ = draw_folds(samples, 5, test_fraction=0, seed=7)
-    assert (splits == TRAIN).all()
-    expected = StratifiedKFold(5, shuffle=True, random_state=7).split(
-        samples.paths, samples.targets
-    )
-    for fold, (_, held_out) in enumerate(expected, start=1):
-        assert np.flatnonzero(folds == fold).tolist() == held_out.tolist()
-
-
-def test_folds_keep_groups_whole(data):
-    from dataclasses import replace
-
-    samples = find_samples(str(data))
-    groups = text_array([f"g{n // 3}" for n in range(60)])
-    samples = replace(samples, groups=groups)
-    splits, folds, told = draw_folds(samples, 3, test_fraction=0.2, seed=0)
-    for group in set(groups.tolist()):
-        assert len(set(zip(splits[groups == group], folds[groups == group], strict=True))) == 1
-    assert told == []
-    sizes = np.bincount(folds)[1:]
-    assert sizes.max() - sizes.min() <= 6  # two groups of three
-
-
-def test_splits_of_the_data_stay_outside_the_folds(tmp_path, data):
-    for name in ("train", "val", "test"):
-        shutil.copytree(data, tmp_path / "set" / name)
-    splits, folds, told = draw_folds(
-        find_samples(str(tmp_path / "set")), 3, test_fraction=0.3, seed=0
-    )
-    assert np.bincount(splits).tolist() == [120, 0, 60]
-    assert (folds[splits == TEST] == 0).all()
-    assert np.bincount(folds)[1:].tolist() == [40, 40, 40]
-    assert told == ["the data fix their splits: test stays, all the rest is drawn into folds"]
-
-
-def test_small_classes_are_told(tmp_path):
-    write_digits(tmp_path / "d", classes=("0", "1"), per_class=9)
-    write_digits(tmp_path / "d", classes=("2",), per_class=2)
-    write_digits(tmp_path / "d", classes=("3",), per_class=1)
-    _, _, told = draw_folds(find_samples(str(tmp_path / "d")), 3, test_fraction=0, seed=0)
-    assert told[0].startswith("3: in one fold only, which cannot be val")
-    assert told[1] == "2: not in every fold"
 
 
 # --splits
