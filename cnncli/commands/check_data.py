@@ -50,13 +50,13 @@ def check_data(
     from cnncli.config import load_config
 
     config = load_config(None, {"data": data, **flags})
-    from cnncli.recipes.check_data import check_data as look_over
+    from cnncli.recipes.check_data import check_data as run_check
     from cnncli.recipes.check_data import check_fix_list, save_fix_list
 
     if fix_list is not None:
         check_fix_list(fix_list)
     reporter = TerminalReporter()
-    report = look_over(config, reporter, cache=cache)
+    report = run_check(config, reporter, cache=cache)
     if fix_list is not None:  # before a reader of the answer may leave
         count = save_fix_list(fix_list, report)
         reporter.note(f"{fix_list}: {count} file{'s' * (count != 1)} to leave out")

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.data.samples import Samples
-from cnncli.data.store import map_in_threads, tell_reason
+from cnncli.data.store import describe_failure, map_in_threads
 from cnncli.errors import CnncliError
 from cnncli.images.channels import is_grey
 from cnncli.images.decode import decode
@@ -80,7 +80,7 @@ def survey_images(
         try:
             return [_look_at_file(data, raw=raw) for data in samples.source.read(index)]
         except (ImageError, OSError) as error:
-            return tell_reason(error)  # told later, with all the others
+            return describe_failure(error)  # told later, with all the others
 
     looks = list(map_in_threads(look, indices.tolist(), threads))
     seen = [pictures for pictures in looks if not isinstance(pictures, str)]

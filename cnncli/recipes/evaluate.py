@@ -16,7 +16,7 @@ from cnncli.data.classes import match_classes
 from cnncli.data.find_samples import find_samples
 from cnncli.data.loader import Loader, SplitDataset
 from cnncli.data.manifest import UNSEEN, load_manifest
-from cnncli.data.samples import NO_SPLIT, CsvColumns, Samples, take_samples
+from cnncli.data.samples import NO_SPLIT, CsvColumns, Samples, select_samples
 from cnncli.data.split_file import read_left_out
 from cnncli.data.splits import TEST, TRAIN, VAL
 from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
@@ -86,7 +86,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     samples = match_classes(find_samples(data, columns), checkpoint.class_names)
     samples = _leave_out(samples, path, checkpoint.preprocess, reporter)
     chosen, split = _choose(samples, path, settings.split, reporter)
-    samples = take_samples(samples, chosen)
+    samples = select_samples(samples, chosen)
     folder = None if settings.output is None else _make_folder(settings.output)
     compute = pick_judging_compute(settings.device, settings.precision, world)
     tell_precision(compute.precision, settings.precision, reporter)
@@ -94,7 +94,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = checkpoint.classifier(network).to(compute.device)
     share = world.share(np.arange(len(samples)))
-    part = take_samples(samples, share)
+    part = select_samples(samples, share)
     store, bad = _open(part, checkpoint, reporter)
     bad_before = _of_all(bad, share, world)
     check_bad(samples, bad_before, settings.on_bad_image, reporter)
@@ -106,7 +106,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
         )
     bad_since = _of_all(loader.bad, share, world)
     check_bad(samples, bad_since, settings.on_bad_image, reporter)
-    samples = take_samples(samples, keep_good(len(samples), {**bad_before, **bad_since}))
+    samples = select_samples(samples, keep_good(len(samples), {**bad_before, **bad_since}))
     report = report_split(targets, probabilities, checkpoint, split=split, reporter=reporter)
     if settings.tta is not None:
         report["tta"] = settings.tta
@@ -151,7 +151,7 @@ def _leave_out(
         names = shorten([str(samples.paths[index]) for index in bad], 3)
         reporter.note(f"left out, as in the run, since they cannot be read: {len(bad)} ({names})")
     return (
-        take_samples(samples, keep_good(len(samples), dict.fromkeys(bad, ""))) if bad else samples
+        select_samples(samples, keep_good(len(samples), dict.fromkeys(bad, ""))) if bad else samples
     )
 
 
@@ -173,7 +173,7 @@ def _choose(
         )
         seen = np.full(len(samples), UNSEEN, dtype=np.int8)
     else:
-        seen = manifest.find_splits(samples)
+        seen = manifest.look_up_splits(samples)
     new = seen == UNSEEN
     if wanted == "all":
         if (seen == TRAIN).any():

@@ -17,7 +17,7 @@ import torch
 from cnncli.arrays import Array
 from cnncli.augmentation.notation import Tta
 from cnncli.choices import Precision
-from cnncli.data.inputs import expand_inputs, group_files, take_shard
+from cnncli.data.inputs import expand_inputs, group_files, select_shard
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
@@ -116,11 +116,11 @@ class Predictor:
                 "globs, or give each process its part of the list: cnncli predict --shard I/N"
             )
         files = group_files(expand_inputs(inputs, stdin), self.preprocess.count_files)
-        files = take_shard(files, self.settings.shard)
+        files = select_shard(files, self.settings.shard)
         if world.size == 1:
             yield from self._predict(files)
             return
-        rows = self._predict(take_shard(files, (world.rank + 1, world.size)))
+        rows = self._predict(select_shard(files, (world.rank + 1, world.size)))
         count = self.settings.batch_size
         is_over = False
         while not is_over:  # by turns, as the shares were dealt

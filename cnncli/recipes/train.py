@@ -11,7 +11,7 @@ import torch
 from cnncli.choices import SPLITS
 from cnncli.config import RunConfig, dump_config, load_config
 from cnncli.data.find_samples import is_named_set
-from cnncli.data.loader import deaths_told
+from cnncli.data.loader import explain_worker_death
 from cnncli.data.manifest import save_manifest
 from cnncli.data.splits import TEST, VAL
 from cnncli.errors import CnncliError
@@ -77,7 +77,7 @@ def train_run(
         if world.is_first:
             text = dump_config(run.config)
             write_atomically(run_dir / CONFIG_FILE, lambda part: part.write_text(text, "utf-8"))
-            save_manifest(run_dir / SPLITS_FILE, run.samples, run.splits, run.facts)
+            save_manifest(run_dir / SPLITS_FILE, run.samples, run.splits, run.digests)
             save_bad(run_dir, run.samples, run.bad)
         _train(run, run_dir, reporter, None, on_epoch, judge_best=judge_best)
     return run_dir
@@ -143,7 +143,7 @@ def _train(
     judge_best: bool = True,
 ) -> None:
     with (
-        deaths_told(),
+        explain_worker_death(),
         deterministic_algorithms(run.compute.device),
         _logged(run, run_dir, reporter, on_epoch) as keep,
     ):

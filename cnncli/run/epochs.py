@@ -181,7 +181,7 @@ class Epochs:
         if found:
             run.splits[list(found)] = NO_SPLIT
             if self.world.is_first:
-                save_manifest(self.run_dir / SPLITS_FILE, run.samples, run.splits, run.facts)
+                save_manifest(self.run_dir / SPLITS_FILE, run.samples, run.splits, run.digests)
                 save_bad(self.run_dir, run.samples, run.bad)
 
     def stop_if_asked(self, where: str) -> None:

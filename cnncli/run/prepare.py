@@ -15,7 +15,8 @@ from cnncli.augmentation.classes import complete_steps
 from cnncli.augmentation.dry_run import check_pipeline
 from cnncli.choices import SPLITS, format_size
 from cnncli.config import ResolvedConfig, RunConfig
-from cnncli.data.loader import WHOLE, BatchShard, Loader, SplitDataset
+from cnncli.data.epoch_batches import WHOLE_BATCH, BatchShard
+from cnncli.data.loader import Loader, SplitDataset
 from cnncli.data.samples import Samples, split_counts
 from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import (
@@ -58,7 +59,7 @@ class PreparedRun:
         samples: The labelled images.
         splits: (N,) indices into SPLITS.
         store: Gives the preprocessed images.
-        facts: Sizes and hashes of the files.
+        digests: Sizes and hashes of the files.
         compute: Device and precision.
         network: With the weights the run starts from, on the CPU.
         bad: Images that cannot be used, by number, and why; loaders add what they meet.
@@ -68,7 +69,7 @@ class PreparedRun:
     samples: Samples
     splits: Array
     store: ImageStore
-    facts: FileDigests
+    digests: FileDigests
     compute: Compute
     network: nn.Module
     bad: Bad = field(default_factory=dict)
@@ -117,7 +118,7 @@ class PreparedRun:
             pin_memory=self.compute.device.type == "cuda",
             bad=self.bad,
             balanced=shuffle and config.balance == "sampler",
-            share=self.share if shuffle else WHOLE,
+            shard=self.share if shuffle else WHOLE_BATCH,
         )
 
     @property
@@ -159,19 +160,19 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
     network = _describe(resolved, samples, preprocess).build()
     normalisation = pretrained.normalisation(config.model, resolved.in_channels)
     pretrained.load(network, config.model, normalisation, reporter)
-    store, facts, bad = _open(samples, preprocess, reporter)
+    store, digests, bad = _open(samples, preprocess, reporter)
     if config.intensity is None:
         warn_of_cut(samples, store, resolved.intensity, reporter)
     if bad:
         splits = leave_out(samples, splits, bad, config.on_bad_image, reporter)
-    warn_of_data(samples, splits, facts, reporter)
+    warn_of_data(samples, splits, digests, reporter)
     if normalisation is None:
         preprocess = fit_normalisation(store, np.flatnonzero(splits == TRAIN))
     else:
         preprocess = replace(preprocess, mean=normalisation.mean, std=normalisation.std)
     store = replace(store, preprocess=preprocess)
     resolved = check_augment(resolved, store, np.flatnonzero(splits == TRAIN))
-    run = PreparedRun(resolved, samples, splits, store, facts, compute, network, bad)
+    run = PreparedRun(resolved, samples, splits, store, digests, compute, network, bad)
     _check_shares(run)
     if config.batch_size == "auto" and compute.device.type == "cuda":
         run = replace(run, config=_fit_batch(run, config, reporter))
@@ -184,7 +185,7 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
 def _check_shares(run: PreparedRun) -> None:
     """Refuse more processes than there are images to share."""
     processes = run.compute.world.size
-    for split, least in ((TRAIN, run.share.least), (VAL, processes)):
+    for split, least in ((TRAIN, run.share.min_images), (VAL, processes)):
         count = len(run.indices(split))
         if processes > 1 and count < least:
             raise CnncliError(
@@ -282,9 +283,9 @@ def check_augment(config: ResolvedConfig, store: ImageStore, indices: Array) -> 
     return config.model_copy(update={"augment": complete_steps(config.augment)})
 
 
-def warn_of_data(samples: Samples, splits: Array, facts: FileDigests, reporter: Reporter) -> None:
+def warn_of_data(samples: Samples, splits: Array, digests: FileDigests, reporter: Reporter) -> None:
     """Warn before the first epoch of what is found without decoding; silent on clean data."""
-    found = list(check_quickly(samples, splits, facts.hashes, threads=count_cpus()))
+    found = list(check_quickly(samples, splits, digests.hashes, threads=count_cpus()))
     for finding in found:
         reporter.warn(finding.text)
     if found:

@@ -10,8 +10,8 @@ from cnncli.config import RunConfig
 from cnncli.data.classes import order_classes
 from cnncli.data.find_samples import find_samples
 from cnncli.data.samples import CsvColumns, Samples
-from cnncli.data.split_file import take_splits
-from cnncli.data.splits import read_groups, split_samples
+from cnncli.data.split_file import apply_split_file
+from cnncli.data.splits import parse_groups, split_samples
 from cnncli.errors import CnncliError
 from cnncli.reporting import Reporter
 from cnncli.training.device import count_cpus
@@ -54,7 +54,7 @@ def label_samples(config: RunConfig, reporter: Reporter) -> Samples:
             "needs at least two folders of images"
         )
     if config.group_regex is not None:
-        samples = replace(samples, groups=read_groups(samples.paths, config.group_regex))
+        samples = replace(samples, groups=parse_groups(samples.paths, config.group_regex))
     elif samples.groups is None:
         warning = samples.group_hint or propose_groups(samples.paths, samples.targets)
         if warning:
@@ -75,7 +75,7 @@ def give_splits(samples: Samples, config: RunConfig) -> Samples:
         CnncliError: If the file does not name these images, or a fold is named without one.
     """
     if config.splits is not None:
-        return take_splits(samples, config.splits, config.fold, threads=count_cpus())
+        return apply_split_file(samples, config.splits, config.fold, threads=count_cpus())
     if config.fold is not None:
         raise CnncliError(f"--fold {config.fold}: a fold of --splits; name that file too")
     return samples

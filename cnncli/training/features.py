@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from cnncli.data.loader import WHOLE, BatchShard, EpochBatches, Loader
+from cnncli.data.epoch_batches import WHOLE_BATCH, BatchShard, EpochBatches
+from cnncli.data.loader import Loader
 from cnncli.models.build import Classifier
 from cnncli.models.freeze import Frozen
 from cnncli.models.registry import find_model
@@ -157,13 +158,13 @@ class FeatureLoader:
         *,
         shuffle_seed: int | None,
         balanced: bool = False,
-        share: BatchShard = WHOLE,
+        share: BatchShard = WHOLE_BATCH,
     ) -> None:
         self.features = features
         self.count = len(features.targets)
         targets = features.targets.numpy() if balanced else None
         self.batches = EpochBatches(
-            self.count, batch_size, seed=shuffle_seed, balanced=targets, share=share
+            self.count, batch_size, seed=shuffle_seed, balanced=targets, shard=share
         )
 
     def __len__(self) -> int:
