@@ -11,6 +11,7 @@ from cnncli.augmentation.build import bring_back, build_operations
 from cnncli.augmentation.notation import Pipeline, format_step
 from cnncli.augmentation.operations import Form, Operation
 from cnncli.augmentation.words import WORDS
+from cnncli.choices import format_channels
 from cnncli.errors import CnncliError
 
 _DRAWS = 6
@@ -46,12 +47,16 @@ def check_pipeline(steps: Pipeline, image: Array) -> None:
             else _find_problem(operation, (image, noise))
         )
         if problem:
+            text = format_step(step, defaults=False)
             raise CnncliError(
-                f"--augment: step {number} {format_step(step, defaults=False)!r} {problem}; the "
-                f"images are {form.height}×{form.width}, {_count(form.channels)}, {form.dtype}"
-                + " from 0 to 1"
-                * (form.dtype == "float32")
+                f"--augment: step {number} {text!r} {problem}; the images are {_describe(form)}"
             )
+
+
+def _describe(form: Form) -> str:
+    values = " from 0 to 1" if form.dtype == "float32" else ""
+    channels = format_channels(form.channels)
+    return f"{form.height}×{form.width}, {channels}, {form.dtype}{values}"
 
 
 def _find_problem(operation: Operation, images: tuple[Array, ...]) -> str:
@@ -78,7 +83,7 @@ def _compare(image: Array, changed: Any) -> str:
         return f"gives {changed.dtype} for {image.dtype}"
     if changed.ndim != 3 or changed.shape[2] != image.shape[2]:
         channels = changed.shape[2] if changed.ndim == 3 else 1
-        return f"gives {_count(channels)} for {image.shape[2]}"
+        return f"gives {format_channels(channels)} for {image.shape[2]}"
     if changed.shape != image.shape:
         return f"gives {changed.shape[0]}×{changed.shape[1]} pixels; the size must stay"
     if image.dtype.kind != "f":
@@ -98,7 +103,3 @@ def _in_8_bits(operation: Operation, noise: Array) -> bool:
         if np.abs(levels - np.rint(levels)).max() > 1e-3:
             return False
     return True
-
-
-def _count(channels: int) -> str:
-    return "1 channel" if channels == 1 else f"{channels} channels"

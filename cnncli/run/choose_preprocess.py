@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from cnncli.choices import IntensityRule, Interpolation, parse_windows
+from cnncli.choices import IntensityRule, Interpolation, parse_intensity
 from cnncli.config import ResolvedConfig
 from cnncli.data.look import ImageSurvey, survey_images
 from cnncli.data.samples import Samples
@@ -95,7 +95,7 @@ def choose_windows(text: str | None, look: ImageSurvey) -> tuple[str, tuple[Inte
     if text is None:
         rules = tuple(_find_rule(look, number) for number in range(count))
     else:
-        rules = parse_windows(text)
+        rules = parse_intensity(text)
         rules = rules * count if len(rules) == 1 else rules
         if len(rules) != count:
             raise CnncliError(
@@ -190,7 +190,7 @@ def look_over(samples: Samples, text: str | None, *, threads: int, most: int = 9
     Raises:
         CnncliError: If none of them can be read.
     """
-    raw = text is not None and any(rule.kind != "full" for rule in parse_windows(text))
+    raw = text is not None and any(rule.kind != "full" for rule in parse_intensity(text))
     look = survey_images(samples, threads=threads, most=most, raw=raw)
     if text is not None or look.dtype != "float32" or all(map(_are_fractions, look.values)):
         return look

@@ -8,7 +8,7 @@ import pytest
 from helpers import SHARED_DATA
 from PIL import Image
 
-from cnncli.choices import IntensityRule, parse_windows
+from cnncli.choices import IntensityRule, parse_intensity
 from cnncli.data.find_samples import find_samples
 from cnncli.data.look import ImageSurvey, survey_images
 from cnncli.errors import CnncliError
@@ -96,14 +96,14 @@ def test_channels_refused(given, look, said):
 
 
 def test_windows_are_read():
-    assert parse_windows("full") == (IntensityRule("full"),)
-    assert parse_windows("-1000:400, p1:p99.5") == (
+    assert parse_intensity("full") == (IntensityRule("full"),)
+    assert parse_intensity("-1000:400, p1:p99.5") == (
         IntensityRule("values", -1000, 400),
         IntensityRule("percentiles", 1, 99.5),
     )
     for bad in ("", "a:b", "5:5", "9:1", "p1:99", "p-1:p50", "p1:p101", "1:2:3", "nan:1", "1:inf"):
         with pytest.raises(CnncliError, match=r"^intensity: "):
-            parse_windows(bad)
+            parse_intensity(bad)
 
 
 def looked(values, dtype):
