@@ -10,12 +10,12 @@ from PIL import Image
 
 from cnncli.choices import IntensityRule, parse_intensity
 from cnncli.data.find_samples import find_samples
-from cnncli.data.look import ImageSurvey, survey_images
+from cnncli.data.survey import ImageSurvey, survey_images
 from cnncli.errors import CnncliError
 from cnncli.images.decode import decode
 from cnncli.images.intensity import IntensityRange
 from cnncli.images.preprocess import Preprocess
-from cnncli.run.choose_preprocess import Channels, choose_channels, choose_windows
+from cnncli.run.choose_preprocess import Channels, choose_channels, choose_intensity
 
 RNG = np.random.default_rng(0)
 
@@ -127,38 +127,47 @@ def looked(values, dtype):
     ],
 )
 def test_windows_the_data_choose(look, text, windows):
-    assert choose_windows(None, look) == (text, windows)
+    assert choose_intensity(None, look) == (text, windows)
     # What stands in config.yaml gives the same again.
-    assert choose_windows(text, look) == (text, windows)
+    assert choose_intensity(text, look) == (text, windows)
 
 
 def test_windows_the_user_chooses():
     deep = looked([0, 0.25, 0.5, 0.75, 1], "uint16")
-    assert choose_windows("0:1000", deep)[1] == (IntensityRange(0, 1000 / 65535),)
-    text, (window,) = choose_windows("p25:p75", deep)
+    assert choose_intensity("0:1000", deep)[1] == (IntensityRange(0, 1000 / 65535),)
+    text, (window,) = choose_intensity("p25:p75", deep)
     assert text == "16384:49151"
     np.testing.assert_allclose([window.low, window.high], [0.25, 0.75], atol=1e-5)
-    assert choose_windows("20:200", ImageSurvey((9, 9), (1,)))[1] == (
+    assert choose_intensity("20:200", ImageSurvey((9, 9), (1,)))[1] == (
         IntensityRange(20 / 255, 200 / 255),
     )
     pair = ImageSurvey(
         (9, 9), (1, 1), dtype="float32", values=(np.array([0.0, 9.0]), np.array([0.0, 1]))
     )
-    assert choose_windows("0:5,full", pair) == (
+    assert choose_intensity("0:5,full", pair) == (
         "0:5,full",
         (IntensityRange(0, 5, "value"), IntensityRange(0, 1)),
     )
     with pytest.raises(CnncliError, match="2 windows, but a sample is 1 file"):
-        choose_windows("0:1,0:2", deep)
+        choose_intensity("0:1,0:2", deep)
     with pytest.raises(CnncliError, match="both percentiles are 7"):
-        choose_windows("p1:p99", looked([7, 7, 7], "float32"))
+        choose_intensity("p1:p99", looked([7, 7, 7], "float32"))
+
+
+@pytest.mark.parametrize("text", ["0:1234567", "-0.123456789:1e+06", "0:4095", "1e-05:0.5"])
+def test_the_text_of_a_choice_gives_the_same_choice(text):
+    floats = looked([-5, 2e6], "float32")
+    told, ranges = choose_intensity(text, floats)
+    assert told == text
+    assert choose_intensity(told, floats) == (told, ranges)
+    assert (ranges[0].low, ranges[0].high) == tuple(map(float, text.split(":")))
 
 
 def test_percentiles_of_8_bits_are_those_of_the_images(tmp_path):
     arrays = [RNG.integers(100, 150, (40, 40), dtype=np.uint8) for _ in range(6)]
     look = survey_images(write_set(tmp_path, arrays, ".png"), threads=1)
     low, high = (round(v) for v in np.percentile(arrays, (10, 90)))
-    text, (window,) = choose_windows("p10:p90", look)
+    text, (window,) = choose_intensity("p10:p90", look)
     assert text == f"{low}:{high}"
     np.testing.assert_allclose([window.low, window.high], [low / 255, high / 255])
 
