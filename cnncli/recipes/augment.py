@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.augmentation.build import bring_back, build_augment, build_operations
+from cnncli.augmentation.build import build_augment, build_operations, clip_fractions
 from cnncli.augmentation.dry_run import check_pipeline
 from cnncli.augmentation.notation import Pipeline, format_step
 from cnncli.augmentation.operations import Form
@@ -203,6 +203,6 @@ def _step_rows(
             int(np.random.SeedSequence((settings.seed, number, index)).generate_state(1)[0])
             for number in range(1, settings.samples + 1)
         ]
-        drawn = [bring_back(operation(image.copy(), state, force=True)) for state in states]
+        drawn = [clip_fractions(operation(image.copy(), state, force=True)) for state in states]
         rows.append(GridRow(format_step(step, defaults=False).split(), [image, *drawn]))
     return rows
