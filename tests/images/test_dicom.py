@@ -112,9 +112,9 @@ def test_a_window_is_found_in_the_units_that_it_is_laid_on(tmp_path):
         path = tmp_path / "ab"[number % 4 // 2] / f"{number}.dcm"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(write(stored, RescaleSlope=1, RescaleIntercept=-1024, **window))
-    look = survey_as_read(find_samples(str(tmp_path)), None, threads=1)
+    survey = survey_as_read(find_samples(str(tmp_path)), None, threads=1)
     low, high = LEVELS.min() - 1024.0, LEVELS.max() - 1024.0
-    (window,) = choose_intensity(None, look)[1]
+    (window,) = choose_intensity(None, survey)[1]
     np.testing.assert_allclose([window.low, window.high], [low, high], atol=30)
 
 
