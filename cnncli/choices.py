@@ -47,13 +47,14 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class IntensityRule:
-    """How the stored values that become 0 and 1 are found.
+    """How to find the stored values of an image file that become 0 and 1.
 
     Attributes:
-        kind: ``full``: the type's own full scale; ``values``: these two; ``percentiles``: of the
-            training images.
-        low: A stored value, or percent.
-        high: Likewise, above ``low``.
+        kind: ``full``: 0 and the greatest value of the number type. ``values``: ``low`` and
+            ``high`` themselves. ``percentiles``: the percentiles ``low`` and ``high`` of the
+            values in the images.
+        low: A stored value, or a percentage 0–100; not used by ``full``.
+        high: Likewise, greater than ``low``.
     """
 
     kind: Literal["full", "values", "percentiles"]
@@ -61,16 +62,23 @@ class IntensityRule:
     high: float = 1.0
 
 
-def parse_windows(text: str) -> tuple[IntensityRule, ...]:
-    """Read ``"full"``, ``"0:4095"`` or ``"p1:p99"``, or one of them per file joined by commas.
+def parse_intensity(text: str) -> tuple[IntensityRule, ...]:
+    """Parse what ``--intensity`` says.
+
+    Args:
+        text: ``full``, two stored values such as ``0:4095``, or two percentiles such as
+            ``p1:p99``; or several of these joined by commas, one for each file of a sample.
+
+    Returns:
+        One rule for each part of the text.
 
     Raises:
-        CnncliError: If the text is none of them.
+        CnncliError: If a part is none of them, or its range is empty.
     """
-    return tuple(_parse_window(part.strip()) for part in text.split(","))
+    return tuple(_parse_rule(part.strip()) for part in text.split(","))
 
 
-def _parse_window(text: str) -> IntensityRule:
+def _parse_rule(text: str) -> IntensityRule:
     if text == "full":
         return IntensityRule("full")
     number = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -146,3 +154,8 @@ def format_size(size: tuple[int, int]) -> str:
     """Return ``"224"`` for a square, otherwise ``"224x320"`` (height × width)."""
     height, width = size
     return str(height) if height == width else f"{height}x{width}"
+
+
+def format_channels(channels: int) -> str:
+    """Return ``"1 channel"``, or ``"3 channels"`` for any other number."""
+    return "1 channel" if channels == 1 else f"{channels} channels"

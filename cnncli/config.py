@@ -36,8 +36,8 @@ from cnncli.choices import (
     SchedulerName,
     format_size,
     parse_duration,
+    parse_intensity,
     parse_size,
-    parse_windows,
 )
 from cnncli.errors import CnncliError, did_you_mean
 from cnncli.yaml_text import read_settings
@@ -164,7 +164,7 @@ class RunConfig(BaseModel):
         if value is None or value == "auto":
             return None
         try:
-            parse_windows(value)
+            parse_intensity(value)
         except CnncliError as error:
             raise ValueError(str(error).removeprefix("intensity: ")) from None
         return value

@@ -13,34 +13,7 @@ from cnncli.choices import SPLITS
 from cnncli.data.classes import sort_class_names
 from cnncli.data.samples import NO_SPLIT, SPLIT_NAMES, FileSource, Samples, TextColumn, top_folders
 from cnncli.errors import CnncliError, shorten
-from cnncli.images.formats import HEAD_BYTES, is_image
-from cnncli.images.header import FORMAT_NAMES
-
-# A file whose name ends like this is meant to be an image. If it cannot be read as one, that is
-# reported; other files that are not images are skipped.
-IMAGE_SUFFIXES = frozenset(
-    (
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".webp",
-        ".bmp",
-        ".dib",
-        ".tif",
-        ".tiff",
-        ".gif",
-        ".pbm",
-        ".pgm",
-        ".ppm",
-        ".pnm",
-        ".npy",
-        ".npz",
-        ".dcm",
-        ".dicom",
-    )
-)
+from cnncli.images.formats import FORMAT_NAMES, HEAD_BYTES, IMAGE_SUFFIXES, is_image
 
 
 def check_names(root: Path, names: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ import math
 
 from cnncli.choices import format_size, parse_size
 from cnncli.config import ResolvedConfig, RunConfig
-from cnncli.data.look import ImageSurvey
+from cnncli.data.survey import ImageSurvey
 from cnncli.models.registry import find_model
 from cnncli.run.pretrained import Pretrained
 from cnncli.training.device import Compute, count_cpus

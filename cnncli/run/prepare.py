@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,14 +32,14 @@ from cnncli.data.store import (
 from cnncli.errors import CnncliError
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
-from cnncli.models.build import count_parameters, has_batch_norm
+from cnncli.models.build import build_network, count_parameters, has_batch_norm
 from cnncli.reporting import Reporter
 from cnncli.run.bad_images import leave_out
 from cnncli.run.choose_preprocess import (
     choose_channels,
+    choose_intensity,
     choose_preprocess,
-    choose_windows,
-    look_over,
+    survey_as_read,
     warn_of_cut,
 )
 from cnncli.run.defaults import fill_in, size_of, with_batch_size
@@ -142,35 +143,49 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
             "--loss ordinal: the classes have no order; name them by whole numbers (grades), or "
             "give their order with --class-order"
         )
-    look = look_over(samples, config.intensity, threads=count_cpus())
+    survey = survey_as_read(samples, config.intensity, threads=count_cpus())
     expected = pretrained.expects.in_channels if pretrained.expects else None
-    channels = choose_channels(config.in_channels, expected, look)
+    channels = choose_channels(config.in_channels, expected, survey)
+    intensity, intensity_ranges = choose_intensity(config.intensity, survey)
     resolved = fill_in(
         config,
         pretrained,
-        look=look,
+        look=survey,
         in_channels=channels.total,
-        intensity=choose_windows(config.intensity, look)[0],
+        intensity=intensity,
         train_images=int((splits == TRAIN).sum()),
         compute=compute,
     )
-    preprocess = choose_preprocess(resolved, pretrained, look, channels)
+    normalisation = pretrained.normalisation(config.model, resolved.in_channels)
+    preprocess = choose_preprocess(
+        survey,
+        channels,
+        intensity_ranges,
+        size_of(resolved),
+        resize_mode=resolved.resize_mode,
+        exact_decode=resolved.exact_decode,
+        expects=pretrained.expects,
+        normalisation=normalisation,
+    )
     seed_everything(config.seed)
     # Before the images are read: a missing file of weights is told at once.
-    network = _describe(resolved, samples, preprocess).build()
-    normalisation = pretrained.normalisation(config.model, resolved.in_channels)
+    network = build_network(
+        resolved.model,
+        num_classes=len(samples.class_names),
+        in_channels=preprocess.channels,
+        image_size=preprocess.image_size,
+        **_network_options(resolved),
+    )
     pretrained.load(network, config.model, normalisation, reporter)
     store, digests, bad = _open(samples, preprocess, reporter)
     if config.intensity is None:
-        warn_of_cut(samples, store, resolved.intensity, reporter)
+        warn_of_cut(samples, store, intensity, reporter)
     if bad:
         splits = leave_out(samples, splits, bad, config.on_bad_image, reporter)
     warn_of_data(samples, splits, digests, reporter)
     if normalisation is None:
-        preprocess = fit_normalisation(store, np.flatnonzero(splits == TRAIN))
-    else:
-        preprocess = replace(preprocess, mean=normalisation.mean, std=normalisation.std)
-    store = replace(store, preprocess=preprocess)
+        fitted = fit_normalisation(store, np.flatnonzero(splits == TRAIN))
+        store = replace(store, preprocess=fitted)
     resolved = check_augment(resolved, store, np.flatnonzero(splits == TRAIN))
     run = PreparedRun(resolved, samples, splits, store, digests, compute, network, bad)
     _check_shares(run)
@@ -222,13 +237,18 @@ def _open(
         return load_images(samples, preprocess, threads=count_cpus(), advance=advance)
 
 
-def _describe(config: ResolvedConfig, samples: Samples, preprocess: Preprocess) -> Checkpoint:
+def _network_options(config: ResolvedConfig) -> dict[str, Any]:
+    """Return what is to be exchanged in the network, by the arguments of `build_network`."""
     options = {"activation": config.activation, "norm": config.norm, "dropout": config.dropout}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _describe(config: ResolvedConfig, samples: Samples, preprocess: Preprocess) -> Checkpoint:
     return Checkpoint(
         model=config.model,
         class_names=samples.class_names,
         preprocess=preprocess,
-        options={name: value for name, value in options.items() if value is not None},
+        options=_network_options(config),
         ordered=samples.ordered,
         augment=[] if config.augment == "none" else config.augment,
     )

@@ -11,7 +11,6 @@ import torch
 from cnncli.augmentation.build import build_augment
 from cnncli.data.find_samples import find_samples
 from cnncli.data.loader import Loader, SplitDataset
-from cnncli.data.look import survey_images
 from cnncli.data.store import (
     ImageStore,
     fit_normalisation,
@@ -21,6 +20,7 @@ from cnncli.data.store import (
     map_in_threads,
     open_images,
 )
+from cnncli.data.survey import survey_images
 from cnncli.errors import CnncliError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import SilentReporter
