@@ -212,6 +212,7 @@ def test_settings_that_do_not_go_together():
         {"data": "digits"},
         {"data": "no", "image_size": "32", "class_order": "yes,no,1e3,0x10"},
         {"data": "길/é", "lr": 1e-5, "group_regex": r"^(\d+)[_-]", "seed": 2**32 - 1},
+        {"data": "a\nepochs: 3\n\nlr: 2", "augment": "light", "unfreeze_at": ["2", "3=none"]},
     ],
 )
 def test_dump_reads_back_to_the_same(tmp_path, given):

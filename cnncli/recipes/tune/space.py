@@ -18,18 +18,11 @@ from decimal import Decimal
 from typing import Any, get_args
 
 from cnncli.choices import PrunerName
-from cnncli.config import RunConfig, check_settings
+from cnncli.config import RunConfig, check_settings, keys_of_kind
 from cnncli.errors import CnncliError, did_you_mean
 from cnncli.yaml_text import read_settings
 
 Value = str | float | bool | None
-# A search over these would compare runs that were judged on different images or by other
-# columns, pick the luckiest seed, or change nothing.
-_NOT_SEARCHED = (
-    *("data", "output", "device", "workers", "seed", "monitor", "val_fraction", "test_fraction"),
-    *("splits", "fold", "class_order", "on_bad_image", "log", "checkpoint_every"),
-    *("image_col", "label_col", "split_col", "group_col", "group_regex"),
-)
 
 
 @dataclass(frozen=True)
@@ -157,7 +150,9 @@ def _check_key(key: object, settings: Mapping[str, Any], flags: Mapping[str, Any
     """Return why a key cannot be searched, or None."""
     if key not in RunConfig.model_fields:
         return f"unknown key{did_you_mean(str(key), RunConfig.model_fields)}"
-    if key in _NOT_SEARCHED:
+    # A search over the others would compare runs that were evaluated on different images or by
+    # different columns, choose the luckiest seed, or change nothing.
+    if key not in keys_of_kind("learning"):
         return "is the same in all trials; give it outside search"
     if key in settings or key in flags:
         where = f"--{str(key).replace('_', '-')}" if key in flags else "a fixed value"
