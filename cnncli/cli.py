@@ -12,10 +12,12 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from cnncli import __version__, commands
 from cnncli.errors import INTERRUPTED, RUNTIME_FAILURE, TERMINATED, CnncliError, ToldElsewhereError
+from cnncli.shell.command import build_command, convert_late
+from cnncli.shell.help import list_sections, write_sections
 from cnncli.shell.terminal import print_error, print_line
 from cnncli.torchrun import is_follower
 
@@ -25,8 +27,44 @@ _ClickError: type[Exception] = next(
 )
 
 
-class _Boundary(TyperGroup):
-    """Turns what a user can mend into one line and an exit code; a bug keeps its traceback."""
+class LazyCommand(TyperCommand):
+    """A row of the table of commands; its module is imported when the command is asked for."""
+
+    def __init__(self, name: str, entry: commands.Entry) -> None:
+        super().__init__(name, short_help=entry.summary)
+        self._entry = entry
+
+    def load(self) -> Any:
+        """Import the command's module and return the command itself."""
+        return build_command(str(self.name), self._entry.load())
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Let the command itself read the arguments; Typer then goes on with that one."""
+        return self.load().make_context(*args, **extra)
+
+
+class App(TyperGroup):
+    """The commands, and the boundary for errors.
+
+    What a user can mend becomes one line and an exit code; a bug keeps its traceback.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, entry in commands.TABLE.items():
+            self.add_command(LazyCommand(name, entry))
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, as Typer asks for them before it reads their values."""
+        return convert_late(super().get_params(ctx))
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write all commands in their groups, then the flags."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for name, entry in commands.TABLE.items():
+            groups.setdefault(entry.group, []).append((name, entry.summary))
+        write_sections(formatter, list(groups.items()))
+        write_sections(formatter, list_sections(self.get_params(ctx), ctx))
 
     def main(self, *args: Any, **extra: Any) -> Any:
         try:
@@ -98,8 +136,9 @@ def _show_usage_error(error: Any) -> int:
 
 app = typer.Typer(
     name="cnncli",
-    cls=_Boundary,
+    cls=App,
     no_args_is_help=True,
+    subcommand_metavar="COMMAND [ARGUMENTS]",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -128,10 +167,6 @@ def _root(
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise SystemExit(TERMINATED)
-
-
-for name, function in commands.TABLE.items():
-    app.command(name)(function)
 
 
 def main() -> None:

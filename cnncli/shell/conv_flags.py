@@ -30,9 +30,11 @@ WINDOW_FLAGS: Mapping[str, Any] = {
     "output_padding": flag(str, "Rows that --transposed adds at the end [0].", metavar="N"),
     "pool": flag(bool, "A max or average pool instead of a convolution.", "--pool"),
     "ceil_mode": flag(bool, "A --pool that counts a last partial window.", "--ceil-mode"),
-    "in_channels": flag(int, "Of the input; with --filters, count too."),
-    "filters": flag(int, "Output channels; with --in-channels, count too."),
-    "groups": flag(int, "Of channels; must divide both numbers [1]."),
+    "in_channels": flag(
+        int, "Channels of the input; with --filters, parameters and MACs are counted."
+    ),
+    "filters": flag(int, "Output channels; with --in-channels, parameters and MACs are counted."),
+    "groups": flag(int, "Groups of channels; must divide both numbers [1]."),
     "bias": flag(bool, "One bias per filter [--bias].", "--bias/--no-bias"),
 }
 _ARGUMENTS = ("kernel", "stride", "padding")

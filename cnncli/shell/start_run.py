@@ -27,12 +27,13 @@ Resume = Annotated[
         help="Go on with a run that was broken off: its folder, or last for the newest unfinished "
         "one under --output.",
         show_default=False,
+        rich_help_panel="Stopping and saving",
     ),
 ]
 
 
 def start_run(
-    kind: type[RunConfig],
+    config_class: type[RunConfig],
     flags: Flags,
     config: str | None,
     *,
@@ -42,7 +43,7 @@ def start_run(
     """Train and print the run folder's path, or print the settings only.
 
     Args:
-        kind: Whose defaults count.
+        config_class: The class whose defaults count.
         flags: Those that were given; they win over the file.
         config: Path of the YAML file, or None.
         print_config: Print the settings as YAML instead.
@@ -54,7 +55,7 @@ def start_run(
     from cnncli.config import dump_config, load_config
     from cnncli.run.check import check_config
 
-    settings = load_config(config, flags, kind)
+    settings = load_config(config, flags, config_class)
     check_config(settings)
     if print_config:
         if is_follower():

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # rich costs 50 ms, and conv-size never needs it
 Row = Mapping[str, object]
 
 
-def pick_format(chosen: str | None, *, piped: str) -> str:
+def choose_format(chosen: str | None, *, piped: str) -> str:
     """Return ``chosen``, or ``"table"`` on a terminal and ``piped`` in a pipe."""
     return chosen or ("table" if sys.stdout.isatty() else piped)
 
