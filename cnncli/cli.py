@@ -1,4 +1,4 @@
-"""The app: command table, error boundary, ``--version`` and ``--debug``."""
+"""The app: its commands and their help, the boundary for errors, ``--version`` and ``--debug``."""
 
 from __future__ import annotations
 
@@ -91,18 +91,21 @@ class App(TyperGroup):
 
 
 def _let_rank_zero_report(error: Exception) -> None:
-    """Let rank 0 tell a mistake that all of torchrun's processes meet; its end ends them."""
+    """Wait while rank 0 reports an error that all of torchrun's processes meet.
+
+    When rank 0 exits, torchrun ends the others, so that the user reads the error once.
+    """
     if is_follower() and not getattr(error, "told_by_one", False):
-        time.sleep(_SECONDS_TO_TELL)
+        time.sleep(_SECONDS_FOR_RANK_ZERO)
 
 
-# Starting processes are not that far apart; an error of one machine alone is told after all.
-_SECONDS_TO_TELL = 10
+# Processes do not start that far apart. After it, an error that rank 0 did not meet is printed.
+_SECONDS_FOR_RANK_ZERO = 10
 _SIGNALS = {INTERRUPTED: "interrupted", TERMINATED: "terminated"}
 
 
 def _show_error(error: CnncliError | OSError) -> int:
-    """Tell an error that is the user's to mend, or raise it again; return the exit code."""
+    """Print an error that the user can mend and return the exit code; raise any other again."""
     if isinstance(error, BrokenPipeError):
         _drop_output()
         return 0  # the reader has what it wanted: `cnncli predict … | head -1`
@@ -119,7 +122,7 @@ def _show_error(error: CnncliError | OSError) -> int:
 
 
 def _drop_output() -> None:
-    """Let what is still buffered not fail once more when Python closes stdout."""
+    """Send what is still buffered nowhere, so that closing stdout does not fail once more."""
     with suppress(OSError):  # a stdout that is no file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -176,13 +179,13 @@ def main() -> None:
     # thousands of barriers: where another process wants a core, an epoch took up to ten times as
     # long. Measured on 2 cores: 1.6 times the images/s beside a busy process, 0.95 alone.
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
-    # A subcommand would not know it, and everybody types it last.
+    # Only the app knows --debug, its commands do not; but everybody types it last.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: argument != "--debug")
     app()
 
 
 def _prepare_streams() -> None:
-    """Make the standard streams bear every file name, also one that is no UTF-8."""
+    """Let the standard streams carry every file name, also one that is not UTF-8."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:  # closed by the caller: `>&-`

@@ -1,4 +1,4 @@
-"""What ``train`` and ``finetune`` do alike: settings from a YAML and flags, then a run."""
+"""What ``train`` and ``finetune`` have in common: settings from a YAML and flags, then a run."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def start_run(
 
     Args:
         config_class: The class whose defaults count.
-        flags: Those that were given; they win over the file.
+        flags: Values of the flags that were given; they win over the file.
         config: Path of the YAML file, or None.
         print_config: Print the settings as YAML instead.
         resume: The run to go on with, or None.
@@ -95,7 +95,7 @@ def _resume(resume: str, flags: Flags, config: str | None) -> None:
 
 
 def _print_run(device: str, run: Callable[[Reporter, World], Path]) -> None:
-    """Run in all processes, and speak in the first."""
+    """Run in all processes of torchrun, and print the run folder's path in the first."""
     from cnncli.training.distributed import join_world
 
     with join_world(device) as world:

@@ -106,14 +106,6 @@ def test_help_is_plain_and_keeps_to_the_width(cli, width, name, monkeypatch):
     assert [line for line in lines if line != line.rstrip() or not line.isprintable()] == []
 
 
-@pytest.mark.parametrize("name", TABLE)
-def test_labels_leave_their_texts_room(cli, name, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    lines = cli(name, "--help").out.splitlines()
-    begins = [match.start(1) for line in lines if (match := re.match(r" +\S.*? {2,}(\S)", line))]
-    assert 0 < max(begins) <= 30
-
-
 def test_long_choices_stand_in_the_text(cli, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     text = " ".join(cli("train", "--help").out.split())
