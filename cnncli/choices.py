@@ -41,6 +41,19 @@ RowFormat = Literal["table", "csv", "json", "jsonl"]
 ReportFormat = Literal["table", "json"]
 OnBadImage = Literal["error", "skip"]
 OnNan = Literal["error", "rollback"]
+# What a run's settings stand under, in this order: in help, in YAML and in the documentation.
+Heading = Literal[
+    "Most used",
+    "Data",
+    "Network",
+    "Transfer",
+    "Images",
+    "Optimisation",
+    "Regularisation",
+    "Stopping and saving",
+    "Device",
+    "Output",
+]
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 

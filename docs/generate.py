@@ -15,8 +15,10 @@ import typer
 from cnncli.augmentation.words import LEVELS, WORDS, Argument
 from cnncli.choices import format_size
 from cnncli.cli import app
+from cnncli.commands import TABLE
 from cnncli.models.registry import MODELS, ModelEntry
 from cnncli.models.tables.custom import CUSTOM
+from cnncli.shell.help import list_sections
 
 DOCS = Path(__file__).parent
 WORDS_BEGIN = "<!-- words: written by docs/generate.py -->"
@@ -98,12 +100,16 @@ def command_pages() -> dict[str, str]:
     group: Any = typer.main.get_command(app)
     root = typer.Context(group, info_name="cnncli")
     pages = {}
-    for name, command in group.commands.items():
+    for name in TABLE:
+        command = group.commands[name].load()
         context = typer.Context(command, info_name=name, parent=root)
         pages[f"{name}.md"] = _page(name, command, context)
-    index = ["# Commands", "", "| Command | What it does |", "| --- | --- |"]
-    for name, command in group.commands.items():
-        index.append(f"| [`cnncli {name}`]({name}.md) | {command.get_short_help_str(200)} |")
+    index, written = ["# Commands"], ""
+    for name, entry in TABLE.items():
+        if entry.group != written:
+            index += ["", f"## {entry.group}", "", "| Command | What it does |", "| --- | --- |"]
+            written = entry.group
+        index.append(f"| [`cnncli {name}`]({name}.md) | {entry.summary} |")
     pages["README.md"] = "\n".join(index) + "\n"
     return pages
 
@@ -112,15 +118,8 @@ def _page(name: str, command: Any, context: Any) -> str:
     usage = " ".join(command.collect_usage_pieces(context))
     lines = [f"# cnncli {name}", "", _plain(command.help), ""]
     lines += ["```", f"cnncli {name} {usage}", "```"]
-    for title, kind in (("Arguments", "argument"), ("Options", "option")):
-        rows = [
-            _row(record)
-            for parameter in command.params
-            if parameter.param_type_name == kind
-            and (record := parameter.get_help_record(context)) is not None
-        ]
-        if rows:
-            lines += ["", f"## {title}", "", "| | |", "| --- | --- |", *rows]
+    for heading, rows in list_sections(command.params, context):
+        lines += ["", f"## {heading}", "", "| | |", "| --- | --- |", *map(_row, rows)]
     lines += ["", "Generated from `cnncli " + name + " --help` by `docs/generate.py`."]
     return "\n".join(lines) + "\n"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cnncli.config import RunConfig
+from cnncli.config import RunConfig, keys_of_kind
 from cnncli.errors import CnncliError
 from cnncli.recipes.tune.space import Search
 from cnncli.training.history import lower_is_better
@@ -118,7 +118,7 @@ def _fixed(settings: TuneSettings) -> dict[str, Any]:
     """Return what all trials of a study have in common, as JSON can hold it."""
     search = settings.search
     fixed = {**search.settings, **search.flags}
-    for key in ("output", "device", "workers", "seed", "log"):  # they may change between machines
+    for key in keys_of_kind("place"):  # they may change between machines
         fixed.pop(key, None)
     space = {key: f"search {vars(dimension)}" for key, dimension in search.space.items()}
     common: dict[str, Any] = json.loads(json.dumps({**fixed, **space}, default=str))
