@@ -8,13 +8,13 @@ from typing import Any
 
 from cnncli.config import ResolvedConfig, RunConfig
 from cnncli.reporting import Reporter
-from cnncli.run.build_trainer import build_freeze_plan, build_loop, build_trainer
+from cnncli.run.build_trainer import build_freeze_plan, build_inputs, build_trainer
 from cnncli.run.check import check_config
 from cnncli.run.prepare import prepare
 from cnncli.training.device import deterministic_algorithms, keep_freed_memory, pick_compute
 from cnncli.training.optimizers.build import OPTIMIZERS
 from cnncli.training.range_test import Curve, Suggestion, spread_rates, suggest, sweep
-from cnncli.training.time_limit import TimeLimit
+from cnncli.training.stopping import TimeLimit
 
 # As multiples of the optimizer's usual rate by AdamW's.
 _LOW, _HIGH = 1e-7, 10.0
@@ -52,8 +52,8 @@ def find_lr(config: RunConfig, reporter: Reporter, *, steps: int) -> Found:
     run = prepare(config, compute, reporter)
     plan = build_freeze_plan(run)
     # Without features: the few images of the test are not worth a pass over all of them.
-    loop = build_loop(run, plan, Path(), reporter, cache_features=False)
-    trainer = build_trainer(run, plan, loop, TimeLimit(None), None, reporter)
+    inputs = build_inputs(run, plan, Path(), reporter, cache_features=False)
+    trainer = build_trainer(run, plan, inputs, TimeLimit(None), None, reporter)
     factor = OPTIMIZERS[run.config.optimizer].lr_factor
     lrs = spread_rates(_LOW * factor, _HIGH * factor, steps)
     reporter.note(
@@ -64,7 +64,7 @@ def find_lr(config: RunConfig, reporter: Reporter, *, steps: int) -> Found:
         deterministic_algorithms(compute.device),
         reporter.progress("range test", steps) as advance,
     ):
-        curve = sweep(trainer, loop.train, lrs, advance)
+        curve = sweep(trainer, inputs.train, lrs, advance)
     found = Found(curve, suggest(curve), run.config)
     _tell(found, reporter)
     return found

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from cnncli.config import ResolvedConfig
-from cnncli.data.loader import Loader
 from cnncli.data.splits import TRAIN, VAL
 from cnncli.models.build import Classifier
 from cnncli.models.freeze_plan import FreezePlan
@@ -20,6 +17,7 @@ from cnncli.reporting import Reporter
 from cnncli.run.prepare import PreparedRun
 from cnncli.training.balance import class_weights
 from cnncli.training.ema import MovingAverage
+from cnncli.training.epoch_inputs import EpochInputs
 from cnncli.training.features import FeatureLoader, HeadClassifier, compute_features, find_head
 from cnncli.training.history import lower_is_better
 from cnncli.training.loop import Trainer
@@ -28,26 +26,7 @@ from cnncli.training.mixing import Mixing
 from cnncli.training.optimizers.build import build_optimizer
 from cnncli.training.penalties import Penalty, elastic_net
 from cnncli.training.schedule import Plateau, build_schedule
-from cnncli.training.time_limit import TimeLimit
-
-
-@dataclass(frozen=True)
-class EpochInputs:
-    """What an epoch runs on: images and the whole network, or features and its head.
-
-    Attributes:
-        classifier: What is trained.
-        train: Its batches.
-        val: The batches the best epoch is chosen on.
-        train_mode: Puts it in train mode, but for what is frozen.
-        evaluated: From the network, or the average that follows it, to what val is evaluated with.
-    """
-
-    classifier: Classifier | HeadClassifier
-    train: Loader | FeatureLoader
-    val: Loader | FeatureLoader
-    train_mode: Callable[[], object]
-    evaluated: Callable[[nn.Module], Classifier | HeadClassifier]
+from cnncli.training.stopping import TimeLimit
 
 
 def build_freeze_plan(run: PreparedRun) -> FreezePlan:
@@ -64,7 +43,7 @@ def build_freeze_plan(run: PreparedRun) -> FreezePlan:
     )
 
 
-def build_loop(
+def build_inputs(
     run: PreparedRun, plan: FreezePlan, run_dir: Path, reporter: Reporter, *, cache_features: bool
 ) -> EpochInputs:
     """Return the loop over images, or over features where the backbone gives the same each time."""
@@ -127,7 +106,7 @@ def build_loop(
 def build_trainer(
     run: PreparedRun,
     plan: FreezePlan,
-    loop: EpochInputs,
+    inputs: EpochInputs,
     limit: TimeLimit,
     plateau: Plateau | None,
     reporter: Reporter,
@@ -138,7 +117,7 @@ def build_trainer(
         CnncliError: If the optimizer does not take the momentum that is given.
     """
     config = run.config
-    steps = config.epochs * -(-len(loop.train) // config.accumulate)
+    steps = config.epochs * -(-len(inputs.train) // config.accumulate)
     schedule = build_schedule(
         config.scheduler,
         steps=steps,
@@ -155,7 +134,7 @@ def build_trainer(
 
     mixing = Mixing(len(run.samples.class_names), config.seed, config.mixup, config.cutmix)
     return Trainer(
-        classifier=loop.classifier,
+        classifier=inputs.classifier,
         optimizer=build_optimizer(
             config.optimizer,
             plan.parameter_groups(0.0 if config.elastic_net is not None else config.weight_decay),
@@ -165,7 +144,7 @@ def build_trainer(
         lr_at=lr_at,
         criterion=_build_loss(run),
         compute=run.compute,
-        train_mode=loop.train_mode,
+        train_mode=inputs.train_mode,
         compiled=config.compile,
         clip=config.clip_grad or None,
         accumulate=config.accumulate,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cnncli.errors import CnncliError
 from cnncli.files import BEST_FILE, CONFIG_FILE, REPORT_FILE
-from cnncli.training.interrupt import Stopped
+from cnncli.training.stopping import Stopped
 
 
 def find_unfinished(given: str, output: str) -> Path:

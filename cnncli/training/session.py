@@ -10,13 +10,15 @@ from torch import nn
 from cnncli.errors import CnncliError
 from cnncli.files import LAST_FILE
 from cnncli.images.preprocess import Preprocess
+from cnncli.models.freeze_plan import FreezePlan
 from cnncli.reporting import Reporter
 from cnncli.training.distributed import World
+from cnncli.training.epoch_inputs import EpochInputs
 from cnncli.training.history import EarlyStopping, History
 from cnncli.training.loop import NotFiniteError, Progress, Trainer
 from cnncli.training.schedule import Plateau
 from cnncli.training.state import State, load_state, random_state, restore_random_state, save_state
-from cnncli.training.time_limit import TimeLimit
+from cnncli.training.stopping import StopRequest
 
 # So often a loss that is not finite may send a run back.
 _MOST_ROLLBACKS = 3
@@ -24,28 +26,32 @@ _MOST_ROLLBACKS = 3
 
 @dataclass
 class Session:
-    """The moving parts of a run.
+    """The state of a training run, and everything that changes while it runs.
 
     Attributes:
         run_dir: The run's folder.
-        network: What is trained, whole.
-        trainer: With the optimizer's state.
+        network: The whole network that is trained.
+        inputs: What an epoch trains and validates.
+        plan: What is frozen in which epoch.
+        trainer: Takes the steps; it holds the optimizer and its state.
         history: The rows of ``metrics.csv``.
-        stopping: The best epoch so far.
-        limit: The time the run has, if it is limited.
-        preprocess: What becomes of the images; it must be the same when the run goes on.
-        plateau: The scheduler that looks at results, if it is that one.
-        epoch: Epochs completed.
-        progress: Of the epoch that was broken off, if one was.
-        rollbacks: Done so far.
+        early_stopping: The best epoch so far, and how long ago it was.
+        stop_request: The time limit, and the signals received.
+        preprocess: How images are preprocessed; a resumed run must do the same.
+        plateau: Lowers the learning rate when val gets no better; None for other schedulers.
+        epoch: Number of epochs completed.
+        progress: How far the interrupted epoch was when the run was resumed; None outside one.
+        rollbacks: How often the run went back because the loss was not finite.
     """
 
     run_dir: Path
     network: nn.Module
+    inputs: EpochInputs
+    plan: FreezePlan
     trainer: Trainer
     history: History
-    stopping: EarlyStopping
-    limit: TimeLimit
+    early_stopping: EarlyStopping
+    stop_request: StopRequest
     preprocess: Preprocess
     plateau: Plateau | None = None
     epoch: int = 0
@@ -59,7 +65,7 @@ class Session:
 
     @property
     def weights(self) -> nn.Module:
-        """What is judged and kept: the average that follows the network, or the network."""
+        """The network to evaluate and save: the moving average if there is one."""
         average = self.trainer.average
         return self.network if average is None else average.module
 
@@ -77,10 +83,10 @@ class Session:
             "network": self.network.state_dict(),
             "trainer": self.trainer.state_dict(),
             "rows": self.history.rows,
-            "stopping": self.stopping.state_dict(),
+            "stopping": self.early_stopping.state_dict(),
             "plateau": None if self.plateau is None else self.plateau.state_dict(),
             "preprocess": self.preprocess.to_dict(),
-            "seconds": self.limit.clock(),
+            "seconds": self.stop_request.time_limit.clock(),
             "rollbacks": self.rollbacks,
             # Of the other processes; this one's is saved with every state.
             "ranks": self.world.gather(random_state())[1:],
@@ -116,7 +122,7 @@ class Session:
         self.trainer.load_state_dict(state["trainer"])
         self.epoch, self.rollbacks = state["epoch"], state["rollbacks"]
         self.history.rows = list(state["rows"])
-        self.stopping.load_state_dict(state["stopping"])
+        self.early_stopping.load_state_dict(state["stopping"])
         if self.plateau is not None:
             self.plateau.load_state_dict(state["plateau"])
         self.progress = None if state["progress"] is None else Progress(**state["progress"])
@@ -143,8 +149,21 @@ class Session:
             f"{factor:g} ({rollbacks} of {_MOST_ROLLBACKS})"
         )
 
+    def raise_if_signalled(self, place: str) -> None:
+        """End the run if a signal has come, with the command that resumes it.
+
+        Args:
+            place: How far the run is, for the message.
+
+        Raises:
+            Stopped: If a signal has come.
+        """
+        size = self.world.size
+        command = "cnncli" if size == 1 else f"torchrun --nproc-per-node {size} -m cnncli"
+        self.stop_request.raise_if_signalled(place, f"{command} train --resume {self.run_dir}")
+
     def place(self) -> str:
-        """Say where the run is."""
+        """Return how far the run is, as a text."""
         if self.progress is not None and self.progress.batches:
             return f"epoch {self.progress.epoch}, batch {self.progress.batches}"
         return f"the end of epoch {self.epoch}" if self.epoch else "the beginning"

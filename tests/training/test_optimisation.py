@@ -21,7 +21,7 @@ from cnncli.training.checkpoint import load_checkpoint
 from cnncli.training.loop import Progress
 from cnncli.training.penalties import Penalty
 from cnncli.training.state import load_state
-from cnncli.training.time_limit import TimeLimit
+from cnncli.training.stopping import TimeLimit
 
 
 class Plain(nn.Module):
@@ -201,7 +201,7 @@ def test_a_time_limit_ends_a_run_cleanly(cli, figures, tmp_path, monkeypatch):
 
 def test_the_schedule_is_as_far_as_the_time(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("cnncli.training.time_limit.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("cnncli.training.stopping.time.monotonic", lambda: now[0])
     limit = TimeLimit(1000.0)  # of which 3 % are for the end
     assert limit.progress == 0
     now[0] += 485

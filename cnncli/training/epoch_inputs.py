@@ -1,0 +1,36 @@
+"""What one epoch trains and validates: a network on images, or its head on kept features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from cnncli.data.loader import Loader
+from cnncli.models.build import Classifier
+from cnncli.training.features import FeatureLoader, HeadClassifier
+
+
+@dataclass(frozen=True)
+class EpochInputs:
+    """The classifier that an epoch trains and the batches it runs on.
+
+    Either the whole network with batches of images, or, where the backbone is frozen, the head
+    alone with batches of the features that the backbone gives.
+
+    Attributes:
+        classifier: The module that is trained.
+        train: Batches of the training split.
+        val: Batches of the validation split, by which the best epoch is chosen.
+        train_mode: Puts the network in train mode, except for what is frozen.
+        build_evaluated: Takes a network with the weights to evaluate (the trained ones or their
+            moving average) and returns the classifier that maps ``val``'s batches to
+            probabilities.
+    """
+
+    classifier: Classifier | HeadClassifier
+    train: Loader | FeatureLoader
+    val: Loader | FeatureLoader
+    train_mode: Callable[[], object]
+    build_evaluated: Callable[[nn.Module], Classifier | HeadClassifier]
