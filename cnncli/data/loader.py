@@ -180,7 +180,6 @@ class Loader:
         workers: int = 0,
         pin_memory: bool = False,
         start_method: str | None = None,
-        bad: Bad | None = None,
         balanced: bool = False,
         share: BatchShard = WHOLE,
     ) -> None:
@@ -190,7 +189,7 @@ class Loader:
         )
         self.count = len(dataset)
         self._shuffled = shuffle_seed is not None
-        self.bad: Bad = {} if bad is None else bad
+        self.bad: Bad = {}
         self._loader = DataLoader(
             dataset,
             batch_sampler=self.batches,

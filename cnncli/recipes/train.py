@@ -147,7 +147,7 @@ def _train(
         deterministic_algorithms(run.compute.device),
         _logged(run, run_dir, reporter, on_epoch) as keep,
     ):
-        fit(run, run_dir, reporter, state=state, on_epoch=keep)
+        run = fit(run, run_dir, reporter, state=state, on_epoch=keep)
         if not judge_best:
             return
         report = _evaluate_best(run, run_dir, reporter)

@@ -32,7 +32,7 @@ def check_bad(samples: Samples, bad: Bad, policy: OnBadImage, reporter: Reporter
     reporter.warn(f"{told}; left out")
 
 
-def leave_out(
+def exclude_bad(
     samples: Samples, splits: Array, bad: Bad, policy: OnBadImage, reporter: Reporter
 ) -> Array:
     """Return the splits (N,) without the images that cannot be used.

@@ -58,7 +58,7 @@ def build_inputs(
     augmented = config.augment != "none"
     train = run.loader(TRAIN, augment=augmented, shuffle=True)
     val = run.loader(VAL, shared=True)
-    images = EpochInputs(classifier, train, val, plan.train_mode, classify)
+    images = EpochInputs(classifier, train, val, plan.train_mode, classify, (train, val))
     fixed = plan.backbone_is_fixed and (not augmented or config.augment_views > 1)
     if not (cache_features and fixed) or config.mixup or config.cutmix:
         return images
@@ -71,10 +71,11 @@ def build_inputs(
     views = config.augment_views if augmented else 1
     count = views * train.count + val.count
     with reporter.progress("features", count) as advance:
+        in_order = run.loader(TRAIN, augment=augmented)
         kept = compute_features(
             classifier,
             head,
-            run.loader(TRAIN, augment=augmented),
+            in_order,
             run.compute,
             views=views,
             spill=run_dir,
@@ -100,6 +101,7 @@ def build_inputs(
         FeatureLoader(evaluated, config.batch_size, shuffle_seed=None),
         module.train,
         lambda network: HeadClassifier(head.module(network)),
+        (in_order, val),
     )
 
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from cnncli.data.manifest import save_manifest
-from cnncli.data.samples import NO_SPLIT
 from cnncli.data.splits import TEST
+from cnncli.data.store import Bad
 from cnncli.evaluation.metrics import log_loss, validation_metrics
 from cnncli.files import BEST_FILE, SPLITS_FILE
 from cnncli.reporting import Reporter
@@ -33,7 +33,7 @@ def train_epochs(
     *,
     advance: Advance,
     on_epoch: OnEpoch | None = None,
-) -> None:
+) -> PreparedRun:
     """Train one epoch after the other until the run is over; each is validated and saved.
 
     Args:
@@ -42,6 +42,9 @@ def train_epochs(
         reporter: Gets a line for every epoch.
         advance: Called with the number of images done and a text for the progress bar.
         on_epoch: Called with each epoch's row of ``metrics.csv``; it may raise to end the run.
+
+    Returns:
+        The run, without the images that the first epoch could not read.
 
     Raises:
         Stopped: If a signal came; all that was trained is saved.
@@ -63,13 +66,14 @@ def train_epochs(
                 session.roll_back(error, reporter)
         is_best = _save_epoch(session, epoch, row, run.checkpoint, reporter)
         if epoch == 1 and run.store.cached is None:
-            _check_unread(session, run, reporter)
+            run = _leave_out_unreadable(session, run, reporter)
         reporter.note(_describe_epoch(row, config.epochs, is_best=is_best))
         _report_early_end(session, reporter)
         if on_epoch is not None:
             on_epoch(row)
         sync_stop_request(session.stop_request, session.world)
         session.raise_if_signalled(f"epoch {epoch}, at its end")
+    return run
 
 
 def _is_over(session: Session, epochs: int) -> bool:
@@ -174,23 +178,26 @@ def _save_epoch(
     return is_best
 
 
-def _check_unread(session: Session, run: PreparedRun, reporter: Reporter) -> None:
-    """Refuse or leave out images that turned out unreadable; the test split is read for it.
+def _leave_out_unreadable(session: Session, run: PreparedRun, reporter: Reporter) -> PreparedRun:
+    """Return the run without the images that could not be read; the test split is read for it.
 
     Raises:
         CnncliError: If there are any and they are not to be skipped; the first epoch is kept.
     """
-    for _ in run.loader(TEST, shared=True).epoch(1):
+    test = run.loader(TEST, shared=True)
+    for _ in test.epoch(1):
         pass
-    for bad in session.world.gather(run.bad):
-        run.bad.update(bad)
-    found = {i: reason for i, reason in run.bad.items() if run.splits[i] != NO_SPLIT}
+    found: Bad = {}
+    for bad in session.world.gather({**session.inputs.unreadable, **test.bad}):
+        found.update(bad)
     check_bad(run.samples, found, run.config.on_bad_image, reporter)
-    if found:
-        run.splits[list(found)] = NO_SPLIT
-        if session.world.is_first:
-            save_manifest(session.run_dir / SPLITS_FILE, run.samples, run.splits, run.facts)
-            save_bad(session.run_dir, run.samples, run.bad)
+    if not found:
+        return run
+    run = run.leave_out(found)
+    if session.world.is_first:
+        save_manifest(session.run_dir / SPLITS_FILE, run.samples, run.splits, run.facts)
+        save_bad(session.run_dir, run.samples, run.bad)
+    return run
 
 
 def _report_early_end(session: Session, reporter: Reporter) -> None:

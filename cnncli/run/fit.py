@@ -37,7 +37,7 @@ def fit(
     state: State | None = None,
     on_epoch: OnEpoch | None = None,
     cache_features: bool = True,
-) -> None:
+) -> PreparedRun:
     """Train, and write the run folder's metrics, checkpoints and curves.
 
     Args:
@@ -48,6 +48,9 @@ def fit(
         on_epoch: Called with each epoch's row of ``metrics.csv``; it may raise to end the run.
         cache_features: Whether a backbone that stays frozen may run only once, with its output
             kept. The result is the same, bit by bit in float32.
+
+    Returns:
+        The run, without the images that the first epoch could not read.
 
     Raises:
         Stopped: If a signal came; everything that was trained is saved.
@@ -69,11 +72,12 @@ def fit(
         session.stop_request.catch_signals(),
         reporter.progress("training", images) as advance,
     ):
-        train_epochs(session, run, reporter, advance=advance, on_epoch=on_epoch)
+        run = train_epochs(session, run, reporter, advance=advance, on_epoch=on_epoch)
     best = session.early_stopping.best
     assert best is not None
     if world.is_first:
         save_curves(run_dir / CURVES_FILE, session.history.rows, best_epoch=int(best["epoch"]))
+    return run
 
 
 def _build_session(

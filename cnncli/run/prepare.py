@@ -16,7 +16,7 @@ from cnncli.augmentation.dry_run import check_pipeline
 from cnncli.choices import SPLITS, format_size
 from cnncli.config import ResolvedConfig, RunConfig
 from cnncli.data.loader import WHOLE, BatchShard, Loader, SplitDataset
-from cnncli.data.samples import Samples, split_counts
+from cnncli.data.samples import NO_SPLIT, Samples, split_counts
 from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import (
     Bad,
@@ -32,7 +32,7 @@ from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import count_parameters, has_batch_norm
 from cnncli.reporting import Reporter
-from cnncli.run.bad_images import leave_out
+from cnncli.run.bad_images import exclude_bad
 from cnncli.run.choose_preprocess import (
     choose_channels,
     choose_preprocess,
@@ -61,7 +61,8 @@ class PreparedRun:
         facts: Sizes and hashes of the files.
         compute: Device and precision.
         network: With the weights the run starts from, on the CPU.
-        bad: Images that cannot be used, by number, and why; loaders add what they meet.
+        bad: The images that cannot be used and are in no split: their number among the samples,
+            and why.
     """
 
     config: ResolvedConfig
@@ -77,6 +78,16 @@ class PreparedRun:
     def checkpoint(self) -> Checkpoint:
         """What the run's checkpoints say beside the weights."""
         return _describe(self.config, self.samples, self.store.preprocess)
+
+    def leave_out(self, found: Bad) -> PreparedRun:
+        """Return the run without images that turned out to be unusable.
+
+        Args:
+            found: The images' numbers among the samples, and why each cannot be used.
+        """
+        splits = self.splits.copy()
+        splits[list(found)] = NO_SPLIT
+        return replace(self, splits=splits, bad={**self.bad, **found})
 
     def indices(self, split: int) -> Array:
         """Return the images of a split."""
@@ -115,7 +126,6 @@ class PreparedRun:
             shuffle_seed=config.seed if shuffle else None,
             workers=config.workers,
             pin_memory=self.compute.device.type == "cuda",
-            bad=self.bad,
             balanced=shuffle and config.balance == "sampler",
             share=self.share if shuffle else WHOLE,
         )
@@ -163,7 +173,7 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
     if config.intensity is None:
         warn_of_cut(samples, store, resolved.intensity, reporter)
     if bad:
-        splits = leave_out(samples, splits, bad, config.on_bad_image, reporter)
+        splits = exclude_bad(samples, splits, bad, config.on_bad_image, reporter)
     warn_of_data(samples, splits, facts, reporter)
     if normalisation is None:
         preprocess = fit_normalisation(store, np.flatnonzero(splits == TRAIN))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from cnncli.data.loader import Loader
+from cnncli.data.store import Bad
 from cnncli.models.build import Classifier
 from cnncli.training.features import FeatureLoader, HeadClassifier
 
@@ -27,6 +28,8 @@ class EpochInputs:
         build_evaluated: Takes a network with the weights to evaluate (the trained ones or their
             moving average) and returns the classifier that maps ``val``'s batches to
             probabilities.
+        image_loaders: The loaders that read image files; of features, those that read the images
+            the features were computed from.
     """
 
     classifier: Classifier | HeadClassifier
@@ -34,3 +37,9 @@ class EpochInputs:
     val: Loader | FeatureLoader
     train_mode: Callable[[], object]
     build_evaluated: Callable[[nn.Module], Classifier | HeadClassifier]
+    image_loaders: tuple[Loader, ...]
+
+    @property
+    def unreadable(self) -> Bad:
+        """The images that this process could not read so far: their number, and why."""
+        return {index: why for loader in self.image_loaders for index, why in loader.bad.items()}
