@@ -8,13 +8,13 @@ from typing import Any
 
 from cnncli.config import ResolvedConfig, RunConfig
 from cnncli.reporting import Reporter
-from cnncli.run.build_trainer import build_freeze_plan, build_inputs, build_trainer
+from cnncli.run.build_inputs import build_inputs
+from cnncli.run.build_trainer import build_freeze_plan, build_trainer
 from cnncli.run.check import check_config
 from cnncli.run.prepare import prepare
 from cnncli.training.device import deterministic_algorithms, keep_freed_memory, pick_compute
 from cnncli.training.optimizers.build import OPTIMIZERS
 from cnncli.training.range_test import Curve, Suggestion, spread_rates, suggest, sweep
-from cnncli.training.stopping import TimeLimit
 
 # As multiples of the optimizer's usual rate by AdamW's.
 _LOW, _HIGH = 1e-7, 10.0
@@ -51,11 +51,11 @@ def find_lr(config: RunConfig, reporter: Reporter, *, steps: int) -> Found:
     keep_freed_memory()
     run = prepare(config, compute, reporter)
     plan = build_freeze_plan(run)
-    # Without features: the few images of the test are not worth a pass over all of them.
-    inputs = build_inputs(run, plan, Path(), reporter, cache_features=False)
-    trainer = build_trainer(run, plan, inputs, TimeLimit(None), None, reporter)
+    # Images even if the backbone is frozen: computing features would be a pass over all of them.
+    inputs = build_inputs(run, plan)
     factor = OPTIMIZERS[run.config.optimizer].lr_factor
     lrs = spread_rates(_LOW * factor, _HIGH * factor, steps)
+    trainer = build_trainer(run, plan, inputs, lambda step: lrs[step], warn=reporter.warn)
     reporter.note(
         f"{config.model}, {run.config.optimizer}: lr from {lrs[0]:.3g} to {lrs[-1]:.3g} in {steps} "
         f"steps of {run.config.batch_size * run.config.accumulate} images, on {compute.device}"
@@ -64,7 +64,7 @@ def find_lr(config: RunConfig, reporter: Reporter, *, steps: int) -> Found:
         deterministic_algorithms(compute.device),
         reporter.progress("range test", steps) as advance,
     ):
-        curve = sweep(trainer, inputs.train, lrs, advance)
+        curve = sweep(trainer, inputs.train, steps, advance)
     found = Found(curve, suggest(curve), run.config)
     _tell(found, reporter)
     return found

@@ -12,9 +12,10 @@ from cnncli.files import CURVES_FILE, METRICS_FILE
 from cnncli.models.freeze_plan import FreezePlan
 from cnncli.plots.curves import save_curves
 from cnncli.reporting import Reporter
+from cnncli.run.build_inputs import build_inputs, keep_features
 from cnncli.run.build_trainer import (
     build_freeze_plan,
-    build_inputs,
+    build_learning_rate,
     build_plateau,
     build_trainer,
 )
@@ -58,7 +59,9 @@ def fit(
     """
     config, world = run.config, run.compute.world
     plan = build_freeze_plan(run)
-    inputs = build_inputs(run, plan, run_dir, reporter, cache_features=cache_features)
+    inputs = build_inputs(run, plan)
+    if cache_features:
+        inputs = keep_features(run, plan, inputs, run_dir, reporter)
     session = _build_session(run, run_dir, plan, inputs, reporter)
     _report_plan(run, plan, inputs, reporter)
     if state is None:
@@ -87,12 +90,13 @@ def _build_session(
     config = run.config
     limit = TimeLimit(parse_duration(config.time_limit) if config.time_limit else None)
     plateau = build_plateau(config)
+    lr_at = build_learning_rate(config, len(inputs.train), limit, plateau)
     return Session(
         run_dir=run_dir,
         network=run.network,
         inputs=inputs,
         plan=plan,
-        trainer=build_trainer(run, plan, inputs, limit, plateau, reporter),
+        trainer=build_trainer(run, plan, inputs, lr_at, warn=reporter.warn),
         history=History(run_dir / METRICS_FILE),
         early_stopping=EarlyStopping(config.monitor, config.patience, config.min_delta),
         stop_request=StopRequest(limit, quiet=not run.compute.world.is_first),

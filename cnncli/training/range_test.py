@@ -125,29 +125,29 @@ def suggest(curve: Curve) -> Suggestion:
 def sweep(
     trainer: Trainer,
     loader: Loader | FeatureLoader,
-    lrs: Sequence[float],
+    steps: int,
     advance: Callable[[int, str], None],
 ) -> Curve:
-    """Train a step with each learning rate until the loss runs away; the weights are spoilt.
+    """Train with ever higher learning rates until the loss runs away; the weights are spoilt.
 
     Args:
-        trainer: Before its first step; its learning rates are replaced.
-        loader: Of the training images; its epochs follow each other as in a run.
-        lrs: Rising.
-        advance: Told of each step.
+        trainer: A trainer before its first step; its ``lr_at`` rises over ``steps`` steps.
+        loader: Batches of the training split, of epoch 1, 2, ... until all steps are taken.
+        steps: Number of steps, and so of learning rates, to try.
+        advance: Called with 1 and a text for the progress bar after each step.
     """
-    trainer.lr_at = lambda step: lrs[step]
-    record = _Record(len(lrs), advance)
+    record = _Record(steps, advance)
     try:
         for epoch in itertools.count(1):
-            progress, steps = Progress(epoch), trainer.step
+            progress, before = Progress(epoch), trainer.step
             trainer.train_epoch(loader, progress, _ignore, record.follow(progress))
-            if record.is_over or trainer.step == steps:  # or not one image can be read
+            if record.is_over or trainer.step == before:  # or no image at all can be read
                 break
     except NotFiniteError:
         record.diverged = True
-    steps = len(record.losses)
-    return Curve(list(lrs[:steps]), record.losses, record.diverged and steps < len(lrs))
+    taken = len(record.losses)
+    lrs = [trainer.lr_at(step) for step in range(taken)]
+    return Curve(lrs, record.losses, record.diverged and taken < steps)
 
 
 class _Record:
