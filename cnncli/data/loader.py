@@ -231,6 +231,18 @@ class Loader:
             if batch is not None and not (bad and self._shuffled and len(batch[1]) == 1):
                 yield batch
 
+    def close(self) -> None:
+        """End the loader processes, if there are any, and wait for them; the next epoch starts new.
+
+        Python does not end them in time by itself: a loader in a reference cycle lives until the
+        process exits. There multiprocessing kills its processes, and torch, which watches over
+        them, takes that for a failure and raises.
+        """
+        iterator: Any = self._loader._iterator
+        if iterator is not None:  # torch keeps it only where there are processes
+            iterator._shutdown_workers()
+            self._loader._iterator = None
+
     def _batches(self) -> Iterator[tuple[Batch | None, Bad]]:
         with deaths_told():
             yield from self._loader

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ def find_lr(config: RunConfig, reporter: Reporter, *, steps: int) -> Found:
         f"steps of {run.config.batch_size * run.config.accumulate} images, on {compute.device}"
     )
     with (
+        closing(inputs),
         deterministic_algorithms(compute.device),
         reporter.progress("range test", steps) as advance,
     ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import torch
@@ -188,7 +188,8 @@ def _evaluate_best(run: PreparedRun, run_dir: Path, reporter: Reporter) -> Repor
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = checkpoint.classifier(network).to(compute.device)
     split = TEST if len(run.indices(TEST)) else VAL
-    loader = run.loader(split, batch_size=evaluation_batch(checkpoint.preprocess), shared=True)
-    targets, probabilities = predict_split(classifier, loader, compute, shared=True)
+    batch_size = evaluation_batch(checkpoint.preprocess)
+    with closing(run.loader(split, batch_size=batch_size, shared=True)) as loader:
+        targets, probabilities = predict_split(classifier, loader, compute, shared=True)
     name = SPLITS[split] if split == TEST else "val (chosen on)"
     return report_split(targets, probabilities, checkpoint, split=name, reporter=reporter)

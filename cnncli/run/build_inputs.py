@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -66,7 +67,8 @@ def keep_features(
     assert isinstance(classifier, Classifier)
     assert isinstance(val, Loader)
     plan.train_mode()
-    head = find_head(classifier, config.model, run.loader(VAL), plan.frozen, run.compute)
+    with closing(run.loader(VAL)) as loader:
+        head = find_head(classifier, config.model, loader, plan.frozen, run.compute)
     if head is None:
         reporter.note(f"{config.model}: what follows its head must run too: no features are kept")
         return images
@@ -74,7 +76,7 @@ def keep_features(
     views = config.augment_views if is_augmented else 1
     in_order = run.loader(TRAIN, augment=is_augmented)
     count = views * in_order.count + val.count
-    with reporter.progress("features", count) as advance:
+    with closing(in_order), reporter.progress("features", count) as advance:
         train_features = compute_features(
             classifier, head, in_order, run.compute, views=views, spill=spill, advance=advance
         )

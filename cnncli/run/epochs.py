@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -184,9 +185,9 @@ def _leave_out_unreadable(session: Session, run: PreparedRun, reporter: Reporter
     Raises:
         CnncliError: If there are any and they are not to be skipped; the first epoch is kept.
     """
-    test = run.loader(TEST, shared=True)
-    for _ in test.epoch(1):
-        pass
+    with closing(run.loader(TEST, shared=True)) as test:
+        for _ in test.epoch(1):
+            pass
     found: Bad = {}
     for bad in session.world.gather({**session.inputs.unreadable, **test.bad}):
         found.update(bad)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -59,23 +60,22 @@ def fit(
     """
     config, world = run.config, run.compute.world
     plan = build_freeze_plan(run)
-    inputs = build_inputs(run, plan)
-    if cache_features:
-        inputs = keep_features(run, plan, inputs, run_dir, reporter)
-    session = _build_session(run, run_dir, plan, inputs, reporter)
-    _report_plan(run, plan, inputs, reporter)
-    if state is None:
-        _seed_by_rank(world, config.seed)
-        session.save()  # so that a run can be resumed from its very first step
-        session.write_history()
-    else:
-        _restore(session, state, reporter)
-    images = (inputs.train.count + inputs.val.count) * (config.epochs - session.epoch)
-    with (
-        session.stop_request.catch_signals(),
-        reporter.progress("training", images) as advance,
-    ):
-        run = train_epochs(session, run, reporter, advance=advance, on_epoch=on_epoch)
+    with closing(build_inputs(run, plan)) as images:
+        inputs = keep_features(run, plan, images, run_dir, reporter) if cache_features else images
+        session = _build_session(run, run_dir, plan, inputs, reporter)
+        _report_plan(run, plan, inputs, reporter)
+        if state is None:
+            _seed_by_rank(world, config.seed)
+            session.save()  # so that a run can be resumed from its very first step
+            session.write_history()
+        else:
+            _restore(session, state, reporter)
+        count = (inputs.train.count + inputs.val.count) * (config.epochs - session.epoch)
+        with (
+            session.stop_request.catch_signals(),
+            reporter.progress("training", count) as advance,
+        ):
+            run = train_epochs(session, run, reporter, advance=advance, on_epoch=on_epoch)
     best = session.early_stopping.best
     assert best is not None
     if world.is_first:

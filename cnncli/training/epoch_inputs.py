@@ -43,3 +43,8 @@ class EpochInputs:
     def unreadable(self) -> Bad:
         """The images that this process could not read so far: their number, and why."""
         return {index: why for loader in self.image_loaders for index, why in loader.bad.items()}
+
+    def close(self) -> None:
+        """End the processes of all image loaders."""
+        for loader in self.image_loaders:
+            loader.close()
