@@ -26,9 +26,9 @@ from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.run.bad_images import check_bad, keep_good
-from cnncli.run.report import Report, evaluation_batch, report_split, save_report, tell_precision
+from cnncli.run.report import Report, evaluation_batch, report_precision, report_split, save_report
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from cnncli.training.device import count_cpus, keep_freed_memory, pick_judging_compute
+from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
 from cnncli.training.predictions import predict_split
 from cnncli.training.views import build_views
@@ -88,12 +88,12 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     chosen, split = _choose(samples, path, settings.split, reporter)
     samples = take_samples(samples, chosen)
     folder = None if settings.output is None else _make_folder(settings.output)
-    compute = pick_judging_compute(settings.device, settings.precision, world)
-    tell_precision(compute.precision, settings.precision, reporter)
+    compute = choose_evaluation_compute(settings.device, settings.precision, world)
+    report_precision(compute.precision, settings.precision, reporter)
     keep_freed_memory()
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = checkpoint.classifier(network).to(compute.device)
-    share = world.share(np.arange(len(samples)))
+    share = world.slice(np.arange(len(samples)))
     part = take_samples(samples, share)
     store, bad = _open(part, checkpoint, reporter)
     bad_before = _of_all(bad, share, world)
@@ -183,7 +183,7 @@ def _choose(
     # New images count whole, unless a split was asked for and the data themselves name some.
     counted = samples.splits == split if wanted and (samples.splits != NO_SPLIT).any() else True
     keep = np.flatnonzero((seen == split) | (new & counted))
-    _tell_left_out(samples, seen, split, reporter)
+    _report_left_out(samples, seen, split, reporter)
     if not len(keep):
         raise CnncliError(
             f"--data: none of the {len(samples)} images is in the run's {SPLITS[split]} split; "
@@ -213,7 +213,7 @@ def _with_origin(name: str, seen: Array) -> str:
     return f"{name} ({', '.join(uses)})" if uses else name
 
 
-def _tell_left_out(samples: Samples, seen: Array, split: int, reporter: Reporter) -> None:
+def _report_left_out(samples: Samples, seen: Array, split: int, reporter: Reporter) -> None:
     for number, use in ((TRAIN, "trained on"), (VAL, "chosen on"), (TEST, "the run's test split")):
         left = np.flatnonzero(seen == number)
         if number != split and len(left):

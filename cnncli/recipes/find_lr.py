@@ -13,7 +13,7 @@ from cnncli.run.build_inputs import build_inputs
 from cnncli.run.build_trainer import build_freeze_plan, build_trainer
 from cnncli.run.check import check_config
 from cnncli.run.prepare import prepare
-from cnncli.training.device import deterministic_algorithms, keep_freed_memory, pick_compute
+from cnncli.training.device import choose_compute, deterministic_algorithms, keep_freed_memory
 from cnncli.training.optimizers.build import OPTIMIZERS
 from cnncli.training.range_test import Curve, Suggestion, spread_rates, suggest, sweep
 
@@ -48,7 +48,7 @@ def find_lr(config: RunConfig, reporter: Reporter, *, steps: int) -> Found:
         CnncliError: If a setting or an image is wrong, or if the loss never falls.
     """
     check_config(config)
-    compute = pick_compute(config.device, config.precision)
+    compute = choose_compute(config.device, config.precision)
     keep_freed_memory()
     run = prepare(config, compute, reporter)
     plan = build_freeze_plan(run)
@@ -68,11 +68,11 @@ def find_lr(config: RunConfig, reporter: Reporter, *, steps: int) -> Found:
     ):
         curve = sweep(trainer, inputs.train, steps, advance)
     found = Found(curve, suggest(curve), run.config)
-    _tell(found, reporter)
+    _report(found, reporter)
     return found
 
 
-def _tell(found: Found, reporter: Reporter) -> None:
+def _report(found: Found, reporter: Reporter) -> None:
     curve, suggestion = found.curve, found.suggestion
     smoothed = dict(zip(curve.lrs, curve.smoothed, strict=True))
     points = {

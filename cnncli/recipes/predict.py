@@ -22,9 +22,9 @@ from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
-from cnncli.run.report import tell_precision
+from cnncli.run.report import report_precision
 from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
-from cnncli.training.device import count_cpus, keep_freed_memory, pick_judging_compute
+from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
 from cnncli.training.predictions import predict_views
 from cnncli.training.views import build_views
@@ -69,8 +69,8 @@ class Predictor:
         if newest:
             reporter.note(f"checkpoint: {path} (the newest run)")
         self.settings = settings
-        self.compute = pick_judging_compute(settings.device, settings.precision, world)
-        tell_precision(self.compute.precision, settings.precision, reporter)
+        self.compute = choose_evaluation_compute(settings.device, settings.precision, world)
+        report_precision(self.compute.precision, settings.precision, reporter)
         keep_freed_memory()
         network, checkpoint = load_checkpoint(path)
         network.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

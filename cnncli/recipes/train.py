@@ -34,9 +34,9 @@ from cnncli.run.report import Report, evaluation_batch, report_split, save_repor
 from cnncli.training.checkpoint import load_checkpoint
 from cnncli.training.device import (
     Compute,
+    choose_compute,
     deterministic_algorithms,
     keep_freed_memory,
-    pick_compute,
 )
 from cnncli.training.distributed import ALONE, World
 from cnncli.training.history import OnEpoch, Row
@@ -50,7 +50,7 @@ def train_run(
     reporter: Reporter,
     on_epoch: OnEpoch | None = None,
     *,
-    judge_best: bool = True,
+    evaluate_best: bool = True,
     world: World = ALONE,
 ) -> Path:
     """Train a classifier and evaluate its best epoch.
@@ -59,7 +59,7 @@ def train_run(
         config: The run's settings.
         reporter: Told how it goes.
         on_epoch: Given each epoch's row of ``metrics.csv``; it may raise to end the run.
-        judge_best: Whether to look at the test split; a search over settings must not.
+        evaluate_best: Whether to look at the test split; a search over settings must not.
         world: The processes that train together; rank 0 alone writes.
 
     Returns:
@@ -70,7 +70,7 @@ def train_run(
             training fails, with the best epoch so far in the run folder.
     """
     check_config(config)
-    compute = _pick_compute(config, world)
+    compute = _choose_compute(config, world)
     keep_freed_memory()
     with _make_run_dir(config, world) as run_dir:
         run = prepare(config, compute, reporter)
@@ -79,12 +79,12 @@ def train_run(
             write_atomically(run_dir / CONFIG_FILE, lambda part: part.write_text(text, "utf-8"))
             save_manifest(run_dir / SPLITS_FILE, run.samples, run.splits, run.facts)
             save_bad(run_dir, run.samples, run.bad)
-        _train(run, run_dir, reporter, None, on_epoch, judge_best=judge_best)
+        _train(run, run_dir, reporter, None, on_epoch, evaluate_best=evaluate_best)
     return run_dir
 
 
-def _pick_compute(config: RunConfig, world: World) -> Compute:
-    compute = pick_compute(config.device, config.precision, world)
+def _choose_compute(config: RunConfig, world: World) -> Compute:
+    compute = choose_compute(config.device, config.precision, world)
     if config.sync_bn and compute.device.type != "cuda":
         raise CnncliError(
             f"--sync-bn: torch has it on CUDA only, and this is {compute.device}; leave it out, or "
@@ -125,7 +125,7 @@ def resume_run(run_dir: Path, reporter: Reporter, *, world: World = ALONE) -> Pa
             "folder that it was begun in, with its images in their place"
         )
     config = config.model_copy(update={"splits": str(run_dir / SPLITS_FILE), "fold": None})
-    compute = _pick_compute(config, world)
+    compute = _choose_compute(config, world)
     keep_freed_memory()
     # A run that was killed before its first step has no state yet: it begins.
     state = load_state(run_dir / LAST_FILE) if (run_dir / LAST_FILE).exists() else None
@@ -140,7 +140,7 @@ def _train(
     state: State | None,
     on_epoch: OnEpoch | None,
     *,
-    judge_best: bool = True,
+    evaluate_best: bool = True,
 ) -> None:
     with (
         deaths_told(),
@@ -148,7 +148,7 @@ def _train(
         _logged(run, run_dir, reporter, on_epoch) as keep,
     ):
         run = fit(run, run_dir, reporter, state=state, on_epoch=keep)
-        if not judge_best:
+        if not evaluate_best:
             return
         report = _evaluate_best(run, run_dir, reporter)
     if run.compute.world.is_first:
@@ -184,7 +184,7 @@ def _logged(
 def _evaluate_best(run: PreparedRun, run_dir: Path, reporter: Reporter) -> Report:
     """Judge the checkpoint as it was written, on test if there is one, else on val."""
     network, checkpoint = load_checkpoint(run_dir / BEST_FILE)
-    compute = run.compute.for_judging()
+    compute = run.compute.for_evaluation()
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = checkpoint.classifier(network).to(compute.device)
     split = TEST if len(run.indices(TEST)) else VAL

@@ -26,10 +26,12 @@ def check_bad(samples: Samples, bad: Bad, policy: OnBadImage, reporter: Reporter
     """
     if not bad:
         return
-    told = _tell([f"{samples.paths[index]} {reason}" for index, reason in sorted(bad.items())])
+    described = _describe(
+        [f"{samples.paths[index]} {reason}" for index, reason in sorted(bad.items())]
+    )
     if policy == "error":
-        raise CnncliError(f"--data: {told}. Mend or remove them, or use --on-bad-image skip")
-    reporter.warn(f"{told}; left out")
+        raise CnncliError(f"--data: {described}. Mend or remove them, or use --on-bad-image skip")
+    reporter.warn(f"{described}; left out")
 
 
 def exclude_bad(
@@ -40,7 +42,7 @@ def exclude_bad(
     Raises:
         CnncliError: As `check_bad`, or if too little is left to train and choose on.
     """
-    # What has no split is in nobody's way: an earlier run has told it, and left it out.
+    # What has no split is in nobody's way: an earlier run has described it, and left it out.
     used = {index: reason for index, reason in bad.items() if splits[index] != NO_SPLIT}
     check_bad(samples, used, policy, reporter)
     splits = splits.copy()
@@ -69,7 +71,7 @@ def keep_good(count: int, bad: Bad) -> Array:
     return np.setdiff1d(np.arange(count), list(bad))
 
 
-def _tell(bad: Sequence[str]) -> str:
+def _describe(bad: Sequence[str]) -> str:
     images = "1 image" if len(bad) == 1 else f"{len(bad)} images"
     listed = "; ".join(bad[:20]) + (f"; and {len(bad) - 20} more" if len(bad) > 20 else "")
     return f"{images} cannot be used: {listed}"

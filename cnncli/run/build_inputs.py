@@ -22,7 +22,7 @@ from cnncli.training.features import (
     Head,
     HeadClassifier,
     compute_features,
-    find_head,
+    detect_head,
 )
 
 
@@ -68,7 +68,7 @@ def keep_features(
     assert isinstance(val, Loader)
     plan.train_mode()
     with closing(run.loader(VAL)) as loader:
-        head = find_head(classifier, config.model, loader, plan.frozen, run.compute)
+        head = detect_head(classifier, config.model, loader, plan.frozen, run.compute)
     if head is None:
         reporter.note(f"{config.model}: what follows its head must run too: no features are kept")
         return images
@@ -102,7 +102,7 @@ def _build_feature_inputs(
         config.batch_size,
         shuffle_seed=config.seed,
         balanced=config.balance == "sampler",
-        share=run.share,
+        shard=run.batch_shard,
     )
     return EpochInputs(
         HeadClassifier(module),

@@ -103,13 +103,13 @@ def build_trainer(
         compute=run.compute,
         train_mode=inputs.train_mode,
         compiled=config.compile,
-        clip=config.clip_grad or None,
+        max_grad_norm=config.clip_grad or None,
         accumulate=config.accumulate,
         penalty=_build_penalty(config),
         mixing=mixing if mixing else None,
         average=MovingAverage(run.network, config.ema) if config.ema else None,
         network=run.network,
-        tell=warn,
+        warn=warn,
     )
 
 

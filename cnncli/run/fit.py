@@ -21,7 +21,7 @@ from cnncli.run.build_trainer import (
     build_trainer,
 )
 from cnncli.run.epochs import train_epochs
-from cnncli.run.prepare import PreparedRun, tell_plan
+from cnncli.run.prepare import PreparedRun, report_plan
 from cnncli.training.balance import balance_rows
 from cnncli.training.distributed import World
 from cnncli.training.epoch_inputs import EpochInputs
@@ -129,7 +129,7 @@ def _report_plan(
 ) -> None:
     """Report what is going to be trained on what."""
     config = run.config
-    tell_plan(run, len(inputs.train), reporter)
+    report_plan(run, len(inputs.train), reporter)
     if config.freeze != "none" or len(set(plan.scales.values())) > 1:
         reporter.table(f"freeze {config.freeze}", plan.table(config.lr))
     if config.balance != "none":

@@ -115,7 +115,7 @@ class PreparedRun:
         indices = self.indices(split)
         dataset = SplitDataset(
             self.store,
-            world.share(indices) if shared else indices,
+            world.slice(indices) if shared else indices,
             self.samples.targets,
             augment=build_augment(config.augment) if augment else None,
             seed=config.seed,
@@ -127,11 +127,11 @@ class PreparedRun:
             workers=config.workers,
             pin_memory=self.compute.device.type == "cuda",
             balanced=shuffle and config.balance == "sampler",
-            share=self.share if shuffle else WHOLE,
+            share=self.batch_shard if shuffle else WHOLE,
         )
 
     @property
-    def share(self) -> BatchShard:
+    def batch_shard(self) -> BatchShard:
         """This process's part of each batch; with BatchNorm it has two images or more."""
         world = self.compute.world
         least = world.size * (2 if has_batch_norm(self.network) else 1)
@@ -194,7 +194,7 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
 def _check_shares(run: PreparedRun) -> None:
     """Refuse more processes than there are images to share."""
     processes = run.compute.world.size
-    for split, least in ((TRAIN, run.share.least), (VAL, processes)):
+    for split, least in ((TRAIN, run.batch_shard.least), (VAL, processes)):
         count = len(run.indices(split))
         if processes > 1 and count < least:
             raise CnncliError(
@@ -243,7 +243,7 @@ def _describe(config: ResolvedConfig, samples: Samples, preprocess: Preprocess) 
     )
 
 
-def tell_plan(run: PreparedRun, steps: int, reporter: Reporter) -> None:
+def report_plan(run: PreparedRun, steps: int, reporter: Reporter) -> None:
     """Say what is going to be trained on what, in two lines."""
     config, counts = run.config, split_counts(run.splits)
     parts = ", ".join(f"{count} {name}" for name, count in counts.items())
@@ -258,12 +258,12 @@ def tell_plan(run: PreparedRun, steps: int, reporter: Reporter) -> None:
     reporter.note(
         f"{config.model}, {count_parameters(run.network):,} parameters; {run.compute.device}, "
         f"{run.compute.precision}, {torch.get_num_threads()} threads, {config.workers} workers; "
-        f"batch {_tell_batch(run)}, {steps} steps per epoch, at most {config.epochs} epochs, "
+        f"batch {_describe_batch(run)}, {steps} steps per epoch, at most {config.epochs} epochs, "
         f"{config.optimizer}, lr {config.lr:g}"
     )
 
 
-def _tell_batch(run: PreparedRun) -> str:
+def _describe_batch(run: PreparedRun) -> str:
     batch, processes = run.config.batch_size, run.compute.world.size
     whole = f"{batch * processes} ({batch} in each of {processes} processes)"
     return str(batch) if processes == 1 else whole

@@ -49,7 +49,7 @@ def report_split(
     return report
 
 
-def tell_precision(precision: str, asked: str | None, reporter: Reporter) -> None:
+def report_precision(precision: str, asked: str | None, reporter: Reporter) -> None:
     """Say in what precision the figures are computed, where the user asked for one."""
     if asked is not None:
         reporter.note(f"--precision {asked}: computed in {precision}")

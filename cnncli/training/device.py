@@ -43,7 +43,7 @@ class Compute:
             return torch.autocast(self.device.type, dtype=_DTYPES[self.precision])
         return _without_tf32() if self.exact else nullcontext()
 
-    def for_judging(self) -> Compute:
+    def for_evaluation(self) -> Compute:
         """Return the same device computing in exact float32.
 
         What a result is must not depend on the machine that computes it: in this precision all
@@ -65,7 +65,7 @@ def count_cpus() -> int:
     return cores
 
 
-def pick_compute(device: str, precision: Precision, world: World = ALONE) -> Compute:
+def choose_compute(device: str, precision: Precision, world: World = ALONE) -> Compute:
     """Choose device and precision; torch gets no more threads than there are cores for it.
 
     Left alone it starts one for each core of the machine, also in a container that may use two.
@@ -97,19 +97,19 @@ def pick_compute(device: str, precision: Precision, world: World = ALONE) -> Com
     return Compute(chosen, precision, world)
 
 
-def pick_judging_compute(device: str, precision: Precision | None, world: World) -> Compute:
+def choose_evaluation_compute(device: str, precision: Precision | None, world: World) -> Compute:
     """Choose what evaluates and predicts: exact float32, unless a precision was asked for.
 
     Args:
-        device: As `pick_compute` takes it.
+        device: As `choose_compute` takes it.
         precision: What the user typed; None where nothing was typed.
-        world: As `pick_compute` takes it.
+        world: As `choose_compute` takes it.
 
     Raises:
-        CnncliError: As `pick_compute`.
+        CnncliError: As `choose_compute`.
     """
-    compute = pick_compute(device, precision or "fp32", world)
-    return compute.for_judging() if precision is None else compute
+    compute = choose_compute(device, precision or "fp32", world)
+    return compute.for_evaluation() if precision is None else compute
 
 
 def _find_device(name: str) -> torch.device:

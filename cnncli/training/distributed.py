@@ -81,7 +81,7 @@ class World:
         """Wait until all have come here."""
         self.gather(None)
 
-    def share(self, items: Array) -> Array:
+    def slice(self, items: Array) -> Array:
         """Return this process's part: in a row, of the same length up to one; some may be empty."""
         return items[
             len(items) * self.rank // self.size : len(items) * (self.rank + 1) // self.size

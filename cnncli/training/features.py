@@ -49,7 +49,7 @@ class Head:
         return nn.Sequential(*(network.get_submodule(path) for path in self.paths))
 
 
-def find_head(
+def detect_head(
     classifier: Classifier, model: str, loader: Loader, frozen: Frozen, compute: Compute
 ) -> Head | None:
     """Find what must run again on features to give the network's logits.
@@ -157,13 +157,13 @@ class FeatureLoader:
         *,
         shuffle_seed: int | None,
         balanced: bool = False,
-        share: BatchShard = WHOLE,
+        shard: BatchShard = WHOLE,
     ) -> None:
         self.features = features
         self.count = len(features.targets)
         targets = features.targets.numpy() if balanced else None
         self.batches = EpochBatches(
-            self.count, batch_size, seed=shuffle_seed, balanced=targets, share=share
+            self.count, batch_size, seed=shuffle_seed, balanced=targets, share=shard
         )
 
     def __len__(self) -> int:

@@ -91,7 +91,7 @@ class Trainer:
         compute: Device and precision.
         train_mode: Puts the network in train mode, but for what is frozen.
         compiled: Whether images go through torch.compile.
-        clip: The gradient's norm is cut to this.
+        max_grad_norm: The gradient's norm is cut to this.
         accumulate: Batches whose gradients make one step.
         penalty: Added to the loss for the size of the weights.
         mixing: Blends a batch's images.
@@ -99,8 +99,8 @@ class Trainer:
         network: What the average follows; None for the classifier's own.
         step: Steps done so far.
         lr_factor: On every learning rate, halved by each rollback.
-        parts: Into which a batch is cut to fit into the device's memory.
-        tell: Told of what the trainer had to change.
+        microbatches: Into which a batch is cut to fit into the device's memory.
+        warn: Told of what the trainer had to change.
     """
 
     classifier: Classifier | HeadClassifier
@@ -110,7 +110,7 @@ class Trainer:
     compute: Compute
     train_mode: Callable[[], object]
     compiled: bool = False
-    clip: float | None = None
+    max_grad_norm: float | None = None
     accumulate: int = 1
     penalty: Penalty = field(default_factory=Penalty)
     mixing: Mixing | None = None
@@ -118,8 +118,8 @@ class Trainer:
     network: nn.Module | None = None
     step: int = 0
     lr_factor: float = 1.0
-    parts: int = 1
-    tell: Callable[[str], object] = lambda text: None
+    microbatches: int = 1
+    warn: Callable[[str], object] = lambda text: None
 
     def __post_init__(self) -> None:
         # fp16 gradients underflow unless the loss is scaled up; bf16 has float32's range.
@@ -195,17 +195,17 @@ class Trainer:
                         exit_code=RUNTIME_FAILURE,
                     ) from None
                 largest = max(len(targets) for _, targets in group)
-                if self.parts >= largest:
+                if self.microbatches >= largest:
                     raise CnncliError(
                         f"{self.compute.device} has not enough memory for one image; use a smaller "
                         "--image-size or --model",
                         exit_code=RUNTIME_FAILURE,
                     ) from None
-                self.parts *= 2
+                self.microbatches *= 2
                 torch.cuda.empty_cache()
-                self.tell(
-                    f"{self.compute.device} ran out of memory: batches go through in {self.parts} "
-                    "parts from here, whose gradients are summed; BatchNorm sees the parts"
+                self.warn(
+                    f"{self.compute.device} ran out of memory: batches go through in "
+                    f"{self.microbatches} parts from here, whose gradients are summed; BatchNorm sees the parts"
                 )
         progress.batches += len(group)
         progress.images += total
@@ -227,7 +227,7 @@ class Trainer:
             targets = targets.to(device, non_blocking=True)
             if self.mixing is not None:
                 images, targets = self.mixing(images, targets, epoch=progress.epoch, batch=number)
-            size = math.ceil(len(targets) / self.parts)
+            size = math.ceil(len(targets) / self.microbatches)
             parts = list(zip(torch.split(images, size), torch.split(targets, size), strict=True))
             for place, (part, truth) in enumerate(parts, start=1):
                 is_last = place == len(parts) and number == progress.batches + len(group) - 1
@@ -256,12 +256,12 @@ class Trainer:
     def _update(self) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * group.get("lr_scale", 1.0)
-        if self.clip is not None or self.penalty:
+        if self.max_grad_norm is not None or self.penalty:
             self.scaler.unscale_(self.optimizer)
         if self.penalty:
             self.penalty.add_gradient(self.penalised)
-        if self.clip is not None:
-            nn.utils.clip_grad_norm_(self.classifier.parameters(), self.clip)
+        if self.max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(self.classifier.parameters(), self.max_grad_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.step += 1
@@ -283,7 +283,7 @@ class Trainer:
         return {
             "step": self.step,
             "lr_factor": self.lr_factor,
-            "parts": self.parts,
+            "parts": self.microbatches,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
@@ -293,7 +293,7 @@ class Trainer:
         """Go on from a `state_dict`."""
         self.step = state["step"]
         self.lr_factor = state["lr_factor"]
-        self.parts = state["parts"]
+        self.microbatches = state["parts"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:

@@ -67,13 +67,13 @@ def test_a_batch_that_does_not_fit_goes_through_in_parts():
 
     network = Plain()
     ours = trainer(network, lr=0.05, clip=0.5)
-    ours.forward, ours.tell = forward, said.append
+    ours.forward, ours.warn = forward, said.append
     progress = Progress(1)
     ours.train_epoch(loader(*pixels(11), 8), progress, lambda n, text: None)
     got = nn.utils.parameters_to_vector(network.parameters()).detach()
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-6)
     assert progress.images == 11
-    assert ours.parts == 4
+    assert ours.microbatches == 4
     assert ["2 parts" in text or "4 parts" in text for text in said] == [True, True]
 
 

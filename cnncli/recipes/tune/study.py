@@ -138,7 +138,7 @@ def _build_pruner(settings: TuneSettings) -> BasePruner:
     return MedianPruner(n_warmup_steps=_WARM_UP) if settings.pruner == "median" else NopPruner()
 
 
-def find_same(study: Study, trial: Trial) -> FrozenTrial | None:
+def same_trial(study: Study, trial: Trial) -> FrozenTrial | None:
     """Find a trial that ended with these settings: the same run would end the same."""
     from optuna.trial import TrialState
 
@@ -146,7 +146,7 @@ def find_same(study: Study, trial: Trial) -> FrozenTrial | None:
     return next((other for other in done if other.params == trial.params), None)
 
 
-def count_judged(study: Study) -> int:
+def count_scored(study: Study) -> int:
     """Return the number of trials that came to a value: not the failed, the running, the killed."""
     from optuna.trial import TrialState
 

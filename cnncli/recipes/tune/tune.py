@@ -14,10 +14,10 @@ from cnncli.recipes.tune.study import (
     TuneSettings,
     best_trial,
     best_yaml,
-    count_judged,
-    find_same,
+    count_scored,
     import_optuna,
     open_study,
+    same_trial,
     trial_rows,
 )
 from cnncli.reporting import Advance, Reporter
@@ -92,7 +92,7 @@ def tune(settings: TuneSettings, reporter: Reporter, train: TrainRun) -> str:
     run = best.user_attrs.get("run")
     reporter.note(
         f"best: trial {best.number}, {settings.config.monitor} {best.value:.4g} on val, the best "
-        f"of {count_judged(study)} and so a little lucky; judge it once on test: "
+        f"of {count_scored(study)} and so a little lucky; judge it once on test: "
         f"cnncli evaluate --checkpoint {run}"
     )
     return best_yaml(settings, best)
@@ -110,12 +110,12 @@ def _run_trial(
     # draws again what another has drawn. (Jointly drawn values would be drawn by ask already.)
     study.sampler = TPESampler(seed=settings.config.seed + trial.number, multivariate=False)
     values = suggest(trial, settings.search)
-    same = find_same(study, trial)
+    same = same_trial(study, trial)
     if same is not None:
         for key, value in same.user_attrs.items():
             trial.set_user_attr(key, value)
         study.tell(trial, same.value)
-        reporter.say(f"trial {trial.number}: as trial {same.number}: {_tell_values(values)}")
+        reporter.say(f"trial {trial.number}: as trial {same.number}: {_describe_values(values)}")
         return None
     watch = _Watch(trial, settings)
     folder = settings.folder / f"trial_{trial.number:04}"
@@ -123,7 +123,7 @@ def _run_trial(
     try:
         config = settings.search.config(values).model_copy(update={"output": str(folder)})
         check_config(config)
-        train(config, reporter, on_epoch=watch, judge_best=False)
+        train(config, reporter, on_epoch=watch, evaluate_best=False)
     except StopRun:
         pass
     except CnncliError as problem:
@@ -136,18 +136,20 @@ def _run_trial(
         raise
     if watch.best is None:
         error = error or "ended before its first epoch"
-    outcome = _tell_study(study, trial, watch, folder, error)
+    outcome = _record_outcome(study, trial, watch, folder, error)
     if stopped is not None:
         raise CnncliError(
             f"study {settings.study}: stopped in trial {trial.number}; the same command goes on "
             "with the search",
             exit_code=stopped,
         )
-    reporter.say(f"trial {trial.number}: {outcome}: {_tell_values(values)}")
+    reporter.say(f"trial {trial.number}: {outcome}: {_describe_values(values)}")
     return error
 
 
-def _tell_study(study: Study, trial: Trial, watch: _Watch, folder: Path, error: str | None) -> str:
+def _record_outcome(
+    study: Study, trial: Trial, watch: _Watch, folder: Path, error: str | None
+) -> str:
     """Write a trial's outcome into the study; return it as a text."""
     from optuna.trial import TrialState
 
@@ -204,7 +206,7 @@ def suggest(trial: Trial, search: Search) -> dict[str, Value]:
     return values
 
 
-def _tell_values(values: Mapping[str, Any]) -> str:
+def _describe_values(values: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
         for key, value in values.items()
