@@ -205,7 +205,8 @@ class Trainer:
                 torch.cuda.empty_cache()
                 self.warn(
                     f"{self.compute.device} ran out of memory: batches go through in "
-                    f"{self.microbatches} parts from here, whose gradients are summed; BatchNorm sees the parts"
+                    f"{self.microbatches} parts from here, whose gradients are summed; BatchNorm "
+                    "sees the parts"
                 )
         progress.batches += len(group)
         progress.images += total

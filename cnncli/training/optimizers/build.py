@@ -37,7 +37,8 @@ class Entry:
         batch_power: The learning rate's default grows with the batch to this power. SGD: 1, as in
             P. Goyal et al. (2017), arXiv:1706.02677. Where steps are divided by the gradients'
             size: 1/2, as in S. Malladi et al. (2022), arXiv:2205.10287.
-        options: What it is built with; ``momentum`` and ``betas`` among them can be set.
+        options: Keyword arguments of the builder; ``momentum`` can be set by the user where it is
+            among them.
     """
 
     builder: Callable[..., optim.Optimizer]
@@ -76,7 +77,6 @@ def build_optimizer(
     lr: float,
     *,
     momentum: float | None = None,
-    betas: tuple[float, float] | None = None,
 ) -> optim.Optimizer:
     """Build an optimizer; its state is tensors and numbers only.
 
@@ -85,19 +85,16 @@ def build_optimizer(
         groups: Parameters, each group with its ``weight_decay`` (0 for norms and biases); keys the
             optimizer does not know, such as ``lr_scale``, stay in the group.
         lr: Above 0; a schedule may set each group's ``lr`` before each step.
-        momentum: 0–1, of those that have one; None for the table's.
-        betas: Decay of the two moving averages, each 0–1; None for the table's.
+        momentum: Momentum, 0-1; None for the table's, or for none where the optimizer has none.
 
     Raises:
-        CnncliError: If the optimizer has no momentum or no betas and is given some.
+        CnncliError: If a momentum is given and the optimizer has none.
     """
     entry = OPTIMIZERS[name]
     options = dict(entry.options)
-    for option, value in (("momentum", momentum), ("betas", betas)):
-        if value is None:
-            continue
-        if option not in options:
-            have = ", ".join(key for key, other in OPTIMIZERS.items() if option in other.options)
-            raise CnncliError(f"--{option}: {name} has none; those that do: {have}")
-        options[option] = value
+    if momentum is not None:
+        if "momentum" not in options:
+            have = [key for key, other in OPTIMIZERS.items() if "momentum" in other.options]
+            raise CnncliError(f"--momentum: {name} has none; those that do: {', '.join(have)}")
+        options["momentum"] = momentum
     return entry.builder([dict(group) for group in groups], lr=lr, **options)
