@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -11,6 +10,7 @@ from cnncli.augmentation.notation import parse_augment
 from cnncli.augmentation.words import LEVELS, WORDS, Argument
 from cnncli.choices import parse_size
 from cnncli.errors import CnncliError
+from cnncli.files import PICTURES, check_output_file
 from cnncli.shell.flags import RUN_FLAGS, Flags, complete_augment, takes
 from cnncli.shell.terminal import TerminalReporter, pick_format, print_line, print_rows
 
@@ -79,11 +79,7 @@ def augment(
     for flag, value in (("--samples", samples), ("--images", images)):
         if not 1 <= value <= 50:
             raise CnncliError(f"{flag} {value}: must be from 1 to 50")
-    path = Path(output).expanduser()
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise CnncliError(f"--output {output}: must end in .png or .jpg")
-    if not path.parent.is_dir():
-        raise CnncliError(f"--output {output}: no such folder: {path.parent}")
+    path = check_output_file(output, suffixes=PICTURES)
     if image_size is not None:
         parse_size(image_size, what="--image-size")
     chosen = None

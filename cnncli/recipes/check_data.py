@@ -152,19 +152,6 @@ def _check_all(samples: Samples, facts: Facts, duplicates: Duplicates) -> Iterat
     yield from check_classes(samples, splits)
 
 
-def check_fix_list(path: str) -> None:
-    """Tell before the images are looked at what would stop the list from being written.
-
-    Raises:
-        CnncliError: If there is no such folder, or the name is a folder's.
-    """
-    place = Path(path).expanduser()
-    if place.is_dir():
-        raise CnncliError(f"--fix-list {path}: is a folder; name a file in it")
-    if not place.parent.is_dir():
-        raise CnncliError(f"--fix-list {path}: there is no folder {place.parent}")
-
-
 def save_fix_list(path: str, report: DataReport) -> int:
     """Write the files to leave out, one path a line; return how many.
 

@@ -21,7 +21,13 @@ from cnncli.data.split_file import read_left_out
 from cnncli.data.splits import TEST, TRAIN, VAL
 from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
 from cnncli.errors import CnncliError, shorten
-from cnncli.files import CONFIG_FILE, PREDICTIONS_FILE, REPORT_FILE, SPLITS_FILE
+from cnncli.files import (
+    CONFIG_FILE,
+    PREDICTIONS_FILE,
+    REPORT_FILE,
+    SPLITS_FILE,
+    make_output_folder,
+)
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
@@ -87,7 +93,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     samples = _leave_out(samples, path, checkpoint.preprocess, reporter)
     chosen, split = _choose(samples, path, settings.split, reporter)
     samples = take_samples(samples, chosen)
-    folder = None if settings.output is None else _make_folder(settings.output)
+    folder = None if settings.output is None else make_output_folder(settings.output)
     compute = choose_evaluation_compute(settings.device, settings.precision, world)
     report_precision(compute.precision, settings.precision, reporter)
     keep_freed_memory()
@@ -235,16 +241,6 @@ def _open(samples: Samples, checkpoint: Checkpoint, reporter: Reporter) -> tuple
             samples, checkpoint.preprocess, threads=count_cpus(), advance=advance
         )
     return store, bad
-
-
-def _make_folder(output: str) -> Path:
-    """Make the folder before the work: a mistake in its name is told at once."""
-    folder = Path(output).expanduser()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CnncliError(f"--output {output}: cannot be made ({error.strerror})") from None
-    return folder
 
 
 def _save(folder: Path, report: Report, samples: Samples, probabilities: Array) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cnncli.errors import CnncliError
-from cnncli.files import BEST_FILE, CONFIG_FILE, REPORT_FILE
+from cnncli.files import BEST_FILE, CONFIG_FILE, REPORT_FILE, make_output_folder
 from cnncli.training.stopping import Stopped
 
 
@@ -60,7 +60,7 @@ def new_run_dir(output: str, model: str) -> Iterator[Path]:
     name = f"{datetime.now():%Y-%m-%d_%H%M%S}_{model}"
     folder = Path(output).expanduser()
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    path = _make(folder, name)
+    path = _make(make_output_folder(output), name)
     try:
         yield path
     except Stopped:
@@ -75,13 +75,13 @@ def new_run_dir(output: str, model: str) -> Iterator[Path]:
 
 
 def _make(output: Path, name: str) -> Path:
+    """Make a folder of that name, or with a number behind it where there is one already."""
     try:
-        output.mkdir(parents=True, exist_ok=True)
         for number in range(1, 1000):
             path = output / (name if number == 1 else f"{name}-{number}")
             try:
                 path.mkdir()
-            except FileExistsError:  # two runs in one second
+            except FileExistsError:  # another run began in the same second
                 continue
             return path
     except OSError as error:

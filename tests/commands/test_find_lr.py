@@ -200,7 +200,7 @@ def test_the_command_prints_a_number_and_draws(cli, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--output", "x.txt"), "must end in .png or .jpg"),
+        (("--output", "x.txt"), "must end in .png, .jpg or .jpeg"),
         (("--output", "no/x.png"), "there is no folder no"),
         (("--steps", "3"), "--steps"),
         (("--lrr", "3"), "--lr"),
