@@ -36,7 +36,7 @@ def build_inputs(run: PreparedRun, plan: FreezePlan) -> EpochInputs:
         return run.checkpoint.classifier(network).to(device)
 
     train = run.loader(TRAIN, augment=config.augment != "none", shuffle=True)
-    val = run.loader(VAL, shared=True)
+    val = run.loader(VAL, sliced=True)
     return EpochInputs(
         classify(run.network), train, val, plan.train_mode, classify, image_loaders=(train, val)
     )

@@ -19,8 +19,9 @@ from cnncli.run.bad_images import check_bad, save_bad
 from cnncli.run.prepare import PreparedRun
 from cnncli.training.checkpoint import Checkpoint, save_checkpoint
 from cnncli.training.history import OnEpoch, Row
-from cnncli.training.loop import NotFiniteError, Progress
+from cnncli.training.loop import NotFiniteError
 from cnncli.training.predictions import predict_split
+from cnncli.training.progress import Progress
 from cnncli.training.session import Session
 from cnncli.training.stopping import sync_stop_request
 
@@ -136,7 +137,7 @@ def _train_and_validate(
         world.copy_buffers(module)
     classifier = inputs.build_evaluated(session.weights)
     targets, probabilities = predict_split(
-        classifier, inputs.val, trainer.compute, show, shared=True
+        classifier, inputs.val, trainer.compute, show, sliced=True
     )
     seconds = world.from_first(time.perf_counter() - start)
     stop_request.time_limit.keep_for_the_end(seconds)
@@ -185,7 +186,7 @@ def _leave_out_unreadable(session: Session, run: PreparedRun, reporter: Reporter
     Raises:
         CnncliError: If there are any and they are not to be skipped; the first epoch is kept.
     """
-    with closing(run.loader(TEST, shared=True)) as test:
+    with closing(run.loader(TEST, sliced=True)) as test:
         for _ in test.epoch(1):
             pass
     found: Bad = {}

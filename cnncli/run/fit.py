@@ -7,9 +7,11 @@ from pathlib import Path
 
 import torch
 
-from cnncli.choices import parse_duration
+from cnncli.choices import format_size, parse_duration
+from cnncli.data.samples import split_counts
 from cnncli.data.splits import TRAIN
 from cnncli.files import CURVES_FILE, METRICS_FILE
+from cnncli.models.build import count_parameters
 from cnncli.models.freeze_plan import FreezePlan
 from cnncli.plots.curves import save_curves
 from cnncli.reporting import Reporter
@@ -20,8 +22,9 @@ from cnncli.run.build_trainer import (
     build_plateau,
     build_trainer,
 )
+from cnncli.run.defaults import size_of
 from cnncli.run.epochs import train_epochs
-from cnncli.run.prepare import PreparedRun, report_plan
+from cnncli.run.prepare import PreparedRun
 from cnncli.training.balance import balance_rows
 from cnncli.training.distributed import World
 from cnncli.training.epoch_inputs import EpochInputs
@@ -129,10 +132,42 @@ def _report_plan(
 ) -> None:
     """Report what is going to be trained on what."""
     config = run.config
-    report_plan(run, len(inputs.train), reporter)
+    _report_run(run, len(inputs.train), reporter)
     if config.freeze != "none" or len(set(plan.scales.values())) > 1:
         reporter.table(f"freeze {config.freeze}", plan.table(config.lr))
     if config.balance != "none":
         targets = run.samples.targets[run.indices(TRAIN)]
         rows = balance_rows(config.balance, targets, run.samples.class_names)
         reporter.table(f"balance {config.balance}", rows)
+
+
+def _report_run(run: PreparedRun, steps: int, reporter: Reporter) -> None:
+    """Report what is going to be trained, on what, in two lines.
+
+    Args:
+        run: The run.
+        steps: Number of steps per epoch.
+        reporter: Gets the lines.
+    """
+    config, counts = run.config, split_counts(run.splits)
+    parts = ", ".join(f"{count} {name}" for name, count in counts.items())
+    colour = "grey" if config.in_channels == 1 else f"{config.in_channels} channels"
+    colour += " (the last is alpha)" * run.store.preprocess.keep_alpha
+    if run.store.preprocess.dtype == "float32":
+        colour += f" as float32, intensity {config.intensity}"
+    reporter.note(
+        f"{parts} images of {len(run.samples.class_names)} classes, {colour}, "
+        f"{format_size(size_of(config))} px ({config.resize_mode})"
+    )
+    reporter.note(
+        f"{config.model}, {count_parameters(run.network):,} parameters; {run.compute.device}, "
+        f"{run.compute.precision}, {torch.get_num_threads()} threads, {config.workers} workers; "
+        f"batch {_describe_batch(run)}, {steps} steps per epoch, at most {config.epochs} epochs, "
+        f"{config.optimizer}, lr {config.lr:g}"
+    )
+
+
+def _describe_batch(run: PreparedRun) -> str:
+    batch, processes = run.config.batch_size, run.compute.world.size
+    whole = f"{batch * processes} ({batch} in each of {processes} processes)"
+    return str(batch) if processes == 1 else whole

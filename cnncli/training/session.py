@@ -1,4 +1,4 @@
-"""What a run is at a moment: saved after every epoch, and put back when it goes on."""
+"""The state of a training run: saved after every epoch, and restored when the run is resumed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from cnncli.reporting import Reporter
 from cnncli.training.distributed import World
 from cnncli.training.epoch_inputs import EpochInputs
 from cnncli.training.history import EarlyStopping, History
-from cnncli.training.loop import NotFiniteError, Progress, Trainer
+from cnncli.training.loop import NotFiniteError, Trainer
+from cnncli.training.progress import Progress
 from cnncli.training.schedule import Plateau
 from cnncli.training.state import State, load_state, random_state, restore_random_state, save_state
 from cnncli.training.stopping import StopRequest
 
-# So often a loss that is not finite may send a run back.
+# Number of times that a run may go back because its loss is not finite.
 _MOST_ROLLBACKS = 3
 
 
@@ -70,10 +71,13 @@ class Session:
         return self.network if average is None else average.module
 
     def save(self, progress: Progress | None = None) -> None:
-        """Write ``last.pt``: at an epoch's end, or within one where it has progressed so far.
+        """Write ``last.pt``, from which the run can be resumed.
+
+        Args:
+            progress: How far the epoch is, when saving within one; None at an epoch's end.
 
         Raises:
-            CnncliError: If it cannot be written; the one before is as it was.
+            CnncliError: If the file cannot be written; the one from before is unchanged.
         """
         if progress is not None:
             progress.pool(self.world)
@@ -88,7 +92,7 @@ class Session:
             "preprocess": self.preprocess.to_dict(),
             "seconds": self.stop_request.time_limit.clock(),
             "rollbacks": self.rollbacks,
-            # Of the other processes; this one's is saved with every state.
+            # The random states of the other processes; save_state adds that of this one.
             "ranks": self.world.gather(random_state())[1:],
         }
         if self.world.is_first:
@@ -96,15 +100,15 @@ class Session:
         self.world.barrier()
 
     def write_history(self) -> None:
-        """Write ``metrics.csv``."""
+        """Write ``metrics.csv``; only rank 0 does."""
         if self.world.is_first:
             self.history.write()
 
     def restore(self, state: State) -> None:
-        """Go on from what :meth:`save` wrote.
+        """Continue from what :meth:`save` wrote.
 
         Raises:
-            CnncliError: If the images are not what they were.
+            CnncliError: If the images have changed, or the number of processes is another.
         """
         processes = 1 + len(state["ranks"])
         if processes != self.world.size:
@@ -128,21 +132,26 @@ class Session:
         self.progress = None if state["progress"] is None else Progress(**state["progress"])
         restore_random_state([state["random"], *state["ranks"]][self.world.rank])
         self.write_history()
-        if self.progress is not None and not self.world.is_first:  # rank 0 has the sums of all
+        # The saved sums are those of all processes together: rank 0 keeps them.
+        if self.progress is not None and not self.world.is_first:
             self.progress.loss_sum.zero_()
             self.progress.correct.zero_()
 
     def roll_back(self, error: NotFiniteError, reporter: Reporter) -> None:
         """Go back to what was saved last, with half the learning rate.
 
+        Args:
+            error: The error of the loss that is not finite.
+            reporter: Gets a warning.
+
         Raises:
-            NotFiniteError: If that has been done three times.
+            NotFiniteError: If the run has gone back three times already; it is ``error``.
         """
         if self.rollbacks == _MOST_ROLLBACKS:
             raise error
         rollbacks, factor = self.rollbacks + 1, self.trainer.lr_factor / 2
         self.restore(load_state(self.run_dir / LAST_FILE))
-        self.world.barrier()  # before the first of them saves again
+        self.world.barrier()  # no process saves again before all have read the file
         self.rollbacks, self.trainer.lr_factor = rollbacks, factor
         reporter.warn(
             f"the loss was not finite: back to {self.place()}, every learning rate times "

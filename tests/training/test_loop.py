@@ -11,8 +11,8 @@ from torch import nn
 from cnncli.models.build import Classifier
 from cnncli.training.device import Compute, choose_compute
 from cnncli.training.history import COLUMNS, MONITORS, EarlyStopping, History
-from cnncli.training.loop import Progress
 from cnncli.training.predictions import predict_batch, predict_split
+from cnncli.training.progress import Progress
 from cnncli.training.schedule import warmup_cosine
 
 

@@ -18,8 +18,8 @@ from cnncli.choices import LossName, OptimizerName, SchedulerName
 from cnncli.config import load_config
 from cnncli.errors import CnncliError
 from cnncli.training.checkpoint import load_checkpoint
-from cnncli.training.loop import Progress
 from cnncli.training.penalties import Penalty
+from cnncli.training.progress import Progress
 from cnncli.training.state import load_state
 from cnncli.training.stopping import TimeLimit
 
