@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -11,6 +10,7 @@ from cnncli.augmentation.notation import parse_augment
 from cnncli.augmentation.words import LEVELS, WORDS, Argument
 from cnncli.choices import parse_size
 from cnncli.errors import CnncliError
+from cnncli.files import PICTURES, check_output_file
 from cnncli.shell.flags import Flags, complete_augment, complete_data, flag, takes
 from cnncli.shell.run_flags import choose_flags
 from cnncli.shell.terminal import TerminalReporter, choose_format, print_line, print_rows
@@ -84,7 +84,7 @@ def augment(
     for name, value in (("--samples", samples), ("--images", images)):
         if not 1 <= value <= 50:
             raise CnncliError(f"{name} {value}: must be from 1 to 50")
-    path = _check_output(output)
+    path = check_output_file(output, suffixes=PICTURES)
     if image_size is not None:
         parse_size(image_size, what="--image-size")
     chosen = None
@@ -120,20 +120,6 @@ def augment(
         seed=seed or 0,
     )
     print_line(str(draw_augmentation(settings, TerminalReporter())))
-
-
-def _check_output(output: str) -> Path:
-    """Return the picture's path.
-
-    Raises:
-        CnncliError: If it is not the name of a picture in a folder that exists.
-    """
-    path = Path(output).expanduser()
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise CnncliError(f"--output {output}: must end in .png or .jpg")
-    if not path.parent.is_dir():
-        raise CnncliError(f"--output {output}: no such folder: {path.parent}")
-    return path
 
 
 _COLUMNS = ("word", "arguments", "channels", "about")

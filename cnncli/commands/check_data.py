@@ -54,11 +54,12 @@ def check_data(
     from cnncli.config import load_config
 
     config = load_config(None, flags)
+    from cnncli.files import check_output_file
     from cnncli.recipes.check_data import check_data as run_check
-    from cnncli.recipes.check_data import check_fix_list, save_fix_list
+    from cnncli.recipes.check_data import save_fix_list
 
     if fix_list is not None:
-        check_fix_list(fix_list)
+        check_output_file(fix_list, "--fix-list")
     reporter = TerminalReporter()
     report = run_check(config, reporter, cache=cache)
     if fix_list is not None:  # before a reader of the answer may leave

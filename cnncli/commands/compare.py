@@ -39,10 +39,10 @@ def compare(
     Of two runs, each with the predictions.csv of evaluate --output RUN in its folder, McNemar's
     exact test tells whether their difference is more than chance.
     """
-    from cnncli.files import check_picture
+    from cnncli.files import PICTURES, check_output_file
     from cnncli.recipes.compare import compare_runs, draw, summarize, tell_paired
 
-    picture = None if output is None else check_picture(output)
+    picture = None if output is None else check_output_file(output, suffixes=PICTURES)
     reporter = TerminalReporter()
     comparison = compare_runs(runs, reporter, best_first=sort == "monitor")
     if picture is not None:

@@ -38,12 +38,12 @@ def find_lr(
     Of where the loss falls fastest and a tenth of where it is lowest, the lower is printed.
     """
     from cnncli.config import RunConfig, load_config
-    from cnncli.files import check_picture
+    from cnncli.files import PICTURES, check_output_file
     from cnncli.run.check import check_config
 
     settings = load_config(config, flags, RunConfig)
     check_config(settings)
-    picture = check_picture(output)
+    picture = check_output_file(output, suffixes=PICTURES)
     from cnncli.recipes.find_lr import describe, draw, find_lr
 
     reporter = TerminalReporter()

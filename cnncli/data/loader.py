@@ -106,7 +106,6 @@ class Loader:
         workers: int = 0,
         pin_memory: bool = False,
         start_method: str | None = None,
-        bad: Bad | None = None,
         balanced: bool = False,
         shard: BatchShard = WHOLE_BATCH,
     ) -> None:
@@ -132,7 +131,7 @@ class Loader:
         )
         self.count = len(dataset)
         self._shuffled = shuffle_seed is not None
-        self.bad: Bad = {} if bad is None else bad
+        self.bad: Bad = {}
         self._loader = DataLoader(
             dataset,
             batch_sampler=self.batches,
@@ -176,6 +175,18 @@ class Loader:
             # BatchNorm cannot train on one image.
             if batch is not None and not (bad and self._shuffled and len(batch[1]) == 1):
                 yield batch
+
+    def close(self) -> None:
+        """End the loader processes, if there are any, and wait for them; the next epoch starts new.
+
+        Python does not end them in time by itself: a loader in a reference cycle lives until the
+        process exits. There multiprocessing kills its processes, and torch, which watches over
+        them, takes that for a failure and raises.
+        """
+        iterator: Any = self._loader._iterator
+        if iterator is not None:  # torch keeps it only where there are processes
+            iterator._shutdown_workers()
+            self._loader._iterator = None
 
     def _batches(self) -> Iterator[tuple[Batch | None, Bad]]:
         with explain_worker_death():

@@ -159,19 +159,6 @@ def _check_all(
     yield from check_classes(samples, splits)
 
 
-def check_fix_list(path: str) -> None:
-    """Check that the list of files can be written, before the images are read.
-
-    Raises:
-        CnncliError: If its folder does not exist, or if it is a folder itself.
-    """
-    place = Path(path).expanduser()
-    if place.is_dir():
-        raise CnncliError(f"--fix-list {path}: is a folder; name a file in it")
-    if not place.parent.is_dir():
-        raise CnncliError(f"--fix-list {path}: there is no folder {place.parent}")
-
-
 def save_fix_list(path: str, report: DataReport) -> int:
     """Write the paths of the files to leave out, one per line, and return their number.
 

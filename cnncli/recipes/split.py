@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,7 @@ from cnncli.data.manifest import save_manifest
 from cnncli.data.samples import Samples
 from cnncli.data.split_file import digest_files
 from cnncli.data.splits import TEST
-from cnncli.errors import CnncliError
-from cnncli.files import write_atomically
+from cnncli.files import check_output_file, write_atomically
 from cnncli.reporting import Reporter
 from cnncli.run.samples import gather_samples, label_samples
 from cnncli.training.device import count_cpus
@@ -43,8 +41,7 @@ def split_data(
     Raises:
         CnncliError: If the data cannot be split or the file cannot be written.
     """
-    path = Path(output).expanduser()
-    _check_output(path, output, force)
+    path = check_output_file(output, overwrite=force)
     numbers = None
     if folds is None:
         samples, splits = gather_samples(config, reporter)
@@ -59,22 +56,6 @@ def split_data(
     write_atomically(path, lambda part: save_manifest(part, samples, splits, digests, numbers))
     reporter.table(f"{len(samples):,} images", _count(samples, splits, numbers))
     return path
-
-
-def _check_output(path: Path, output: str, force: bool) -> None:
-    """Check that the file can be written, before the images are read.
-
-    Raises:
-        CnncliError: If it cannot, or if it exists and may not be replaced.
-    """
-    if path.is_dir():
-        raise CnncliError(f"--output {output}: is a folder; name a file in it")
-    if path.exists() and not force:
-        raise CnncliError(f"--output {output}: is there already; --force writes over it")
-    if not path.parent.is_dir():
-        raise CnncliError(f"--output {output}: there is no folder {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        raise CnncliError(f"--output {output}: the folder {path.parent} cannot be written to")
 
 
 def _count(samples: Samples, splits: Array, folds: Array | None) -> list[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""All that comes before the first step: images, settings, network."""
+"""What a run needs before its first step: images, settings and network."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from cnncli.audit.quick import check_quickly
 from cnncli.augmentation.build import build_augment
 from cnncli.augmentation.classes import complete_steps
 from cnncli.augmentation.dry_run import check_pipeline
-from cnncli.choices import SPLITS, format_size
+from cnncli.choices import SPLITS
 from cnncli.config import ResolvedConfig, RunConfig
 from cnncli.data.epoch_batches import WHOLE_BATCH, BatchShard
 from cnncli.data.loader import Loader, SplitDataset
-from cnncli.data.samples import Samples, split_counts
+from cnncli.data.samples import NO_SPLIT, Samples
 from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import (
     Bad,
@@ -32,9 +32,9 @@ from cnncli.data.store import (
 from cnncli.errors import CnncliError
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
-from cnncli.models.build import build_network, count_parameters, has_batch_norm
+from cnncli.models.build import build_network, has_batch_norm
 from cnncli.reporting import Reporter
-from cnncli.run.bad_images import leave_out
+from cnncli.run.bad_images import exclude_bad
 from cnncli.run.choose_preprocess import (
     choose_channels,
     choose_intensity,
@@ -53,17 +53,18 @@ from cnncli.training.state import seed_everything
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """All that is known before the first step.
+    """Everything that is decided before the first step.
 
     Attributes:
-        config: With every setting decided.
-        samples: The labelled images.
-        splits: (N,) indices into SPLITS.
-        store: Gives the preprocessed images.
-        digests: Sizes and hashes of the files.
+        config: The settings, all of them decided.
+        samples: The N labelled images.
+        splits: (N,) indices into SPLITS, or NO_SPLIT.
+        store: The preprocessed images.
+        digests: Sizes and hashes of the image files.
         compute: Device and precision.
-        network: With the weights the run starts from, on the CPU.
-        bad: Images that cannot be used, by number, and why; loaders add what they meet.
+        network: The network with the weights that the run starts from, on the CPU.
+        bad: The images that cannot be used and are in no split: their number among the samples,
+            and why.
     """
 
     config: ResolvedConfig
@@ -77,11 +78,21 @@ class PreparedRun:
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """What the run's checkpoints say beside the weights."""
+        """What the run's checkpoints hold besides the weights."""
         return _describe(self.config, self.samples, self.store.preprocess)
 
+    def leave_out(self, found: Bad) -> PreparedRun:
+        """Return the run without images that turned out to be unusable.
+
+        Args:
+            found: The images' numbers among the samples, and why each cannot be used.
+        """
+        splits = self.splits.copy()
+        splits[list(found)] = NO_SPLIT
+        return replace(self, splits=splits, bad={**self.bad, **found})
+
     def indices(self, split: int) -> Array:
-        """Return the images of a split."""
+        """Return the numbers (M,) of the images in a split."""
         return np.flatnonzero(self.splits == split)
 
     def loader(
@@ -91,22 +102,23 @@ class PreparedRun:
         augment: bool = False,
         shuffle: bool = False,
         batch_size: int | None = None,
-        shared: bool = False,
+        sliced: bool = False,
     ) -> Loader:
-        """Return a split in batches of the run's size, or another.
+        """Return a split in batches.
 
         Args:
             split: Index into SPLITS.
             augment: Whether to augment the images.
-            shuffle: Whether to train on it: of several processes each has its part of each batch.
-            batch_size: None for the run's.
-            shared: Whether each process has its part of the split.
+            shuffle: Whether to shuffle them for training; each of several processes then gets its
+                part of each batch.
+            batch_size: Number of images per batch in each process; None for the run's.
+            sliced: Whether each process gets only its slice of the split.
         """
         config, world = self.config, self.compute.world
         indices = self.indices(split)
         dataset = SplitDataset(
             self.store,
-            world.share(indices) if shared else indices,
+            world.slice(indices) if sliced else indices,
             self.samples.targets,
             augment=build_augment(config.augment) if augment else None,
             seed=config.seed,
@@ -117,21 +129,28 @@ class PreparedRun:
             shuffle_seed=config.seed if shuffle else None,
             workers=config.workers,
             pin_memory=self.compute.device.type == "cuda",
-            bad=self.bad,
             balanced=shuffle and config.balance == "sampler",
-            shard=self.share if shuffle else WHOLE_BATCH,
+            shard=self.batch_shard if shuffle else WHOLE_BATCH,
         )
 
     @property
-    def share(self) -> BatchShard:
-        """This process's part of each batch; with BatchNorm it has two images or more."""
+    def batch_shard(self) -> BatchShard:
+        """This process's part of each training batch.
+
+        With BatchNorm every process must have at least two images of a batch.
+        """
         world = self.compute.world
-        least = world.size * (2 if has_batch_norm(self.network) else 1)
-        return BatchShard(world.rank, world.size, max(2, least))
+        min_images = world.size * (2 if has_batch_norm(self.network) else 1)
+        return BatchShard(world.rank, world.size, max(2, min_images))
 
 
 def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> PreparedRun:
-    """Find and read the images, decide what is open, build the network.
+    """Find and read the images, decide the open settings, and build the network.
+
+    Args:
+        config: The settings that the user gave.
+        compute: Device and precision.
+        reporter: Gets remarks, warnings and progress.
 
     Raises:
         CnncliError: If a setting, an image or the weights are wrong.
@@ -168,7 +187,7 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
         normalisation=normalisation,
     )
     seed_everything(config.seed)
-    # Before the images are read: a missing file of weights is told at once.
+    # Before the images are read, so that a missing weights file is reported at once.
     network = build_network(
         resolved.model,
         num_classes=len(samples.class_names),
@@ -181,7 +200,7 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
     if config.intensity is None:
         warn_of_cut(samples, store, intensity, reporter)
     if bad:
-        splits = leave_out(samples, splits, bad, config.on_bad_image, reporter)
+        splits = exclude_bad(samples, splits, bad, config.on_bad_image, reporter)
     warn_of_data(samples, splits, digests, reporter)
     if normalisation is None:
         fitted = fit_normalisation(store, np.flatnonzero(splits == TRAIN))
@@ -191,28 +210,28 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
     _check_shares(run)
     if config.batch_size == "auto" and compute.device.type == "cuda":
         run = replace(run, config=_fit_batch(run, config, reporter))
-    if config.sync_bn:  # not before: the processes try batches each by itself
+    if config.sync_bn:  # after the search for the batch size, in which each process is on its own
         synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         run = replace(run, network=synchronised)
     return run
 
 
 def _check_shares(run: PreparedRun) -> None:
-    """Refuse more processes than there are images to share."""
+    """Refuse more processes than there are images for each of them."""
     processes = run.compute.world.size
-    for split, least in ((TRAIN, run.share.min_images), (VAL, processes)):
+    for split, min_images in ((TRAIN, run.batch_shard.min_images), (VAL, processes)):
         count = len(run.indices(split))
-        if processes > 1 and count < least:
+        if processes > 1 and count < min_images:
             raise CnncliError(
                 f"--data: {count} {SPLITS[split]} images for {processes} processes, which need "
-                f"{least} at least; start fewer"
+                f"{min_images} at least; start fewer"
             )
 
 
 def _fit_batch(run: PreparedRun, asked: RunConfig, reporter: Reporter) -> ResolvedConfig:
-    """Take the largest batch that the GPU, or each process's, has the memory for."""
+    """Return the config with the largest batch that fits on the GPU of every process."""
     form, world, count = run.store.preprocess, run.compute.world, len(run.indices(TRAIN))
-    # Not one of the images: where they are read on demand, it may be one that cannot be.
+    # A blank one, since an image of the data may turn out to be unreadable.
     blank = np.zeros((*form.image_size, form.channels), form.dtype)
     size = find_batch_size(
         run.checkpoint.classifier(run.network),
@@ -229,7 +248,7 @@ def _fit_batch(run: PreparedRun, asked: RunConfig, reporter: Reporter) -> Resolv
 def _open(
     samples: Samples, preprocess: Preprocess, reporter: Reporter
 ) -> tuple[ImageStore, FileDigests, Bad]:
-    """Read all images where they fit in memory, else only look whether they are there."""
+    """Read all images if they fit in memory, else only check that the files are there."""
     if not fits_in_memory(len(samples), preprocess):
         reporter.note("the images do not fit in memory: they are read anew in every epoch")
         return open_images(samples, preprocess)
@@ -254,42 +273,16 @@ def _describe(config: ResolvedConfig, samples: Samples, preprocess: Preprocess) 
     )
 
 
-def tell_plan(run: PreparedRun, steps: int, reporter: Reporter) -> None:
-    """Say what is going to be trained on what, in two lines."""
-    config, counts = run.config, split_counts(run.splits)
-    parts = ", ".join(f"{count} {name}" for name, count in counts.items())
-    colour = "grey" if config.in_channels == 1 else f"{config.in_channels} channels"
-    colour += " (the last is alpha)" * run.store.preprocess.keep_alpha
-    if run.store.preprocess.dtype == "float32":
-        colour += f" as float32, intensity {config.intensity}"
-    reporter.note(
-        f"{parts} images of {len(run.samples.class_names)} classes, {colour}, "
-        f"{format_size(size_of(config))} px ({config.resize_mode})"
-    )
-    reporter.note(
-        f"{config.model}, {count_parameters(run.network):,} parameters; {run.compute.device}, "
-        f"{run.compute.precision}, {torch.get_num_threads()} threads, {config.workers} workers; "
-        f"batch {_tell_batch(run)}, {steps} steps per epoch, at most {config.epochs} epochs, "
-        f"{config.optimizer}, lr {config.lr:g}"
-    )
-
-
-def _tell_batch(run: PreparedRun) -> str:
-    batch, processes = run.config.batch_size, run.compute.world.size
-    whole = f"{batch * processes} ({batch} in each of {processes} processes)"
-    return str(batch) if processes == 1 else whole
-
-
 def check_augment(config: ResolvedConfig, store: ImageStore, indices: Array) -> ResolvedConfig:
-    """Try the steps on one training image; return the config with all their arguments.
+    """Try the augmentation on a training image, and return the config with all its arguments.
 
     Args:
-        config: Its steps are to be tried.
-        store: Gives the images.
-        indices: Of the training images; the first that can be read is taken.
+        config: The settings; the arguments of its augmentation may be incomplete.
+        store: The preprocessed images.
+        indices: Numbers of the training images; the first one that can be read is tried.
 
     Raises:
-        CnncliError: With the first step that does not keep an image's form.
+        CnncliError: If a step of the augmentation changes an image's shape or dtype.
     """
     if config.augment == "none":
         return config
@@ -297,14 +290,14 @@ def check_augment(config: ResolvedConfig, store: ImageStore, indices: Array) -> 
         try:
             image = store[index]
         except ImageError:
-            continue  # told with all the others, when its turn comes
+            continue  # it is reported with all others after the first epoch
         check_pipeline(config.augment, image)
         break
     return config.model_copy(update={"augment": complete_steps(config.augment)})
 
 
 def warn_of_data(samples: Samples, splits: Array, digests: FileDigests, reporter: Reporter) -> None:
-    """Warn before the first epoch of what is found without decoding; silent on clean data."""
+    """Warn of faults in the data that can be found without decoding the images."""
     found = list(check_quickly(samples, splits, digests.hashes, threads=count_cpus()))
     for finding in found:
         reporter.warn(finding.text)

@@ -247,7 +247,7 @@ def test_a_run_given_twice_counts_once_and_names_are_told_apart(tmp_path, cli, t
 MISTAKES = [
     (("runs/nosuch",), "runs/nosuch: no such run folder"),
     ((".",), "no run folder to compare"),
-    (("runs/first", "--output", "picture.pdf"), "must end in .png or .jpg"),
+    (("runs/first", "--output", "picture.pdf"), "must end in .png, .jpg or .jpeg"),
     (("runs/first", "--output", "nosuch/x.png"), "there is no folder nosuch"),
 ]
 

@@ -43,9 +43,9 @@ class Player:
     def __init__(self, fail=lambda config: None):
         self.configs, self.fail, self.judged = [], fail, []
 
-    def __call__(self, config, reporter, *, on_epoch=None, judge_best=True):
+    def __call__(self, config, reporter, *, on_epoch=None, evaluate_best=True):
         self.configs.append(config)
-        self.judged.append(judge_best)
+        self.judged.append(evaluate_best)
         reporter.note("an epoch")
         reporter.warn("the data are odd")
         if error := self.fail(config):

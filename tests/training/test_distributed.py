@@ -222,7 +222,7 @@ def test_the_shares_of_a_batch_are_the_batch(count, processes):
 @pytest.mark.parametrize("count", [0, 1, 7, 8])
 def test_the_shares_of_a_split_are_the_split_in_its_order(count):
     items = np.arange(count)
-    shares = [World(rank, 3).share(items) for rank in range(3)]
+    shares = [World(rank, 3).slice(items) for rank in range(3)]
     assert np.array_equal(np.concatenate(shares), items)
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
