@@ -53,17 +53,17 @@ TABLE: dict[str, Entry] = {
         "Suggest a learning rate: train some steps with ever higher ones and watch the loss.",
     ),
     "evaluate": Entry(
-        "Evaluate and use",
+        "Judge and use",
         "evaluate:evaluate",
         "Evaluate a trained classifier on labelled images.",
     ),
     "predict": Entry(
-        "Evaluate and use",
+        "Judge and use",
         "predict:predict",
         "Predict the class of images: a row each, in the order given.",
     ),
     "compare": Entry(
-        "Evaluate and use",
+        "Judge and use",
         "compare:compare",
         "Lay runs side by side: settings that differ, best epochs, test figures, learning curves.",
     ),

@@ -29,7 +29,8 @@ from cnncli.run.bad_images import save_bad
 from cnncli.run.check import check_config
 from cnncli.run.fit import fit
 from cnncli.run.folder import check_unfinished, new_run_dir
-from cnncli.run.prepare import PreparedRun, prepare
+from cnncli.run.prepare import prepare
+from cnncli.run.prepared_run import PreparedRun
 from cnncli.run.report import Report, evaluation_batch, report_split, save_report, summary_rows
 from cnncli.training.checkpoint import load_checkpoint
 from cnncli.training.device import (

@@ -14,7 +14,7 @@ from cnncli.data.splits import TRAIN, VAL
 from cnncli.models.build import Classifier
 from cnncli.models.freeze_plan import FreezePlan
 from cnncli.reporting import Reporter
-from cnncli.run.prepare import PreparedRun
+from cnncli.run.prepared_run import PreparedRun
 from cnncli.training.epoch_inputs import EpochInputs
 from cnncli.training.features import (
     FeatureLoader,

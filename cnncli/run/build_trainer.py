@@ -10,7 +10,7 @@ from cnncli.config import ResolvedConfig
 from cnncli.data.splits import TRAIN
 from cnncli.models.freeze_plan import FreezePlan
 from cnncli.models.stages import network_stages
-from cnncli.run.prepare import PreparedRun
+from cnncli.run.prepared_run import PreparedRun
 from cnncli.training.balance import class_weights
 from cnncli.training.ema import MovingAverage
 from cnncli.training.epoch_inputs import EpochInputs

@@ -16,7 +16,7 @@ from cnncli.evaluation.metrics import log_loss, validation_metrics
 from cnncli.files import BEST_FILE, SPLITS_FILE
 from cnncli.reporting import Reporter
 from cnncli.run.bad_images import check_bad, save_bad
-from cnncli.run.prepare import PreparedRun
+from cnncli.run.prepared_run import PreparedRun
 from cnncli.training.checkpoint import Checkpoint, save_checkpoint
 from cnncli.training.history import OnEpoch, Row
 from cnncli.training.loop import NotFiniteError

@@ -24,7 +24,7 @@ from cnncli.run.build_trainer import (
 )
 from cnncli.run.defaults import size_of
 from cnncli.run.epochs import train_epochs
-from cnncli.run.prepare import PreparedRun
+from cnncli.run.prepared_run import PreparedRun
 from cnncli.training.balance import balance_rows
 from cnncli.training.distributed import World
 from cnncli.training.epoch_inputs import EpochInputs

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,14 +10,11 @@ from torch import nn
 
 from cnncli.arrays import Array
 from cnncli.audit.quick import check_quickly
-from cnncli.augmentation.build import build_augment
 from cnncli.augmentation.classes import complete_steps
 from cnncli.augmentation.dry_run import check_pipeline
 from cnncli.choices import SPLITS
 from cnncli.config import ResolvedConfig, RunConfig
-from cnncli.data.epoch_batches import WHOLE_BATCH, BatchShard
-from cnncli.data.loader import Loader, SplitDataset
-from cnncli.data.samples import NO_SPLIT, Samples
+from cnncli.data.samples import Samples
 from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import (
     Bad,
@@ -32,7 +28,7 @@ from cnncli.data.store import (
 from cnncli.errors import CnncliError
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
-from cnncli.models.build import build_network, has_batch_norm
+from cnncli.models.build import build_network
 from cnncli.reporting import Reporter
 from cnncli.run.bad_images import exclude_bad
 from cnncli.run.choose_preprocess import (
@@ -43,105 +39,12 @@ from cnncli.run.choose_preprocess import (
     warn_of_cut,
 )
 from cnncli.run.defaults import fill_in, size_of, with_batch_size
+from cnncli.run.prepared_run import PreparedRun, network_options
 from cnncli.run.pretrained import find_pretrained
 from cnncli.run.samples import gather_samples
 from cnncli.training.batch_size import find_batch_size
-from cnncli.training.checkpoint import Checkpoint
 from cnncli.training.device import Compute, count_cpus
 from cnncli.training.state import seed_everything
-
-
-@dataclass(frozen=True)
-class PreparedRun:
-    """Everything that is decided before the first step.
-
-    Attributes:
-        config: The settings, all of them decided.
-        samples: The N labelled images.
-        splits: (N,) indices into SPLITS, or NO_SPLIT.
-        store: The preprocessed images.
-        digests: Sizes and hashes of the image files.
-        compute: Device and precision.
-        network: The network with the weights that the run starts from, on the CPU.
-        bad: The images that cannot be used and are in no split: their number among the samples,
-            and why.
-    """
-
-    config: ResolvedConfig
-    samples: Samples
-    splits: Array
-    store: ImageStore
-    digests: FileDigests
-    compute: Compute
-    network: nn.Module
-    bad: Bad = field(default_factory=dict)
-
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """What the run's checkpoints hold besides the weights."""
-        return _describe(self.config, self.samples, self.store.preprocess)
-
-    def leave_out(self, found: Bad) -> PreparedRun:
-        """Return the run without images that turned out to be unusable.
-
-        Args:
-            found: The images' numbers among the samples, and why each cannot be used.
-        """
-        splits = self.splits.copy()
-        splits[list(found)] = NO_SPLIT
-        return replace(self, splits=splits, bad={**self.bad, **found})
-
-    def indices(self, split: int) -> Array:
-        """Return the numbers (M,) of the images in a split."""
-        return np.flatnonzero(self.splits == split)
-
-    def loader(
-        self,
-        split: int,
-        *,
-        augment: bool = False,
-        shuffle: bool = False,
-        batch_size: int | None = None,
-        sliced: bool = False,
-    ) -> Loader:
-        """Return a split in batches.
-
-        Args:
-            split: Index into SPLITS.
-            augment: Whether to augment the images.
-            shuffle: Whether to shuffle them for training; each of several processes then gets its
-                part of each batch.
-            batch_size: Number of images per batch in each process; None for the run's.
-            sliced: Whether each process gets only its slice of the split.
-        """
-        config, world = self.config, self.compute.world
-        indices = self.indices(split)
-        dataset = SplitDataset(
-            self.store,
-            world.slice(indices) if sliced else indices,
-            self.samples.targets,
-            augment=build_augment(config.augment) if augment else None,
-            seed=config.seed,
-        )
-        return Loader(
-            dataset,
-            batch_size or config.batch_size,
-            shuffle_seed=config.seed if shuffle else None,
-            workers=config.workers,
-            pin_memory=self.compute.device.type == "cuda",
-            balanced=shuffle and config.balance == "sampler",
-            shard=self.batch_shard if shuffle else WHOLE_BATCH,
-        )
-
-    @property
-    def batch_shard(self) -> BatchShard:
-        """This process's part of each training batch.
-
-        With BatchNorm every process must have at least two images of a batch.
-        """
-        world = self.compute.world
-        min_images = world.size * (2 if has_batch_norm(self.network) else 1)
-        return BatchShard(world.rank, world.size, max(2, min_images))
 
 
 def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> PreparedRun:
@@ -193,7 +96,7 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
         num_classes=len(samples.class_names),
         in_channels=preprocess.channels,
         image_size=preprocess.image_size,
-        **_network_options(resolved),
+        **network_options(resolved),
     )
     pretrained.load(network, config.model, normalisation, reporter)
     store, digests, bad = _open(samples, preprocess, reporter)
@@ -254,23 +157,6 @@ def _open(
         return open_images(samples, preprocess)
     with reporter.progress("reading images", len(samples)) as advance:
         return load_images(samples, preprocess, threads=count_cpus(), advance=advance)
-
-
-def _network_options(config: ResolvedConfig) -> dict[str, Any]:
-    """Return what is to be exchanged in the network, by the arguments of `build_network`."""
-    options = {"activation": config.activation, "norm": config.norm, "dropout": config.dropout}
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _describe(config: ResolvedConfig, samples: Samples, preprocess: Preprocess) -> Checkpoint:
-    return Checkpoint(
-        model=config.model,
-        class_names=samples.class_names,
-        preprocess=preprocess,
-        options=_network_options(config),
-        ordered=samples.ordered,
-        augment=[] if config.augment == "none" else config.augment,
-    )
 
 
 def check_augment(config: ResolvedConfig, store: ImageStore, indices: Array) -> ResolvedConfig:
