@@ -6,8 +6,10 @@ how many worker processes load the images.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -146,6 +148,10 @@ class Loader:
             # does not change the random state that the network uses.
             generator=torch.Generator(),
         )
+        if workers:
+            # At exit, multiprocessing kills workers that are left, and torch reports that as an
+            # error. A loader in a reference cycle still exists then.
+            atexit.register(_end_workers, weakref.ref(self._loader))
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -180,6 +186,14 @@ class Loader:
     def _batches(self) -> Iterator[tuple[Batch | None, Bad]]:
         with explain_worker_death():
             yield from self._loader
+
+
+def _end_workers(reference: weakref.ref[DataLoader[Any]]) -> None:
+    """End the worker processes of a loader, if it still exists."""
+    loader = reference()
+    iterator = None if loader is None else loader._iterator
+    if iterator is not None:
+        iterator._shutdown_workers()  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Images by number, and batches that no number of workers changes."""
 
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 
@@ -234,6 +236,25 @@ def test_spawned_workers_do_not_change_the_stream_either(samples):
     cached, _, _ = load_images(samples, PREPROCESS, threads=1)
     alone = stream(cached, samples)
     assert stream(cached, samples, workers=1, start_method="spawn") == alone
+
+
+def test_workers_end_in_silence_where_loaders_live_to_the_end(data):
+    """A loader that the garbage collector has not found yet must not leave workers to be killed."""
+    code = f"""
+import numpy as np
+from cnncli.data.find_samples import find_samples
+from cnncli.data.loader import Loader, SplitDataset
+from cnncli.data.store import open_images
+from cnncli.images.preprocess import Preprocess
+
+samples = find_samples({str(data)!r})
+store, _, _ = open_images(samples, Preprocess(12, 16, 3))
+dataset = SplitDataset(store, np.arange(9), samples.targets)
+loaders = [Loader(dataset, 2, workers=2) for _ in range(2)]
+print([len(list(loader.epoch(1))) for loader in loaders])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[4, 4]\n", "")
 
 
 def test_without_shuffling_and_augmentation_images_come_as_they_are(samples):
