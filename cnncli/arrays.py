@@ -1,4 +1,4 @@
-"""The type of an array whose shape and dtype the docstring tells."""
+"""The type of an array; the docstring of what uses it gives its shape and dtype."""
 
 from __future__ import annotations
 

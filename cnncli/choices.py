@@ -1,4 +1,4 @@
-"""Closed vocabularies, and the one notation for sizes; no imports beyond errors."""
+"""The values of options with fixed choices, and the notations for sizes, times and shards."""
 
 from __future__ import annotations
 
@@ -41,19 +41,33 @@ RowFormat = Literal["table", "csv", "json", "jsonl"]
 ReportFormat = Literal["table", "json"]
 OnBadImage = Literal["error", "skip"]
 OnNan = Literal["error", "rollback"]
+# What a run's settings stand under, in this order: in help, in YAML and in the documentation.
+Heading = Literal[
+    "Most used",
+    "Data",
+    "Network",
+    "Transfer",
+    "Images",
+    "Optimisation",
+    "Regularisation",
+    "Stopping and saving",
+    "Device",
+    "Output",
+]
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
 class IntensityRule:
-    """How the stored values that become 0 and 1 are found.
+    """How to find the stored values of an image file that become 0 and 1.
 
     Attributes:
-        kind: ``full``: the type's own full scale; ``values``: these two; ``percentiles``: of the
-            training images.
-        low: A stored value, or percent.
-        high: Likewise, above ``low``.
+        kind: ``full``: 0 and the greatest value of the number type. ``values``: ``low`` and
+            ``high`` themselves. ``percentiles``: the percentiles ``low`` and ``high`` of the
+            values in the images.
+        low: A stored value, or a percentage 0–100; not used by ``full``.
+        high: Likewise, greater than ``low``.
     """
 
     kind: Literal["full", "values", "percentiles"]
@@ -61,16 +75,23 @@ class IntensityRule:
     high: float = 1.0
 
 
-def parse_windows(text: str) -> tuple[IntensityRule, ...]:
-    """Read ``"full"``, ``"0:4095"`` or ``"p1:p99"``, or one of them per file joined by commas.
+def parse_intensity(text: str) -> tuple[IntensityRule, ...]:
+    """Parse what ``--intensity`` says.
+
+    Args:
+        text: ``full``, two stored values such as ``0:4095``, or two percentiles such as
+            ``p1:p99``; or several of these joined by commas, one for each file of a sample.
+
+    Returns:
+        One rule for each part of the text.
 
     Raises:
-        CnncliError: If the text is none of them.
+        CnncliError: If a part is none of them, or its range is empty.
     """
-    return tuple(_parse_window(part.strip()) for part in text.split(","))
+    return tuple(_parse_rule(part.strip()) for part in text.split(","))
 
 
-def _parse_window(text: str) -> IntensityRule:
+def _parse_rule(text: str) -> IntensityRule:
     if text == "full":
         return IntensityRule("full")
     number = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -92,10 +113,13 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def parse_duration(text: str) -> float:
-    """Read ``90s``, ``30m``, ``2h`` or ``1h30m`` as seconds.
+    """Parse a time such as ``90s``, ``30m``, ``2h``, ``1h30m`` or ``2d``.
+
+    Returns:
+        Seconds, above 0.
 
     Raises:
-        CnncliError: If the text is none of them.
+        CnncliError: If the text is no such time.
     """
     parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd])", text)
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
@@ -105,7 +129,10 @@ def parse_duration(text: str) -> float:
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """Read ``2/8`` as (2, 8): the second of eight.
+    """Parse a shard such as ``2/8``, the second of eight.
+
+    Returns:
+        The number of the shard, from 1, and the number of shards.
 
     Raises:
         CnncliError: If the text is no such pair.
@@ -118,11 +145,11 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def parse_size(text: str, *, what: str = "size") -> tuple[int, int]:
-    """Read ``"224"`` or ``"224x320"`` as (height, width).
+    """Parse ``"224"`` or ``"224x320"`` as (height, width).
 
     Args:
         text: A positive whole number, or two joined by ``x``.
-        what: How to name the value in the error.
+        what: Name of the value in the error message.
 
     Raises:
         CnncliError: If the text is neither, or a number is below 1.
@@ -137,6 +164,11 @@ def parse_size(text: str, *, what: str = "size") -> tuple[int, int]:
 
 
 def format_size(size: tuple[int, int]) -> str:
-    """Return ``"224"`` for a square, else ``"224x320"`` (height × width)."""
+    """Return ``"224"`` for a square, otherwise ``"224x320"`` (height × width)."""
     height, width = size
     return str(height) if height == width else f"{height}x{width}"
+
+
+def format_channels(channels: int) -> str:
+    """Return ``"1 channel"``, or ``"3 channels"`` for any other number."""
+    return "1 channel" if channels == 1 else f"{channels} channels"

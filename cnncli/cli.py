@@ -1,4 +1,4 @@
-"""The app: command table, error boundary, ``--version`` and ``--debug``."""
+"""The app: its commands and their help, the boundary for errors, ``--version`` and ``--debug``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,18 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from cnncli import __version__, commands
-from cnncli.errors import INTERRUPTED, RUNTIME_FAILURE, TERMINATED, CnncliError, ToldElsewhereError
+from cnncli.errors import (
+    INTERRUPTED,
+    RUNTIME_FAILURE,
+    TERMINATED,
+    CnncliError,
+    ReportedElsewhereError,
+)
+from cnncli.shell.command import build_command, convert_late
+from cnncli.shell.help import list_sections, write_sections
 from cnncli.shell.terminal import print_error, print_line
 from cnncli.torchrun import is_follower
 
@@ -25,14 +33,50 @@ _ClickError: type[Exception] = next(
 )
 
 
-class _Boundary(TyperGroup):
-    """Turns what a user can mend into one line and an exit code; a bug keeps its traceback."""
+class LazyCommand(TyperCommand):
+    """A row of the table of commands; its module is imported when the command is asked for."""
+
+    def __init__(self, name: str, entry: commands.Entry) -> None:
+        super().__init__(name, short_help=entry.summary)
+        self._entry = entry
+
+    def load(self) -> Any:
+        """Import the command's module and return the command itself."""
+        return build_command(str(self.name), self._entry.load())
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Let the command itself read the arguments; Typer then goes on with that one."""
+        return self.load().make_context(*args, **extra)
+
+
+class App(TyperGroup):
+    """The commands, and the boundary for errors.
+
+    What a user can mend becomes one line and an exit code; a bug keeps its traceback.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, entry in commands.TABLE.items():
+            self.add_command(LazyCommand(name, entry))
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, as Typer asks for them before it reads their values."""
+        return convert_late(super().get_params(ctx))
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write all commands in their groups, then the flags."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for name, entry in commands.TABLE.items():
+            groups.setdefault(entry.group, []).append((name, entry.summary))
+        write_sections(formatter, list(groups.items()))
+        write_sections(formatter, list_sections(self.get_params(ctx), ctx))
 
     def main(self, *args: Any, **extra: Any) -> Any:
         try:
             code = super().main(*args, **{**extra, "standalone_mode": False})
             sys.stdout.flush()
-        except ToldElsewhereError:
+        except ReportedElsewhereError:
             raise
         except SystemExit as error:
             # Typer catches a closed pipe before us and calls it a failure.
@@ -53,18 +97,21 @@ class _Boundary(TyperGroup):
 
 
 def _let_rank_zero_report(error: Exception) -> None:
-    """Let rank 0 tell a mistake that all of torchrun's processes meet; its end ends them."""
+    """Wait while rank 0 reports an error that all of torchrun's processes meet.
+
+    When rank 0 exits, torchrun ends the others, so that the user reads the error once.
+    """
     if is_follower() and not getattr(error, "told_by_one", False):
-        time.sleep(_SECONDS_TO_TELL)
+        time.sleep(_SECONDS_FOR_RANK_ZERO)
 
 
-# Starting processes are not that far apart; an error of one machine alone is told after all.
-_SECONDS_TO_TELL = 10
+# Processes do not start that far apart. After it, an error that rank 0 did not meet is printed.
+_SECONDS_FOR_RANK_ZERO = 10
 _SIGNALS = {INTERRUPTED: "interrupted", TERMINATED: "terminated"}
 
 
 def _show_error(error: CnncliError | OSError) -> int:
-    """Tell an error that is the user's to mend, or raise it again; return the exit code."""
+    """Print an error that the user can mend and return the exit code; raise any other again."""
     if isinstance(error, BrokenPipeError):
         _drop_output()
         return 0  # the reader has what it wanted: `cnncli predict … | head -1`
@@ -81,7 +128,7 @@ def _show_error(error: CnncliError | OSError) -> int:
 
 
 def _drop_output() -> None:
-    """Let what is still buffered not fail once more when Python closes stdout."""
+    """Send what is still buffered nowhere, so that closing stdout does not fail once more."""
     with suppress(OSError):  # a stdout that is no file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -98,8 +145,9 @@ def _show_usage_error(error: Any) -> int:
 
 app = typer.Typer(
     name="cnncli",
-    cls=_Boundary,
+    cls=App,
     no_args_is_help=True,
+    subcommand_metavar="COMMAND [ARGUMENTS]",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -130,10 +178,6 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     raise SystemExit(TERMINATED)
 
 
-for name, function in commands.TABLE.items():
-    app.command(name)(function)
-
-
 def main() -> None:
     """Run the app; the entry point of ``cnncli``."""
     _prepare_streams()
@@ -141,13 +185,13 @@ def main() -> None:
     # thousands of barriers: where another process wants a core, an epoch took up to ten times as
     # long. Measured on 2 cores: 1.6 times the images/s beside a busy process, 0.95 alone.
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
-    # A subcommand would not know it, and everybody types it last.
+    # Only the app knows --debug, its commands do not; but everybody types it last.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: argument != "--debug")
     app()
 
 
 def _prepare_streams() -> None:
-    """Make the standard streams bear every file name, also one that is no UTF-8."""
+    """Let the standard streams carry every file name, also one that is not UTF-8."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:  # closed by the caller: `>&-`

@@ -1,4 +1,4 @@
-"""Whether a server can be reached, told in less than a second."""
+"""Find out in less than a second whether a server can be reached."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import threading
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-PATIENCE = 0.7  # seconds to reach the server; a first connection takes 0.05 to 0.3
+TIMEOUT_SECONDS = 0.7  # seconds to reach the server; a first connection takes 0.05 to 0.3
 
 
 def why_unreachable(url: str) -> str | None:
-    """Return why no connection to a URL's server, or to the proxy before it, comes about.
+    """Return why the server of a URL cannot be reached, or None if it can.
 
-    A name server that does not answer holds `socket.getaddrinfo` for many seconds, timeouts or
-    not: a thread is left to wait for it.
+    Where the environment names a proxy for this kind of URL, the connection is made to the proxy.
+    The connection is tried in a thread, because a name server that does not answer blocks
+    `socket.getaddrinfo` for many seconds, whatever the timeout; the thread is then left behind.
+
+    Args:
+        url: An address such as ``https://download.pytorch.org/models/``.
     """
     scheme = urlsplit(url).scheme
     proxy = getproxies().get(scheme)
@@ -25,12 +29,12 @@ def why_unreachable(url: str) -> str | None:
 
     def connect() -> None:
         try:
-            socket.create_connection((host, port), timeout=PATIENCE).close()
+            socket.create_connection((host, port), timeout=TIMEOUT_SECONDS).close()
             failures.append("")
         except OSError as error:
             failures.append(f"{host}: {error.strerror or error}")
 
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()
-    thread.join(PATIENCE)
+    thread.join(TIMEOUT_SECONDS)
     return (failures[0] or None) if failures else f"{host}: no answer"

@@ -1,24 +1,27 @@
-"""The one error type for what a user can mend, and the wording of a suggestion."""
+"""The error type for mistakes that the user can correct, exit codes, and words of messages."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
 
+# Exit codes.
 RUNTIME_FAILURE = 1
-USAGE_ERROR = 2
-FINDINGS = 3
-INTERRUPTED = 130
-TERMINATED = 143
+USAGE_ERROR = 2  # a mistake in the arguments, the config, the data or a checkpoint
+FINDINGS = 3  # the command ran, and found problems in the data
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+TERMINATED = 143  # 128 + SIGTERM
 
 
 class CnncliError(Exception):
-    """A mistake the user can mend: where it is, what is wrong, what would be right.
+    """A mistake that the user can correct.
 
-    Anything else that is raised is a bug and keeps its traceback.
+    The message says where the mistake is, what is wrong and what would be right. Any other
+    exception is a bug and keeps its traceback.
 
     Attributes:
-        exit_code: 2 for usage, config, data and checkpoint errors; 1 for a run-time failure.
+        exit_code: Exit code of the process: 2 for errors of usage, config, data and checkpoints,
+            1 for a failure at run time.
     """
 
     def __init__(self, message: str, *, exit_code: int = USAGE_ERROR) -> None:
@@ -26,18 +29,29 @@ class CnncliError(Exception):
         self.exit_code = exit_code
 
 
-class ToldElsewhereError(SystemExit):
-    """Ends one of several processes quietly: another one tells why."""
+class ReportedElsewhereError(SystemExit):
+    """Ends one of several processes without a message, because another one prints the error."""
 
 
 def did_you_mean(word: str, known: Iterable[str], *, count: int = 3) -> str:
-    """Return ``"; did you mean a, b?"`` for the names nearest to ``word``, or an empty string."""
+    """Return ``"; did you mean a, b?"`` with the names nearest to a word, or an empty string.
+
+    Args:
+        word: What the user wrote.
+        known: All names that would be right.
+        count: Largest number of names to suggest.
+    """
     lowered = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), lowered, n=count, cutoff=0.5)
     return f"; did you mean {', '.join(lowered[name] for name in near)}?" if near else ""
 
 
 def shorten(names: Sequence[str], most: int = 5) -> str:
-    """Join names with commas, the rest as a count."""
+    """Join the first names with commas and add the number of the others.
+
+    Args:
+        names: All names.
+        most: Largest number of names that are written out.
+    """
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,6 +1,6 @@
-"""How recipes speak while they work: an interface that the terminal implements.
+"""How recipes report while they work: an interface that the terminal implements.
 
-Everything said here goes to stderr; a command's answer is what its recipe returns.
+All reports go to stderr. The result of a command is what its recipe returns, and goes to stdout.
 """
 
 from __future__ import annotations
@@ -11,29 +11,32 @@ from typing import Protocol
 
 
 class Advance(Protocol):
-    """Moves a progress bar on by ``count`` of its unit; ``text`` stands behind the bar."""
+    """A function that moves a progress bar on by ``count`` units and shows ``text`` behind it."""
 
     def __call__(self, count: int = 1, text: str = "") -> None: ...
 
 
 class Reporter(Protocol):
-    """What a recipe may say to the person waiting for it."""
+    """What a recipe can report to the person who waits for it."""
 
     def note(self, text: str) -> None:
-        """One line of information."""
+        """Show a line of information."""
 
     def warn(self, text: str) -> None:
-        """One line about something that may spoil the result."""
+        """Show a warning of one line: something may spoil the result."""
 
     def table(self, title: str, rows: Sequence[Mapping[str, object]]) -> None:
-        """A small table; the keys of the first row are its columns."""
+        """Show a small table; the keys of the first row are its columns."""
 
     def progress(self, label: str, total: int) -> AbstractContextManager[Advance]:
-        """A live bar of ``total`` steps; it draws nothing where stderr is not a terminal."""
+        """Show a progress bar of ``total`` units inside the returned context.
+
+        Nothing is drawn if stderr is not a terminal.
+        """
 
 
 class SilentReporter:
-    """Says nothing; for tests and for use as a library."""
+    """A reporter that shows nothing, for tests and for use as a library."""
 
     def note(self, text: str) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Which of torchrun's processes this is, from its environment; light."""
+"""Which of the processes started by torchrun this is, read from the environment."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 @dataclass(frozen=True)
 class Place:
-    """A process among those that train together.
+    """The place of a process among those that train together.
 
     Attributes:
-        rank: From 0, over all machines.
-        size: Processes on all machines.
-        local_rank: From 0, on this machine.
-        local_size: Processes on this machine.
+        rank: Number of the process over all machines, from 0.
+        size: Number of processes on all machines.
+        local_rank: Number of the process on its machine, from 0.
+        local_size: Number of processes on its machine.
     """
 
     rank: int
@@ -28,10 +28,10 @@ class Place:
 
 
 def read_place() -> Place | None:
-    """Return this process's place; None where no launcher has given it one.
+    """Return this process's place; None if torchrun has not started it.
 
     Raises:
-        CnncliError: If the environment holds something else than torchrun puts there.
+        CnncliError: If the environment variables are not those that torchrun sets.
     """
     if not all(name in os.environ for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR")):
         return None
@@ -46,5 +46,5 @@ def read_place() -> Place | None:
 
 
 def is_follower() -> bool:
-    """Tell whether another process than this one speaks for all."""
+    """Return whether another process than this one prints for all of them."""
     return "MASTER_ADDR" in os.environ and os.environ.get("RANK", "0") != "0"

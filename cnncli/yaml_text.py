@@ -1,4 +1,4 @@
-"""YAML as people write it: ``1:30`` is a text, not the number 90 of a clock."""
+"""YAML as people write it: ``1:30`` is a text, and not the number 90 as in YAML 1.1."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from cnncli.errors import CnncliError
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, without YAML 1.1's numbers to base 60, which YAML 1.2 has not."""
+    """PyYAML's safe loader without numbers to base 60, which YAML 1.2 does not have any more."""
 
 
-# An entry of PyYAML's own table: first letter to (tag, pattern) pairs.
+# An entry of PyYAML's table maps the first letter of a value to pairs of (tag, pattern). Here the
+# patterns of numbers match no value with a colon.
 _Loader.yaml_implicit_resolvers = {
     letter: [
         (tag, re.compile(rf"(?!.*:)(?:{pattern.pattern})", pattern.flags))
@@ -27,11 +28,11 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-def load_yaml(text: str) -> Any:
-    """Read one document of plain values.
+def parse_yaml(text: str) -> Any:
+    """Parse a YAML document of plain values.
 
     Raises:
-        ValueError: If it is not YAML.
+        ValueError: If the text is not YAML.
     """
     try:
         return yaml.load(text, _Loader)
@@ -40,16 +41,19 @@ def load_yaml(text: str) -> Any:
 
 
 def read_settings(path: str) -> dict[str, Any]:
-    """Read the YAML file of ``--config``; nothing in it is checked.
+    """Read the YAML file of ``--config`` without checking any setting in it.
+
+    Args:
+        path: Path of the file; ``~`` stands for the home directory.
 
     Raises:
-        CnncliError: If it cannot be read or is no mapping.
+        CnncliError: If the file cannot be read or does not hold a mapping.
     """
     try:
-        values = load_yaml(Path(path).expanduser().read_text(encoding="utf-8"))
+        values = parse_yaml(Path(path).expanduser().read_text(encoding="utf-8"))
     except OSError as error:
         raise CnncliError(f"--config {path}: {error.strerror}") from None
-    except ValueError as error:  # YAML's errors, and bytes that are no UTF-8
+    except ValueError as error:  # YAML's errors, and bytes that are not UTF-8
         problem = " ".join(str(error).split())
         raise CnncliError(f"--config {path}: not YAML: {problem}") from None
     if values is None:

@@ -2,7 +2,7 @@
 
     python docs/generate.py
 
-``tests/test_docs.py`` fails when a page is stale.
+``tests/docs/test_pages.py`` fails when a page is stale.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ import typer
 from cnncli.augmentation.words import LEVELS, WORDS, Argument
 from cnncli.choices import format_size
 from cnncli.cli import app
+from cnncli.commands import TABLE
 from cnncli.models.registry import MODELS, ModelEntry
+from cnncli.models.tables.custom import CUSTOM
+from cnncli.shell.help import list_sections
 
 DOCS = Path(__file__).parent
 WORDS_BEGIN = "<!-- words: written by docs/generate.py -->"
@@ -26,9 +29,8 @@ SOURCES = (
     (
         "Our own",
         "cnncli.",
-        "Without pretrained weights; counted at 10 classes, at 28 px grey for `cnn`, 32 px grey "
-        "for `lenet5`, 112 px colour for `resnet_small` and 32 px colour for the others. Where no "
-        "image size is given, the data decide.",
+        "Without pretrained weights; counted at 10 classes, {examples}. Where no image size is "
+        "given, the data decide.",
     ),
     (
         "torchvision's",
@@ -98,12 +100,16 @@ def command_pages() -> dict[str, str]:
     group: Any = typer.main.get_command(app)
     root = typer.Context(group, info_name="cnncli")
     pages = {}
-    for name, command in group.commands.items():
+    for name in TABLE:
+        command = group.commands[name].load()
         context = typer.Context(command, info_name=name, parent=root)
         pages[f"{name}.md"] = _page(name, command, context)
-    index = ["# Commands", "", "| Command | What it does |", "| --- | --- |"]
-    for name, command in group.commands.items():
-        index.append(f"| [`cnncli {name}`]({name}.md) | {command.get_short_help_str(200)} |")
+    index, written = ["# Commands"], ""
+    for name, entry in TABLE.items():
+        if entry.group != written:
+            index += ["", f"## {entry.group}", "", "| Command | What it does |", "| --- | --- |"]
+            written = entry.group
+        index.append(f"| [`cnncli {name}`]({name}.md) | {entry.summary} |")
     pages["README.md"] = "\n".join(index) + "\n"
     return pages
 
@@ -112,15 +118,8 @@ def _page(name: str, command: Any, context: Any) -> str:
     usage = " ".join(command.collect_usage_pieces(context))
     lines = [f"# cnncli {name}", "", _plain(command.help), ""]
     lines += ["```", f"cnncli {name} {usage}", "```"]
-    for title, kind in (("Arguments", "argument"), ("Options", "option")):
-        rows = [
-            _row(record)
-            for parameter in command.params
-            if parameter.param_type_name == kind
-            and (record := parameter.get_help_record(context)) is not None
-        ]
-        if rows:
-            lines += ["", f"## {title}", "", "| | |", "| --- | --- |", *rows]
+    for heading, rows in list_sections(command.params, context):
+        lines += ["", f"## {heading}", "", "| | |", "| --- | --- |", *map(_row, rows)]
     lines += ["", "Generated from `cnncli " + name + " --help` by `docs/generate.py`."]
     return "\n".join(lines) + "\n"
 
@@ -140,13 +139,25 @@ def models_page() -> str:
     lines += ["which weights are already on disk."]
     for title, builder, text in SOURCES:
         entries = [entry for entry in MODELS.values() if entry.builder.startswith(builder)]
-        lines += ["", f"## {title}", "", text, ""]
+        lines += ["", f"## {title}", "", text.format(examples=_examples()), ""]
         if builder == "cnncli.":
             lines += [*(f"- `{entry.name}`: {entry.about}." for entry in entries), ""]
         lines += ["| Name | Parameters | MACs | Image size | Weights |"]
         lines += ["| --- | ---: | ---: | ---: | --- |", *(_model_row(entry) for entry in entries)]
     lines += ["", CHAIN, "Generated from the registry by `docs/generate.py`."]
     return "\n".join(lines) + "\n"
+
+
+def _examples() -> str:
+    """Return for which images the numbers of our own networks are counted."""
+    names: dict[tuple[int, int], list[str]] = {}
+    for name, network in CUSTOM.items():
+        names.setdefault(network.example, []).append(f"`{name}`")
+    parts = [
+        f"at {side} px {'grey' if channels == 1 else 'colour'} for {', '.join(alike)}"
+        for (channels, side), alike in names.items()
+    ]
+    return "; ".join(parts)
 
 
 def _model_row(entry: ModelEntry) -> str:

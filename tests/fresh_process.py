@@ -22,14 +22,14 @@ sys.argv = ["cnncli", *sys.argv[1:]]
 try:
     exec({code!r})
 finally:
-    sys.stderr.write("\\nMODULES " + json.dumps([m for m in sys.modules if "." not in m]))
+    sys.stderr.write("\\nMODULES " + json.dumps(list(sys.modules)))
 """
 
 _MAIN = "from cnncli.cli import main; main()"
 
 
 def run(*args, code=_MAIN, cwd=None, exit_code=0):
-    """Run in a fresh process; return (modules it had imported at its end, stderr)."""
+    """Run in a fresh process; return (names of all modules that it had imported, stderr)."""
     done = subprocess.run(
         [sys.executable, "-c", _DUMP.format(code=code), *args],
         cwd=cwd,

@@ -13,10 +13,14 @@ import cv2
 import numpy as np
 import pytest
 
+from cnncli.data.find_samples import find_samples
+from cnncli.data.samples import CsvColumns
+from cnncli.errors import CnncliError
 from cnncli.models.registry import MODELS
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
+TINY_PNG = cv2.imencode(".png", np.zeros((4, 4), np.uint8))[1].tobytes()
 
 
 def smallest_of_each_family():
@@ -128,3 +132,21 @@ def stage_parameters(network, stage):
     for path, parameter in network.named_parameters():
         if any(path == part or path.startswith(part + ".") for part in stage.paths):
             yield path, parameter
+
+
+def find_below(root, **columns):
+    """Return the samples in a folder or CSV, whose columns may be named."""
+    return find_samples(str(root), CsvColumns(**columns))
+
+
+def refuses_to_find(root, why, **columns):
+    """Check that there is an error of one line instead of samples."""
+    with pytest.raises(CnncliError, match=why) as caught:
+        find_below(root, **columns)
+    assert "\n" not in str(caught.value)
+
+
+def labels_by_path(samples):
+    """Return the class name of each image by its path."""
+    names = [samples.class_names[target] for target in samples.targets]
+    return dict(zip(samples.paths.tolist(), names, strict=True))

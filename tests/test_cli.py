@@ -96,11 +96,12 @@ def test_a_usage_error_is_one_line(cli, args, words):
     assert words in result.error
 
 
-def test_every_command_has_help(cli):
-    for name, function in commands.TABLE.items():
-        result = cli(name, "-h")
-        assert result.code == 0
-        assert function.__doc__.split(".")[0].split(":")[0] in " ".join(result.out.split())
+@pytest.mark.parametrize("name", commands.TABLE)
+def test_every_command_has_help_and_its_summary_is_its_first_sentence(cli, name):
+    result = cli(name, "-h")
+    assert result.code == 0
+    assert commands.TABLE[name].summary == commands.TABLE[name].load().__doc__.splitlines()[0]
+    assert commands.TABLE[name].summary in " ".join(result.out.split())
 
 
 def test_version_is_that_of_the_package(cli):
@@ -156,14 +157,14 @@ def test_training_goes_on_where_nobody_reads_how_it_goes(tmp_path, folder_data):
 
 # What a command shows while it works, without the seconds that torch takes to load.
 SHOW = """
-from cnncli.shell.terminal import TerminalReporter, pick_format, print_rows
+from cnncli.shell.terminal import TerminalReporter, choose_format, print_rows
 reporter = TerminalReporter()
 with reporter.progress("working", 3) as advance:
     advance(1, "12 images/s")
     reporter.note("a note")
     advance(2)
 reporter.table("a table", [{"metric": "accuracy", "value": 0.5}])
-print_rows([{"path": "a.png"}], ["path"], pick_format(None, piped="csv"))
+print_rows([{"path": "a.png"}], ["path"], choose_format(None, piped="csv"))
 """
 
 
@@ -244,6 +245,9 @@ def test_completion_of_commands():
         ("cnncli train --model len", "lenet5"),
         ("cnncli train --data di", "digits"),
         ("cnncli evaluate --data di", "digits"),
+        ("cnncli train di", "digits"),
+        ("cnncli split di", "digits"),
+        ("cnncli split --data di", "digits"),
         ("cnncli train --augment medic", "medical"),
         ("cnncli train --batch", "--batch-size"),
         ("cnncli predict --format jsonl", "jsonl"),

@@ -6,10 +6,19 @@ import typing
 import pytest
 import yaml
 
-from cnncli.config import ResolvedConfig, RunConfig, dump_config, load_config
+from cnncli.choices import Heading
+from cnncli.config import (
+    FinetuneConfig,
+    Kind,
+    ResolvedConfig,
+    RunConfig,
+    dump_config,
+    keys_by_heading,
+    keys_of_kind,
+    load_config,
+)
 from cnncli.errors import CnncliError
-from cnncli.shell import flags
-from cnncli.shell.flags import DATA_FLAGS, RUN_FLAGS
+from cnncli.shell.run_flags import RUN_FLAGS, TRAIN_FLAGS
 
 
 def write(tmp_path, text):
@@ -26,12 +35,25 @@ def refusal(path, **given):
     return str(caught.value)
 
 
-def test_every_field_is_a_flag_and_every_flag_a_field():
-    tables = [table for name, table in vars(flags).items() if name.endswith("_FLAGS")]
-    assert len(tables) >= 2
-    assert set().union(*tables) == set(RunConfig.model_fields)
-    assert set(DATA_FLAGS) <= set(RUN_FLAGS)
-    assert set(ResolvedConfig.model_fields) == set(RunConfig.model_fields)
+def test_every_field_is_a_flag_in_one_order_under_the_same_headings():
+    headings = {}
+    for name, flag in RUN_FLAGS.items():
+        headings.setdefault(typing.get_args(flag)[1].rich_help_panel, []).append(name)
+    assert headings == keys_by_heading()
+    assert list(headings) == list(typing.get_args(Heading))
+    assert list(RUN_FLAGS) == list(RunConfig.model_fields)  # headings are not taken up again
+    assert set(TRAIN_FLAGS) < set(RUN_FLAGS)
+    for other in (FinetuneConfig, ResolvedConfig):
+        assert list(other.model_fields) == list(RunConfig.model_fields)
+
+
+def test_every_field_has_one_kind():
+    kinds = [keys_of_kind(kind) for kind in typing.get_args(Kind)]
+    assert sorted(key for keys in kinds for key in keys) == sorted(RunConfig.model_fields)
+    # What changes the images, and by what a run is evaluated; what two machines may have apart.
+    assert {"data", "seed", "monitor", "val_fraction"} <= set(keys_of_kind("data"))
+    assert {"output", "device", "workers"} <= set(keys_of_kind("place"))
+    assert {"lr", "precision", "image_size"} <= set(keys_of_kind("learning"))
 
 
 def test_choices_are_the_same_in_flags_and_fields():
@@ -48,7 +70,7 @@ def test_choices_are_the_same_in_flags_and_fields():
 
 def test_defaults_told_in_the_help_are_the_defaults():
     compared = 0
-    for name, flag in RUN_FLAGS.items():
+    for name, flag in TRAIN_FLAGS.items():
         default = RunConfig.model_fields[name].default
         if name != "data" and default not in (None, []) and not isinstance(default, bool):
             text = typing.get_args(flag)[1].help
@@ -212,6 +234,7 @@ def test_settings_that_do_not_go_together():
         {"data": "digits"},
         {"data": "no", "image_size": "32", "class_order": "yes,no,1e3,0x10"},
         {"data": "길/é", "lr": 1e-5, "group_regex": r"^(\d+)[_-]", "seed": 2**32 - 1},
+        {"data": "a\nepochs: 3\n\nlr: 2", "augment": "light", "unfreeze_at": ["2", "3=none"]},
     ],
 )
 def test_dump_reads_back_to_the_same(tmp_path, given):

@@ -28,6 +28,38 @@ def test_the_dump_sees_what_is_imported():
     assert {"yaml", "safetensors"} <= modules
 
 
+def commands_in(modules):
+    """Return the names of the commands whose modules are among these."""
+    prefix = "cnncli.commands."
+    return {
+        name.removeprefix(prefix).replace("_", "-") for name in modules if name.startswith(prefix)
+    }
+
+
+@pytest.mark.parametrize("name", commands.TABLE)
+def test_no_other_command_is_imported(name):
+    modules, _ = run(name, "--help")
+    assert commands_in(modules) == {name}
+
+
+@pytest.mark.parametrize(
+    ("args", "exit_code"), [(("--help",), 0), (("--version",), 0), ((), 2), (("nosuch",), 2)]
+)
+def test_no_command_is_imported_where_none_is_asked_for(args, exit_code):
+    modules, _ = run(*args, exit_code=exit_code)
+    assert commands_in(modules) == set()
+
+
+@pytest.mark.parametrize(
+    "args",
+    [("conv-size", "28", "3", "1", "0"), ("models", "--format", "csv"), ("--help",)],
+    ids=" ".join,
+)
+def test_values_that_need_no_conversion_never_reach_pydantic(args):
+    modules, _ = run(*args)
+    assert modules & {"pydantic", "yaml", "rich", "numpy"} == set()
+
+
 HELPS = [("--help",), ("--version",), *((name, "--help") for name in commands.TABLE)]
 
 

@@ -63,5 +63,5 @@ def trainer(network, lr=0.01, weight_decay=0.1, smoothing=0.1, clip=None):
         lr_at=lambda step: lr / (1 + step),
         criterion=nn.CrossEntropyLoss(label_smoothing=smoothing),
         compute=CPU,
-        clip=clip,
+        max_grad_norm=clip,
     )

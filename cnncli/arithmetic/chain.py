@@ -1,7 +1,7 @@
-"""The notation for networks: layers in one string, parsed once, for arithmetic and for building.
+"""The notation for networks: layers in one string, for counting them and for building them.
 
-``conv5x5 f6 relu; pool2; flatten; dense 84``: layers are parted by ``;`` or a new line; a layer is
-a name with its number or HxW, then options in any order:
+An example is ``conv5x5 f6 relu; pool2; flatten; dense 84``. Layers are separated by ``;`` or a new
+line. A layer is a name with its number or HxW, followed by options in any order:
 
 - ``conv3x3 f32`` and ``deconv2x2 f16`` (transposed): ``fN`` filters, ``sN`` stride, ``pN`` padding
   or ``same`` or ``valid``, ``dN`` dilation, ``gN`` groups, ``nobias``; ``opN`` output padding.
@@ -35,11 +35,16 @@ from cnncli.choices import parse_size
 from cnncli.errors import CnncliError, did_you_mean
 
 
-def read_pair(text: str, what: str, *, least: int = 1) -> Size:
-    """Read ``"3"`` or ``"3x5"`` as (height, width), each from ``least`` (0 or 1) to `LARGEST`.
+def parse_pair(text: str, what: str, *, least: int = 1) -> Size:
+    """Parse ``"3"`` or ``"3x5"`` as (height, width).
+
+    Args:
+        text: One whole number, or two joined by ``x``.
+        what: Name of the value in the error message.
+        least: Smallest number that is allowed, 0 or 1; the largest is `LARGEST`.
 
     Raises:
-        CnncliError: If it is neither or out of range; ``what`` names the value.
+        CnncliError: If the text is neither, or a number is out of range.
     """
     shown = text if len(text) <= 40 else text[:40] + "…"
     if least:
@@ -57,7 +62,8 @@ def read_pair(text: str, what: str, *, least: int = 1) -> Size:
     return pair
 
 
-Found = Mapping[str, Any]  # what the words of a layer said, by option
+# The values of a layer's options by the options' keys; under "value" its number.
+Found = Mapping[str, Any]
 
 
 def _conv(found: Found, **base: Any) -> LayerSpec:
@@ -89,7 +95,15 @@ def _window(found: Found, kind: Kind) -> SlidingWindow:
 
 @dataclass(frozen=True)
 class _Spec:
-    """How a layer is written: an example, what its number is, its options, who makes it."""
+    """How one kind of layer is written.
+
+    Attributes:
+        example: The layer as a user may write it.
+        value: Kind of its number: ``pair`` for "3" or "3x5", ``count`` for a number of units,
+            ``probability``; None if it has no number.
+        options: Keys of the options that it takes.
+        build: Function that makes the layer from the values of its options.
+    """
 
     example: str
     value: Literal["pair", "count", "probability"] | None
@@ -148,13 +162,14 @@ _PADDINGS = ("p", "same", "valid")
 
 
 def parse_chain(text: str) -> tuple[LayerSpec, ...]:
-    """Read a network written in one string, as the module's docstring shows it.
+    """Parse a network that is written in the notation of this module.
 
-    Upper case and empty layers (a final ``;``) are fine. Sizes are not checked against each other
-    here, since that takes an input: `cnncli.arithmetic.layers.trace_chain` does it.
+    Upper case and empty layers, as after a final ``;``, are allowed. Whether the layers fit each
+    other depends on the input: `cnncli.arithmetic.layers.trace_chain` checks that.
 
     Raises:
-        CnncliError: At the first layer that cannot be read, with its place and what would be right.
+        CnncliError: At the first layer that cannot be parsed, with its place and what would be
+            right.
     """
     written = [" ".join(part.split()) for part in re.split(r"[;\n]", text)]
     written = [part for part in written if part]
@@ -177,18 +192,18 @@ def _parse_layer(number: int, text: str) -> LayerSpec:
         words.insert(0, match[2])
     try:
         spec = _find_spec(name, words)
-        found = _read_words(name, spec, words)
+        found = _parse_words(name, spec, words)
         return spec.build(found, activation=found.get("activation"), **base)
     except CnncliError as error:
         raise LayerSpec(**base).error(str(error)) from None
 
 
-def _read_words(name: str, spec: _Spec, words: list[str]) -> Found:
+def _parse_words(name: str, spec: _Spec, words: list[str]) -> Found:
     found: dict[str, Any] = {}
     if spec.value:
-        found["value"] = _read_value(spec, words.pop(0) if words else "")
+        found["value"] = _parse_value(spec, words.pop(0) if words else "")
     for word in words:
-        key, value = _read_option(name, spec, word)
+        key, value = _parse_option(name, spec, word)
         rivals = [k for k in (_PADDINGS if key in _PADDINGS else (key,)) if k in found]
         if rivals:
             raise CnncliError(f"{word!r} comes after another {rivals[0]!r} option; keep one")
@@ -206,37 +221,37 @@ def _find_spec(name: str, words: list[str]) -> _Spec:
     raise CnncliError("unknown layer" + near)
 
 
-def _read_value(spec: _Spec, word: str) -> Size | int | float:
-    """Read the number of a layer: a size, a count of units or a probability."""
+def _parse_value(spec: _Spec, word: str) -> Size | int | float:
+    """Parse the number of a layer: a size, a count of units or a probability."""
     if not re.match(r"[\d.]", word):
         raise CnncliError(f"its number is missing; write it as in {spec.example!r}")
     if spec.value == "pair":
-        return read_pair(word, "kernel")
+        return parse_pair(word, "kernel")
     if spec.value == "count":
-        return _read_count(word, "units")
+        return _parse_count(word, "units")
     if not re.fullmatch(r"0|0?\.\d{1,15}|0\.", word):
         raise CnncliError(f"probability {word}: write a number from 0 up to, but not, 1, as in 0.4")
     return float(word)
 
 
-def _read_count(word: str, what: str) -> int:
+def _parse_count(word: str, what: str) -> int:
     if not re.fullmatch(r"[0-9]{1,10}", word) or not 1 <= int(word) <= LARGEST:
         raise CnncliError(f"{what} {word}: use a whole number from 1 to {LARGEST}")
     return int(word)
 
 
-def _read_option(name: str, spec: _Spec, word: str) -> tuple[str, Any]:
-    """Return the option's key and its value."""
+def _parse_option(name: str, spec: _Spec, word: str) -> tuple[str, Any]:
+    """Parse an option or an activation, and return its key and its value."""
     if (activation := _ALIASES.get(word, word)) in ACTIVATIONS:
         return "activation", activation
-    if word in spec.options and len(word) > 2:  # a flag
+    if word in spec.options and len(word) > 2:  # an option without a number, such as same
         return word, True
     match = re.fullmatch(r"([a-z]{1,2})(\d.*)", word)
     if match and match[1] in spec.options:
         key, number = match[1], match[2]
         if key in _COUNTS:
-            return key, _read_count(number, _COUNTS[key])
-        return key, read_pair(number, _PAIRS[key], least=0 if key in ("p", "op") else 1)
+            return key, _parse_count(number, _COUNTS[key])
+        return key, parse_pair(number, _PAIRS[key], least=0 if key in ("p", "op") else 1)
     layer = word.removesuffix("2d").rstrip("0123456789x")
     if _ALIASES.get(layer, layer) in _SPECS:
         raise CnncliError(f"{word!r} is a layer of its own: put a ; before it")

@@ -1,7 +1,7 @@
-"""The arithmetic of convolution and pooling: whole numbers only, no framework.
+"""The arithmetic of convolution and pooling in whole numbers, without a framework.
 
-A layer is a `SlidingWindow` over a plane of height × width pixels. Everything holds for both
-directions alone, so the work is done on an `Axis`, one of the two.
+A layer is a `SlidingWindow` over a plane of height × width pixels. The two directions do not depend
+on each other, so the formulas are written for an `Axis`, which is one of them.
 
 Source: the output formulas of ``torch.nn`` (Conv2d, ConvTranspose2d, MaxPool2d, AvgPool2d);
 V. Dumoulin, F. Visin (2016), A guide to convolution arithmetic for deep learning,
@@ -19,21 +19,23 @@ from cnncli.errors import CnncliError
 Size = tuple[int, int]
 Kind = Literal["conv", "transposed", "pool"]
 
-LARGEST = 10**9  # pixels or channels; beyond it a number is a slip of the finger
+LARGEST = 10**9  # of pixels or channels; a larger number is a typing error
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One direction of a window, in pixels.
+    """One direction of a sliding window, in pixels.
 
     Attributes:
-        kernel: At least 1.
-        stride: At least 1.
-        padding: At least 0 on each side, or "same".
-        dilation: Distance between the kernel's taps, at least 1.
-        output_padding: Of a transposed convolution: rows added at the end.
-        kind: What slides; max and average pooling count alike.
-        ceil_mode: Pooling rounds up, so that a last partial window counts.
+        kernel: Number of taps of the kernel, at least 1.
+        stride: Distance between neighbouring windows, at least 1.
+        padding: Pixels added on each of the two sides, at least 0, or "same".
+        dilation: Distance between neighbouring taps of the kernel, at least 1.
+        output_padding: Pixels added at the end of the output of a transposed convolution.
+        kind: Whether it is a convolution, a transposed convolution or a pooling. Max and average
+            pooling have the same sizes.
+        ceil_mode: Whether a pooling rounds its output size up, so that a last partial window
+            counts.
     """
 
     kernel: int
@@ -46,18 +48,21 @@ class Axis:
 
     @property
     def extent(self) -> int:
-        """Pixels from the kernel's first tap to its last."""
+        """Pixels from the kernel's first tap to its last, both included."""
         return self.dilation * (self.kernel - 1) + 1
 
     def pads(self, size: int) -> tuple[int, int]:
-        """Return the padding (before, after); "same" puts the odd pixel after, as torch does."""
+        """Return the padding (before, after) for an input of ``size`` pixels.
+
+        If "same" adds an odd number of pixels, the side after gets one more, as in torch.
+        """
         if self.padding != "same":
             return self.padding, self.padding
         total = max((-(-size // self.stride) - 1) * self.stride + self.extent - size, 0)
         return total // 2, total - total // 2
 
     def output(self, size: int) -> int:
-        """Return the output size for an input of ``size`` pixels; below 1 nothing fits."""
+        """Return the output size for an input of ``size`` pixels; below 1 if no window fits."""
         if self.padding == "same":
             return -(-size // self.stride)
         if self.kind == "transposed":
@@ -70,9 +75,10 @@ class Axis:
         return min(-(-span // self.stride) + 1, -(-(size + self.padding) // self.stride))
 
     def dropped(self, size: int) -> int:
-        """Return how many rows at the end of the padded input no window reaches (0 in transposed).
+        """Return how many pixels at the end of the padded input no window reaches.
 
-        With padding, these begin in the padding itself.
+        The last of them lie in the padding, if there is padding. A transposed convolution reaches
+        all pixels: 0.
         """
         if self.kind == "transposed":
             return 0
@@ -80,12 +86,12 @@ class Axis:
         covered = (self.output(size) - 1) * self.stride + self.extent
         return max(size + before + after - covered, 0)
 
-    def find_fault(self, size: int) -> str | None:
-        """Return why torch would refuse this window on ``size`` pixels, or None."""
-        return self.find_own_fault() or self._find_misfit(size)
+    def why_refused(self, size: int) -> str | None:
+        """Return why torch would refuse this window on ``size`` pixels, or None if it would not."""
+        return self.why_invalid() or self._why_no_output(size)
 
-    def find_own_fault(self) -> str | None:
-        """Return why torch would refuse this window on any size, or None."""
+    def why_invalid(self) -> str | None:
+        """Return why torch would refuse this window on every size, or None if it would not."""
         if self.kind == "transposed" and self.output_padding >= max(self.stride, self.dilation):
             return (
                 f"output padding {self.output_padding} must be smaller than the stride "
@@ -98,7 +104,7 @@ class Axis:
             )
         return None
 
-    def _find_misfit(self, size: int) -> str | None:
+    def _why_no_output(self, size: int) -> str | None:
         if self.padding == "same" or (output := self.output(size)) >= 1:
             return None
         if self.kind == "transposed":
@@ -119,7 +125,10 @@ class Axis:
 
 @dataclass(frozen=True)
 class SlidingWindow:
-    """What slides over a plane; every pair is (height, width) in pixels. See `Axis`."""
+    """A window that slides over a plane.
+
+    Each pair is (height, width) in pixels; `Axis` describes the values.
+    """
 
     kernel: Size
     stride: Size = (1, 1)
@@ -131,7 +140,7 @@ class SlidingWindow:
 
     @property
     def axes(self) -> tuple[Axis, Axis]:
-        """The window along the height and along the width."""
+        """The window along the height, and the window along the width."""
         return self._axis(0), self._axis(1)
 
     def _axis(self, i: int) -> Axis:
@@ -146,13 +155,17 @@ class SlidingWindow:
         )
 
     def output(self, size: Size) -> Size:
-        """Return the output size (height, width) for an input of ``size``.
+        """Return the output size (height, width) in pixels.
+
+        Args:
+            size: Size of the input, (height, width) in pixels.
 
         Raises:
-            CnncliError: Where torch would refuse: the kernel is larger than the padded input, a
-                pool's padding exceeds half its kernel, or the output padding is too large.
+            CnncliError: If torch would refuse this window on this input: the kernel is larger than
+                the padded input, the padding of a pooling is more than half of its kernel, or the
+                output padding is too large.
         """
-        faults = [axis.find_fault(n) for axis, n in zip(self.axes, size, strict=True)]
+        faults = [axis.why_refused(n) for axis, n in zip(self.axes, size, strict=True)]
         if any(faults):
             side = "" if faults[0] == faults[1] else "height: " if faults[0] else "width: "
             raise CnncliError(side + str(faults[0] or faults[1]))
@@ -161,10 +174,11 @@ class SlidingWindow:
 
 
 def check_channels(in_channels: int, filters: int, groups: int) -> None:
-    """Refuse counts that no convolution has.
+    """Refuse numbers of channels, filters and groups with which there is no convolution.
 
     Raises:
-        CnncliError: If a count is below 1 or ``groups`` does not divide both others.
+        CnncliError: If a number is below 1 or above `LARGEST`, or if ``groups`` does not divide
+            both others.
     """
     for what, count in (("in-channels", in_channels), ("filters", filters), ("groups", groups)):
         if not 1 <= count <= LARGEST:
@@ -177,7 +191,7 @@ def check_channels(in_channels: int, filters: int, groups: int) -> None:
 def count_parameters(
     window: SlidingWindow, in_channels: int, filters: int, *, groups: int = 1, bias: bool = True
 ) -> int:
-    """Return the trainable values of a convolution, transposed or not: weights and biases."""
+    """Return the number of weights and biases of a convolution, transposed or not."""
     height, width = window.kernel
     return height * width * in_channels * filters // groups + (filters if bias else 0)
 
@@ -185,10 +199,10 @@ def count_parameters(
 def count_macs(
     window: SlidingWindow, size: Size, in_channels: int, filters: int, *, groups: int = 1
 ) -> int:
-    """Return the multiply-accumulates of a convolution of one image of ``size``.
+    """Return the multiply-accumulates of a convolution for one image of ``size``.
 
-    One per weight and output pixel (input pixel when transposed), those on padding included; the
-    bias is not counted. FLOPs are about twice as many.
+    There is one for each weight and output pixel (when transposed, for each weight and input
+    pixel). Those on padded pixels are included, biases are not. FLOPs are about twice as many.
 
     Source: the convention of fvcore's ``conv_flop_count`` and of ptflops.
     """
@@ -199,12 +213,13 @@ def count_macs(
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """The input pixels that one output value sees.
+    """The input pixels on which one output value depends.
 
     Attributes:
-        size: (height, width) in input pixels, borders ignored; None behind a transposed
-            convolution with a stride, where it differs from position to position.
-        jump: Input pixels between neighbouring outputs (the cumulative stride).
+        size: (height, width) in input pixels, without regard to the image's borders. None behind a
+            transposed convolution with a stride, where it differs from position to position.
+        jump: Input pixels between neighbouring output values (the cumulative stride), along the
+            height and along the width.
 
     Source: A. Araujo, W. Norris, J. Sim (2019), Computing Receptive Fields of Convolutional
     Neural Networks, Distill, doi:10.23915/distill.00021.
@@ -214,7 +229,10 @@ class ReceptiveField:
     jump: tuple[Fraction, Fraction] = (Fraction(1), Fraction(1))
 
     def through(self, window: SlidingWindow) -> ReceptiveField:
-        """Return the field behind one more layer: size + (extent - 1) · jump, jump · stride."""
+        """Return the field behind one more layer.
+
+        The size becomes size + (extent - 1) · jump, and the jump becomes jump · stride.
+        """
         rows, columns = self.jump
         height, width = window.axes
         if window.kind == "transposed" and window.stride != (1, 1):

@@ -1,4 +1,4 @@
-"""The formulas of `cnncli.arithmetic.convolution` as text, with the numbers in them."""
+"""The formulas of `cnncli.arithmetic.convolution` as text with the numbers filled in."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from cnncli.arithmetic.layers import Conv, Pool, Trace
 
 
 def explain(window: SlidingWindow, size: Size) -> list[str]:
-    """Return the formula with the numbers in it, and what its rounding drops, as lines of text.
+    """Return the formula of the output size with the numbers filled in, as lines of text.
+
+    A last line says how many rows and columns the rounding leaves out.
+
+    Args:
+        window: The sliding window.
+        size: Size of the input, (height, width) in pixels.
 
     Raises:
-        CnncliError: As `SlidingWindow.output` does.
+        CnncliError: If torch would refuse this window on this input.
     """
     window.output(size)
     rows, columns = window.axes
@@ -73,11 +79,11 @@ def _explain_axis(axis: Axis, size: int) -> list[str]:
 
 
 def explain_layer(trace: Trace, shape: tuple[int, ...]) -> list[str]:
-    """Return the formulas of one layer of a chain and what it costs, as lines of text.
+    """Return the formulas of one layer of a network, and its costs, as lines of text.
 
     Args:
-        trace: What the layer makes of its input.
-        shape: Of that input, (C, H, W) or (values,).
+        trace: The layer with its output shape and its costs.
+        shape: Shape of the layer's input, (C, H, W) or (values,).
     """
     lines: list[str] = []
     if isinstance(trace.layer, Conv | Pool):

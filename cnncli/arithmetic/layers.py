@@ -1,6 +1,6 @@
-"""The layers of a network in one string, and what each makes of its input: integers only.
+"""The layers of a network, with their output shapes, parameters, MACs and receptive fields.
 
-`cnncli.arithmetic.chain` reads them; here they are counted, `cnncli.models.chain` builds them.
+`cnncli.arithmetic.chain` parses layers from text, and `cnncli.models.chain` builds them.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ ACTIVATIONS: tuple[str, ...] = get_args(choices.ActivationName)
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSpec:
-    """One layer as written.
+    """One layer of a network as the user wrote it.
 
     Attributes:
-        number: Its place in the chain, from 1.
-        text: Its words.
-        activation: One of `ACTIVATIONS`, applied to its output, or None.
+        number: Place of the layer in the network, from 1.
+        text: The layer's words as written.
+        activation: One of `ACTIVATIONS`, applied to the layer's output; None for none.
     """
 
     number: int = field(default=1, compare=False)
@@ -37,13 +37,20 @@ class LayerSpec:
     activation: str | None = None
 
     def error(self, message: str) -> CnncliError:
-        """Return an error that says which layer it is about."""
+        """Return an error whose message names this layer."""
         return CnncliError(f"layer {self.number} {self.text!r}: {message}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conv(LayerSpec):
-    """A convolution; transposed where ``window.kind`` says so."""
+    """A convolution, or a transposed convolution if ``window.kind`` is ``transposed``.
+
+    Attributes:
+        window: Kernel, stride, padding and dilation.
+        filters: Number of output channels, at least 1.
+        groups: Number of groups of channels; it divides the input channels and the filters.
+        bias: Whether each filter has a bias.
+    """
 
     window: SlidingWindow
     filters: int
@@ -61,34 +68,34 @@ class Pool(LayerSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalPool(LayerSpec):
-    """The average of each map: C × H × W to C values."""
+    """Global average pooling: each map becomes its average, C × H × W to C values."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Norm(LayerSpec):
-    """Batch normalisation of maps or values, with a scale and a shift for each."""
+    """Batch normalisation of maps or values, with a scale and a shift for each channel."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Activation(LayerSpec):
-    """An activation as a layer of its own; ``activation`` names it."""
+    """A layer that is an activation only; its name is in ``activation``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dropout(LayerSpec):
-    """Sets values to 0 with ``probability``, 0 ≤ p < 1, in training."""
+    """Dropout: in training, values become 0 with ``probability``, which lies in [0, 1)."""
 
     probability: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flatten(LayerSpec):
-    """C × H × W to C·H·W values."""
+    """Flattens maps into a vector: C × H × W to C·H·W values."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dense(LayerSpec):
-    """A fully connected layer of ``units`` outputs."""
+    """A fully connected layer with ``units`` outputs."""
 
     units: int
     bias: bool = True
@@ -96,14 +103,15 @@ class Dense(LayerSpec):
 
 @dataclass(frozen=True)
 class Trace:
-    """What one layer makes of its input.
+    """One layer with the shape of its output, its costs and its receptive field.
 
     Attributes:
         layer: The layer.
-        shape: Of its output for one image: (C, H, W) of maps, (values,) of a vector.
-        parameters: Trainable ones: weights and biases, 2 per channel of batch normalisation.
-        macs: Multiply-accumulates for one image, of convolutions and dense layers only.
-        field: None where every value sees the whole image.
+        shape: Shape of its output for one image: (C, H, W) for maps, (values,) for a vector.
+        parameters: Number of trainable values: weights and biases, and 2 for each channel of a
+            batch normalisation.
+        macs: Multiply-accumulates for one image; only convolutions and dense layers have any.
+        field: Receptive field of one output value; None where every value sees the whole image.
     """
 
     layer: LayerSpec
@@ -114,13 +122,21 @@ class Trace:
 
 
 def trace_chain(layers: tuple[LayerSpec, ...], size: Size, in_channels: int) -> tuple[Trace, ...]:
-    """Follow one image of ``in_channels`` × ``size`` through the layers.
+    """Follow one image through the layers of a network.
+
+    Args:
+        layers: The layers.
+        size: Size of the image, (height, width) in pixels.
+        in_channels: Number of channels of the image.
+
+    Returns:
+        A trace for each layer.
 
     Raises:
-        CnncliError: At the first layer that does not fit what reaches it, with its place.
+        CnncliError: At the first layer that does not fit its input, with its place.
 
-    Source: for MACs the convention of fvcore and ptflops: one per weight and output value, biases,
-    normalisation, activations and pooling not counted. FLOPs are about twice as many.
+    Source: MACs are counted as by fvcore and ptflops: one for each weight and output value, and
+    none for biases, normalisation, activations and pooling. FLOPs are about twice as many.
     """
     traces: list[Trace] = []
     state = Trace(LayerSpec(), (in_channels, *size), field=ReceptiveField())
@@ -178,5 +194,5 @@ def _follow_maps(
 
 
 def format_shape(shape: tuple[int, ...]) -> str:
-    """Return ``"6x28x28"`` (channels, height, width) or ``"400"``."""
+    """Return a shape as text: ``"6x28x28"`` (channels, height, width) or ``"400"`` (values)."""
     return "x".join(str(side) for side in shape)

@@ -1,4 +1,4 @@
-"""The inverse of the output formula: which padding, kernel or stride gives a size."""
+"""The inverse of the output formula: which padding, kernel or stride gives an output size."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Sliding = TypeVar("Sliding", Axis, SlidingWindow)
 
 @dataclass(frozen=True)
 class Solutions:
-    """What solves the inverse question along one axis.
+    """The values that give a certain output size along one axis.
 
     Attributes:
-        values: Every solution, ascending; only the smallest where ``open_ended``.
-        open_ended: Every larger value solves it too.
-        nearest: Output sizes next to the target that can be reached, ascending; empty with a
-            solution, or when no value gives any output.
+        values: All solutions in ascending order; only the smallest one if ``open_ended``.
+        open_ended: Whether every larger value is a solution too.
+        nearest: If there is no solution, the output sizes next to the target that can be reached,
+            in ascending order. Empty if there is a solution, or if no value gives any output.
     """
 
     values: range
@@ -30,35 +30,37 @@ class Solutions:
 
 
 def solve(axis: Axis, unknown: Unknown, size: int, target: int, *, tied: bool = False) -> Solutions:
-    """Find every ``unknown`` that turns ``size`` pixels into exactly ``target``.
+    """Find all values of ``unknown`` that turn ``size`` pixels into exactly ``target``.
 
-    The output never turns back as one number grows, so two bisections bound the solutions.
+    As one number grows, the output either never falls or never rises, so two bisections find the
+    first and the last solution.
 
     Args:
-        axis: The window; its value of ``unknown`` is not read.
-        unknown: "padding", "kernel" or "stride".
-        size: Input pixels, at least 1.
-        target: Output pixels, at least 1.
-        tied: The stride equals the kernel (a pool's default).
+        axis: The window along one direction; its own value of ``unknown`` is ignored.
+        unknown: Which of its numbers to find.
+        size: Size of the input in pixels, at least 1.
+        target: Size of the output in pixels, at least 1.
+        tied: Whether the stride equals the kernel, which is the default of a pooling.
 
     Raises:
-        CnncliError: If the known numbers rule every answer out.
+        CnncliError: If the known numbers rule out every solution.
     """
 
     def at(value: int) -> Axis:
-        return _put(axis, unknown, value, tied=tied)
+        return _with_value(axis, unknown, value, tied=tied)
 
     if unknown == "kernel" and axis.padding == "same":
         raise CnncliError("--solve kernel: with padding same the kernel does not change the size")
     low, high = _bounds(axis, unknown, size, target)
-    if fault := at(low).find_own_fault():
+    if fault := at(low).why_invalid():
         raise CnncliError(fault)
     falls = (unknown == "padding") == (axis.kind == "transposed")
     if unknown == "stride" and at(1).output(size) < 1:
-        falls = False  # a partial window, if any: --ceil-mode with a stride past what is missing
+        # No window fits whole. With --ceil-mode a large stride gives one partial window.
+        falls = False
     sign = -1 if falls else 1
-    start = _first(low, high, lambda value: sign * at(value).output(size) >= sign * target)
-    stop = _first(low, high, lambda value: sign * at(value).output(size) > sign * target)
+    start = _first_true(low, high, lambda value: sign * at(value).output(size) >= sign * target)
+    stop = _first_true(low, high, lambda value: sign * at(value).output(size) > sign * target)
     if start < stop:
         endless = stop > high and unknown != "padding" and at(high * 2 + 1).output(size) == target
         return Solutions(range(start, start + 1 if endless else stop), open_ended=endless)
@@ -70,16 +72,24 @@ def solve(axis: Axis, unknown: Unknown, size: int, target: int, *, tied: bool = 
 def solve_window(
     window: SlidingWindow, unknown: Unknown, size: Size, target: Size, *, tied: bool = False
 ) -> tuple[Iterator[tuple[Size, SlidingWindow]], bool]:
-    """Find every ``unknown`` that turns ``size`` into exactly ``target``; see `solve`.
+    """Find all values of ``unknown`` that turn ``size`` into exactly ``target``.
 
-    Where both directions are alike, so are both sides of the values.
+    If window, size and target are the same in both directions, only values that are the same in
+    both directions are returned.
+
+    Args:
+        window: The window; its own value of ``unknown`` is ignored.
+        unknown: Which of its numbers to find.
+        size: Size of the input, (height, width) in pixels.
+        target: Size of the output, (height, width) in pixels.
+        tied: Whether the stride equals the kernel, which is the default of a pooling.
 
     Returns:
-        The values (height, width) with the windows that have them, ascending, at least one; and
-        whether every larger value solves it too.
+        The values (height, width) in ascending order, each with the window that has it, at least
+        one; and whether larger values are solutions too.
 
     Raises:
-        CnncliError: If there is none, with the nearest sizes that can be reached.
+        CnncliError: If there is no solution, with the nearest sizes that can be reached.
     """
     found = [
         solve(axis, unknown, n, goal, tied=tied)
@@ -98,11 +108,11 @@ def solve_window(
         values: Iterator[Size] = ((value, value) for value in rows)
     else:
         values = ((row, column) for row in rows for column in columns)
-    windows = ((value, _put(window, unknown, value, tied=tied)) for value in values)
+    windows = ((value, _with_value(window, unknown, value, tied=tied)) for value in values)
     return windows, any(solutions.open_ended for solutions in found)
 
 
-def _put(into: Sliding, unknown: Unknown, value: int | Size, *, tied: bool) -> Sliding:
+def _with_value(into: Sliding, unknown: Unknown, value: int | Size, *, tied: bool) -> Sliding:
     changes: dict[str, Any] = {unknown: value}
     if tied and unknown == "kernel":
         changes["stride"] = value
@@ -110,10 +120,13 @@ def _put(into: Sliding, unknown: Unknown, value: int | Size, *, tied: bool) -> S
 
 
 def pad_like_same(kernel: Size, stride: Size, dilation: Size) -> tuple[Size, Size] | None:
-    """Return the padding and output padding with which a transposed convolution is "same".
+    """Return the padding with which the output of a transposed convolution is input * stride.
 
-    That gives output = input * stride, the meaning of "same" in Keras. None where no equal padding
-    on both sides does.
+    This is what "same" means for a transposed convolution in Keras.
+
+    Returns:
+        The padding and the output padding, each (height, width) in pixels; None if no padding that
+        is equal on both sides gives this size.
     """
     pads, extras = [], []
     for k, s, d in zip(kernel, stride, dilation, strict=True):
@@ -126,7 +139,7 @@ def pad_like_same(kernel: Size, stride: Size, dilation: Size) -> tuple[Size, Siz
 
 
 def _bounds(axis: Axis, unknown: Unknown, size: int, target: int) -> tuple[int, int]:
-    """Return the least and the greatest value worth trying, both inclusive."""
+    """Return the smallest and the largest value that may be a solution."""
     pads = 0 if axis.padding == "same" else 2 * axis.padding
     transposed = axis.kind == "transposed"
     if unknown == "padding":
@@ -141,8 +154,11 @@ def _bounds(axis: Axis, unknown: Unknown, size: int, target: int) -> tuple[int, 
     return least, max(least, (target if transposed else size + axis.extent) + pads + 1)
 
 
-def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
-    """Return the least value that ``holds``, false below and true above it; else high + 1."""
+def _first_true(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """Return the smallest value from low to high for which ``holds`` is true, or high + 1.
+
+    ``holds`` must be false below some value and true from it on.
+    """
     high += 1
     while low < high:
         middle = (low + high) // 2

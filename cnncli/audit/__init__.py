@@ -1,1 +1,1 @@
-"""Looks a data set over: damage, duplicates, leaks, groups, classes and shortcuts."""
+"""Checks of a data set: damaged files, copies, leaks, groups, classes and shortcuts."""

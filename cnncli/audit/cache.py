@@ -1,7 +1,7 @@
-"""Looks at files that have not changed since: one SQLite file per user.
+"""A cache of the facts on files that have not changed, in one SQLite database per user.
 
-A cache may be slow, full, damaged or used by several processes at once: then files are looked at
-anew, and nothing is said.
+A cache may be slow, full, damaged or in use by several processes at once. None of this is an
+error: the files are read again, without a message.
 """
 
 from __future__ import annotations
@@ -22,13 +22,18 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.audit.file_facts import THUMBNAIL, FileFacts
 
-# Raise it when a look at the same file would differ: each version has a cache file of its own.
+# Raise it when `read_file_facts` returns something else for the same file, or when the fields of
+# `FileFacts` change. Each version has a database of its own.
 VERSION = 2
 
+# Facts that were last read from a file more days ago than this are deleted.
 _DAYS_KEPT = 180
-_PATIENCE = 5.0  # seconds, while another process writes
+# Seconds to wait while another process writes.
+_PATIENCE = 5.0
+# Facts are written to the database when so many have been collected.
 _BATCH = 500
 
+# A "look" is what the first version called the facts on a file.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS looks (
     path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, day INTEGER, look TEXT, thumbnail BLOB
@@ -38,7 +43,13 @@ CREATE TABLE IF NOT EXISTS looks (
 
 @dataclass(frozen=True)
 class FileKey:
-    """By what a sample's files are known again: absolute paths, sizes and times of change."""
+    """What identifies the unchanged files of a sample.
+
+    Attributes:
+        path: Absolute paths of the files, separated by line breaks.
+        size: Size of all the files together in bytes.
+        mtime_ns: Time of the latest change of any of the files, in nanoseconds since 1970.
+    """
 
     path: str
     size: int
@@ -46,7 +57,7 @@ class FileKey:
 
 
 def find_cache_folder() -> Path:
-    """Return ``$CNNCLI_CACHE``, else ``cnncli`` in the folder where the system keeps caches."""
+    """Return ``$CNNCLI_CACHE`` if it is set, else ``cnncli`` in the system's folder for caches."""
     own = os.environ.get("CNNCLI_CACHE")
     if own:
         return Path(own)
@@ -60,7 +71,11 @@ def find_cache_folder() -> Path:
 
 
 def make_key(paths: Sequence[str]) -> FileKey:
-    """Return the key of a sample's files; raises OSError."""
+    """Return the key of a sample's files.
+
+    Raises:
+        OSError: If a file does not exist or its folder cannot be read.
+    """
     states = [os.stat(path) for path in paths]
     return FileKey(
         "\n".join(str(Path(path).absolute()) for path in paths),
@@ -69,17 +84,22 @@ def make_key(paths: Sequence[str]) -> FileKey:
     )
 
 
-class LookCache:
-    """Keeps looks by file; a damaged file is made anew, a closed folder is done without."""
+class FactsCache:
+    """Facts and thumbnails of files, kept from one run of the check to the next.
+
+    A damaged database is replaced by a new one. Where the folder cannot be written to, nothing is
+    found and nothing is kept.
+    """
 
     def __init__(self, folder: Path | None) -> None:
+        """Open the database in a folder, or none at all if the folder is None."""
         self._connection = (
             None if folder is None else _open(folder / f"check-data-{VERSION}.sqlite")
         )
         self._waiting: list[tuple[object, ...]] = []
 
     def load(self, keys: Iterable[FileKey]) -> dict[str, tuple[FileFacts, Array]]:
-        """Return what is known of files, by the path in their key."""
+        """Return facts and thumbnail of each file that is known and unchanged, by ``key.path``."""
         known = {}
         if self._connection is not None:
             with suppress(sqlite3.Error):
@@ -94,16 +114,24 @@ class LookCache:
                         known[key.path] = found
         return known
 
-    def save(self, key: FileKey, look: FileFacts, thumbnail: Array) -> None:
-        """Keep a look; written in batches, and by ``close``."""
+    def save(self, key: FileKey, facts: FileFacts, thumbnail: Array) -> None:
+        """Keep the facts on a file and its thumbnail.
+
+        They are written to disk in batches; ``close`` writes the last one.
+
+        Args:
+            key: The file.
+            facts: What was found out about it.
+            thumbnail: (64, 64) uint8.
+        """
         packed = zlib.compress(thumbnail.tobytes(), 1)
-        fields = json.dumps(look.fields(), ensure_ascii=False)
+        fields = json.dumps(facts.fields(), ensure_ascii=False)
         self._waiting.append((key.path, key.size, key.mtime_ns, _today(), fields, packed))
         if len(self._waiting) >= _BATCH:
             self._write()
 
     def close(self) -> None:
-        """Write what waits and forget what is old."""
+        """Write what is not yet on disk, delete what is old, and close the database."""
         self._write()
         if self._connection is not None:
             with suppress(sqlite3.Error):
@@ -122,16 +150,18 @@ class LookCache:
                     self._connection.executemany(
                         "INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?, ?, ?)", rows
                     )
-            except sqlite3.Error:  # full, or held by another for too long
+            except sqlite3.Error:  # the disk is full, or another process wrote for too long
                 self._connection.close()
                 self._connection = None
 
 
 def _today() -> int:
+    """Return the number of days since 1970."""
     return int(time.time() // 86_400)
 
 
 def _open(path: Path) -> sqlite3.Connection | None:
+    """Open the database; None if that cannot be done. A damaged one is deleted and made anew."""
     for _ in range(2):
         connection = None
         try:
@@ -141,10 +171,10 @@ def _open(path: Path) -> sqlite3.Connection | None:
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(_SCHEMA)
             connection.execute("SELECT path, look FROM looks LIMIT 1").fetchone()
-        except sqlite3.OperationalError:  # locked, read-only, full: not ours to mend
+        except sqlite3.OperationalError:  # locked, read-only or full: a new one would be no better
             _close(connection)
             return None
-        except sqlite3.DatabaseError:  # not a database, or a torn page
+        except sqlite3.DatabaseError:  # not a database, or a damaged page
             _close(connection)
             with suppress(OSError):
                 path.unlink()
@@ -161,9 +191,10 @@ def _close(connection: sqlite3.Connection | None) -> None:
 
 
 def _unpack(fields: str, packed: bytes) -> tuple[FileFacts, Array] | None:
+    """Return the facts and the (64, 64) thumbnail of a row; None if the row is damaged."""
     try:
-        look = FileFacts(*json.loads(fields))
+        facts = FileFacts(*json.loads(fields))
         pixels = np.frombuffer(zlib.decompress(packed), np.uint8)
-        return look, pixels.reshape(THUMBNAIL, THUMBNAIL)
+        return facts, pixels.reshape(THUMBNAIL, THUMBNAIL)
     except (ValueError, TypeError, zlib.error):
         return None

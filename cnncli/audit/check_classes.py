@@ -1,4 +1,4 @@
-"""Findings on classes: missing from a split, few images, far more of one than of another."""
+"""Findings on classes: missing in a split, with few images, or with far more than another."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ from cnncli.choices import SPLITS
 from cnncli.data.samples import NO_SPLIT, Samples
 from cnncli.errors import shorten
 
-# Fewer images of a class say little when they are split, and this many times as many of another
-# make accuracy say little.
-_FEW, _IMBALANCE = 10, 5.0
+# A class of fewer images than this is reported: after a split, too few remain to measure on.
+_FEW = 10
+# From this ratio of the largest class to the smallest, accuracy says little.
+_IMBALANCE = 5.0
 
 
 def check_classes(samples: Samples, splits: Array) -> Iterator[Finding]:
-    """Yield what is wrong with how the images are spread over classes and splits."""
+    """Yield findings on how the images are distributed over classes and splits.
+
+    Args:
+        samples: The labelled images.
+        splits: (N,) indices into SPLITS, ``NO_SPLIT`` for an image without a split.
+    """
     names = samples.class_names
     for split in sorted(set(splits.tolist()) - {NO_SPLIT}):
         present = set(samples.targets[splits == split].tolist())
@@ -26,16 +32,23 @@ def check_classes(samples: Samples, splits: Array) -> Iterator[Finding]:
         if missing:
             what = "cannot be learnt" if split == 0 else "cannot be judged there"
             text = f"no image of {shorten(missing)} in {SPLITS[split]}: what is missing {what}"
-            yield Finding("missing-class", "spoils", text)
+            yield Finding("missing-class", text)
     counts = np.bincount(samples.targets, minlength=len(names))
     few = [f"{name} ({n})" for name, n in zip(names, counts.tolist(), strict=True) if n < _FEW]
     if few:
-        yield Finding("few-images", "note", f"fewer than {_FEW} images of {shorten(few)}")
+        yield Finding("few-images", f"fewer than {_FEW} images of {shorten(few)}")
     yield from check_imbalance(samples, splits)
 
 
 def check_imbalance(samples: Samples, splits: Array) -> Iterator[Finding]:
-    """Yield whether what is trained on has far more of one class than of another."""
+    """Yield a finding if the training images have far more of one class than of another.
+
+    Images without a split count as training images.
+
+    Args:
+        samples: The labelled images.
+        splits: (N,) indices into SPLITS, ``NO_SPLIT`` for an image without a split.
+    """
     trained = np.isin(splits, (NO_SPLIT, 0))
     counts = np.bincount(samples.targets[trained], minlength=len(samples.class_names))
     most, least = int(counts.argmax()), int(np.where(counts > 0, counts, counts.max() + 1).argmin())
@@ -46,4 +59,4 @@ def check_imbalance(samples: Samples, splits: Array) -> Iterator[Finding]:
             f"{ratio:.1f} times as many images of {names[most]} ({counts[most]:,}) as of "
             f"{names[least]} ({counts[least]:,}): compare macro F1 and recall, not accuracy"
         )
-        yield Finding("imbalance", "note", text)
+        yield Finding("imbalance", text)

@@ -1,47 +1,47 @@
-"""Findings on copies of a picture: in two classes, in two splits, or merely twice."""
+"""Findings on copies of a picture: with two labels, in two splits, or twice in a class."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from cnncli.arrays import Array
 from cnncli.audit.duplicates import DuplicateGroup
-from cnncli.audit.findings import Finding, count_of
+from cnncli.audit.findings import Finding, FindingKind, count_of
 from cnncli.choices import SPLITS
 from cnncli.data.samples import NO_SPLIT, Samples
 
-# The same pixels so often are no picture of anything: "no image available".
+# From this many identical copies on, a picture is a placeholder such as "no image available".
 _PLACEHOLDER = 5
 
 
 def check_copies(
     samples: Samples, splits: Array, groups: Sequence[DuplicateGroup], areas: Sequence[int]
 ) -> Iterator[Finding]:
-    """Yield what copies spoil.
+    """Yield one finding for each kind of copies that there is.
 
     Args:
-        samples: All of them.
-        splits: (N,) indices into SPLITS, ``NO_SPLIT`` where there is none.
-        groups: Copies of each other.
-        areas: Pixels of each sample's picture: of copies in one split the largest is kept.
+        samples: The labelled images.
+        splits: (N,) indices into SPLITS, ``NO_SPLIT`` for an image without a split.
+        groups: Groups of images that are copies of each other.
+        areas: Height times width of each of the N images in pixels. Of copies in one split, the
+            largest is kept.
     """
     targets = samples.targets
-    by_kind: dict[str, list[DuplicateGroup]] = {}
+    by_kind: dict[FindingKind, list[DuplicateGroup]] = {}
     for group in groups:
-        by_kind.setdefault(_kind(group, targets, splits), []).append(group)
-    for kind in ("contradiction", "leak", "placeholder", "duplicates"):
+        by_kind.setdefault(_kind_of(group, targets, splits), []).append(group)
+    for kind, describe in _DESCRIPTIONS.items():
         found = by_kind.get(kind, [])
         if not found:
             continue
         drop = [i for group in found for i in choose_drops(group, targets, splits, areas)]
-        spoils = kind in ("contradiction", "leak")
-        text = _TEXTS[kind](samples, splits, found)
+        text = describe(samples, splits, found)
         members = tuple(group.members for group in found)
-        yield Finding(kind, "spoils" if spoils else "note", text, members, tuple(sorted(drop)))
+        yield Finding(kind, text, members, tuple(sorted(drop)))
 
 
-def _kind(group: DuplicateGroup, targets: Array, splits: Array) -> str:
+def _kind_of(group: DuplicateGroup, targets: Array, splits: Array) -> FindingKind:
     members = list(group.members)
     if len(set(targets[members].tolist())) > 1:
         return "contradiction"
@@ -53,21 +53,28 @@ def _kind(group: DuplicateGroup, targets: Array, splits: Array) -> str:
 def choose_drops(
     group: DuplicateGroup, targets: Array, splits: Array, areas: Sequence[int]
 ) -> list[int]:
-    """Return which copies to leave out.
+    """Return the indices of the copies to leave out.
 
-    Of contradicting labels nobody knows the right one, and a placeholder shows nothing: all go.
-    Else one stays, where it judges (test before val before train), and there the largest, the
-    first by path of equal ones.
+    Where labels contradict each other, nobody knows which is right, and a placeholder shows
+    nothing: all copies are left out. Otherwise one copy stays: one in test if there is one, else
+    one in val, else one in train, so that the images that are measured on remain. Among these the
+    largest stays, and among equally large ones the first.
+
+    Args:
+        group: Images that are copies of each other.
+        targets: (N,) class indices of all images.
+        splits: (N,) indices into SPLITS, ``NO_SPLIT`` for an image without a split.
+        areas: Height times width of each of the N images in pixels.
     """
     members = list(group.members)
-    if _kind(group, targets, splits) in ("contradiction", "placeholder"):
+    if _kind_of(group, targets, splits) in ("contradiction", "placeholder"):
         return members
     keep = min(members, key=lambda index: (-int(splits[index]), -areas[index], index))
     return [index for index in members if index != keep]
 
 
-def _say_copies(groups: Sequence[DuplicateGroup]) -> str:
-    """Say how sure it is that they are copies."""
+def _likeness(groups: Sequence[DuplicateGroup]) -> str:
+    """Return how alike the copies are: the same pixels, near copies, or some of both."""
     near = sum(not group.exact for group in groups)
     if not near:
         return "the same pixels"
@@ -76,29 +83,31 @@ def _say_copies(groups: Sequence[DuplicateGroup]) -> str:
     return f"{len(groups) - near} the same pixels, {near} near copies"
 
 
-def _say_contradiction(samples: Samples, splits: Array, groups: Sequence[DuplicateGroup]) -> str:
+def _describe_contradiction(
+    samples: Samples, splits: Array, groups: Sequence[DuplicateGroup]
+) -> str:
     pairs: Counter[str] = Counter()
     for group in groups:
         names = sorted({samples.class_names[samples.targets[i]] for i in group.members})
         pairs[" and ".join(names)] += 1
     where = ", ".join(f"{n} in {names}" for names, n in pairs.most_common(3))
     return (
-        f"{count_of(len(groups), 'picture')} with contradicting labels ({_say_copies(groups)}): "
+        f"{count_of(len(groups), 'picture')} with contradicting labels ({_likeness(groups)}): "
         f"{where}"
     )
 
 
-def _say_leak(samples: Samples, splits: Array, groups: Sequence[DuplicateGroup]) -> str:
+def _describe_leak(samples: Samples, splits: Array, groups: Sequence[DuplicateGroup]) -> str:
     sets: Counter[tuple[int, ...]] = Counter()
     for group in groups:
         sets[tuple(sorted({int(splits[i]) for i in group.members} - {NO_SPLIT}))] += 1
     where = ", ".join(
         f"{n} in {' and '.join(SPLITS[s] for s in names)}" for names, n in sets.most_common(3)
     )
-    return f"{count_of(len(groups), 'picture')} in several splits ({_say_copies(groups)}): {where}"
+    return f"{count_of(len(groups), 'picture')} in several splits ({_likeness(groups)}): {where}"
 
 
-def _say_placeholder(samples: Samples, splits: Array, groups: Sequence[DuplicateGroup]) -> str:
+def _describe_placeholder(samples: Samples, splits: Array, groups: Sequence[DuplicateGroup]) -> str:
     times = [len(group.members) for group in groups]
     return (
         f"{count_of(len(groups), 'picture')} {max(times)} times over: a placeholder, such as "
@@ -106,19 +115,20 @@ def _say_placeholder(samples: Samples, splits: Array, groups: Sequence[Duplicate
     )
 
 
-def _say_duplicates(samples: Samples, splits: Array, groups: Sequence[DuplicateGroup]) -> str:
+def _describe_duplicates(samples: Samples, splits: Array, groups: Sequence[DuplicateGroup]) -> str:
     danger = ""
     if any(splits[index] == NO_SPLIT for group in groups for index in group.members):
         danger = "; drawn at random, splits would tear them apart"
     return (
         f"{count_of(len(groups), 'picture')} more than once in a class "
-        f"({_say_copies(groups)}){danger}"
+        f"({_likeness(groups)}){danger}"
     )
 
 
-_TEXTS = {
-    "contradiction": _say_contradiction,
-    "leak": _say_leak,
-    "placeholder": _say_placeholder,
-    "duplicates": _say_duplicates,
+# The kinds of finding that copies can be, in the order in which they are reported.
+_DESCRIPTIONS: dict[FindingKind, Callable[[Samples, Array, Sequence[DuplicateGroup]], str]] = {
+    "contradiction": _describe_contradiction,
+    "leak": _describe_leak,
+    "placeholder": _describe_placeholder,
+    "duplicates": _describe_duplicates,
 }

@@ -1,4 +1,4 @@
-"""Findings on groups: the images of a patient, a series or an object in several splits."""
+"""Findings on groups: images of one patient, series or object that lie in several splits."""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.audit.duplicates import group_equal
 from cnncli.audit.findings import Finding, count_of
-from cnncli.audit.ids import find_ids
+from cnncli.audit.ids import detect_ids
 from cnncli.choices import SPLITS
 from cnncli.data.samples import NO_SPLIT, Samples
 from cnncli.errors import shorten
 
 
 def check_groups(samples: Samples, splits: Array) -> Iterator[Finding]:
-    """Yield groups in several splits; without groups, ids that file names share.
+    """Yield a finding on groups in several splits or, without groups, on ids in file names.
 
-    Groups that were named are certain. Ids are a guess, so that they are told, and no more.
+    Groups that the user has named are certain, and torn ones spoil a result. Ids in file names
+    only suggest that images belong together, so they are merely worth knowing.
+
+    Args:
+        samples: The labelled images.
+        splits: (N,) indices into SPLITS, ``NO_SPLIT`` for an image without a split.
     """
     if samples.groups is not None:
         torn = _torn(group_equal([str(group) for group in samples.groups]), splits)
@@ -28,12 +33,12 @@ def check_groups(samples: Samples, splits: Array) -> Iterator[Finding]:
                 f"{count_of(len(torn), 'group')} in several splits: {_where(torn, splits)} "
                 f"({_names(samples.groups, torn)})"
             )
-            yield Finding("group-leak", "spoils", text, tuple(torn))
+            yield Finding("group-leak", text, tuple(torn))
         return
-    if samples.group_hint is not None:  # a column that names patients
-        yield Finding("shared-ids", "note", samples.group_hint)
+    if samples.group_hint is not None:  # the CSV has a column that seems to name patients
+        yield Finding("shared-ids", samples.group_hint)
         return
-    ids = find_ids(samples.paths, samples.targets)
+    ids = detect_ids(samples.paths, samples.targets)
     if ids is None:
         return
     shared = group_equal([str(group) for group in ids.groups])
@@ -46,14 +51,16 @@ def check_groups(samples: Samples, splits: Array) -> Iterator[Finding]:
         f"({_names(ids.groups, shared)}){across}; if they are patients or series, keep each in one "
         f"split with --group-regex '{ids.pattern}'"
     )
-    yield Finding("shared-ids", "note", text, tuple(shared))
+    yield Finding("shared-ids", text, tuple(shared))
 
 
 def _torn(groups: list[tuple[int, ...]], splits: Array) -> list[tuple[int, ...]]:
+    """Return the groups that have images in more than one split."""
     return [g for g in groups if len(set(splits[list(g)].tolist()) - {NO_SPLIT}) > 1]
 
 
 def _where(groups: list[tuple[int, ...]], splits: Array) -> str:
+    """Return how many groups lie in which splits, such as ``"3 in train and val"``."""
     sets = Counter(tuple(np.unique(splits[list(group)]).tolist()) for group in groups)
     return ", ".join(
         f"{n} in {' and '.join(SPLITS[s] for s in names if s != NO_SPLIT)}"
@@ -62,4 +69,5 @@ def _where(groups: list[tuple[int, ...]], splits: Array) -> str:
 
 
 def _names(groups: Array, members: list[tuple[int, ...]]) -> str:
+    """Return the names of some groups, the first three of them in full."""
     return shorten([str(groups[group[0]]) for group in members], 3)

@@ -1,4 +1,4 @@
-"""Findings on shortcuts: which class its files give away, by what, and how it looks there."""
+"""Findings on shortcuts: classes that can be guessed from properties of their files alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.audit.file_facts import FileFacts
-from cnncli.audit.findings import Finding, Severity
+from cnncli.audit.findings import Finding, FindingKind, one_by_one
 from cnncli.audit.shortcuts import FAMILIES, Shortcut, find_shortcuts
 from cnncli.data.samples import Samples
 from cnncli.errors import shorten
@@ -18,54 +18,62 @@ from cnncli.errors import shorten
 
 @dataclass(frozen=True)
 class ShortcutCheck:
-    """What came of it.
+    """The shortcuts of a data set.
 
     Attributes:
-        shortcuts: All, the surest first.
-        not_told: Names of the classes whose files tell nothing of them.
+        shortcuts: All shortcuts, the one with the highest balanced accuracy first.
+        without_shortcut: Names of the classes that no shortcut gives away.
     """
 
     shortcuts: tuple[Shortcut, ...]
-    not_told: tuple[str, ...]
+    without_shortcut: tuple[str, ...]
 
 
-def look_for_shortcuts(
+def check_shortcuts(
     samples: Samples,
-    looks: Sequence[FileFacts],
+    files: Sequence[FileFacts],
     repeated: Sequence[int] = (),
     families: Sequence[str] = tuple(FAMILIES),
 ) -> tuple[ShortcutCheck, list[Finding]]:
-    """Look for shortcuts among what can be read, one image per group.
+    """Look for shortcuts among the readable images, of which one per group and class counts.
 
     Args:
-        samples: All of them.
-        looks: One per sample.
-        repeated: Copies of images that are there as well: they would count twice.
-        families: Which properties to try.
+        samples: The labelled images.
+        files: Facts on the files of each of the N images.
+        repeated: Indices of images to leave out, since each is a copy of an image that counts.
+        families: Keys of ``FAMILIES``: the properties of files to guess the class from.
+
+    Returns:
+        The shortcuts, and a finding for each class (or pair of classes) that has one.
     """
-    chosen = _independent(samples, looks, set(repeated))
+    chosen = _independent(samples, files, set(repeated))
     targets = samples.targets[chosen]
-    shortcuts = find_shortcuts([looks[i] for i in chosen], targets, families=families)
-    told = {s.target for s in shortcuts} | {s.others[0] for s in shortcuts if len(s.others) == 1}
+    shortcuts = find_shortcuts([files[i] for i in chosen], targets, families=families)
+    given_away = {s.target for s in shortcuts}
+    given_away |= {s.others[0] for s in shortcuts if len(s.others) == 1}
     names = samples.class_names
-    not_told = tuple(name for target, name in enumerate(names) if target not in told)
+    without_shortcut = tuple(name for target, name in enumerate(names) if target not in given_away)
     by_question: dict[tuple[int, tuple[int, ...]], list[Shortcut]] = {}
     for shortcut in shortcuts:
         by_question.setdefault((shortcut.target, shortcut.others), []).append(shortcut)
     findings = []
     for (target, _), found in by_question.items():
         strong = [s for s in found if s.strong]
-        severity: Severity = "spoils" if strong else "note"
         images = chosen[targets == target]
-        text = _say(samples, strong or found, _as_they_look(looks, chosen, targets, found[0]))
-        kind = "shortcut" if strong else "partial-shortcut"
-        findings.append(Finding(kind, severity, text, tuple((int(i),) for i in images)))
-    return ShortcutCheck(tuple(shortcuts), not_told), findings
+        text = _write_text(
+            samples, strong or found, _describe_files(files, chosen, targets, found[0])
+        )
+        kind: FindingKind = "shortcut" if strong else "partial-shortcut"
+        findings.append(Finding(kind, text, one_by_one(images.tolist())))
+    return ShortcutCheck(tuple(shortcuts), without_shortcut), findings
 
 
-def _independent(samples: Samples, looks: Sequence[FileFacts], repeated: set[int]) -> Array:
-    """Return the readable images, of each group the first of each class."""
-    chosen = [i for i, look in enumerate(looks) if not look.problem and i not in repeated]
+def _independent(samples: Samples, files: Sequence[FileFacts], repeated: set[int]) -> Array:
+    """Return the indices of the readable images, only one of each group and class.
+
+    Images of one group would not be independent of each other.
+    """
+    chosen = [i for i, file in enumerate(files) if not file.problem and i not in repeated]
     if samples.groups is not None:
         first: dict[tuple[str, int], int] = {}
         for index in chosen:
@@ -74,7 +82,7 @@ def _independent(samples: Samples, looks: Sequence[FileFacts], repeated: set[int
     return np.array(chosen, dtype=int)
 
 
-def _say(samples: Samples, found: Sequence[Shortcut], looks_like: str) -> str:
+def _write_text(samples: Samples, found: Sequence[Shortcut], looks_like: str) -> str:
     names, first = samples.class_names, found[0]
     whole = len(first.others) == len(names) - 1 and len(first.others) > 1
     rest = "the rest" if whole else shorten([names[o] for o in first.others], 3)
@@ -93,23 +101,26 @@ def _mistaken(shortcut: Shortcut) -> str:
     return f", with {shortcut.misses} of {shortcut.of_others} others taken for it"
 
 
-def _as_they_look(
-    looks: Sequence[FileFacts], chosen: Array, targets: Array, shortcut: Shortcut
+def _describe_files(
+    files: Sequence[FileFacts], chosen: Array, targets: Array, shortcut: Shortcut
 ) -> str:
-    """Say what the files of a class and of the others are like, in what tells them apart."""
-    own = [looks[i] for i in chosen[targets == shortcut.target]]
-    others = [looks[i] for i in chosen[np.isin(targets, shortcut.others)]]
+    """Return what the files of a class, and those of the other classes, are like.
+
+    Only the properties that the shortcut uses are described.
+    """
+    own = [files[i] for i in chosen[targets == shortcut.target]]
+    others = [files[i] for i in chosen[np.isin(targets, shortcut.others)]]
     describe = _DESCRIBE[shortcut.family]
     return f"{describe(own)}; the others {describe(others)}"
 
 
-def _count_values(looks: Sequence[FileFacts], names: Sequence[str]) -> str:
-    counts = Counter(" ".join(_show(look, name) for name in names).strip() for look in looks)
+def _count_values(files: Sequence[FileFacts], names: Sequence[str]) -> str:
+    counts = Counter(" ".join(_show(file, name) for name in names).strip() for file in files)
     return shorten([f"{n} {value}".strip() for value, n in counts.most_common()], 3)
 
 
-def _show(look: FileFacts, name: str) -> str:
-    value = getattr(look, name)
+def _show(file: FileFacts, name: str) -> str:
+    value = getattr(file, name)
     if name == "camera":
         return value or "no camera"
     if name == "frame":
@@ -119,27 +130,27 @@ def _show(look: FileFacts, name: str) -> str:
     return f"{value}-bit" if name == "bits" else str(value)
 
 
-def _say_range(values: Sequence[float], form: str) -> str:
+def _range(values: Sequence[float], form: str) -> str:
     low, high = min(values), max(values)
     return form.format(low) if low == high else f"{form.format(low)} to {form.format(high)}"
 
 
-def _say_sizes(looks: Sequence[FileFacts]) -> str:
-    widths = _say_range([look.width for look in looks], "{}")
-    return f"{widths} × {_say_range([look.height for look in looks], '{}')} px"
+def _describe_sizes(files: Sequence[FileFacts]) -> str:
+    widths = _range([file.width for file in files], "{}")
+    return f"{widths} × {_range([file.height for file in files], '{}')} px"
 
 
-def _say_quality(looks: Sequence[FileFacts]) -> str:
-    values = [look.quality for look in looks if look.quality]
+def _describe_quality(files: Sequence[FileFacts]) -> str:
+    values = [file.quality for file in files if file.quality]
     if not values:
         return "no JPEG"
-    return f"JPEG with a mean quantisation of {_say_range(values, '{:.1f}')}"
+    return f"JPEG with a mean quantisation of {_range(values, '{:.1f}')}"
 
 
 _DESCRIBE: dict[str, Callable[[Sequence[FileFacts]], str]] = {
-    "format and mode": lambda looks: _count_values(looks, ("format", "mode", "bits")),
-    "size": _say_sizes,
-    "compression": _say_quality,
-    "frame": lambda looks: _count_values(looks, ("frame",)),
-    "camera": lambda looks: _count_values(looks, ("camera", "orientation")),
+    "format and mode": lambda files: _count_values(files, ("format", "mode", "bits")),
+    "size": _describe_sizes,
+    "compression": _describe_quality,
+    "frame": lambda files: _count_values(files, ("frame",)),
+    "camera": lambda files: _count_values(files, ("camera", "orientation")),
 }

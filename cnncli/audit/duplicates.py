@@ -1,4 +1,4 @@
-"""Groups of samples that show the same picture."""
+"""Groups of images that show the same picture: exact and near duplicates."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnncli.audit.facts import Facts
+from cnncli.audit.collect import CollectedFacts
 from cnncli.audit.similarity import find_near_pairs
 
 
 @dataclass(frozen=True)
 class DuplicateGroup:
-    """Samples that show the same.
+    """Images that show the same picture.
 
     Attributes:
-        members: Indices, ascending; two or more.
-        exact: Whether all have the same pixels; else some are near copies.
-        score: The lowest correlation that ties them together; 1 where exact.
+        members: Indices of the images, two or more, ascending.
+        exact: Whether all of them have the same pixels. If not, some are near copies.
+        score: Lowest correlation of the pairs that connect the group, 0–1; 1 if it is exact.
     """
 
     members: tuple[int, ...]
@@ -28,25 +28,38 @@ class DuplicateGroup:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """All groups of a data set, and how many likely pairs were too many to be looked at."""
+    """The duplicates of a data set.
+
+    Attributes:
+        groups: All groups of images that show the same picture.
+        left_out: Number of pairs that were not compared closely, since there were too many.
+    """
 
     groups: tuple[DuplicateGroup, ...]
     left_out: int = 0
 
 
 def find_duplicates(
-    facts: Facts, *, threads: int, advance: Callable[[int], None] = lambda count: None
+    facts: CollectedFacts, *, threads: int, advance: Callable[[int], None] = lambda count: None
 ) -> Duplicates:
-    """Find exact and near duplicates among what can be read; constant pictures do not count."""
-    shows = [bool(not look.problem and not look.constant) for look in facts.looks]
+    """Find exact and near duplicates among the images that can be read.
+
+    Pictures of one colour all over are left out: they would all be duplicates of each other.
+
+    Args:
+        facts: What is known of all images.
+        threads: Number of threads that compare pictures.
+        advance: Called with the number of images that are compared.
+    """
+    shows = [bool(not file.problem and not file.constant) for file in facts.files]
     hashes = [
-        look.pixel_hash if show else "" for look, show in zip(facts.looks, shows, strict=True)
+        file.pixel_hash if show else "" for file, show in zip(facts.files, shows, strict=True)
     ]
     exact = group_equal(hashes)
     copies = {index for members in exact for index in members[1:]}
-    # Of the same pixels one stands for all: a placeholder may be there a thousand times.
+    # One image of each exact group takes part: a placeholder may be there a thousand times.
     chosen = np.array([i for i, h in enumerate(hashes) if h and i not in copies], dtype=int)
-    sides = np.array([(look.height, look.width) for look in facts.looks]).reshape(-1, 2)
+    sides = np.array([(file.height, file.width) for file in facts.files]).reshape(-1, 2)
     near = find_near_pairs(facts.thumbnails, sides, chosen, threads=threads, advance=advance)
     ties = [(int(a), int(b), float(s)) for (a, b), s in zip(near.pairs, near.scores, strict=True)]
     ties += [(members[0], other, 1.0) for members in exact for other in members[1:]]
@@ -67,7 +80,7 @@ def find_duplicates(
 
 
 def group_equal(keys: Sequence[str]) -> list[tuple[int, ...]]:
-    """Return the indices of each key that stands twice or more, an empty key never."""
+    """Return the indices of each key that occurs twice or more; empty keys are left out."""
     places: dict[str, list[int]] = {}
     for index, key in enumerate(keys):
         if key:
@@ -76,7 +89,16 @@ def group_equal(keys: Sequence[str]) -> list[tuple[int, ...]]:
 
 
 def connect(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, ...]]:
-    """Return what pairs tie together, each group and the list of them ascending."""
+    """Return the groups that pairs connect, directly or over others: the connected components.
+
+    Args:
+        pairs: Pairs of indices.
+
+    Returns:
+        The indices of each group, ascending, the groups in the order of their first index.
+
+    Source: union-find with path halving (R. Tarjan & J. van Leeuwen 1984).
+    """
     parent: dict[int, int] = {}
 
     def find(index: int) -> int:

@@ -1,4 +1,4 @@
-"""What is kept of a sample after one look at its files: header, fingerprints, a small picture."""
+"""Facts on the files of one sample: from the header, a hash of the pixels, and a thumbnail."""
 
 from __future__ import annotations
 
@@ -19,28 +19,35 @@ from cnncli.images.decode import decode
 from cnncli.images.formats import read_header
 from cnncli.images.header import Header, ImageError
 
-# Side of the small grey picture by which near duplicates are compared, in pixels.
+# Side in pixels of the square grey picture by which near duplicates are compared.
 THUMBNAIL = 64
 
-# A frame is wider than this share of a picture's side, and as even as this in levels of 0–255.
-_FRAME_SHARE, _FRAME_SPREAD = 0.02, 6.0
-# Margins of smaller pictures are part of what they show.
+# An edge belongs to a frame if so large a fraction of the picture's side is of one level, within
+# this difference between the lightest and the darkest pixel (of 0–255).
+_FRAME_FRACTION, _FRAME_SPREAD = 0.02, 6.0
+# Pictures with a shorter side in pixels have no frame: their margins are part of what they show.
 _FRAME_SMALLEST = 32
 
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """One sample. Of several files the header is the first one's.
+    """What is known of the files of one sample.
+
+    Where a sample has several files, what comes from a header is of the first one.
 
     Attributes:
-        problem: Why it cannot be read, or an empty text.
-        format: As in ``Header``; so are the seven that follow it.
-        size: Of all its files, in bytes.
-        quality: Mean of a JPEG's first quantisation table: low is good; 0 for other formats.
-        grey: Whether it looks grey.
-        constant: Whether all its pixels are the same.
-        frame: ``none``, or the colour of an even frame and the sides where it is.
-        pixel_hash: Names the decoded picture: the same for its PNG, its TIFF and its WebP.
+        problem: Why the sample cannot be read; empty if it can.
+        format: Name of the file format, as in ``Header``. The attributes ``mode`` to ``camera``
+            are those of ``Header`` as well.
+        size: Size of all the files together in bytes.
+        quality: Mean of a JPEG's first quantisation table (a low value means a high quality);
+            0 for other formats.
+        grey: Whether the picture looks grey, even if it is stored in colour.
+        constant: Whether all pixels are the same.
+        frame: Colour and sides of an even frame around the picture, such as ``black frame``;
+            ``none`` if there is none.
+        pixel_hash: Hash of the decoded pixels in 32 hex digits. It is the same for the PNG, the
+            TIFF and the lossless WebP of one picture.
     """
 
     problem: str = ""
@@ -60,14 +67,19 @@ class FileFacts:
     pixel_hash: str = ""
 
     def fields(self) -> tuple[object, ...]:
-        """Return the values in order, as the cache keeps them."""
+        """Return the values of all attributes in their order, as the cache keeps them."""
         return astuple(self)
 
 
 def read_file_facts(files: Sequence[bytes]) -> tuple[FileFacts, Array]:
-    """Decode a sample's files wholly; return what is kept of them, and the small picture.
+    """Decode the files of a sample completely, and return the facts on them and a thumbnail.
 
-    A file that cannot be read is told in ``FileFacts.problem``; its picture is black.
+    Args:
+        files: Content of each file.
+
+    Returns:
+        The facts, and a (64, 64) uint8 grey picture. If a file cannot be read, ``problem`` says
+        why and the picture is black.
     """
     size = sum(map(len, files))
     try:
@@ -76,19 +88,24 @@ def read_file_facts(files: Sequence[bytes]) -> tuple[FileFacts, Array]:
     except ImageError as error:
         return FileFacts(problem=str(error), size=size), np.zeros((THUMBNAIL, THUMBNAIL), np.uint8)
     first, grey = arrays[0], [_to_grey(array) for array in arrays]
-    look = FileFacts(
-        **describe(headers[0], files[0]),
+    facts = FileFacts(
+        **header_facts(headers[0], files[0]),
         size=size,
         grey=all(array.shape[2] != 3 or is_grey(array) for array in arrays),
         constant=all(_is_constant(array) for array in arrays),
-        frame=find_frame(grey[0], full_scale(first)),
+        frame=describe_frame(grey[0], full_scale(first)),
         pixel_hash=hash_pixels(arrays),
     )
-    return look, _make_thumbnail(grey)
+    return facts, _make_thumbnail(grey)
 
 
-def describe(header: Header, data: bytes) -> dict[str, Any]:
-    """Return what a file's header gives to a ``FileFacts``."""
+def header_facts(header: Header, data: bytes) -> dict[str, Any]:
+    """Return the attributes of ``FileFacts`` that come from the header of a file.
+
+    Args:
+        header: The header.
+        data: Content of the file, from which the quality of a JPEG is read.
+    """
     return {
         "format": header.format,
         "mode": header.mode,
@@ -98,25 +115,32 @@ def describe(header: Header, data: bytes) -> dict[str, Any]:
         "alpha": header.alpha,
         "orientation": header.orientation,
         "camera": header.camera,
-        "quality": _read_quality(data) if header.format == "JPEG" else 0.0,
+        "quality": _mean_quantisation(data) if header.format == "JPEG" else 0.0,
     }
 
 
-def _read_quality(data: bytes) -> float:
+def _mean_quantisation(data: bytes) -> float:
+    """Return the mean of a JPEG's first quantisation table, 0 if it cannot be read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tables = getattr(Image.open(io.BytesIO(data), formats=["JPEG"]), "quantization", {})
-    except Exception:  # what a JPEG's header stumbles on has been told by read_header
+    except Exception:  # read_header has already reported what is wrong with such a header
         return 0.0
     return float(np.mean(tables[0])) if 0 in tables else 0.0
 
 
 def hash_pixels(arrays: Sequence[Array]) -> str:
-    """Return 32 hex digits that name what the arrays show, however it is stored.
+    """Return a hash of the pixels that does not depend on how they are stored.
 
-    Grey as three equal channels counts as grey, and 16 bits that hold 8 (each value times 257) as
-    8 bits.
+    Three equal channels give the same hash as one grey channel, and 16-bit values that are 8-bit
+    values times 257 the same as these 8-bit values.
+
+    Args:
+        arrays: (H, W, C) pixels of each file of a sample.
+
+    Returns:
+        32 hex digits (BLAKE2b, 128 bits).
     """
     digest = hashlib.blake2b(digest_size=16)
     for array in arrays:
@@ -130,13 +154,14 @@ def hash_pixels(arrays: Sequence[Array]) -> str:
 
 
 def _is_grey_in_colour(array: Array) -> bool:
-    """Tell whether three channels are the same; one by one, as NumPy is slow on a short axis."""
+    """Return whether the three channels of (H, W, 3) are equal."""
     first = array[..., 0]
+    # Channel by channel, since NumPy is slow on a short last axis.
     return all(np.array_equal(first, array[..., channel]) for channel in (1, 2))
 
 
 def _to_grey(array: Array) -> Array:
-    """Return (H, W) float32: luma of three channels, else the channels' mean."""
+    """Return (H, W) float32: the luma of three channels, or the mean of any other number."""
     if array.shape[2] == 3:
         grey = cv2.cvtColor(array, cv2.COLOR_RGB2GRAY)
     else:
@@ -145,15 +170,20 @@ def _to_grey(array: Array) -> Array:
 
 
 def _is_constant(array: Array) -> bool:
-    """Look at the first row before all of them."""
+    """Return whether all pixels of (H, W, C) are the same."""
     first = array[:1, :1]
+    # The first row alone answers for most pictures.
     return bool((array[:1] == first).all()) and bool((array == first).all())
 
 
 def _make_thumbnail(grey: Sequence[Array]) -> Array:
-    """Return the picture (several side by side) at 64×64, its own darkest and lightest at 0, 255.
+    """Return the picture, or several side by side, as (64, 64) uint8.
 
-    So a thumbnail keeps the detail of 12 bits stored in 16, and a darker copy looks the same.
+    Its darkest pixel becomes 0 and its lightest 255. This way 12 bits that are stored in 16 keep
+    their detail, and a darker copy looks the same.
+
+    Args:
+        grey: (H, W) float32 pixels of each file of a sample.
     """
     small = [cv2.resize(g, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA) for g in grey]
     whole = small[0]
@@ -164,15 +194,20 @@ def _make_thumbnail(grey: Sequence[Array]) -> Array:
 
 
 def _spread(values: Array) -> Array:
+    """Stretch values linearly to 0–255."""
     low, high = float(values.min()), float(values.max())
     return np.asarray((values - low) * (255.0 / max(high - low, 1e-6)))
 
 
-def find_frame(grey: Array, white: float) -> str:
-    """Name an even frame around a picture (H, W) of levels 0 to ``white``.
+def describe_frame(grey: Array, white: float) -> str:
+    """Return the colour and place of an even frame around a picture.
+
+    Args:
+        grey: (H, W) levels from 0 to ``white``.
+        white: The level of white.
 
     Returns:
-        Such as ``black frame``, ``white bars left and right``, or ``none``.
+        A text such as ``black frame`` or ``white bars left and right``; ``none`` without a frame.
     """
     if min(grey.shape) < _FRAME_SMALLEST:
         return "none"
@@ -191,8 +226,8 @@ def find_frame(grey: Array, white: float) -> str:
 
 
 def _edge_colour(grey: Array, white: float) -> str:
-    """Return the colour of the first rows where they are all of one level, else an empty text."""
-    edge = grey[: max(1, round(_FRAME_SHARE * len(grey)))] * (255 / white)
+    """Return black, grey or white if the first rows are all of one level, else an empty text."""
+    edge = grey[: max(1, round(_FRAME_FRACTION * len(grey)))] * (255 / white)
     if float(edge.max() - edge.min()) > _FRAME_SPREAD:
         return ""
     level = float(edge.mean())

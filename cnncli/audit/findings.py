@@ -1,34 +1,67 @@
-"""What a check finds: one sentence, how bad it is, and the images it is about."""
+"""What a check found: its kind, a sentence about it, and the images that it concerns.
+
+A new kind of finding is one word in one of the two lists below, a row in the tables of
+``docs/check-data.md``, and the ``check_…`` function that yields it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
+# Findings that make a result wrong, or better than it will be on new images.
+SpoilingKind = Literal[
+    "unreadable",
+    "contradiction",
+    "leak",
+    "group-leak",
+    "missing-class",
+    "shortcut",
+]
+# Findings that are worth knowing.
+NoteKind = Literal[
+    "duplicates",
+    "shared-ids",
+    "placeholder",
+    "constant",
+    "partial-shortcut",
+    "imbalance",
+    "few-images",
+    "stored-in-colour",
+    "odd-format",
+    "odd-size",
+    "rotated",
+    "layout",
+]
+FindingKind = SpoilingKind | NoteKind
 Severity = Literal["spoils", "note"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of fault, or thing worth knowing.
+    """One fault of a data set, or one thing about it that is worth knowing.
 
     Attributes:
-        kind: A word for it; ``docs/check-data.md`` explains each.
-        severity: ``spoils`` makes a result wrong or too good; ``note`` is worth knowing.
-        text: A sentence.
-        groups: Indices of the images, those that belong together in one tuple.
-        drop: Indices of those to leave out to be rid of it.
+        kind: Name of this kind of finding; ``docs/check-data.md`` explains each.
+        text: One sentence for the user: how many images, and what is the matter with them.
+        groups: Indices of the images that the finding is about. Images that belong together, such
+            as copies of one picture, are in one tuple.
+        drop: Indices of the images to leave out of the data set; without them the finding is gone.
     """
 
-    kind: str
-    severity: Severity
+    kind: FindingKind
     text: str
     groups: tuple[tuple[int, ...], ...] = ()
     drop: tuple[int, ...] = ()
 
     @property
+    def severity(self) -> Severity:
+        """``spoils`` if it makes a result wrong or too good, ``note`` if it is worth knowing."""
+        return "spoils" if self.kind in get_args(SpoilingKind) else "note"
+
+    @property
     def images(self) -> tuple[int, ...]:
-        """All images it is about, ascending."""
+        """Indices of all images that the finding is about, each once, ascending."""
         return tuple(sorted({index for group in self.groups for index in group}))
 
 
@@ -37,6 +70,6 @@ def one_by_one(indices: list[int]) -> tuple[tuple[int, ...], ...]:
     return tuple((index,) for index in indices)
 
 
-def count_of(number: int, singular: str, plural: str | None = None) -> str:
-    """Return ``"1 image"`` or ``"2 images"``, thousands apart."""
-    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+def count_of(number: int, noun: str) -> str:
+    """Return a number and its noun: ``"1 image"``, ``"2 images"``, ``"1,000 images"``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

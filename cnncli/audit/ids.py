@@ -1,4 +1,4 @@
-"""Ids in front of file names: images of one patient, series or object."""
+"""Ids that file names begin with: images of one patient, series or object may share one."""
 
 from __future__ import annotations
 
@@ -9,32 +9,42 @@ from dataclasses import dataclass
 from cnncli.arrays import Array
 from cnncli.data.samples import text_array
 
-# An id has a digit: a class name in front of a number would put a whole class into one group.
+# An id has a digit. Otherwise the class name in ``cat_001.png`` would count as an id, and the
+# whole class as one group.
 _LEADING = re.compile(r"^([A-Za-z]*\d[A-Za-z0-9]*)[_-]")
-# A million ids take 300 MB; files of one patient stand next to each other.
-_LOOKED_AT = 100_000
+# Only so many names are looked at before training: a million ids take 300 MB of memory, and
+# images of one patient are close to each other in the order of the names.
+_MOST_NAMES = 100_000
+# The letters and the digits of an id, run by run.
 _RUNS = re.compile(r"[A-Za-z]+|\d+")
 
 
 @dataclass(frozen=True)
 class Ids:
-    """Ids that file names share.
+    """Ids that several file names begin with.
 
     Attributes:
-        pattern: Regular expression that finds them, as ``--group-regex`` takes it.
-        groups: (N,) texts: the id, or the whole path where a name has none.
+        pattern: Regular expression that finds the ids in file names, for ``--group-regex``.
+        groups: (N,) texts: the id of each image, or its whole path if its name has no id.
     """
 
     pattern: str
     groups: Array
 
 
-def find_ids(paths: Array, targets: Array) -> Ids | None:
-    """Find the id that most file names of a class begin with; None where none stands twice.
+def detect_ids(paths: Array, targets: Array) -> Ids | None:
+    """Return the ids that file names begin with, or None if no two names share one.
 
-    ``00000061_012.png`` and ``00000061_015.png`` look like one patient. Ids have one form
-    throughout: of names as they come from everywhere, a few always begin with a number. A prefix
-    that a whole class shares is no id.
+    ``00000061_012.png`` and ``00000061_015.png`` look like images of one patient.
+
+    - All ids have the same form (letters and digits in the same order). Only a form that at least
+      half of the names of some class have counts, since in any collection of images a few names
+      happen to begin with a number.
+    - A prefix that all names of a class share is not an id.
+
+    Args:
+        paths: (N,) paths of the images.
+        targets: (N,) class indices.
     """
     names = [str(path).rsplit("/", 1)[-1] for path in paths]
     found = [match[1] if (match := _LEADING.match(name)) else "" for name in names]
@@ -62,8 +72,13 @@ def find_ids(paths: Array, targets: Array) -> Ids | None:
 
 
 def propose_groups(paths: Array, targets: Array) -> str | None:
-    """Return a warning if file names share ids (the first 100,000 are looked at), else None."""
-    ids = find_ids(paths[:_LOOKED_AT], targets[:_LOOKED_AT])
+    """Return a warning that proposes a ``--group-regex`` if file names share ids, else None.
+
+    Args:
+        paths: (N,) paths of the images, of which the first 100,000 are looked at.
+        targets: (N,) class indices.
+    """
+    ids = detect_ids(paths[:_MOST_NAMES], targets[:_MOST_NAMES])
     if ids is None:
         return None
     times = Counter(str(group) for group in ids.groups)
@@ -75,7 +90,7 @@ def propose_groups(paths: Array, targets: Array) -> str | None:
 
 
 def _write_pattern(ids: list[str]) -> str:
-    """Return a regular expression for ids of one form."""
+    """Return a regular expression that matches ids of one form at the start of a file name."""
     lengths = [{len(run) for run in runs} for runs in zip(*map(_RUNS.findall, ids), strict=True)]
     parts = []
     for run, sizes in zip(_RUNS.findall(ids[0]), lengths, strict=True):

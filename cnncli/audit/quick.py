@@ -1,4 +1,4 @@
-"""The cheap part of the check, for ``train``: contents by hash, headers of some files."""
+"""The part of the check that decodes no image, for ``train``: hashes of files, and headers."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.audit.check_classes import check_imbalance
 from cnncli.audit.check_copies import check_copies
-from cnncli.audit.check_shortcuts import look_for_shortcuts
+from cnncli.audit.check_shortcuts import check_shortcuts
 from cnncli.audit.duplicates import DuplicateGroup, group_equal
-from cnncli.audit.file_facts import FileFacts, describe
+from cnncli.audit.file_facts import FileFacts, header_facts
 from cnncli.audit.findings import Finding
 from cnncli.audit.shortcuts import FAMILIES
 from cnncli.data.samples import NO_SPLIT, FileSource, Samples
-from cnncli.data.store import map_in_threads
+from cnncli.data.store import describe_failure, map_in_threads
 from cnncli.images.formats import read_header
 from cnncli.images.header import ImageError
 
-# So many files, evenly spread, have their headers read: 0.2 ms each.
+# Headers of at most so many files are read, evenly spread over the data set; each takes 0.2 ms.
 _MOST_HEADERS = 1000
 
 
 def check_quickly(
     samples: Samples, splits: Array, hashes: Array, *, threads: int
 ) -> Iterator[Finding]:
-    """Yield what spoils a run and is found without decoding.
+    """Yield those findings that spoil a run and need no decoded image.
 
     Args:
-        samples: With targets in class order.
-        splits: (N,) of the run; images without one do not count.
-        hashes: (N,) texts that name the files' contents, empty where they are not known.
-        threads: To read with.
+        samples: The labelled images, their targets in class order.
+        splits: (N,) indices into SPLITS; images with ``NO_SPLIT`` are left out.
+        hashes: (N,) hashes of the files' contents, empty where they are not known.
+        threads: Number of threads that read files.
     """
     known = np.where(splits == NO_SPLIT, "", hashes.astype(object))
     groups = [DuplicateGroup(members, exact=True) for members in group_equal(known.tolist())]
@@ -47,18 +47,19 @@ def _check_headers(samples: Samples, splits: Array, threads: int) -> Iterator[Fi
     used = np.flatnonzero(splits != NO_SPLIT)
     count = min(_MOST_HEADERS, len(used))
     chosen = used[np.unique(np.linspace(0, len(used) - 1, count).astype(int))]
-    looks = [FileFacts(problem="not looked at")] * len(samples)
-    seen = map_in_threads(lambda index: _read_look(samples, index), chosen.tolist(), threads)
-    for index, look in zip(chosen.tolist(), seen, strict=True):
-        looks[index] = look
-    families = [name for name in FAMILIES if name != "frame"]  # that needs the pixels
-    _, findings = look_for_shortcuts(samples, looks, families=families)
+    files = [FileFacts(problem="not read")] * len(samples)
+    read = map_in_threads(lambda index: _read_header(samples, index), chosen.tolist(), threads)
+    for index, file in zip(chosen.tolist(), read, strict=True):
+        files[index] = file
+    families = [name for name in FAMILIES if name != "frame"]  # a frame is seen in pixels only
+    _, findings = check_shortcuts(samples, files, families=families)
     yield from (finding for finding in findings if finding.severity == "spoils")
 
 
-def _read_look(samples: Samples, index: int) -> FileFacts:
+def _read_header(samples: Samples, index: int) -> FileFacts:
+    """Return the facts from the header of a sample's first file."""
     try:
         data = samples.source.read(index)[0]
-        return FileFacts(**describe(read_header(data), data))
+        return FileFacts(**header_facts(read_header(data), data))
     except (ImageError, OSError) as error:
-        return FileFacts(problem=str(error))
+        return FileFacts(problem=describe_failure(error))

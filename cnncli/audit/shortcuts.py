@@ -1,7 +1,8 @@
-"""Shortcuts: how well a class can be guessed from the file alone, without its picture.
+"""Shortcuts: how well a class can be guessed from properties of its files, without the picture.
 
-Where one class came from a source of its own, its files tell it, and so do the traces that the
-source left in the pictures (sharpness, margins, compression). A network finds them.
+Where the images of one class come from a source of their own, format or size of the files gives
+the class away. Such a source also leaves traces in the pictures (sharpness, margins, compression),
+and a network learns these traces instead of what the pictures show.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.audit.file_facts import FileFacts
 
-# What belongs together: name in the answer, and the attributes of a FileFacts.
+# Properties that belong together: the name of the family, and the attributes of ``FileFacts``
+# (or ``aspect``, width divided by height) that it consists of.
 FAMILIES: dict[str, tuple[str, ...]] = {
     "format and mode": ("format", "mode", "bits", "alpha"),
     "size": ("width", "height", "aspect"),
@@ -24,32 +26,41 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "frame": ("frame",),
     "camera": ("camera", "orientation"),
 }
+# Properties whose values have no order; all others are numbers.
 _CATEGORIES = frozenset(("format", "mode", "bits", "alpha", "frame", "camera", "orientation"))
+# Of each such property, only so many of the most frequent values are used.
 _MOST_CATEGORIES = 30
 
-# Balanced accuracy from which a class counts as told by its files, and as partly told.
+# Balanced accuracy from which a class has a shortcut, and from which it has a partial one.
 STRONG, WEAK = 0.8, 0.65
-_SIGNIFICANCE = 0.01  # for all questions of a data set together
-_FEWEST = 6  # files of a class
+# A shortcut must be less probable by chance than this, for all questions of a data set together.
+_SIGNIFICANCE = 0.01
+# A class with fewer files than this is left out.
+_FEWEST = 6
+# Folds of the cross-validation, and depth of the decision tree.
 _FOLDS, _DEPTH = 5, 3
-# More pairs of classes are not asked one by one.
+# With more classes than this, each is asked against all others together, not pair by pair.
 _MOST_PAIRED = 12
 
 
 @dataclass(frozen=True)
 class Shortcut:
-    """A class that its files tell.
+    """A class that can be guessed from one family of properties of its files.
+
+    All guesses are about files that were held out from training the decision tree.
 
     Attributes:
-        family: Key of ``FAMILIES``.
-        target: The class.
-        others: The classes it is told from.
-        hits: Files of the class that were guessed right, when held out.
-        of: Files of the class.
-        misses: Files of the others that were taken for it.
-        of_others: Files of the others.
-        balanced_accuracy: Mean of both rates of right answers; 0.5 is chance.
-        p_value: Of so many hits by chance, times the number of questions asked.
+        family: The family of properties, a key of ``FAMILIES``.
+        target: Index of the class.
+        others: Indices of the classes that it is told apart from.
+        hits: Number of files of the class that were guessed right.
+        of: Number of files of the class.
+        misses: Number of files of the other classes that were taken for the class.
+        of_others: Number of files of the other classes.
+        balanced_accuracy: Mean of the fractions of right guesses on the class and on the others,
+            0–1; 0.5 is chance.
+        p_value: Probability of so many hits or more by chance, times the number of questions that
+            were asked of the data set (Bonferroni's correction), at most 1.
     """
 
     family: str
@@ -64,46 +75,49 @@ class Shortcut:
 
     @property
     def strong(self) -> bool:
-        """Whether the class is as good as told."""
+        """Whether the guesses are good enough to spoil a result."""
         return self.balanced_accuracy >= STRONG
 
 
 def find_shortcuts(
-    looks: Sequence[FileFacts], targets: Array, *, families: Sequence[str] = tuple(FAMILIES)
+    files: Sequence[FileFacts], targets: Array, *, families: Sequence[str] = tuple(FAMILIES)
 ) -> list[Shortcut]:
-    """Guess classes from file properties by a small tree, cross-validated.
+    """Guess classes from properties of files with a small decision tree, cross-validated.
 
-    A class is told where it is told from each other class, pair by pair; else a class that merely
-    is not the odd one would count. With many classes each is asked against all others only.
+    Classes are compared pair by pair. A class that can be told apart from every other one becomes
+    one shortcut, and pairs with such a class are not reported for the other class of the pair:
+    that one is told apart only because the first is unusual. With more than twelve classes, each
+    is compared with all others together instead.
 
     Args:
-        looks: Of readable samples that are independent of each other: one per group.
-        targets: (N,) classes.
-        families: Which properties to try.
+        files: Facts on N readable images that are independent of each other: one per group.
+        targets: (N,) class indices.
+        families: Keys of ``FAMILIES`` to guess from.
 
     Returns:
-        The shortcuts that are not chance, the surest first.
+        The shortcuts that are not chance, the one with the highest balanced accuracy first.
     """
     classes = np.flatnonzero(np.bincount(targets) >= _FEWEST).tolist()
     if len(classes) < 2:
         return []
-    features = {name: make_features(looks, FAMILIES[name]) for name in families}
+    features = {name: make_features(files, FAMILIES[name]) for name in families}
     features = {name: columns for name, columns in features.items() if columns.shape[1]}
     pairwise = len(classes) <= _MOST_PAIRED
     questions = list(_ask(classes, pairwise=pairwise))
     tests = len(questions) * len(features)
     found = []
     for name, columns in features.items():
-        told = [
+        answers = [
             shortcut
             for target, others in questions
             if (shortcut := _try(name, columns, targets, target, others, tests)) is not None
         ]
-        found += _join(told, columns, targets, classes, tests) if pairwise else told
+        found += _join(answers, columns, targets, classes, tests) if pairwise else answers
     return sorted(found, key=lambda s: (-s.balanced_accuracy, s.target, s.family))
 
 
 def _ask(classes: Sequence[int], *, pairwise: bool) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Yield each question: a class, and the classes to tell it apart from."""
     if pairwise:
         yield from ((one, (other,)) for one, other in combinations(classes, 2))
     else:
@@ -111,32 +125,45 @@ def _ask(classes: Sequence[int], *, pairwise: bool) -> Iterator[tuple[int, tuple
 
 
 def _join(
-    told: Sequence[Shortcut], columns: Array, targets: Array, classes: Sequence[int], tests: int
+    found: Sequence[Shortcut], columns: Array, targets: Array, classes: Sequence[int], tests: int
 ) -> list[Shortcut]:
-    """Put the pairs of a class that is told from every other together."""
+    """Replace the pairs of a class that can be told apart from every other by one shortcut.
+
+    Args:
+        found: The shortcuts of pairs of classes, all of one family.
+        columns: (N, F) features of the family.
+        targets: (N,) class indices.
+        classes: Indices of the classes that were compared.
+        tests: Number of questions, for the p-value.
+    """
     if len(classes) == 2:
-        return list(told)
-    pairs = {(s.target, *s.others): s for s in told}
+        return list(found)
+    pairs = {(s.target, *s.others): s for s in found}
     joined: list[Shortcut] = []
     for target in classes:
         others = tuple(c for c in classes if c != target)
         own = [pairs.get((min(target, o), max(target, o))) for o in others]
         if all(own):
-            whole = _try(told[0].family, columns, targets, target, others, tests)
+            whole = _try(found[0].family, columns, targets, target, others, tests)
             joined += [whole] if whole is not None else []
     whole_classes = {s.target for s in joined}
-    rest = [s for s in told if not {s.target, *s.others} & whole_classes]
+    rest = [s for s in found if not {s.target, *s.others} & whole_classes]
     return [*joined, *rest]
 
 
-def make_features(looks: Sequence[FileFacts], names: Sequence[str]) -> Array:
-    """Return (N, F) numbers: sizes as they are, categories one column each; none that is constant.
+def make_features(files: Sequence[FileFacts], names: Sequence[str]) -> Array:
+    """Return (N, F) features for the decision tree.
 
-    Categories beyond the thirty most frequent share no column.
+    A number is one column, and each value of a category is a column of 0 and 1. Constant columns
+    are left out, as are the values of a category after the thirty most frequent ones.
+
+    Args:
+        files: Facts on the files of N images.
+        names: The properties to use, as in ``FAMILIES``.
     """
     columns: list[Array] = []
     for name in names:
-        values = [_value(look, name) for look in looks]
+        values = [_value(file, name) for file in files]
         if name in _CATEGORIES:
             kinds, counts = np.unique([str(v) for v in values], return_counts=True)
             chosen = kinds[np.argsort(-counts, kind="stable")][:_MOST_CATEGORIES]
@@ -144,11 +171,11 @@ def make_features(looks: Sequence[FileFacts], names: Sequence[str]) -> Array:
         else:
             columns.append(np.array(values, dtype=float))
     columns = [column for column in columns if np.ptp(column) > 0]
-    return np.stack(columns, axis=1) if columns else np.zeros((len(looks), 0))
+    return np.stack(columns, axis=1) if columns else np.zeros((len(files), 0))
 
 
-def _value(look: FileFacts, name: str) -> object:
-    return look.width / max(look.height, 1) if name == "aspect" else getattr(look, name)
+def _value(file: FileFacts, name: str) -> object:
+    return file.width / max(file.height, 1) if name == "aspect" else getattr(file, name)
 
 
 def _try(
@@ -159,7 +186,18 @@ def _try(
     others: tuple[int, ...],
     tests: int,
 ) -> Shortcut | None:
-    """Ask one question; None where the answer may be chance, or helps little."""
+    """Return the shortcut that tells a class apart from others, if there is one.
+
+    It is None where the guesses are hardly better than chance, or may be chance.
+
+    Args:
+        family: The family of properties, a key of ``FAMILIES``.
+        columns: (N, F) features of the family.
+        targets: (N,) class indices.
+        target: The class.
+        others: The classes to tell it apart from.
+        tests: Number of questions, by which the p-value is multiplied.
+    """
     chosen = np.isin(targets, (target, *others))
     features, wanted = columns[chosen], targets[chosen] == target
     if not np.ptp(features, axis=0).any():
@@ -177,7 +215,12 @@ def _try(
 
 
 def guess(features: Array, wanted: Array) -> Array:
-    """Return (N,) of bool: what a small tree says of each file that it has not seen."""
+    """Return (N,) bool: for each file, the guess of a decision tree that was fitted without it.
+
+    Args:
+        features: (N, F) properties of the files.
+        wanted: (N,) bool, the right answers.
+    """
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.tree import DecisionTreeClassifier
 
@@ -192,9 +235,15 @@ def guess(features: Array, wanted: Array) -> Array:
 
 
 def chance_of(hits: int, of: int, misses: int, of_others: int) -> float:
-    """Return the probability of so many hits or more if the guesses fell on files at random.
+    """Return the probability of so many hits or more if the guesses were random.
 
-    Source: Fisher's exact test, one-sided (the hypergeometric tail).
+    Args:
+        hits: Number of files of the class that were guessed to be of it.
+        of: Number of files of the class.
+        misses: Number of files of other classes that were guessed to be of the class.
+        of_others: Number of files of other classes.
+
+    Source: Fisher's exact test, one-sided (the tail of the hypergeometric distribution).
     """
     from scipy.stats import hypergeom  # type: ignore[import-untyped]
 

@@ -1,7 +1,7 @@
-"""Which pictures are copies of each other: candidates by a short vector, then a close look.
+"""Near duplicates: a short vector per picture gives likely pairs, which are compared closely.
 
-All numbers here are for thumbnails (64×64). They were chosen on steel surfaces, chest X-rays and
-photos: `docs/check-data.md` has the figures.
+All numbers here are for thumbnails of 64×64 pixels. They were chosen on steel surfaces, chest
+X-rays and photos; ``docs/check-data.md`` has the results.
 """
 
 from __future__ import annotations
@@ -16,34 +16,39 @@ from cnncli.arrays import Array
 from cnncli.audit.file_facts import THUMBNAIL
 from cnncli.data.store import map_in_threads
 
-# The vector: a picture of 16×16 without its coarsest shades, as one unit vector.
+# The vector of a picture is made of 16×16 pixels, less a Gaussian blur of this sigma in pixels.
 _VECTOR_SIDE, _VECTOR_SIGMA = 16, 1.5
-# Copies of one picture have a cosine of 0.93 and more in 99 of 100; different X-rays up to 0.85.
+# Pairs with this cosine or more are compared closely. Of copies, 99 in 100 have 0.93 or more;
+# different X-rays reach 0.85.
 _CANDIDATE = 0.82
-# Different pictures of the same kind stay below 0.66 as they lie, and below 0.82 once aligned.
+# From this correlation on, two pictures are the same: as they are, and after one was aligned with
+# the other. Different pictures of the same kind stay below 0.66 and below 0.82.
 _SAME, _SAME_ALIGNED = 0.75, 0.85
-# A picture is looked at beside so many others at most, the likeliest, and all together beside one
-# other each: what lies side by side takes 5 ms.
+# Each picture is compared closely with its so many most similar ones at most. The limit on all
+# pairs is 20,000, or the number of pictures if that is more: a pair takes 5 ms.
 _MOST_PER_IMAGE, _MOST_PAIRS = 8, 20_000
 
-# Pictures of fewer pixels a side hold too little to be compared loosely.
+# Pictures with a shorter side in pixels hold too little detail: they must be almost identical.
 TINY = 32
 _TINY_CANDIDATE, _TINY_SAME = 0.97, 0.998
 
+# Cosines are computed for blocks of so many by so many pictures.
 _BLOCK = 2048
+# When an alignment ends: after 30 steps, or if the correlation grows by less than 1e-4.
 _ECC = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-4)
-# What an alignment may do: shift by so many pixels, stretch or turn by so much.
+# What an alignment may do: shift by so many pixels, and change any entry of the 2×2 matrix by so
+# much. So large a fraction of the picture must still overlap with the other one.
 _MOST_SHIFT, _MOST_STRETCH, _LEAST_OVERLAP = 12.0, 0.08, 0.75
 
 
 @dataclass(frozen=True)
 class NearPairs:
-    """Pairs of pictures that show the same.
+    """Pairs of pictures that are near duplicates.
 
     Attributes:
-        pairs: (P, 2) indices, the lower first.
-        scores: (P,) correlations, 1 for the same.
-        left_out: Candidates that were too many to be looked at.
+        pairs: (P, 2) indices of the pictures, the lower one first.
+        scores: (P,) correlations of the pairs, at most 1.
+        left_out: Number of likely pairs that were not compared closely, since there were too many.
     """
 
     pairs: Array
@@ -61,13 +66,15 @@ def find_near_pairs(
 ) -> NearPairs:
     """Find pictures that are copies of each other: resized, re-encoded, brighter, cut a little.
 
+    Of pictures with a side below 32 pixels (``TINY``), only copies of the same size that are
+    almost identical are found.
+
     Args:
-        thumbnails: (N, 64, 64) uint8.
-        sides: (N, 2) height and width of the pictures themselves; of those below ``TINY`` only
-            copies of the same size that differ by traces are found.
-        chosen: (n,) indices of those to compare.
-        threads: That compare at the same time.
-        advance: Told of every picture done.
+        thumbnails: (N, 64, 64) uint8 pictures.
+        sides: (N, 2) height and width in pixels of the pictures before they became thumbnails.
+        chosen: (M,) indices of the pictures to compare.
+        threads: Number of threads that compare pairs.
+        advance: Called with the number of pictures that have been compared with all others.
     """
     tiny = sides[chosen].min(axis=1) < TINY
     large = _find_large(thumbnails, chosen[~tiny], threads, advance)
@@ -105,7 +112,12 @@ def _find_tiny(
 
 
 def make_vectors(thumbnails: Array, chosen: Array) -> Array:
-    """Return (n, 256) unit vectors, or zeros for a picture without detail."""
+    """Return (M, 256) unit vectors of pictures; zeros for a picture without detail.
+
+    Args:
+        thumbnails: (N, 64, 64) uint8 pictures.
+        chosen: (M,) indices of those that get a vector.
+    """
     side, step = _VECTOR_SIDE, THUMBNAIL // _VECTOR_SIDE
     vectors = np.zeros((len(chosen), side * side), np.float32)
     for row, index in enumerate(chosen.tolist()):
@@ -121,10 +133,19 @@ def make_vectors(thumbnails: Array, chosen: Array) -> Array:
 def find_candidates(
     vectors: Array, least: float, advance: Callable[[int], None] = lambda count: None
 ) -> tuple[Array, Array]:
-    """Return the pairs (P, 2), lower index first, whose cosine is ``least`` or more, and it.
+    """Return the most similar pairs of vectors.
 
-    Every pair is computed, in blocks: 30,000 pictures took 16 s on two busy cores, and the time
-    grows with the square. Each picture keeps its ``_MOST_PER_IMAGE`` likeliest.
+    The cosine of every pair is computed, block by block. This took 16 s for 30,000 pictures on two
+    busy cores, and the time grows with the square of their number.
+
+    Args:
+        vectors: (M, D) unit vectors.
+        least: Smallest cosine of a pair.
+        advance: Called with the number of vectors that have been compared with all others.
+
+    Returns:
+        (P, 2) positions of the pairs, the lower one first, and their (P,) cosines. A pair is among
+        the 8 (``_MOST_PER_IMAGE``) most similar ones of at least one of its two vectors.
     """
     found: list[tuple[Array, Array, Array]] = []
     for start in range(0, len(vectors), _BLOCK):
@@ -146,7 +167,15 @@ def find_candidates(
 
 
 def _likeliest(cosines: Array, least: float) -> tuple[Array, Array]:
-    """Return where the largest values of each row and of each column stand."""
+    """Return the positions of the 8 largest cosines of each row and of each column.
+
+    Args:
+        cosines: (R, C) cosines of a block.
+        least: Smallest cosine that counts.
+
+    Returns:
+        Row and column of each position.
+    """
     marked = np.zeros(cosines.shape, dtype=bool)
     for axis in (0, 1):
         most = min(_MOST_PER_IMAGE, cosines.shape[axis])
@@ -158,7 +187,13 @@ def _likeliest(cosines: Array, least: float) -> tuple[Array, Array]:
 
 
 def _among_first(rows: Array, columns: Array, cosines: Array) -> Array:
-    """Tell which pairs are among the likeliest of either of their pictures."""
+    """Return (P,) bool: whether a pair is among the 8 most similar ones of one of its pictures.
+
+    Args:
+        rows: (P,) the first picture of each pair.
+        columns: (P,) the second picture of each pair.
+        cosines: (P,) the similarity of each pair.
+    """
     keep = np.zeros(len(rows), dtype=bool)
     for owner in (rows, columns):
         order = np.lexsort((-cosines, owner))
@@ -169,11 +204,16 @@ def _among_first(rows: Array, columns: Array, cosines: Array) -> Array:
 
 
 def compare_closely(one: Array, other: Array) -> float:
-    """Return how well two thumbnails correlate, in local contrast; 0 unless they show the same.
+    """Return the correlation of two thumbnails, or 0 if they do not show the same picture.
 
-    Local contrast weighs a flat background as much as what stands on it: two scratches of one
-    shape on different steel are different pictures. Where the pictures do not match as they lie,
-    one is shifted and stretched a little until it fits.
+    Their local contrast is compared, so that a flat background has as much weight as the objects
+    in front of it: two scratches of the same shape on different steel are different pictures.
+    Where the pictures do not match as they are, one is shifted and stretched a little to fit the
+    other.
+
+    Args:
+        one: (64, 64) uint8 picture.
+        other: (64, 64) uint8 picture.
 
     Source: G. Evangelidis & E. Psarakis (2008), Parametric Image Alignment Using Enhanced
     Correlation Coefficient Maximization (OpenCV's findTransformECC).
@@ -183,21 +223,40 @@ def compare_closely(one: Array, other: Array) -> float:
     if score >= _SAME:
         return score
     window = cv2.createHanningWindow(a.shape[::-1], cv2.CV_32F)
-    shift, _ = cv2.phaseCorrelate(a.copy(), b.copy(), window)  # it multiplies them in place
+    shift, _ = cv2.phaseCorrelate(a.copy(), b.copy(), window)  # it changes its arguments
     best = max(_align(a, b, start, other) for start in ((0.0, 0.0), shift))
     return best if best >= _SAME_ALIGNED else 0.0
 
 
 def local_contrast(picture: Array) -> Array:
-    """Return a picture without shades, each place divided by how much varies around it."""
+    """Return the detail of a picture, divided at each pixel by how strong detail is around it.
+
+    Args:
+        picture: (H, W) levels.
+
+    Returns:
+        (H, W) float32.
+    """
     detail = _remove_shades(picture.astype(np.float32), 3.0)
     around = cv2.GaussianBlur(detail * detail, (0, 0), 4.0, borderType=cv2.BORDER_REFLECT)
-    floor = 0.25 * float((detail * detail).mean()) + 1e-6  # else noise in a flat place counts
+    # Without this floor, noise in a flat area would count as detail.
+    floor = 0.25 * float((detail * detail).mean()) + 1e-6
     return np.asarray(detail / np.sqrt(around + floor), np.float32)
 
 
 def _align(a: Array, b: Array, start: tuple[float, float], picture: Array) -> float:
-    """Return the correlation where they overlap once ``b`` is moved upon ``a``; 0 if it cannot."""
+    """Return the correlation of two pictures after the second one was aligned with the first.
+
+    Args:
+        a: (H, W) local contrast of the first picture.
+        b: (H, W) local contrast of the second picture.
+        start: Shift in x and y, in pixels, from which the alignment starts.
+        picture: (H, W) the second picture itself.
+
+    Returns:
+        The correlation of the area where they overlap; 0 if there is no alignment, or if it
+        shifts or stretches the picture too much.
+    """
     warp = np.eye(2, 3, dtype=np.float32)
     warp[:, 2] = start
     if np.abs(warp[:, 2]).max() > _MOST_SHIFT:
@@ -221,11 +280,13 @@ def _align(a: Array, b: Array, start: tuple[float, float], picture: Array) -> fl
 
 
 def _remove_shades(picture: Array, sigma: float) -> Array:
+    """Subtract from a picture its Gaussian blur, which holds the slow changes of brightness."""
     blurred = cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
     return np.asarray(picture - blurred)
 
 
 def _correlate(a: Array, b: Array) -> float:
+    """Return Pearson's correlation of the values of two arrays of one shape, −1 to 1."""
     a, b = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
     a, b = a - a.mean(), b - b.mean()
     return float(a @ b / np.sqrt((a @ a) * (b @ b) + 1e-9))

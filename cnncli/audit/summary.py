@@ -1,4 +1,4 @@
-"""What a data set is made of, in counts."""
+"""Counts of the images of a data set by class and split, and of the properties of its files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,16 @@ from cnncli.data.samples import NO_SPLIT, Samples
 
 
 def count_classes(samples: Samples, splits: Array) -> list[dict[str, Any]]:
-    """Return a row per class: its images in each split that there is, and in all."""
+    """Return a row per class: its number of images in each split that is used, and in total.
+
+    Args:
+        samples: The labelled images.
+        splits: (N,) indices into SPLITS, ``NO_SPLIT`` for an image without a split.
+
+    Returns:
+        Rows with the columns ``class``, the names of the splits, ``no split`` where only some
+        images have a split, and ``images``.
+    """
     used = [split for split in range(len(SPLITS)) if (splits == split).any()]
     left = bool((splits == NO_SPLIT).any()) and bool(used)
     classes = len(samples.class_names)
@@ -34,22 +43,26 @@ def count_classes(samples: Samples, splits: Array) -> list[dict[str, Any]]:
     ]
 
 
-def summarise_files(looks: Sequence[FileFacts]) -> dict[str, Any]:
-    """Return counts of formats, modes and so on, and smallest, median and largest of sizes."""
-    good = [look for look in looks if not look.problem]
+def summarise_files(files: Sequence[FileFacts]) -> dict[str, Any]:
+    """Return how many files have which format, mode and bit depth, and how large they are.
+
+    Only readable files are counted, except in ``images``. ``width`` and ``height`` are in pixels,
+    and each size has its smallest, median and largest value.
+    """
+    good = [file for file in files if not file.problem]
     return {
-        "images": len(looks),
+        "images": len(files),
         "readable": len(good),
-        "formats": _count(look.format for look in good),
-        "modes": _count(look.mode for look in good),
-        "bits": _count(str(look.bits) for look in good),
-        "width": _spread([look.width for look in good]),
-        "height": _spread([look.height for look in good]),
-        "bytes": _spread([look.size for look in good]),
-        "alpha": sum(look.alpha for look in good),
-        "stored_in_colour": sum(stored_in_colour(look) for look in good),
-        "stored_in_colour_but_grey": sum(stored_in_colour(look) and look.grey for look in good),
-        "turned_by_exif": sum(look.orientation != 1 for look in good),
+        "formats": _count(file.format for file in good),
+        "modes": _count(file.mode for file in good),
+        "bits": _count(str(file.bits) for file in good),
+        "width": _spread([file.width for file in good]),
+        "height": _spread([file.height for file in good]),
+        "bytes": _spread([file.size for file in good]),
+        "alpha": sum(file.alpha for file in good),
+        "stored_in_colour": sum(stored_in_colour(file) for file in good),
+        "stored_in_colour_but_grey": sum(stored_in_colour(file) and file.grey for file in good),
+        "turned_by_exif": sum(file.orientation != 1 for file in good),
     }
 
 

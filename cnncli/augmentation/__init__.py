@@ -1,1 +1,5 @@
-"""Augmentation: its notation, which is light, and what it does to images, which is not."""
+"""Random changes of training images.
+
+``words``, ``values`` and ``notation`` describe and parse pipelines and import nothing heavy; the
+other modules run them with OpenCV and Albumentations.
+"""

@@ -1,4 +1,4 @@
-"""A dry run of a pipeline: what would fail, or change an image's form in silence, told by name."""
+"""A dry run of a pipeline before training, which finds the steps that do not fit the images."""
 
 from __future__ import annotations
 
@@ -7,30 +7,34 @@ from typing import Any
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.augmentation.build import bring_back, build_operations
+from cnncli.augmentation.build import build_operations, clip_fractions
 from cnncli.augmentation.notation import Pipeline, format_step
 from cnncli.augmentation.operations import Form, Operation
 from cnncli.augmentation.words import WORDS
+from cnncli.choices import format_channels
 from cnncli.errors import CnncliError
 
+# Number of times that each step is tried on each image.
 _DRAWS = 6
-# Interpolation and noise overshoot a little and are cut; whole other scales are refused.
+# Interpolation and noise may leave [0, 1] a little, and are clipped. A step that goes further has
+# changed the scale of the values, and is refused.
 _LOWEST, _HIGHEST = -0.5, 1.5
 
 
 def check_pipeline(steps: Pipeline, image: Array) -> None:
-    """Run every step by itself, forced, and refuse what does not keep an image's form.
+    """Try every step by itself, whatever its probability, and refuse one that does not fit.
 
-    A step is tried on the image and on noise of the same form, several draws each: on a constant
-    image, or on 8-bit values stored as fractions, much goes unseen.
+    A step is tried several times on the image and on noise of the same shape and type. The noise
+    shows faults that a constant image, or an 8-bit image stored as fractions, does not show.
 
     Args:
-        steps: As ``cnncli.augmentation.notation.parse_augment`` returned them, ``none`` excluded.
-        image: (H, W, C), uint8, or float32 in [0, 1].
+        steps: What :func:`cnncli.augmentation.notation.parse_augment` returned, other than
+            ``none``.
+        image: An image of the data, (H, W, C): uint8, or float32 in [0, 1].
 
     Raises:
-        CnncliError: With the step, if it raises, or gives another dtype, shape, number of channels
-            or range, or works in 8 bits where there are more.
+        CnncliError: If a step fails, returns an image of another type, shape, number of channels
+            or range, or rounds float32 values to 8 bits.
     """
     form = Form.of(image)
     scale = 1 if image.dtype == np.float32 else np.iinfo(image.dtype).max
@@ -43,25 +47,31 @@ def check_pipeline(steps: Pipeline, image: Array) -> None:
         problem = (
             f"works on {wanted} channels (colour)"
             if wanted not in (None, form.channels)
-            else _find_problem(operation, (image, noise))
+            else _try_step(operation, (image, noise))
         )
         if problem:
+            text = format_step(step, defaults=False)
             raise CnncliError(
-                f"--augment: step {number} {format_step(step, defaults=False)!r} {problem}; the "
-                f"images are {form.height}×{form.width}, {_count(form.channels)}, {form.dtype}"
-                + " from 0 to 1"
-                * (form.dtype == "float32")
+                f"--augment: step {number} {text!r} {problem}; the images are {_describe(form)}"
             )
 
 
-def _find_problem(operation: Operation, images: tuple[Array, ...]) -> str:
-    """Return what is wrong with a step, empty where nothing is."""
+def _describe(form: Form) -> str:
+    """Return size, channels, type and range of images as text."""
+    values = " from 0 to 1" if form.dtype == "float32" else ""
+    channels = format_channels(form.channels)
+    return f"{form.height}×{form.width}, {channels}, {form.dtype}{values}"
+
+
+def _try_step(operation: Operation, images: tuple[Array, ...]) -> str:
+    """Return what is wrong with a step, or an empty text if nothing is."""
     for image in images:
         for state in range(_DRAWS):
             try:
                 changed = operation(image.copy(), state, force=True)
-            except Exception as error:  # whatever a library meets
-                reason = getattr(error, "err", None) or str(error)  # OpenCV's, without the place
+            except Exception as error:  # each library raises errors of its own
+                # OpenCV's attribute ``err`` has the message without the place in its source.
+                reason = getattr(error, "err", None) or str(error)
                 return f"fails on such images ({' '.join(reason.split())[:200]})"
             problem = _compare(image, changed)
             if problem:
@@ -72,13 +82,14 @@ def _find_problem(operation: Operation, images: tuple[Array, ...]) -> str:
 
 
 def _compare(image: Array, changed: Any) -> str:
+    """Return what a changed image has not kept of the original, or an empty text."""
     if not isinstance(changed, np.ndarray):
         return f"gives no image but {type(changed).__name__}"
     if changed.dtype != image.dtype:
         return f"gives {changed.dtype} for {image.dtype}"
     if changed.ndim != 3 or changed.shape[2] != image.shape[2]:
         channels = changed.shape[2] if changed.ndim == 3 else 1
-        return f"gives {_count(channels)} for {image.shape[2]}"
+        return f"gives {format_channels(channels)} for {image.shape[2]}"
     if changed.shape != image.shape:
         return f"gives {changed.shape[0]}×{changed.shape[1]} pixels; the size must stay"
     if image.dtype.kind != "f":
@@ -92,13 +103,9 @@ def _compare(image: Array, changed: Any) -> str:
 
 
 def _in_8_bits(operation: Operation, noise: Array) -> bool:
-    """Tell whether all draws give 256 levels at most: float32 noise has as many as pixels."""
+    """Return whether a step rounds float32 noise, whose values are all different, to 256 levels."""
     for state in range(_DRAWS):
-        levels = bring_back(operation(noise.copy(), state, force=True)) * np.float32(255)
+        levels = clip_fractions(operation(noise.copy(), state, force=True)) * np.float32(255)
         if np.abs(levels - np.rint(levels)).max() > 1e-3:
             return False
     return True
-
-
-def _count(channels: int) -> str:
-    return "1 channel" if channels == 1 else f"{channels} channels"

@@ -1,10 +1,10 @@
-"""The notation for augmentation: a text or a YAML list, read once into steps with all arguments.
+"""The notation of a pipeline: a text or a YAML list is parsed into steps with all arguments.
 
-``hflip; rotate 10; affine scale=0.8:1.2 shear=16; GaussNoise std_range=0.02:0.08 p=0.2``: steps
-are parted by ``;`` or a new line; a step is a word of ``cnncli.augmentation.words``, or a class of
-Albumentations, then its main number and ``name=value`` in any order. In YAML a step is a mapping
-of one key, ``rotate: 10`` or ``affine: {scale: [0.8, 1.2]}``, or such a text. A level (``light``)
-stands for its steps. Values are literals, never code.
+An example: ``hflip; rotate 10; affine scale=0.8:1.2 shear=16; GaussNoise std_range=0.02:0.08``.
+Steps are separated by ``;`` or a new line. A step is a word of :mod:`cnncli.augmentation.words` or
+a class of Albumentations, followed by its main number and by ``name=value`` in any order. In YAML
+a step is such a text, or a mapping of one key: ``rotate: 10`` or ``affine: {scale: [0.8, 1.2]}``.
+A level, such as ``light``, stands for its steps. Values are literals and never code.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from typing import Any, Literal
 from cnncli.augmentation.values import (
     format_literal,
     format_value,
+    parse_literal,
+    parse_value,
     plain,
-    read_literal,
-    read_value,
 )
 from cnncli.augmentation.words import LEVELS, RANGES, WORDS, P, Word
 from cnncli.errors import CnncliError, did_you_mean
 
-# Steps as config.yaml and checkpoints hold them: one key each, with every argument.
+# The steps of a pipeline in their order. Each is a mapping with one key, the name of the step, to
+# all of its arguments; config.yaml and checkpoints hold them like this.
 Pipeline = list[dict[str, dict[str, Any]]]
+# Test-time augmentation: mirrored views, or a number of views.
 Tta = Literal["flips"] | int
 
 _CLASS = re.compile(r"(?:A\.)?([A-Z][A-Za-z0-9]*)")
-# Classes of Albumentations that mirror; each along the axes of `Word.mirrors`.
+# Classes of Albumentations that mirror images, and along which axes: see `Word.mirrors`.
 _MIRROR_CLASSES = {
     "HorizontalFlip": "h",
     "VerticalFlip": "v",
@@ -40,15 +42,16 @@ _MIRROR_CLASSES = {
 
 
 def parse_augment(value: object) -> Pipeline | Literal["none"]:
-    """Read what ``--augment`` or the key ``augment`` says.
+    """Parse the value of ``--augment``, or of the key ``augment`` in a config.
 
     Args:
-        value: ``none``, a level, a text of steps, the path of a YAML file, or a list of steps;
-            what this function returned is read back to the same.
+        value: ``none``, the name of a level, a text of steps, the path of a YAML file, or a list
+            of steps. A result of this function is returned unchanged.
 
     Returns:
-        The steps with all arguments. Those of Albumentations' classes are as they were given:
-        only :mod:`cnncli.augmentation.classes` knows what the classes take.
+        The steps, or ``none``. Words have all their arguments. Classes of Albumentations have
+        those that were given, not checked: only :mod:`cnncli.augmentation.classes` knows what a
+        class takes.
 
     Raises:
         CnncliError: If a word, an argument or a value is wrong, or the file cannot be read.
@@ -65,7 +68,7 @@ def parse_augment(value: object) -> Pipeline | Literal["none"]:
     else:
         raise CnncliError("neither a text nor a list of steps")
     steps = [
-        step for number, item in enumerate(items, start=1) for step in _read_step(number, item)
+        step for number, item in enumerate(items, start=1) for step in _parse_step(number, item)
     ]
     if not steps:
         raise CnncliError("holds no step; write none, a level or steps such as 'hflip; rotate 10'")
@@ -73,11 +76,11 @@ def parse_augment(value: object) -> Pipeline | Literal["none"]:
 
 
 def format_step(step: Mapping[str, Mapping[str, Any]], *, defaults: bool = True) -> str:
-    """Return one step as text that :func:`parse_augment` reads back, ``rotate -10:10 p=0.3``.
+    """Return one step as text that :func:`parse_augment` parses, such as ``rotate -10:10 p=0.3``.
 
     Args:
-        step: As :func:`parse_augment` returned it.
-        defaults: Whether arguments at their defaults are written too.
+        step: One step that :func:`parse_augment` returned.
+        defaults: Whether to write arguments that have their default value.
     """
     ((name, values),) = step.items()
     word = WORDS.get(name)
@@ -94,14 +97,19 @@ def format_step(step: Mapping[str, Mapping[str, Any]], *, defaults: bool = True)
 
 
 def list_classes(steps: Pipeline | Literal["none"] | None) -> list[str]:
-    """Return the names of Albumentations' classes in a pipeline."""
+    """Return the names of the classes of Albumentations in a pipeline, in its order."""
     if steps is None or steps == "none":
         return []
     return [name for step in steps for name in step if name not in WORDS]
 
 
 def list_mirrors(steps: Pipeline) -> str:
-    """Return the axes along which a pipeline mirrors: some of ``h`` (left-right) and ``v``."""
+    """Return the axes along which a pipeline may mirror images.
+
+    Returns:
+        ``h`` if it exchanges left and right, ``v`` if it exchanges top and bottom, ``hv`` if both,
+        or an empty text.
+    """
     found = ""
     for step in steps:
         (name,) = step
@@ -110,10 +118,13 @@ def list_mirrors(steps: Pipeline) -> str:
 
 
 def parse_tta(text: str) -> Tta:
-    """Read ``--tta``: ``flips``, or the number of views, at least 2.
+    """Parse the value of ``--tta``.
+
+    Args:
+        text: ``flips``, or the number of views, from 2 to 9999.
 
     Raises:
-        CnncliError: If it is neither.
+        CnncliError: If the text is neither.
     """
     if text == "flips":
         return "flips"
@@ -123,13 +134,14 @@ def parse_tta(text: str) -> Tta:
 
 
 def _read_file(path: str) -> Pipeline | Literal["none"]:
-    from cnncli.yaml_text import load_yaml  # 15 ms that a text does not need
+    """Read the steps from a YAML file; raises CnncliError if there are none in it."""
+    from cnncli.yaml_text import parse_yaml  # takes 15 ms, and is needed for files only
 
     try:
-        values = load_yaml(Path(path).expanduser().read_text(encoding="utf-8"))
+        values = parse_yaml(Path(path).expanduser().read_text(encoding="utf-8"))
     except OSError as error:
         raise CnncliError(error.strerror or str(error)) from None
-    except ValueError as error:  # YAML's errors, and bytes that are no UTF-8
+    except ValueError as error:  # the file is not YAML, or not UTF-8
         raise CnncliError(f"not YAML: {' '.join(str(error).split())}") from None
     if isinstance(values, str) and not values.lower().endswith((".yaml", ".yml")):
         return parse_augment(values)
@@ -138,21 +150,22 @@ def _read_file(path: str) -> Pipeline | Literal["none"]:
     return parse_augment(values)
 
 
-def _read_step(number: int, item: object) -> Pipeline:
+def _parse_step(number: int, item: object) -> Pipeline:
+    """Parse item ``number`` of a list; an error names both."""
     try:
-        return _read_item(item)
+        return _parse_item(item)
     except CnncliError as error:
         raise CnncliError(f"step {number} {_shorten(item)!r}: {error}") from None
 
 
-def _read_item(item: object) -> Pipeline:
-    """Read one step, or the steps of a level."""
+def _parse_item(item: object) -> Pipeline:
+    """Parse one item of a list: a step, or a level, which gives several steps."""
     if isinstance(item, str):
         parts = [part for part in _split(item, None) if part]
-        name, given = (parts[0], _read_words(parts[1:])) if parts else ("", {})
+        name, given = (parts[0], _parse_words(parts[1:])) if parts else ("", {})
     elif isinstance(item, Mapping) and len(item) == 1:
         ((key, value),) = item.items()
-        name, given = str(key), _read_mapping(value)
+        name, given = str(key), _parse_mapping(value)
     else:
         raise CnncliError("not one step; write `word: value` or `word: {argument: value}`")
     if name in LEVELS:
@@ -162,12 +175,12 @@ def _read_item(item: object) -> Pipeline:
         assert steps != "none"
         return steps
     if name in WORDS:
-        return [{name: _read_arguments(WORDS[name], given)}]
+        return [{name: _parse_arguments(WORDS[name], given)}]
     found = _CLASS.fullmatch(name)
     if found:
         if "" in given:
             raise CnncliError("a class of Albumentations takes its arguments as name=value")
-        return [{found[1]: {key: read_literal(value) for key, value in given.items()}}]
+        return [{found[1]: {key: parse_literal(value) for key, value in given.items()}}]
     if name == "none":
         raise CnncliError("none stands alone")
     near = did_you_mean(name, [*WORDS, *LEVELS])
@@ -178,8 +191,11 @@ def _read_item(item: object) -> Pipeline:
     )
 
 
-def _read_words(parts: Sequence[str]) -> dict[str, object]:
-    """Read ``10``, ``p=0.5`` …; what has no name gets the empty one."""
+def _parse_words(parts: Sequence[str]) -> dict[str, object]:
+    """Parse arguments such as ``10`` and ``p=0.5`` into a mapping from their names.
+
+    The name of an argument without one is an empty text.
+    """
     given: dict[str, object] = {}
     for part in parts:
         found = re.fullmatch(r"([A-Za-z_]\w*)=(.+)", part, re.DOTALL)
@@ -190,7 +206,8 @@ def _read_words(parts: Sequence[str]) -> dict[str, object]:
     return given
 
 
-def _read_mapping(value: object) -> dict[str, object]:
+def _parse_mapping(value: object) -> dict[str, object]:
+    """Return the arguments of a step in YAML, named as in :func:`_parse_words`."""
     if value is None:
         return {}
     if isinstance(value, Mapping):
@@ -198,8 +215,16 @@ def _read_mapping(value: object) -> dict[str, object]:
     return {"": value}
 
 
-def _read_arguments(word: Word, given: Mapping[str, object]) -> dict[str, Any]:
-    """Return all arguments of a word, those not given at their defaults."""
+def _parse_arguments(word: Word, given: Mapping[str, object]) -> dict[str, Any]:
+    """Return all arguments of a word; those that are not given have their defaults.
+
+    Args:
+        word: The word.
+        given: What was given for it, named as in :func:`_parse_words`.
+
+    Raises:
+        CnncliError: If an argument is unknown, wrong, given twice or missing.
+    """
     known = {argument.name: argument for argument in (*word.arguments, P)}
     named = dict(given)
     if "" in named:
@@ -220,12 +245,13 @@ def _read_arguments(word: Word, given: Mapping[str, object]) -> dict[str, Any]:
     if word.arguments and word.main is None and not set(named) & _amounts(word):
         raise CnncliError(f"give at least one of {', '.join(sorted(_amounts(word)))}")
     return {
-        name: read_value(argument, named[name]) if name in named else plain(argument.default)
+        name: parse_value(argument, named[name]) if name in named else plain(argument.default)
         for name, argument in known.items()
     }
 
 
 def _amounts(word: Word) -> set[str]:
+    """Return the names of the arguments that are ranges: how much a word changes an image."""
     return {argument.name for argument in word.arguments if argument.kind in RANGES}
 
 
@@ -235,7 +261,7 @@ def _shorten(item: object) -> str:
 
 
 def _split(text: str, marks: str | None) -> list[str]:
-    """Split at marks (None: white space) that stand in no bracket and no quotes."""
+    """Split a text at each of ``marks`` outside brackets and quotes; None splits at white space."""
     parts, depth, quote, escaped = [""], 0, "", False
     for letter in text:
         if quote:

@@ -1,7 +1,8 @@
-"""The words of ``--augment`` as operations: Albumentations where it can, OpenCV where it cannot.
+"""The words of ``--augment`` as operations on images.
 
-Albumentations 2.0.8 draws elastic fields on the pixels' own grid, multiplies contrast about black,
-and takes CLAHE through 8 bits and to 1 or 3 channels only; those three are made here.
+Most are classes of Albumentations. Three are written here, because in Albumentations 2.0.8 elastic
+deformation draws a displacement for every pixel, contrast scales the distance to black, and CLAHE
+rounds to 8 bits and takes 1 or 3 channels only.
 """
 
 from __future__ import annotations
@@ -27,21 +28,28 @@ _BORDERS = {
 
 
 class Operation(Protocol):
-    """One step, ready to draw."""
+    """One step of a pipeline, as a function."""
 
     def __call__(self, image: Array, state: int, *, force: bool = False) -> Array:
-        """Return another picture, or the image as it is.
+        """Return a changed image, or the same one, by the step's probability.
 
         Args:
-            image: (H, W, C).
-            state: What the step draws depends on this alone.
-            force: Whether it takes effect whatever its probability.
+            image: Array (H, W, C) of uint8, or of float32 in [0, 1].
+            state: Seed of the step's random numbers; they depend on nothing else.
+            force: Whether to apply the step whatever its probability.
         """
 
 
 @dataclass(frozen=True)
 class Form:
-    """What the images of a run have in common."""
+    """What all images of a run have in common.
+
+    Attributes:
+        height: Height in pixels.
+        width: Width in pixels.
+        channels: Number of channels.
+        dtype: Number type, ``uint8`` or ``float32``.
+    """
 
     height: int
     width: int
@@ -50,23 +58,23 @@ class Form:
 
     @classmethod
     def of(cls, image: Array) -> Form:
-        """Return the form of an (H, W, C) array."""
+        """Return the form of an image (H, W, C)."""
         height, width, channels = image.shape
         return cls(height, width, channels, image.dtype.name)
 
     @property
     def full_scale(self) -> float:
-        """The value of white."""
+        """The value of white: 255 for uint8, 1 for float32."""
         return 255.0 if self.dtype == "uint8" else 1.0
 
 
 def build_word(name: str, arguments: Arguments, form: Form) -> Operation | None:
-    """Build a word of the vocabulary, None where it is no word.
+    """Build the operation of a word; return None if the name is no word.
 
     Args:
-        name: Of the step.
-        arguments: All of them, as ``cnncli.augmentation.notation`` gives them.
-        form: Of the images it will get.
+        name: Name of the step.
+        arguments: All arguments of the word, as :mod:`cnncli.augmentation.notation` returns them.
+        form: The form of the images that the operation will get.
     """
     if name in _OWN:
         return OwnStep(_OWN[name], arguments)
@@ -78,6 +86,7 @@ def build_word(name: str, arguments: Arguments, form: Form) -> Operation | None:
 
 
 def _affine(arguments: Arguments, form: Form, **more: Any) -> dict[str, Any]:
+    """Return the arguments of Albumentations' Affine; ``more`` are further ones of its own."""
     move = arguments.get("translate", (0, 0))
     return {
         "translate_percent": {"x": tuple(move), "y": tuple(move)},
@@ -90,8 +99,14 @@ def _affine(arguments: Arguments, form: Form, **more: Any) -> dict[str, Any]:
     }
 
 
-def _alone(name: str, key: str, **more: Any) -> Callable[[Arguments, Form], dict[str, Any]]:
-    """Return how a word that is one part of an affine map is translated."""
+def _affine_part(name: str, key: str, **more: Any) -> Callable[[Arguments, Form], dict[str, Any]]:
+    """Return the translation of a word that is one part of an affine map.
+
+    Args:
+        name: The argument of the word ``affine`` that the word stands for.
+        key: The name of the word's own argument.
+        **more: Further arguments of Albumentations' Affine.
+    """
     return lambda found, form: _affine({**found, name: found[key]}, form, **more)
 
 
@@ -105,7 +120,7 @@ def _crop(arguments: Arguments, form: Form) -> dict[str, Any]:
 
 
 def _dropout(arguments: Arguments, form: Form) -> dict[str, Any]:
-    # A whole 1 would be one pixel.
+    # Albumentations takes 1 for one pixel, not for the whole side.
     size = tuple(float(min(end, 0.9999)) for end in arguments["size"])
     return {
         "hole_height_range": size,
@@ -115,17 +130,18 @@ def _dropout(arguments: Arguments, form: Form) -> dict[str, Any]:
     }
 
 
+# Takes the arguments of a word and the form of the images, and returns the class's arguments.
 _Translate = Callable[[Arguments, Form], dict[str, Any]]
 _ALBUMENTATIONS: Mapping[str, tuple[str, _Translate]] = {
     "hflip": ("HorizontalFlip", lambda found, form: {}),
     "vflip": ("VerticalFlip", lambda found, form: {}),
     "rot90": ("RandomRotate90", lambda found, form: {}),
-    # By whole pixels: nothing is interpolated, so fine texture stays as sharp as it will be in
-    # the images that are judged.
-    "translate": ("Affine", _alone("translate", "amount", interpolation=cv2.INTER_NEAREST)),
-    "rotate": ("Affine", _alone("rotate", "angle")),
-    "scale": ("Affine", _alone("scale", "factor")),
-    "shear": ("Affine", _alone("shear", "angle")),
+    # By whole pixels: nothing is interpolated, so that fine texture stays as sharp as in the
+    # images of val and test, which are not augmented.
+    "translate": ("Affine", _affine_part("translate", "amount", interpolation=cv2.INTER_NEAREST)),
+    "rotate": ("Affine", _affine_part("rotate", "angle")),
+    "scale": ("Affine", _affine_part("scale", "factor")),
+    "shear": ("Affine", _affine_part("shear", "angle")),
     "affine": ("Affine", _affine),
     "grid": (
         "GridDistortion",
@@ -181,13 +197,19 @@ _ALBUMENTATIONS: Mapping[str, tuple[str, _Translate]] = {
 
 @dataclass(frozen=True)
 class OwnStep:
-    """A step that is not Albumentations'."""
+    """A step that is computed here and not by Albumentations.
+
+    Attributes:
+        function: Takes an image (H, W, C), the arguments and a random generator, and returns the
+            changed image.
+        arguments: All arguments of the word, with its probability ``p``.
+    """
 
     function: Callable[[Array, Arguments, np.random.Generator], Array]
     arguments: Arguments
 
     def __call__(self, image: Array, state: int, *, force: bool = False) -> Array:
-        """Draw once; see :class:`Operation`."""
+        """Return a changed image; see :class:`Operation`."""
         generator = np.random.default_rng(state)
         if generator.random() >= self.arguments["p"] and not force:
             return image
@@ -195,7 +217,7 @@ class OwnStep:
 
 
 def _elastic(image: Array, arguments: Arguments, generator: np.random.Generator) -> Array:
-    """Bend along random displacements of a coarse grid, interpolated bicubically between.
+    """Move the pixels by random displacements of a coarse grid, interpolated between its points.
 
     Source: Ronneberger, Fischer, Brox (2015), U-Net, section 3.1: a 3×3 grid, Gaussian with 10
     pixels standard deviation, bicubic.
@@ -208,7 +230,8 @@ def _elastic(image: Array, arguments: Arguments, generator: np.random.Generator)
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))
     map_x = np.asarray(columns + field[..., 0], np.float32)
     map_y = np.asarray(rows + field[..., 1], np.float32)
-    # OpenCV takes up to four channels at once, and rounds by their number: more go one by one.
+    # OpenCV takes at most four channels at once. More are done one by one, not in groups of four,
+    # because it rounds differently for each number of channels.
     parts = [image] if channels <= 4 else np.split(image, channels, axis=2)
     border = _BORDERS[arguments["border"]]
     moved = [
@@ -219,6 +242,7 @@ def _elastic(image: Array, arguments: Arguments, generator: np.random.Generator)
 
 
 def _contrast(image: Array, arguments: Arguments, generator: np.random.Generator) -> Array:
+    """Multiply the distance of each value to the image's mean by a random factor."""
     factor = generator.uniform(*arguments["factor"])
     mean = image.mean(dtype=np.float64)
     changed = image * np.float32(factor) + np.float32(mean * (1 - factor))
@@ -228,10 +252,11 @@ def _contrast(image: Array, arguments: Arguments, generator: np.random.Generator
 
 
 def _clahe(image: Array, arguments: Arguments, generator: np.random.Generator) -> Array:
+    """Even out the contrast tile by tile: of the lightness of colours, else of each channel."""
     limit, tiles = generator.uniform(*arguments["limit"]), arguments["tiles"]
     if image.shape[2] == 3:
         lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
-        # Lightness is 0–255 in 8 bits, and 0–100 of fractions.
+        # OpenCV's lightness is 0–255 for uint8, and 0–100 for float32.
         lab[..., 0] = equalise(lab[..., 0], limit, tiles, white=100)
         return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB))
     return np.stack([equalise(c, limit, tiles) for c in np.moveaxis(image, 2, 0)], axis=2)

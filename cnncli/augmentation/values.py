@@ -1,4 +1,4 @@
-"""The values of ``--augment``: ranges, numbers and literals, read, checked and written back."""
+"""The values in a pipeline: ranges, numbers and literals, parsed, checked and formatted."""
 
 from __future__ import annotations
 
@@ -15,11 +15,18 @@ _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _CONSTANTS = {"true": True, "false": False, "none": None, "null": None}
 
 
-def read_value(argument: Argument, value: object) -> Any:
-    """Read and check one value; a range becomes a list of two.
+def parse_value(argument: Argument, value: object) -> Any:
+    """Parse and check the value of one argument of a word.
+
+    Args:
+        argument: The argument.
+        value: A text such as ``10`` or ``0.8:1.2``, or a number or list from YAML.
+
+    Returns:
+        A range as a list of its two ends, a number, or the text of a choice.
 
     Raises:
-        CnncliError: If it is of another kind, or out of range.
+        CnncliError: If the value is of another kind, or outside the limits of the argument.
     """
     if argument.kind == "choice":
         if value not in argument.choices:
@@ -27,10 +34,10 @@ def read_value(argument: Argument, value: object) -> Any:
             raise CnncliError(f"{argument.name} {value}: must be one of {known}")
         return value
     if argument.kind in RANGES:
-        ends = _read_range(argument, value)
+        ends = _parse_range(argument, value)
         whole = argument.whole
     else:
-        ends, whole = [_read_number(argument, value)], argument.kind == "count"
+        ends, whole = [_parse_number(argument, value)], argument.kind == "count"
     for end in ends:
         if not argument.low <= end <= argument.high:
             raise CnncliError(
@@ -43,17 +50,18 @@ def read_value(argument: Argument, value: object) -> Any:
     return ends if argument.kind in RANGES else ends[0]
 
 
-def _read_range(argument: Argument, value: object) -> list[float]:
+def _parse_range(argument: Argument, value: object) -> list[float]:
+    """Return the two ends of a range; a single number stands for the range of its kind."""
     if isinstance(value, str) and ":" in value:
         value = value.split(":")
     if isinstance(value, list | tuple):
         if len(value) != 2:
             raise CnncliError(f"{argument.name} {_format(value)}: a range has two ends, A:B")
-        low, high = (_read_number(argument, end) for end in value)
+        low, high = (_parse_number(argument, end) for end in value)
         if low > high:
             raise CnncliError(f"{argument.name} {_format(value)}: the range is empty")
         return [low, high]
-    number = _read_number(argument, value)
+    number = _parse_number(argument, value)
     if argument.kind == "signed" and number < 0:
         raise CnncliError(f"{argument.name} {number}: a number alone is both ways; or a range A:B")
     if argument.kind == "factor" and not 0 <= number < 1:
@@ -69,36 +77,41 @@ def _read_range(argument: Argument, value: object) -> list[float]:
     }[argument.kind]
 
 
-def _read_number(argument: Argument, value: object) -> float:
-    number = _find_number(value) if isinstance(value, str) else value
+def _parse_number(argument: Argument, value: object) -> float:
+    number = _number_or_none(value) if isinstance(value, str) else value
     if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
         example = "a number or a range A:B" if argument.kind in RANGES else "a number"
         raise CnncliError(f"{argument.name} {_format(value)}: must be {example}")
     return number
 
 
-def _find_number(text: str) -> float | None:
+def _number_or_none(text: str) -> float | None:
+    """Return the number that a text is, an int if it has no point; None if it is no number."""
     text = text.strip()
     if re.fullmatch(r"[+-]?\d+", text):
         return int(text)
     return float(text) if re.fullmatch(_NUMBER, text) else None
 
 
-def read_literal(value: object) -> Any:
-    """Read a class's argument into YAML's own types; what is read reads back to itself.
+def parse_literal(value: object) -> Any:
+    """Parse the argument of a class of Albumentations into types that YAML can hold.
 
-    A text is a literal of Python, a range ``A:B`` or else a word: quotes protect white space, but
-    make no text of a number.
+    A text is a number, a range ``A:B``, a literal of Python, or else a word. Quotes keep white
+    space together, but a number in quotes is still a number. A result that is parsed again does
+    not change.
+
+    Args:
+        value: A text, or a value from YAML.
 
     Raises:
-        CnncliError: If it is code, or no value that YAML has.
+        CnncliError: If a text is code, or the value is of a type that YAML cannot hold.
     """
     if isinstance(value, str):
-        return _read_text_literal(value)
+        return _parse_text_literal(value)
     if isinstance(value, list | tuple):
-        return [read_literal(item) for item in value]
+        return [parse_literal(item) for item in value]
     if isinstance(value, Mapping):
-        return {str(key): read_literal(item) for key, item in value.items()}
+        return {str(key): parse_literal(item) for key, item in value.items()}
     if (
         value is None
         or isinstance(value, int)
@@ -108,29 +121,29 @@ def read_literal(value: object) -> Any:
     raise CnncliError(f"{value!r}: must be a number, a text, a list or a mapping")
 
 
-def _read_text_literal(value: str) -> Any:
+def _parse_text_literal(value: str) -> Any:
     text = value.strip()
     if text.lower() in _CONSTANTS:
         return _CONSTANTS[text.lower()]
-    ends = [_find_number(end) for end in text.split(":")]
+    ends = [_number_or_none(end) for end in text.split(":")]
     if None not in ends and len(ends) <= 2:
-        return read_literal(ends if len(ends) == 2 else ends[0])
+        return parse_literal(ends if len(ends) == 2 else ends[0])
     try:
         read = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         if re.search(r"[()\[\]{}]", text):
             raise CnncliError(f"{text}: not a literal; arguments are never code") from None
         return text
-    return read if read == text else read_literal(read)
+    return read if read == text else parse_literal(read)
 
 
 def plain(default: object) -> object:
-    """Return a default as YAML has it: a range as a list."""
+    """Return a default value as YAML holds it: a range as a list."""
     return list(default) if isinstance(default, tuple) else default
 
 
 def format_value(argument: Argument, value: Any) -> str:
-    """Write a value so that :func:`read_value` reads it back to the same."""
+    """Return a value as text that :func:`parse_value` parses to the same value."""
     alone = argument.kind == "exact" and value[0] == value[1]
     return _format(value[0] if alone else value)
 
@@ -142,7 +155,7 @@ def _format(value: object) -> str:
 
 
 def format_literal(value: object) -> str:
-    """Write a class's argument so that it reads back to the same."""
+    """Return the argument of a class as text that :func:`parse_literal` parses to the same."""
     if isinstance(value, str) and re.fullmatch(r"[\w./+-]+", value):
         return value
     return repr(value)

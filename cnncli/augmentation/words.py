@@ -1,7 +1,8 @@
-"""The words that ``--augment`` knows, and the levels in those words: plain data.
+"""The table of words that ``--augment`` knows, and the levels, which are written in these words.
 
-``cnncli.augmentation.notation`` reads texts by this table, ``cnncli.augmentation.operations``
-builds what it names, and ``docs/augmentation.md`` and ``cnncli augment --list`` show it.
+:mod:`cnncli.augmentation.notation` parses texts by this table,
+:mod:`cnncli.augmentation.operations` builds the operations, and ``docs/augmentation.md`` and
+``cnncli augment --list`` show the table.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-# What a number alone means; all but the last three are ranges from which each image draws.
-#   signed: A is -A:A.  factor: A is 1-A:1+A.  share: A is A:1.  exact: A is A:A.
+# The kind of an argument. The first four are ranges, of which a value is drawn for each image; they
+# differ in the range that a single number A stands for.
+#   signed: -A:A.  factor: 1-A:1+A.  share: A:1.  exact: A:A.
+# A number and a count (a whole number) are single values, and a choice is one of several texts.
 Kind = Literal["signed", "factor", "share", "exact", "number", "count", "choice"]
 RANGES: tuple[Kind, ...] = ("signed", "factor", "share", "exact")
 
@@ -24,14 +27,14 @@ class Argument:
     """One argument of a word.
 
     Attributes:
-        name: As it is written.
-        kind: How its value is read.
-        default: A number, a range of two, or one of ``choices``.
-        low: The least value that is taken.
-        high: The greatest value that is taken.
-        about: What it is, with its unit.
-        choices: The values of a choice.
-        whole: Whether a range is of whole numbers.
+        name: Name as it is written before the ``=``.
+        kind: What kind of value it takes.
+        default: The value if none is given: a number, both ends of a range, or one of ``choices``.
+        low: Smallest allowed value.
+        high: Greatest allowed value.
+        about: What the argument means, with its unit, as the documentation shows it.
+        choices: The allowed texts, if the kind is a choice.
+        whole: Whether both ends of a range must be whole numbers.
     """
 
     name: str
@@ -46,14 +49,15 @@ class Argument:
 
 @dataclass(frozen=True)
 class Word:
-    """One operation.
+    """One operation on images.
 
     Attributes:
-        about: What it does to an image.
-        arguments: The first is the main one, whose name may be left out.
-        channels: The only number of channels it works on; None for any.
-        has_main: Whether the first argument's name may be left out.
-        mirrors: The axes along which it mirrors images: ``h`` left-right, ``v`` up-down.
+        about: What it does to an image, as the documentation shows it.
+        arguments: Its arguments, except for the probability ``p``, which every word has.
+        channels: The only number of channels that it works on; None means any.
+        has_main: Whether the name of the first argument may be left out.
+        mirrors: The axes along which it mirrors images: ``h`` exchanges left and right, ``v`` top
+            and bottom.
     """
 
     about: str
@@ -64,7 +68,7 @@ class Word:
 
     @property
     def main(self) -> Argument | None:
-        """The argument whose name may be left out, if there is one."""
+        """The argument whose name may be left out, or None if there is none."""
         return self.arguments[0] if self.arguments and self.has_main else None
 
 
@@ -191,8 +195,8 @@ WORDS: Mapping[str, Word] = {
     ),
 }
 
-# Tuned on several sets. `light` is safe for digits, text and anatomy, which have a left and a
-# right; `medical` adds what scanners, detectors and breathing change.
+# Tuned on several data sets. `light` and `medical` do not mirror images, so that they are safe for
+# digits, text and anatomy; `medical` adds the changes that scanners, detectors and breathing cause.
 LEVELS: Mapping[str, str] = {
     "light": "translate 0.08; affine translate=0.08 scale=0.1 aspect=free rotate=10 p=0.3; "
     "brightness_contrast 0.1",

@@ -1,37 +1,105 @@
-"""One file per command: parse, call one recipe, print."""
+"""The table of commands. Each is a file: it parses, calls one recipe and prints.
+
+The command ``find-lr`` is the function ``find_lr`` of ``find_lr.py``. The table says what
+``cnncli --help`` shows, so that no command is imported before it is asked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from typing import NamedTuple
 
-from cnncli.commands.augment import augment
-from cnncli.commands.check_data import check_data
-from cnncli.commands.compare import compare
-from cnncli.commands.conv_size import conv_size
-from cnncli.commands.evaluate import evaluate
-from cnncli.commands.find_lr import find_lr
-from cnncli.commands.finetune import finetune
-from cnncli.commands.inspect_layers import inspect_layers
-from cnncli.commands.models import models
-from cnncli.commands.predict import predict
-from cnncli.commands.sample_data import sample_data
-from cnncli.commands.split import split
-from cnncli.commands.train import train
-from cnncli.commands.tune import tune
 
-TABLE: dict[str, Callable[..., None]] = {
-    "train": train,
-    "finetune": finetune,
-    "evaluate": evaluate,
-    "predict": predict,
-    "compare": compare,
-    "tune": tune,
-    "find-lr": find_lr,
-    "check-data": check_data,
-    "split": split,
-    "sample-data": sample_data,
-    "augment": augment,
-    "models": models,
-    "inspect-layers": inspect_layers,
-    "conv-size": conv_size,
+class Entry(NamedTuple):
+    """One command of the table.
+
+    Attributes:
+        group: The heading of ``cnncli --help`` under which the command stands.
+        function: Where it is: the module in this package, and the function in it.
+        summary: The first line of its docstring.
+    """
+
+    group: str
+    function: str
+    summary: str
+
+    def load(self) -> Callable[..., None]:
+        """Import the command and return its function."""
+        module, _, name = self.function.partition(":")
+        function: Callable[..., None] = getattr(import_module(f"{__name__}.{module}"), name)
+        return function
+
+
+TABLE: dict[str, Entry] = {
+    "train": Entry(
+        "Train",
+        "train:train",
+        "Train a classifier on a folder of images; print the run folder's path.",
+    ),
+    "finetune": Entry(
+        "Train",
+        "finetune:finetune",
+        "Fine-tune a trained network on a folder of images; print the run folder's path.",
+    ),
+    "tune": Entry(
+        "Train",
+        "tune:tune",
+        "Search settings with Optuna; print the best as YAML for train --config.",
+    ),
+    "find-lr": Entry(
+        "Train",
+        "find_lr:find_lr",
+        "Suggest a learning rate: train some steps with ever higher ones and watch the loss.",
+    ),
+    "evaluate": Entry(
+        "Judge and use",
+        "evaluate:evaluate",
+        "Evaluate a trained classifier on labelled images.",
+    ),
+    "predict": Entry(
+        "Judge and use",
+        "predict:predict",
+        "Predict the class of images: a row each, in the order given.",
+    ),
+    "compare": Entry(
+        "Judge and use",
+        "compare:compare",
+        "Lay runs side by side: settings that differ, best epochs, test figures, learning curves.",
+    ),
+    "check-data": Entry(
+        "Data",
+        "check_data:check_data",
+        "Find what in labelled images would spoil a result; exit code 3 if anything does.",
+    ),
+    "split": Entry(
+        "Data",
+        "split:split",
+        "Split images into train, val and test, or folds; print the path of the file.",
+    ),
+    "augment": Entry(
+        "Data",
+        "augment:augment",
+        "Draw an image and what augmentation makes of it as a grid; print the picture's path.",
+    ),
+    "sample-data": Entry(
+        "Data",
+        "sample_data:sample_data",
+        "Write a data set that comes with cnncli as files DIR/<class>/<number>.png; print DIR.",
+    ),
+    "models": Entry(
+        "Look inside",
+        "models:models",
+        "List the networks: size, cost, image size, pretrained weights and which are on disk.",
+    ),
+    "inspect-layers": Entry(
+        "Look inside",
+        "inspect_layers:inspect_layers",
+        "Show what each layer of a network is, costs and sees.",
+    ),
+    "conv-size": Entry(
+        "Arithmetic",
+        "conv_size:conv_size",
+        "Output size of a layer or a whole network: conv-size 28 3 1 0 prints 26.",
+    ),
 }

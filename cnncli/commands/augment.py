@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -11,21 +10,25 @@ from cnncli.augmentation.notation import parse_augment
 from cnncli.augmentation.words import LEVELS, WORDS, Argument
 from cnncli.choices import parse_size
 from cnncli.errors import CnncliError
-from cnncli.shell.flags import RUN_FLAGS, Flags, complete_augment, takes
-from cnncli.shell.terminal import TerminalReporter, pick_format, print_line, print_rows
+from cnncli.files import PICTURES, check_output_file
+from cnncli.shell.flags import Flags, complete_augment, complete_data, flag, takes
+from cnncli.shell.run_flags import choose_flags
+from cnncli.shell.terminal import TerminalReporter, choose_format, print_line, print_rows
 
 ListFormat = Literal["table", "csv", "json"]
 
 
-@takes({name: RUN_FLAGS[name] for name in ("image_col", "label_col")})
+_DATA = flag(
+    str,
+    "An image, or what train takes as --data.",
+    metavar="PATH",
+    autocompletion=complete_data,
+)
+
+
+@takes({"data": _DATA, **choose_flags("image_col", "label_col")}, argument="IMG|DATA")
 def augment(
     flags: Flags,
-    data: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="IMG|DATA", help="An image, or what train --data takes.", show_default=False
-        ),
-    ] = None,
     steps: Annotated[
         str | None,
         typer.Option(
@@ -56,17 +59,19 @@ def augment(
     ] = False,
     image_size: Annotated[
         str | None,
-        typer.Option(metavar="SIZE", help="Pixels, N or HEIGHTxWIDTH [the run's, else 224]."),
+        typer.Option(
+            metavar="SIZE", help="Size in pixels, N or HEIGHTxWIDTH [the run's, else 224]."
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of the draws; train's default is 0 too.")
+        int | None, typer.Option(min=0, help="Seed of the draws; train's default is 0 too.")
     ] = None,
     list_words: Annotated[
         bool, typer.Option("--list", help="Print the words that --augment knows, and the levels.")
     ] = False,
     output_format: Annotated[
         ListFormat | None,
-        typer.Option("--format", help="Of --list [table on a terminal, csv in a pipe]."),
+        typer.Option("--format", help="Form of --list [table on a terminal, csv in a pipe]."),
     ] = None,
 ) -> None:
     """Draw an image and what augmentation makes of it as a grid; print the picture's path.
@@ -74,27 +79,23 @@ def augment(
     Column 3 is what epoch 3 of a run with the same data, settings and seed trains on.
     """
     if list_words:
-        print_rows(list_vocabulary(), _COLUMNS, pick_format(output_format, piped="csv"))
+        print_rows(list_vocabulary(), _COLUMNS, choose_format(output_format, piped="csv"))
         return
-    for flag, value in (("--samples", samples), ("--images", images)):
+    for name, value in (("--samples", samples), ("--images", images)):
         if not 1 <= value <= 50:
-            raise CnncliError(f"{flag} {value}: must be from 1 to 50")
-    path = Path(output).expanduser()
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise CnncliError(f"--output {output}: must end in .png or .jpg")
-    if not path.parent.is_dir():
-        raise CnncliError(f"--output {output}: no such folder: {path.parent}")
+            raise CnncliError(f"{name} {value}: must be from 1 to 50")
+    path = check_output_file(output, suffixes=PICTURES)
     if image_size is not None:
         parse_size(image_size, what="--image-size")
     chosen = None
     if config is not None:
         from cnncli.config import load_config
 
-        run = load_config(config, {**flags, **({} if data is None else {"data": data})})
-        flags = {"image_col": run.image_col, "label_col": run.label_col}
-        data, image_size = run.data, image_size or run.image_size
+        run = load_config(config, flags)
+        flags = {"data": run.data, "image_col": run.image_col, "label_col": run.label_col}
+        image_size = image_size or run.image_size
         chosen, seed = run.augment, run.seed if seed is None else seed
-    if data is None:
+    if "data" not in flags:
         raise CnncliError("IMG|DATA: missing; name an image or a folder of images")
     if steps is not None or (chosen is None and checkpoint is None):
         try:
@@ -107,7 +108,7 @@ def augment(
     from cnncli.recipes.augment import AugmentSettings, draw_augmentation
 
     settings = AugmentSettings(
-        data=data,
+        data=flags["data"],
         output=path,
         augment=chosen,
         checkpoint=checkpoint,

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnncli.errors import FINDINGS
-from cnncli.shell.flags import RUN_FLAGS, Flags, takes
-from cnncli.shell.terminal import TerminalReporter, pick_format, print_json, print_line, print_rows
+from cnncli.shell.flags import Flags, takes
+from cnncli.shell.run_flags import choose_flags
+from cnncli.shell.terminal import (
+    TerminalReporter,
+    choose_format,
+    print_json,
+    print_line,
+    print_rows,
+)
 
 if TYPE_CHECKING:
     from cnncli.recipes.check_data import DataReport
@@ -16,19 +23,16 @@ if TYPE_CHECKING:
 CheckFormat = Literal["table", "csv", "json"]
 
 _FLAGS = (
-    *("image_col", "label_col", "split_col", "splits", "fold"),
+    *("data", "image_col", "label_col", "split_col", "splits", "fold"),
     *("group_col", "group_regex"),
 )
 _SEVERITY = {"spoils": "spoils a result", "note": "worth knowing"}
 _MOST_CLASSES = 40
 
 
-@takes({name: RUN_FLAGS[name] for name in _FLAGS})
+@takes(choose_flags(*_FLAGS))
 def check_data(
     flags: Flags,
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="What train takes as --data.", show_default=False)
-    ],
     fix_list: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Write the files to leave out there, one path a line."),
@@ -39,7 +43,7 @@ def check_data(
     ] = True,
     output_format: Annotated[
         CheckFormat | None,
-        typer.Option("--format", help="[table on a terminal, json in a pipe]"),
+        typer.Option("--format", help="Form of the answer [table on a terminal, json in a pipe]."),
     ] = None,
 ) -> None:
     """Find what in labelled images would spoil a result; exit code 3 if anything does.
@@ -49,18 +53,19 @@ def check_data(
     """
     from cnncli.config import load_config
 
-    config = load_config(None, {"data": data, **flags})
-    from cnncli.recipes.check_data import check_data as look_over
-    from cnncli.recipes.check_data import check_fix_list, save_fix_list
+    config = load_config(None, flags)
+    from cnncli.files import check_output_file
+    from cnncli.recipes.check_data import check_data as run_check
+    from cnncli.recipes.check_data import save_fix_list
 
     if fix_list is not None:
-        check_fix_list(fix_list)
+        check_output_file(fix_list, "--fix-list")
     reporter = TerminalReporter()
-    report = look_over(config, reporter, cache=cache)
+    report = run_check(config, reporter, cache=cache)
     if fix_list is not None:  # before a reader of the answer may leave
         count = save_fix_list(fix_list, report)
         reporter.note(f"{fix_list}: {count} file{'s' * (count != 1)} to leave out")
-    chosen = pick_format(output_format, piped="json")
+    chosen = choose_format(output_format, piped="json")
     if chosen == "json":
         print_json(report.as_dict())
     elif chosen == "csv":

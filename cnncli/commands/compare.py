@@ -7,7 +7,13 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cnncli.errors import FINDINGS
-from cnncli.shell.terminal import TerminalReporter, format_cell, pick_format, print_json, print_rows
+from cnncli.shell.terminal import (
+    TerminalReporter,
+    choose_format,
+    format_cell,
+    print_json,
+    print_rows,
+)
 
 ListFormat = Literal["table", "csv", "json"]
 Order = Literal["monitor", "given"]
@@ -25,7 +31,7 @@ def compare(
     ] = None,
     output_format: Annotated[
         ListFormat | None,
-        typer.Option("--format", help="[table on a terminal, csv in a pipe]"),
+        typer.Option("--format", help="Form of the answer [table on a terminal, csv in a pipe]."),
     ] = None,
 ) -> None:
     """Lay runs side by side: settings that differ, best epochs, test figures, learning curves.
@@ -33,16 +39,16 @@ def compare(
     Of two runs, each with the predictions.csv of evaluate --output RUN in its folder, McNemar's
     exact test tells whether their difference is more than chance.
     """
-    from cnncli.files import check_picture
+    from cnncli.files import PICTURES, check_output_file
     from cnncli.recipes.compare import compare_runs, draw, summarize, tell_paired
 
-    picture = None if output is None else check_picture(output)
+    picture = None if output is None else check_output_file(output, suffixes=PICTURES)
     reporter = TerminalReporter()
     comparison = compare_runs(runs, reporter, best_first=sort == "monitor")
     if picture is not None:
         draw(comparison, picture)
     summaries = [summarize(run, comparison.differing) for run in comparison.runs]
-    chosen = pick_format(output_format, piped="csv")
+    chosen = choose_format(output_format, piped="csv")
     if chosen == "json":
         print_json({"runs": summaries, "paired": comparison.paired})
     elif chosen == "csv":

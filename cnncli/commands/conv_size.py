@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cnncli.arithmetic.chain import parse_chain, read_pair
+from cnncli.arithmetic.chain import parse_chain, parse_pair
 from cnncli.arithmetic.convolution import Size, check_channels
 from cnncli.arithmetic.formula import explain, explain_layer
 from cnncli.arithmetic.layers import Trace, format_shape, trace_chain
@@ -17,7 +17,13 @@ from cnncli.choices import RowFormat, format_size
 from cnncli.errors import CnncliError
 from cnncli.shell.conv_flags import WINDOW_FLAGS, Question, check_alone, read_question
 from cnncli.shell.flags import Flags, takes
-from cnncli.shell.terminal import TerminalReporter, pick_format, print_json, print_line, print_rows
+from cnncli.shell.terminal import (
+    TerminalReporter,
+    choose_format,
+    print_json,
+    print_line,
+    print_rows,
+)
 
 Row = dict[str, Any]
 
@@ -34,19 +40,33 @@ def _refuse_minus(given: bool) -> None:
 def conv_size(
     flags: Flags,
     input_size: Annotated[
-        str, typer.Argument(metavar="INPUT", help="Pixels, N or HEIGHTxWIDTH.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="INPUT", help="Size in pixels, N or HEIGHTxWIDTH.", show_default=False
+        ),
     ],
     kernel: Annotated[
-        str | None, typer.Argument(metavar="KERNEL", help="N or HEIGHTxWIDTH.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="KERNEL",
+            help="Size of the window in pixels, N or HEIGHTxWIDTH.",
+            show_default=False,
+        ),
     ] = None,
     stride: Annotated[
         str | None,
-        typer.Argument(metavar="STRIDE", help="[1; with --pool the kernel]", show_default=False),
+        typer.Argument(
+            metavar="STRIDE",
+            help="Pixels from window to window [1; with --pool the kernel].",
+            show_default=False,
+        ),
     ] = None,
     padding: Annotated[
         str | None,
         typer.Argument(
-            metavar="PADDING", help="On each side; or same or valid. [0]", show_default=False
+            metavar="PADDING",
+            help="Pixels added on each side, or same or valid [0].",
+            show_default=False,
         ),
     ] = None,
     chain: Annotated[
@@ -68,7 +88,8 @@ def conv_size(
     output_format: Annotated[
         RowFormat | None,
         typer.Option(
-            "--format", help="[the bare size; --chain: table on a terminal, csv in a pipe]"
+            "--format",
+            help="Form of the answer [the bare size; --chain: table on a terminal, csv in a pipe].",
         ),
     ] = None,
     minus: Annotated[
@@ -95,7 +116,7 @@ def conv_size(
     """
     if explained and output_format in ("table", "csv"):
         raise CnncliError(f"--explain --format {output_format}: prose has no columns; use json")
-    size = read_pair(input_size, "input")
+    size = parse_pair(input_size, "input")
     given = {"kernel": kernel, "stride": stride, "padding": padding, **flags}
     if chain is not None:
         check_alone({**given, "solve": unknown, "output_size": output_size})
@@ -107,7 +128,7 @@ def conv_size(
         )
     question = read_question(size, given, unknown, TerminalReporter())
     if unknown and output_size:
-        target = read_pair(output_size, "--output-size")
+        target = parse_pair(output_size, "--output-size")
         _print_solutions(question, unknown, target, explained, output_format)
     else:
         sides = "x" in input_size.lower() or "×" in input_size
@@ -198,7 +219,7 @@ def _print_chain(
         print_json({"layers": rows, "total": total})
     else:
         last = {"layer": "total", **total, "receptive_field": None, "jump": None}
-        print_rows([*rows, last], list(last), pick_format(output_format, piped="csv"))
+        print_rows([*rows, last], list(last), choose_format(output_format, piped="csv"))
 
 
 def _print_prose(rows: list[Row], total: Row) -> None:

@@ -8,11 +8,12 @@ import typer
 
 from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import OnBadImage, ReportFormat, SplitChoice
-from cnncli.shell.flags import DATA_FLAGS, Flags, JudgingPrecision, TestTimeViews, takes
-from cnncli.shell.terminal import choose_reporter, pick_format, print_json, print_rows
+from cnncli.shell.flags import Flags, JudgingPrecision, TestTimeViews, takes
+from cnncli.shell.run_flags import choose_flags
+from cnncli.shell.terminal import choose_format, choose_reporter, print_json, print_rows
 
 
-@takes(DATA_FLAGS)
+@takes(choose_flags("data", "image_col", "label_col", "split_col"))
 def evaluate(
     flags: Flags,
     checkpoint: Annotated[
@@ -20,7 +21,8 @@ def evaluate(
         typer.Option(metavar="RUN", help="Run folder or best.safetensors [the newest run]."),
     ] = None,
     split: Annotated[
-        SplitChoice | None, typer.Option(help="Of the images the run has seen [test, else val].")
+        SplitChoice | None,
+        typer.Option(help="Split of the run's own images to evaluate [test, else val]."),
     ] = None,
     output: Annotated[
         str | None,
@@ -29,14 +31,16 @@ def evaluate(
         ),
     ] = None,
     on_bad_image: Annotated[
-        OnBadImage, typer.Option(help="What an image that cannot be read does.")
+        OnBadImage, typer.Option(help="What an image that cannot be read does to the evaluation.")
     ] = "error",
     tta: TestTimeViews = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="Device that computes: auto, cpu, cuda, cuda:N or mps.")
+    ] = "auto",
     precision: JudgingPrecision = None,
     output_format: Annotated[
         ReportFormat | None,
-        typer.Option("--format", help="[table on a terminal, json in a pipe]"),
+        typer.Option("--format", help="Form of the answer [table on a terminal, json in a pipe]."),
     ] = None,
 ) -> None:
     """Evaluate a trained classifier on labelled images."""
@@ -62,7 +66,7 @@ def evaluate(
         report = evaluate_run(settings, choose_reporter(), world)
     if not world.is_first:
         return
-    if pick_format(output_format, piped="json") == "json":
+    if choose_format(output_format, piped="json") == "json":
         print_json(report)
     else:
         rows = [

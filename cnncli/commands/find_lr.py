@@ -6,18 +6,24 @@ from typing import Annotated, Literal
 
 import typer
 
-from cnncli.shell.flags import RUN_FLAGS, ConfigFile, Flags, takes
+from cnncli.shell.flags import ConfigFile, Flags, takes
+from cnncli.shell.run_flags import TRAIN_FLAGS
 from cnncli.shell.terminal import TerminalReporter, print_json, print_line
 
 # Nothing but the picture is written, so that --output is its name.
-_FLAGS = {name: kind for name, kind in RUN_FLAGS.items() if name != "output"}
+_FLAGS = {name: kind for name, kind in TRAIN_FLAGS.items() if name != "output"}
 
 
 @takes(_FLAGS)
 def find_lr(
     flags: Flags,
     config: ConfigFile = None,
-    steps: Annotated[int, typer.Option(min=20, metavar="N", help="Learning rates to try.")] = 100,
+    steps: Annotated[
+        int,
+        typer.Option(
+            min=20, metavar="N", help="Learning rates to try.", rich_help_panel="Most used"
+        ),
+    ] = 100,
     output: Annotated[
         str, typer.Option(metavar="FILE", help="PNG or JPEG to draw the losses into.")
     ] = "find-lr.png",
@@ -32,12 +38,12 @@ def find_lr(
     Of where the loss falls fastest and a tenth of where it is lowest, the lower is printed.
     """
     from cnncli.config import RunConfig, load_config
-    from cnncli.files import check_picture
+    from cnncli.files import PICTURES, check_output_file
     from cnncli.run.check import check_config
 
     settings = load_config(config, flags, RunConfig)
     check_config(settings)
-    picture = check_picture(output)
+    picture = check_output_file(output, suffixes=PICTURES)
     from cnncli.recipes.find_lr import describe, draw, find_lr
 
     reporter = TerminalReporter()

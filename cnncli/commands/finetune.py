@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from cnncli.shell.flags import FINETUNE_FLAGS, ConfigFile, Flags, PrintConfig, takes
+from cnncli.shell.flags import ConfigFile, Flags, PrintConfig, takes
+from cnncli.shell.run_flags import RUN_FLAGS
 from cnncli.shell.start_run import Resume, start_run
 
 
-@takes(FINETUNE_FLAGS)
+@takes(RUN_FLAGS)
 def finetune(
     flags: Flags,
     config: ConfigFile = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnncli.choices import format_size, parse_size
-from cnncli.shell.terminal import TerminalReporter, pick_format, print_json, print_rows
+from cnncli.shell.terminal import TerminalReporter, choose_format, print_json, print_rows
 
 if TYPE_CHECKING:
     from cnncli.models.tracing.summary import LayerRow, Totals
@@ -51,17 +51,20 @@ def inspect_layers(
     ] = False,
     image_size: Annotated[
         str | None,
-        typer.Option(metavar="SIZE", help="Pixels, N or HEIGHTxWIDTH [the model's, the run's]."),
+        typer.Option(
+            metavar="SIZE",
+            help="Size of the images in pixels, N or HEIGHTxWIDTH [the model's, the run's].",
+        ),
     ] = None,
     in_channels: Annotated[
-        int | None, typer.Option(help="Of the images [the model's, the run's].")
+        int | None, typer.Option(help="Channels of the images [the model's, the run's].")
     ] = None,
     num_classes: Annotated[
-        int | None, typer.Option(help="Of the head [1000; our own models 10; the run's].")
+        int | None, typer.Option(help="Classes of the head [1000; our own models 10; the run's].")
     ] = None,
     output_format: Annotated[
         Literal["table", "csv", "json"] | None,
-        typer.Option("--format", help="[table on a terminal, csv in a pipe]"),
+        typer.Option("--format", help="Form of the answer [table on a terminal, csv in a pipe]."),
     ] = None,
 ) -> None:
     """Show what each layer of a network is, costs and sees.
@@ -86,7 +89,7 @@ def inspect_layers(
     )
     reporter = TerminalReporter()
     found = inspect_network(settings, reporter)
-    chosen = pick_format(output_format, piped="csv")
+    chosen = choose_format(output_format, piped="csv")
     if chosen == "json":
         print_json(
             {

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from cnncli.models.registry import list_models
-from cnncli.shell.terminal import pick_format, print_rows
+from cnncli.shell.terminal import choose_format, print_rows
 
 ListFormat = Literal["table", "csv", "json"]
 
@@ -25,7 +25,7 @@ def models(
     ] = None,
     output_format: Annotated[
         ListFormat | None,
-        typer.Option("--format", help="[table on a terminal, csv in a pipe]"),
+        typer.Option("--format", help="Form of the answer [table on a terminal, csv in a pipe]."),
     ] = None,
 ) -> None:
     """List the networks: size, cost, image size, pretrained weights and which are on disk.
@@ -35,7 +35,7 @@ def models(
     --weights default takes. Beside these, --model takes cnn:LAYERS, in the words of conv-size
     --chain, and timm:NAME where timm is installed.
     """
-    chosen = pick_format(output_format, piped="csv")
+    chosen = choose_format(output_format, piped="csv")
     rows = []
     for entry in list_models(pattern):
         names = [weights.name for weights in entry.weights]

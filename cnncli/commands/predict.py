@@ -13,7 +13,7 @@ from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import RowFormat, parse_shard
 from cnncli.errors import FINDINGS, CnncliError
 from cnncli.shell.flags import JudgingPrecision, TestTimeViews
-from cnncli.shell.terminal import choose_reporter, pick_format, print_rows
+from cnncli.shell.terminal import choose_format, choose_reporter, print_rows
 
 
 def predict(
@@ -37,10 +37,13 @@ def predict(
         str | None,
         typer.Option(metavar="I/N", help="Take the I-th of every N inputs: one process of N."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="Device that computes: auto, cpu, cuda, cuda:N or mps.")
+    ] = "auto",
     precision: JudgingPrecision = None,
     output_format: Annotated[
-        RowFormat | None, typer.Option("--format", help="[table on a terminal, csv in a pipe]")
+        RowFormat | None,
+        typer.Option("--format", help="Form of the answer [table on a terminal, csv in a pipe]."),
     ] = None,
 ) -> None:
     """Predict the class of images: a row each, in the order given."""
@@ -52,7 +55,7 @@ def predict(
     from cnncli.recipes.predict import Predictor, PredictSettings
     from cnncli.training.distributed import join_world
 
-    chosen = pick_format(output_format, piped="csv")
+    chosen = choose_format(output_format, piped="csv")
     settings = PredictSettings(
         checkpoint=checkpoint,
         top_k=top_k,

@@ -7,21 +7,19 @@ from typing import Annotated
 import typer
 
 from cnncli.files import SPLITS_FILE
-from cnncli.shell.flags import RUN_FLAGS, Flags, takes
+from cnncli.shell.flags import Flags, takes
+from cnncli.shell.run_flags import choose_flags
 from cnncli.shell.terminal import TerminalReporter, print_line
 
 _FLAGS = (
-    *("image_col", "label_col", "split_col", "group_col", "group_regex"),
+    *("data", "image_col", "label_col", "split_col", "group_col", "group_regex"),
     *("val_fraction", "test_fraction", "seed"),
 )
 
 
-@takes({name: RUN_FLAGS[name] for name in _FLAGS})
+@takes(choose_flags(*_FLAGS))
 def split(
     flags: Flags,
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="What train takes as --data.", show_default=False)
-    ],
     output: Annotated[str, typer.Option(metavar="FILE", help="CSV to write.")] = SPLITS_FILE,
     folds: Annotated[
         int | None,
@@ -41,7 +39,7 @@ def split(
 
     if folds is not None and "val_fraction" in flags:
         raise CnncliError("--val-fraction: each of the --folds is val once; leave it out")
-    config = load_config(None, {"data": data, **flags})
+    config = load_config(None, flags)
     from cnncli.recipes.split import split_data
 
     print_line(str(split_data(config, output, TerminalReporter(), folds=folds, force=force)))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from cnncli.shell.flags import RUN_FLAGS, ConfigFile, Flags, PrintConfig, takes
+from cnncli.shell.flags import ConfigFile, Flags, PrintConfig, takes
+from cnncli.shell.run_flags import TRAIN_FLAGS
 from cnncli.shell.start_run import Resume, start_run
 
 
-@takes(RUN_FLAGS)
+@takes(TRAIN_FLAGS)
 def train(
     flags: Flags,
     config: ConfigFile = None,

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from cnncli.choices import PrunerName
-from cnncli.shell.flags import RUN_FLAGS, Flags, takes
+from cnncli.shell.flags import Flags, takes
+from cnncli.shell.run_flags import TRAIN_FLAGS
 from cnncli.shell.terminal import TerminalReporter, print_line
 
 
-@takes(RUN_FLAGS)
+@takes(TRAIN_FLAGS)
 def tune(
     flags: Flags,
     config: Annotated[
@@ -22,15 +23,26 @@ def tune(
             metavar="YAML",
             help="Settings of a run, and under search: what to search.",
             show_default=False,
+            rich_help_panel="Most used",
         ),
     ],
     trials: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Runs to add to the study [20].", show_default=False),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Runs to add to the study [20].",
+            show_default=False,
+            rich_help_panel="Most used",
+        ),
     ] = None,
     study: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Study to begin or go on with [the YAML's name]."),
+        typer.Option(
+            metavar="NAME",
+            help="Study to begin or go on with [the YAML's name].",
+            rich_help_panel="Most used",
+        ),
     ] = None,
     storage: Annotated[
         str | None,
@@ -42,7 +54,11 @@ def tune(
     ] = None,
     pruner: Annotated[
         PrunerName | None,
-        typer.Option(help="How runs that promise little are stopped [median].", show_default=False),
+        typer.Option(
+            help="How runs that promise little are stopped [median].",
+            show_default=False,
+            rich_help_panel="Stopping and saving",
+        ),
     ] = None,
 ) -> None:
     """Search settings with Optuna; print the best as YAML for train --config.

@@ -1,4 +1,4 @@
-"""The classes of samples: their order, and how they are matched by name."""
+"""The classes of labelled images: their order, and how they are matched to those of a network."""
 
 from __future__ import annotations
 
@@ -14,21 +14,28 @@ from cnncli.errors import CnncliError, did_you_mean, shorten
 
 
 def sort_class_names(names: Sequence[str]) -> tuple[list[str], bool]:
-    """Sort names as integers if all are, else as text.
+    """Sort class names: as integers if all of them are integers, else as texts.
 
     Returns:
-        The names in order, and whether that order means something (it does for integers).
+        The sorted names, and whether their order means something: grades such as 0 to 4 do.
     """
     integers = all(name.removeprefix("-").isdecimal() for name in names)
     return sorted(names, key=int if integers else None), integers
 
 
 def order_classes(samples: Samples, class_order: Sequence[str] | None) -> Samples:
-    """Fix the classes: those of the training split, sorted or in the order given.
+    """Put the classes in order, and renumber the targets to it.
+
+    Args:
+        samples: The labelled images.
+        class_order: The class names in their order; None sorts them.
+
+    Returns:
+        The samples with new ``targets``, ``class_names`` and ``ordered``.
 
     Raises:
-        CnncliError: If an order names other classes than there are, or a label occurs only
-            outside the training split.
+        CnncliError: If the order does not name each class exactly once, or if a class has no
+            image in the training split.
     """
     order, ordered = sort_class_names(samples.class_names)
     if class_order is not None:
@@ -51,15 +58,23 @@ def order_classes(samples: Samples, class_order: Sequence[str] | None) -> Sample
 
 
 def _renumber(samples: Samples, class_names: Sequence[str]) -> Array:
+    """Return (N,) the index of each sample's class in ``class_names``."""
     position = {name: number for number, name in enumerate(class_names)}
     return np.array([position[name] for name in samples.class_names])[samples.targets]
 
 
 def match_classes(samples: Samples, class_names: Sequence[str]) -> Samples:
-    """Renumber the targets by name, to the classes a checkpoint knows.
+    """Renumber the targets to the classes of a checkpoint, matched by name.
+
+    Args:
+        samples: The labelled images, which may have only some of the classes.
+        class_names: The class names of the checkpoint, in the order of its logits.
+
+    Returns:
+        The samples with new ``targets`` and ``class_names``.
 
     Raises:
-        CnncliError: If a label is not among them.
+        CnncliError: If the samples have a class that the checkpoint does not know.
     """
     known = set(class_names)
     unknown = [name for name in samples.class_names if name not in known]
@@ -72,6 +87,7 @@ def match_classes(samples: Samples, class_names: Sequence[str]) -> Samples:
 
 
 def _check_order(order: list[str], names: Sequence[str]) -> None:
+    """Refuse an order that does not name each class exactly once."""
     repeated = [name for name, count in Counter(order).items() if count > 1]
     given, known = set(order), set(names)
     missing = [name for name in names if name not in given]

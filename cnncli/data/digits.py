@@ -12,7 +12,9 @@ from cnncli.errors import CnncliError
 
 
 def load_digits_samples() -> Samples:
-    """Load the digits, grey values 0–16 stretched to 0–255, classes ``0`` to ``9``.
+    """Load the digits: 1,797 grey images of 8×8 pixels with the classes ``0`` to ``9``.
+
+    Their grey values, 0–16 in the data set, are stretched to 0–255. No image has a split.
 
     Source: E. Alpaydin & C. Kaynak (1998), Optical Recognition of Handwritten Digits, UCI
     Machine Learning Repository, doi:10.24432/C50P49 (its test part, as scikit-learn ships it).
@@ -32,10 +34,13 @@ def load_digits_samples() -> Samples:
 
 
 def write_digits(folder: str) -> Path:
-    """Write the digits as ``folder/<class>/<number>.png``; return the folder.
+    """Write the digits as ``folder/<class>/<number>.png``, and return the folder.
+
+    Args:
+        folder: A folder that is empty or does not exist yet.
 
     Raises:
-        CnncliError: If the folder has anything in it, or cannot be written to.
+        CnncliError: If the folder is not empty, or cannot be written to.
     """
     root = Path(folder).expanduser()
     try:

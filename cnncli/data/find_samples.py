@@ -1,4 +1,7 @@
-"""The labelled images that --data names: folders, a CSV, or a data set by its name."""
+"""Finds the labelled images that ``--data`` names: folders, a CSV, or a data set by its name.
+
+A new source of images is one more case in `find_samples`, and a module that returns ``Samples``.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ def find_samples(data: str, columns: CsvColumns | None = None) -> Samples:
     Args:
         data: A folder of class folders, a folder of split folders, a CSV or a folder with one,
             ``digits``, or ``torchvision:NAME``.
-        columns: Names of a CSV's columns.
+        columns: Names of the CSV's columns; None looks for the usual ones.
 
     Raises:
-        CnncliError: If there is no such place, or nothing usable in it.
+        CnncliError: If there is no such file, folder or data set, or no usable image in it.
     """
-    if not data.strip():  # a shell's empty variable would be the working folder
+    if not data.strip():  # Path("") is the working folder; an empty shell variable is a mistake
         raise CnncliError("--data: is empty; name a folder, a CSV or a data set")
     columns = columns or CsvColumns()
     if not is_named_set(data) or Path(data).exists():
@@ -38,19 +41,22 @@ def find_samples(data: str, columns: CsvColumns | None = None) -> Samples:
 
 
 def is_named_set(data: str) -> bool:
-    """Tell whether ``--data`` names a data set, not a place."""
+    """Return whether ``--data`` has the form of a data set's name, not of a path."""
     return data in EMBEDDED or data.startswith(TORCHVISION)
 
 
 def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
+    """Find labelled images in a folder or a CSV."""
+    # Imported here, since a data set by its name does not need them.
     from cnncli.data.folders import find_in_folders
     from cnncli.data.table import read_table
-    from cnncli.data.table_columns import choose_table  # these need what the others do not
+    from cnncli.data.table_columns import choose_table
 
     try:
         path = Path(data).expanduser()
         siblings = [] if path.exists() else _siblings(path)
-    except (OSError, RuntimeError) as error:  # a folder above is closed; ~nobody
+    # A folder above may not be entered (OSError); "~nobody" is no user's home (RuntimeError).
+    except (OSError, RuntimeError) as error:
         raise CnncliError(f"--data {data}: cannot be read ({error})") from None
     if not path.exists():
         near = did_you_mean(path.name, [*siblings, *EMBEDDED], count=1)
@@ -71,11 +77,18 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
 
 
 def _siblings(path: Path) -> list[str]:
+    """Return the names of the files and folders beside a path, to suggest one of them."""
     return [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
 
 
 def _refuse_columns(data: str, columns: CsvColumns) -> None:
-    """Only a CSV has columns; a --group-col that does nothing would let groups leak unseen."""
+    """Refuse flags that name columns where there is no CSV.
+
+    A --group-col that is ignored would let images of one group get into several splits, unnoticed.
+
+    Raises:
+        CnncliError: If a column is named.
+    """
     for name in ("image", "label", "split", "group"):
         if getattr(columns, name) is not None:
             raise CnncliError(

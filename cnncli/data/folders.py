@@ -1,4 +1,4 @@
-"""Images in folders: ``root/<class>/…`` and ``root/<split>/<class>/…``."""
+"""Labelled images in folders: ``root/<class>/…`` or ``root/<split>/<class>/…``."""
 
 from __future__ import annotations
 
@@ -13,39 +13,23 @@ from cnncli.choices import SPLITS
 from cnncli.data.classes import sort_class_names
 from cnncli.data.samples import NO_SPLIT, SPLIT_NAMES, FileSource, Samples, TextColumn, top_folders
 from cnncli.errors import CnncliError, shorten
-from cnncli.images.formats import HEAD_BYTES, is_image
-from cnncli.images.header import FORMAT_NAMES
-
-# A file with such a name is meant to be an image: if it is none, that is told, not skipped.
-IMAGE_SUFFIXES = frozenset(
-    (
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".webp",
-        ".bmp",
-        ".dib",
-        ".tif",
-        ".tiff",
-        ".gif",
-        ".pbm",
-        ".pgm",
-        ".ppm",
-        ".pnm",
-        ".npy",
-        ".npz",
-        ".dcm",
-        ".dicom",
-    )
-)
+from cnncli.images.formats import FORMAT_NAMES, HEAD_BYTES, IMAGE_SUFFIXES, is_image
 
 
 def check_names(root: Path, names: Iterable[str]) -> None:
-    """Refuse file names that are no text: neither splits.csv nor a terminal can hold them."""
+    """Refuse file names that are not valid UTF-8.
+
+    They can be written neither to splits.csv nor to a terminal.
+
+    Args:
+        root: The folder that ``--data`` names, for the message.
+        names: File names or paths below it.
+
+    Raises:
+        CnncliError: If a name is not valid UTF-8.
+    """
     for name in names:
-        # How Python writes such bytes.
+        # Python represents bytes that are not UTF-8 by these surrogates.
         if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
             raise CnncliError(
                 f"--data {root}: the file name {os.fsencode(name)!r} is not UTF-8; rename it"
@@ -53,9 +37,10 @@ def check_names(root: Path, names: Iterable[str]) -> None:
 
 
 def walk_files(folder: Path) -> Iterator[str]:
-    """Yield the visible files below a folder, sorted, as paths relative to it with ``/``.
+    """Yield the files at any depth below a folder, as sorted relative paths with ``/``.
 
-    Symbolic links are followed; a folder that is already being walked is not entered again.
+    Files and folders whose names begin with a dot are left out. Symbolic links are followed,
+    except those that lead back to a folder above.
 
     Raises:
         CnncliError: If a folder cannot be read.
@@ -64,6 +49,13 @@ def walk_files(folder: Path) -> Iterator[str]:
 
 
 def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
+    """Yield the files below a folder.
+
+    Args:
+        folder: The folder.
+        prefix: What is put in front of each path: the folder's own path below the root and ``/``.
+        above: Device and inode number of each folder above this one.
+    """
     try:
         status = os.stat(folder)
         identity = (status.st_dev, status.st_ino)
@@ -71,7 +63,7 @@ def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterat
             return
         names: list[str] = []
         folders = set()
-        with os.scandir(folder) as entries:  # not kept: a million entries are 400 MB
+        with os.scandir(folder) as entries:  # only names are kept: a million entries are 400 MB
             for entry in entries:
                 name = entry.name
                 kind = "" if name[0] == "." else _kind(entry)
@@ -91,25 +83,29 @@ def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterat
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    """Tell a folder from a file; a link to nothing that an image is named like is a lost file."""
+    """Return ``file``, ``folder``, or an empty text for what is neither.
+
+    A symbolic link to nothing counts as a file if its name is that of an image, so that the lost
+    image is reported.
+    """
     try:
         if entry.is_file():
             return "file"
         if entry.is_dir():
             return "folder"
         lost = entry.is_symlink() and not Path(entry.path).exists()
-    except OSError:  # a link to itself
+    except OSError:  # a symbolic link to itself
         lost = True
     return "file" if lost and has_image_suffix(entry.name) else ""
 
 
 def has_image_suffix(path: str) -> bool:
-    """Tell whether a file is meant to be an image by its name alone."""
+    """Return whether the name of a file ends like that of an image."""
     return path[path.rfind(".") :].lower() in IMAGE_SUFFIXES
 
 
 def looks_like_image(path: str) -> bool:
-    """Tell by the name's ending, else by the first bytes, whether a file is meant as an image."""
+    """Return whether a file is meant to be an image: by its name's ending, or its first bytes."""
     if has_image_suffix(path):
         return True
     try:
@@ -122,8 +118,14 @@ def looks_like_image(path: str) -> bool:
 def find_in_folders(root: Path) -> Samples:
     """Find images in class folders, or in class folders below split folders.
 
+    If every folder below ``root`` is named like a split (``train``, ``val``, ``test`` and their
+    synonyms), the folders below these are the classes; else the folders below ``root`` are.
+
+    Args:
+        root: The folder that ``--data`` names.
+
     Raises:
-        CnncliError: If there is no image, only one class, or images lie where no class is named.
+        CnncliError: If no class folder holds an image.
     """
     folders = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     by_split = bool(folders) and all(name.lower() in SPLIT_NAMES for name in folders)
@@ -164,6 +166,13 @@ def find_in_folders(root: Path) -> Samples:
 
 
 def _nothing_found(root: Path, by_split: bool, loose: list[str]) -> CnncliError:
+    """Return the error for a folder whose class folders hold no image.
+
+    Args:
+        root: The folder.
+        by_split: Whether the folders in it are splits.
+        loose: Paths of images that are in no class folder.
+    """
     layout = "DATA/train/<class>/ and DATA/val/<class>/" if by_split else "DATA/<class>/"
     found = (
         f"{len(loose)} images lie in no class folder"
@@ -177,7 +186,13 @@ def _nothing_found(root: Path, by_split: bool, loose: list[str]) -> CnncliError:
 
 
 def _notes(folders: list[str], by_split: bool, used: set[str]) -> list[str]:
-    """Tell what in a folder's layout may be a mistake."""
+    """Return sentences on what in the layout of the folders may be a mistake.
+
+    Args:
+        folders: Names of the folders below the root.
+        by_split: Whether they are splits, not classes.
+        used: Those of them that hold an image.
+    """
     notes = []
     empty = [name for name in folders if name not in used]
     if empty:

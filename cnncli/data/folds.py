@@ -1,4 +1,4 @@
-"""K folds for cross-validation: stratified by class, groups whole."""
+"""Folds for cross-validation: stratified by class, with each group in one fold."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from cnncli.errors import CnncliError, shorten
 def draw_folds(
     samples: Samples, folds: int, *, test_fraction: float, seed: int
 ) -> tuple[Array, Array, list[str]]:
-    """Draw a test split, unless the data fix their splits, and folds from all the rest.
+    """Draw a test split, unless the data set has splits of its own, and folds from the rest.
 
     Args:
-        samples: With targets in class order.
-        folds: At least 2.
-        test_fraction: Of all images, 0 ≤ f < 1.
-        seed: The same seed gives the same folds.
+        samples: The labelled images, their targets in class order.
+        folds: Number of folds, 2 or more.
+        test_fraction: Fraction of all images to draw for test, 0 ≤ f < 1.
+        seed: Seed of the random numbers; the same seed gives the same folds.
 
     Returns:
-        (N,) indices into SPLITS, train for whatever is in a fold; (N,) folds from 1, 0 for test;
-        and warnings.
+        (N,) indices into SPLITS, train for every image that is in a fold; (N,) numbers of the
+        folds from 1, 0 for an image in test; and warnings.
 
     Raises:
         CnncliError: If no class has as many images (or groups) as there are folds.
@@ -34,21 +34,32 @@ def draw_folds(
     """
     groups = group_numbers(samples)
     splits = np.where(samples.splits == TEST, TEST, TRAIN).astype(np.int8)
-    told: list[str] = []
+    warned: list[str] = []
     if (samples.splits == NO_SPLIT).all() and test_fraction > 0:
         everything = np.arange(len(samples))
         rng = np.random.default_rng(seed)
-        splits, told = draw_splits(samples, everything, groups, {TEST: test_fraction}, rng)
+        splits, warned = draw_splits(samples, everything, groups, {TEST: test_fraction}, rng)
     elif not (samples.splits == NO_SPLIT).all():
-        told = ["the data fix their splits: test stays, all the rest is drawn into folds"]
+        warned = ["the data fix their splits: test stays, all the rest is drawn into folds"]
     pool = np.flatnonzero(splits != TEST)
     numbers = np.zeros(len(samples), dtype=np.int64)
     targets = samples.targets[pool]
     numbers[pool] = _draw(targets, None if groups is None else groups[pool], folds, seed)
-    return splits, numbers, [*told, *_check(samples, pool, numbers[pool], folds)]
+    return splits, numbers, [*warned, *_check(samples, pool, numbers[pool], folds)]
 
 
 def _draw(targets: Array, groups: Array | None, folds: int, seed: int) -> Array:
+    """Return (M,) the fold of each image, from 1.
+
+    Args:
+        targets: (M,) class indices.
+        groups: (M,) numbers of the groups; None if each image is a group by itself.
+        folds: Number of folds.
+        seed: Seed of the random numbers.
+
+    Raises:
+        CnncliError: If no class has as many images (or groups) as there are folds.
+    """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     units = targets
@@ -61,7 +72,8 @@ def _draw(targets: Array, groups: Array | None, folds: int, seed: int) -> Array:
     chosen = StratifiedKFold if groups is None else StratifiedGroupKFold
     numbers = np.zeros(len(targets), dtype=np.int64)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of small classes: told by us, by name
+        # It warns of small classes without naming them; `_check` names them.
+        warnings.simplefilter("ignore", UserWarning)
         parts = chosen(folds, shuffle=True, random_state=seed).split(targets, targets, groups)
         for fold, (_, held_out) in enumerate(parts, start=1):
             numbers[held_out] = fold
@@ -69,16 +81,23 @@ def _draw(targets: Array, groups: Array | None, folds: int, seed: int) -> Array:
 
 
 def _check(samples: Samples, pool: Array, numbers: Array, folds: int) -> list[str]:
-    """Return warnings on classes that some fold lacks, or that lie in a single one."""
+    """Return warnings on classes that have no image in some fold, or images in one fold only.
+
+    Args:
+        samples: The labelled images.
+        pool: (M,) indices of the images that are in a fold.
+        numbers: (M,) their folds, from 1.
+        folds: Number of folds.
+    """
     counts = np.zeros((len(samples.class_names), folds + 1), dtype=np.int64)
     np.add.at(counts, (samples.targets[pool], numbers), 1)
     in_folds = (counts[:, 1:] > 0).sum(axis=1)
-    told = []
+    warned = []
     for wrong, text in (
         (in_folds == 1, "in one fold only, which cannot be val: there is nothing to train on"),
         ((in_folds > 1) & (in_folds < folds), "not in every fold"),
     ):
         names = [samples.class_names[target] for target in np.flatnonzero(wrong)]
         if names:
-            told.append(f"{shorten(names)}: {text}")
-    return told
+            warned.append(f"{shorten(names)}: {text}")
+    return warned

@@ -1,4 +1,4 @@
-"""What ``predict`` is given: files, folders, globs, or paths on stdin, as they come."""
+"""The images to predict, as they are given: files, folders, glob patterns, or paths on stdin."""
 
 from __future__ import annotations
 
@@ -16,13 +16,18 @@ T = TypeVar("T")
 
 
 def expand_inputs(inputs: Sequence[str], stdin: TextIO) -> Iterator[str]:
-    """Yield image paths in the order given; a folder's images sorted, stdin's line by line.
+    """Yield the paths of images in the order given, without reading the images.
 
-    A line of stdin is a path as it stands: no pattern, and no folder, whose images ``find``
-    names as well. A path that is no file is yielded too: reading it tells what is wrong with it.
+    The images of a folder come sorted by path, and those of stdin as their lines arrive. A line of
+    stdin is a single path, never a pattern or a folder. A path without a file is yielded too: the
+    error is reported when it is read.
+
+    Args:
+        inputs: Paths, folders, glob patterns, and ``-`` for stdin.
+        stdin: Where ``-`` reads from.
 
     Raises:
-        CnncliError: If a folder holds no image, or a glob matches nothing.
+        CnncliError: If a folder holds no image, or a pattern matches no file.
     """
     for given in inputs:
         if given == "-":
@@ -35,10 +40,15 @@ def expand_inputs(inputs: Sequence[str], stdin: TextIO) -> Iterator[str]:
 
 
 def group_files(paths: Iterable[str], count: int) -> Iterator[tuple[str, ...]]:
-    """Yield the files of each sample: of a line their paths between tabs, else ``count`` in a row.
+    """Yield the paths of the files that make up each sample.
+
+    Args:
+        paths: Paths of single files. A line of stdin may also hold the paths of one whole sample,
+            separated by tabs.
+        count: Number of files per sample: so many paths in a row are one sample.
 
     Raises:
-        CnncliError: If the last sample lacks files.
+        CnncliError: If the last sample has too few files.
     """
     if count == 1:
         yield from ((path,) for path in paths)
@@ -59,13 +69,19 @@ def group_files(paths: Iterable[str], count: int) -> Iterator[tuple[str, ...]]:
         )
 
 
-def take_shard(items: Iterable[T], shard: tuple[int, int]) -> Iterator[T]:
-    """Yield the I-th of every N items, for ``(I, N)`` counted from 1: N shards are the whole."""
+def select_shard(items: Iterable[T], shard: tuple[int, int]) -> Iterator[T]:
+    """Yield every N-th item, starting with the I-th: the N shards together hold all items.
+
+    Args:
+        items: The items.
+        shard: ``(I, N)``: the number of the shard, from 1, and the number of shards.
+    """
     number, of = shard
     return islice(items, number - 1, None, of)
 
 
 def _expand(given: str) -> Iterator[str]:
+    """Yield the paths that one argument stands for."""
     if os.path.isdir(given):
         found = False
         for name in walk_files(Path(given)):

@@ -1,4 +1,7 @@
-"""Where samples come from: folders, a CSV, the embedded digits, or one of torchvision's sets."""
+"""Labelled images before they are read: what every source of images returns.
+
+A sample is what gets one label: usually one file, or several files that are its channels.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS, Split
 
+# The names of splits that folders and CSV columns may use, in lower case.
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
     "val": "val",
@@ -20,54 +24,62 @@ SPLIT_NAMES: dict[str, Split] = {
     "validation": "val",
     "test": "test",
 }
+# In the place of an index into SPLITS, for an image without a split.
 NO_SPLIT = -1
-# Joins the paths of a sample of several files.
+# Joins the paths of the files of a sample that has several.
 SEPARATOR = "|"
+# `TextColumn` puts so many texts into an array at a time.
 _CHUNK = 1 << 16
 
 
 def text_array(values: Sequence[str]) -> Array:
-    """Return texts in one array: a list of a million of them is copied into every worker."""
+    """Return (N,) texts in one array.
+
+    Worker processes share the memory of an array. A list of a million texts would be copied into
+    each of them, since Python writes a reference count into every text that is used.
+    """
     return np.array(values, dtype=np.dtypes.StringDType())
 
 
 class TextColumn:
-    """Collects texts one by one into one array, a third of a list's size."""
+    """Collects texts one by one into an array, which takes a third of the memory of a list."""
 
     def __init__(self) -> None:
         self._full: list[Array] = []
         self._open: list[str] = []
 
     def append(self, text: str) -> None:
+        """Add a text at the end."""
         self._open.append(text)
         if len(self._open) == _CHUNK:
             self._full.append(text_array(self._open))
             self._open.clear()
 
     def array(self) -> Array:
-        """Return the (N,) texts; nothing can be added after that."""
+        """Return (N,) all texts; nothing can be added after that."""
         parts, self._full = [*self._full, text_array(self._open)], []
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 class ImageSource(Protocol):
-    """Gives the bytes of image files by number."""
+    """Gives the content of the image files of samples by number."""
 
     def read(self, index: int) -> tuple[bytes, ...]:
-        """Return a sample's whole files, one or several; raises OSError."""
+        """Return the content of each file of a sample; raises OSError."""
 
     def size(self, index: int) -> int:
-        """Return the files' size in bytes, all together; raises OSError."""
+        """Return the size of all files of a sample together in bytes; raises OSError."""
 
 
 @dataclass(frozen=True)
 class FileSource:
-    """Files by path, relative to a root or absolute.
+    """A source for images that are files on disk.
 
     Attributes:
-        root: What relative paths count from.
-        paths: (N,) texts; several of them joined by ``SEPARATOR``.
-        files: Per sample; 1 leaves the separator a letter like any other.
+        root: The folder that relative paths start from.
+        paths: (N,) paths, relative or absolute. The paths of several files of a sample are joined
+            by ``SEPARATOR``.
+        files: Number of files per sample. If it is 1, ``SEPARATOR`` may be part of a file name.
     """
 
     root: Path
@@ -75,13 +87,15 @@ class FileSource:
     files: int = 1
 
     def read(self, index: int) -> tuple[bytes, ...]:
-        return tuple(_read(path) for path in self.find_paths(index))
+        """Return the content of each file of a sample; raises OSError."""
+        return tuple(_read(path) for path in self.file_paths(index))
 
     def size(self, index: int) -> int:
-        return sum(os.stat(path).st_size for path in self.find_paths(index))
+        """Return the size of all files of a sample together in bytes; raises OSError."""
+        return sum(os.stat(path).st_size for path in self.file_paths(index))
 
-    def find_paths(self, index: int) -> list[str]:
-        """Return where a sample's files lie."""
+    def file_paths(self, index: int) -> list[str]:
+        """Return the path of each file of a sample, with the root in front of relative ones."""
         path = str(self.paths[index])
         names = [path] if self.files == 1 else path.split(SEPARATOR)
         return [os.path.join(self.root, name) for name in names]
@@ -94,22 +108,23 @@ def _read(path: str) -> bytes:
 
 @dataclass(frozen=True)
 class Samples:
-    """Labelled images before they are read.
+    """Labelled images before they are read: N samples of K classes.
 
     Attributes:
-        source: Gives their bytes.
-        paths: (N,) texts, relative to the data's root, with ``/``; what ``splits.csv`` names.
-            The paths of several files are joined by ``SEPARATOR``.
+        source: Gives the content of the image files.
+        paths: (N,) paths relative to the root of the data set, with ``/``, as ``splits.csv`` has
+            them. The paths of several files of a sample are joined by ``SEPARATOR``.
         targets: (N,) indices into ``class_names``.
-        class_names: Every label that occurs, in class order.
-        splits: (N,) indices into ``SPLITS``, ``NO_SPLIT`` where the data fix none.
-        groups: (N,) texts, or None; images with the same text belong together.
-        skipped: Files found that are not images.
-        ordered: Whether the order of the classes means something.
-        notes: What may be a mistake in the data's layout.
-        remarks: How the layout was understood.
-        group_hint: A warning that images seem to belong together, where ``groups`` is None.
-        files: Per sample.
+        class_names: The K labels that occur, in class order.
+        splits: (N,) indices into ``SPLITS``; ``NO_SPLIT`` for an image whose split is not given.
+        groups: (N,) names of the groups (patients, series); images of one group must stay in one
+            split. None if there are no groups.
+        skipped: Number of files that were found but are not images.
+        ordered: Whether the order of the classes means something, as that of grades does.
+        notes: Sentences on what may be a mistake in the layout of the data set.
+        remarks: Sentences on how the layout was understood.
+        group_hint: A warning that some images seem to belong together, if ``groups`` is None.
+        files: Number of files per sample.
     """
 
     source: ImageSource
@@ -131,13 +146,14 @@ class Samples:
 
 @dataclass(frozen=True)
 class CsvColumns:
-    """Names of a CSV's columns; None looks for the usual ones.
+    """Names of the columns of a CSV, as the user gives them; None looks for the usual names.
 
     Attributes:
-        image: One column, or several separated by commas: the channels of a sample.
-        label: Of the labels.
-        split: Of the splits.
-        group: Of the groups.
+        image: Name of the column of paths or ids. Several names, separated by commas, are the
+            files of one sample: its channels.
+        label: Name of the column of labels.
+        split: Name of the column of splits.
+        group: Name of the column of groups; there is no usual name, so None means no groups.
     """
 
     image: str | None = None
@@ -147,17 +163,23 @@ class CsvColumns:
 
 
 def top_folders(paths: Array) -> set[str]:
-    """Return the first part of every path."""
+    """Return the set of the first parts of the paths: the folders (or files) at the root."""
     return {path.split("/", 1)[0] for path in paths}
 
 
 def split_counts(splits: Array) -> dict[str, int]:
-    """Return the number of images in each split that has any."""
+    """Return the number of images in each split that has any, by the name of the split."""
     counts = {name: int((splits == number).sum()) for number, name in enumerate(SPLITS)}
     return {name: count for name, count in counts.items() if count}
 
 
-def take_samples(samples: Samples, chosen: Array) -> Samples:
+def select_samples(samples: Samples, chosen: Array) -> Samples:
+    """Return some of the samples.
+
+    Args:
+        samples: N samples.
+        chosen: (M,) indices of those to return, in their new order.
+    """
     return replace(
         samples,
         source=_Subset(samples, chosen),
@@ -170,13 +192,20 @@ def take_samples(samples: Samples, chosen: Array) -> Samples:
 
 @dataclass(frozen=True)
 class _Subset:
-    """Some of the images of other samples, numbered anew."""
+    """A source that gives some of the samples of another one, under new numbers.
+
+    Attributes:
+        samples: The N samples.
+        chosen: (M,) the old number of each chosen sample.
+    """
 
     samples: Samples
     chosen: Array
 
     def read(self, index: int) -> tuple[bytes, ...]:
+        """Return the content of each file of a sample; raises OSError."""
         return self.samples.source.read(int(self.chosen[index]))
 
     def size(self, index: int) -> int:
+        """Return the size of all files of a sample together in bytes; raises OSError."""
         return self.samples.source.size(int(self.chosen[index]))

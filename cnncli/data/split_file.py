@@ -1,4 +1,4 @@
-"""A split that is given: ``--splits FILE``, as ``split`` or an earlier run wrote it."""
+"""A split that a file gives: ``--splits FILE``, as ``cnncli split`` or an earlier run wrote it."""
 
 from __future__ import annotations
 
@@ -19,26 +19,30 @@ from cnncli.data.table import read_records
 from cnncli.errors import CnncliError, shorten
 from cnncli.files import BAD_IMAGES_FILE, SPLITS_FILE
 
+# In the place of a fold, for an image that is in none.
 NO_FOLD = -1
-# Up to this many bytes, files are read to tell by their content that they are the same.
-_READ_AT_MOST = 1 << 30
+# Hashes are computed only if all files together have at most this many bytes.
+_MOST_BYTES = 1 << 30
+# In the place of a size, where the file does not say it.
 _UNKNOWN = -1
+# In the place of a row number, for an image that has no row in the file.
 _NO_ROW = -1
 
 
 @dataclass(frozen=True)
 class SplitFile:
-    """What a file of splits says, row by row.
+    """The content of a file of splits: M rows, one per image.
 
     Attributes:
-        name: Of the file, for messages.
-        paths: (M,) texts, each once.
-        splits: (M,) indices into SPLITS, ``NO_SPLIT`` where the row has only a fold.
-        folds: (M,) numbers, ``NO_FOLD`` where the row has none.
-        groups: (M,) texts, empty where there is none.
-        sizes: (M,) in bytes, -1 where it is not told.
-        hashes: (M,) texts, empty where it is not told.
-        left_out: Paths that a run found no use for; they have no row.
+        name: The file as the user named it, for messages.
+        paths: (M,) paths of the images, no path twice.
+        splits: (M,) indices into SPLITS; ``NO_SPLIT`` for a row that has only a fold.
+        folds: (M,) numbers of the folds; ``NO_FOLD`` for a row without one.
+        groups: (M,) names of the groups; empty for a row without one.
+        sizes: (M,) sizes of the images' files in bytes; -1 for a row without one.
+        hashes: (M,) hashes of the images' files; empty for a row without one.
+        left_out: Paths of images that a run left out, since it could not use them. They have no
+            row.
     """
 
     name: str
@@ -51,22 +55,24 @@ class SplitFile:
     left_out: frozenset[str] = frozenset()
 
 
-def file_facts(samples: Samples, *, threads: int, indices: Array | None = None) -> FileDigests:
-    """Return every file's size, and its content's hash where they are 1 GiB at most in all.
+def digest_files(samples: Samples, *, threads: int, indices: Array | None = None) -> FileDigests:
+    """Return the sizes of the images' files, and their hashes.
+
+    The hashes are left empty if all the files together have more than 1 GiB.
 
     Args:
-        samples: Whose files are measured.
-        threads: To read with.
-        indices: (M,) of those that count; None for all of them.
+        samples: The images.
+        threads: Number of threads that read files.
+        indices: (M,) numbers of the images to take; None takes all of them.
 
     Raises:
-        CnncliError: If a file is gone or closed.
+        CnncliError: If a file does not exist or cannot be read.
     """
     chosen = range(len(samples)) if indices is None else indices.tolist()
     try:
         sizes = np.fromiter(map(samples.source.size, chosen), np.int64, len(chosen))
         hashes = TextColumn()
-        if sizes.sum() <= _READ_AT_MOST:
+        if sizes.sum() <= _MOST_BYTES:
             for digest in map_in_threads(
                 lambda index: hash_files(samples.source.read(index)), chosen, threads
             ):
@@ -79,19 +85,22 @@ def file_facts(samples: Samples, *, threads: int, indices: Array | None = None) 
     return FileDigests(sizes, hashes.array())
 
 
-def take_splits(samples: Samples, given: str, fold: int | None, *, threads: int) -> Samples:
-    """Return the samples with the splits that a file gives them, and its groups if it has any.
+def apply_split_file(samples: Samples, given: str, fold: int | None, *, threads: int) -> Samples:
+    """Return the samples with the splits of a file, and with its groups if they have none.
 
-    Images that a run has left out as unreadable have no split in the runs that share its own.
+    An image that the run which wrote the file has left out, since it could not be read, gets no
+    split.
 
     Args:
-        samples: Whatever splits they have do not count.
-        given: Path of the file, or of the run folder that holds it.
-        fold: The fold that is val, the others are train; None where the file has none.
-        threads: To read with.
+        samples: The images. Their own splits are replaced.
+        given: Path of the file, or of the run folder that it is in.
+        fold: The fold that becomes val, while the others become train; None for a file without
+            folds.
+        threads: Number of threads that read files.
 
     Raises:
-        CnncliError: If the file does not name these images, all of them and no others.
+        CnncliError: If the file does not name exactly these images, if they have changed since,
+            or if the fold does not fit the file.
     """
     file = load_split_file(given)
     splits = _splits_with_fold(file, fold)
@@ -102,20 +111,26 @@ def take_splits(samples: Samples, given: str, fold: int | None, *, threads: int)
         groups = np.where(known, file.groups[rows], "")
         groups = np.where(groups == "", samples.paths, groups)
     left = np.flatnonzero(~known)
-    told = f"left out, as in the run of --splits: {len(left)} ({_some(samples.paths, left)})"
+    remark = f"left out, as in the run of --splits: {len(left)} ({_list_some(samples.paths, left)})"
     return replace(
         samples,
         splits=np.where(known, splits[rows], NO_SPLIT).astype(np.int8),
         groups=groups,
-        remarks=(*samples.remarks, told) if len(left) else samples.remarks,
+        remarks=(*samples.remarks, remark) if len(left) else samples.remarks,
     )
 
 
 def load_split_file(given: str) -> SplitFile:
-    """Read a CSV with the columns path and split, or fold; bytes, hash and group are optional.
+    """Read a CSV of splits.
+
+    It has the columns ``path``, and ``split`` or ``fold`` or both. The columns ``bytes``, ``hash``
+    and ``group`` are optional.
+
+    Args:
+        given: Path of the file, or of the run folder that it is in.
 
     Raises:
-        CnncliError: If there is no such file or it is no such CSV.
+        CnncliError: If there is no such file, or if it is not such a CSV.
     """
     path = Path(given).expanduser()
     if path.is_dir():
@@ -143,8 +158,10 @@ def load_split_file(given: str) -> SplitFile:
         if fold and known == "test":
             raise CnncliError(f"{where}: test, and in fold {fold}; it can be in one only")
         numbers["split"].append(NO_SPLIT if known is None else SPLITS.index(known))
-        numbers[FOLD].append(_whole(fold, NO_FOLD, where))
-        numbers["bytes"].append(_whole(row[at["bytes"]] if "bytes" in at else "", _UNKNOWN, where))
+        numbers[FOLD].append(_parse_whole_number(fold, NO_FOLD, where))
+        numbers["bytes"].append(
+            _parse_whole_number(row[at["bytes"]] if "bytes" in at else "", _UNKNOWN, where)
+        )
     paths = texts["path"].array()
     if not len(paths):
         raise CnncliError(f"--splits {given}: names no image")
@@ -163,14 +180,23 @@ def load_split_file(given: str) -> SplitFile:
 
 
 def read_left_out(splits: Path) -> frozenset[str]:
-    """Return the paths that a run's list of bad images names beside its ``splits.csv``."""
+    """Return the paths in the list of bad images that a run wrote beside its ``splits.csv``.
+
+    Args:
+        splits: Path of the file of splits. Only a file of this very name has such a list.
+    """
     listed = splits.with_name(BAD_IMAGES_FILE)
     if splits.name != SPLITS_FILE or not listed.is_file():
         return frozenset()
     return frozenset(row[0] for _, row in read_records(listed))
 
 
-def _whole(text: str, otherwise: int, where: str) -> int:
+def _parse_whole_number(text: str, otherwise: int, where: str) -> int:
+    """Return a field as a number of 0 or more, and ``otherwise`` for an empty one.
+
+    Raises:
+        CnncliError: If it is something else; ``where`` names the line.
+    """
     if not text:
         return otherwise
     try:
@@ -183,6 +209,11 @@ def _whole(text: str, otherwise: int, where: str) -> int:
 
 
 def _splits_with_fold(file: SplitFile, fold: int | None) -> Array:
+    """Return (M,) indices into SPLITS where one fold is val, and the others are train.
+
+    Raises:
+        CnncliError: If a fold is needed and not given, or given and not in the file.
+    """
     folds = np.unique(file.folds[file.folds != NO_FOLD]).tolist()
     known = f"{folds[0]} to {folds[-1]}" if folds else ""
     if fold is None:
@@ -199,10 +230,10 @@ def _splits_with_fold(file: SplitFile, fold: int | None) -> Array:
 
 
 def _match(samples: Samples, file: SplitFile, threads: int) -> Array:
-    """Return (N,) the file's row of each image, ``_NO_ROW`` where a run has left it out.
+    """Return (N,) the number of each image's row; ``_NO_ROW`` for an image that a run left out.
 
     Raises:
-        CnncliError: If not every other image has one, and every row one image, the same as it was.
+        CnncliError: If an image has no row, or a row no image, or if images have changed.
     """
     if len(samples) == len(file.paths) and (samples.paths == file.paths).all():
         rows = np.arange(len(samples))
@@ -216,39 +247,47 @@ def _match(samples: Samples, file: SplitFile, threads: int) -> Array:
     if len(unknown):
         problems.append(
             f"{len(unknown)} of the {len(samples)} images of --data are not in it "
-            f"({_some(samples.paths, unknown)})"
+            f"({_list_some(samples.paths, unknown)})"
         )
     if len(gone):
         problems.append(
             f"{len(gone)} of the {len(file.paths)} images in it are not in --data "
-            f"({_some(file.paths, gone)})"
+            f"({_list_some(file.paths, gone)})"
         )
     if not problems:
         other = _changed(samples, file, rows, threads)
         if other:
             problems.append(
                 f"{len(other)} of the {len(samples)} images are not the files they were "
-                f"({_some(samples.paths, other)})"
+                f"({_list_some(samples.paths, other)})"
             )
     if problems:
         raise CnncliError(f"--splits {file.name}: {'; '.join(problems)}")
     return rows
 
 
-def _some(paths: Array, indices: Sequence[int] | Array) -> str:
+def _list_some(paths: Array, indices: Sequence[int] | Array) -> str:
+    """Return three of the paths, and how many more there are."""
     names = [str(paths[index]) for index in indices[:3]]
     more = len(indices) - len(names)
     return shorten(names) + (f" and {more} more" if more else "")
 
 
 def _changed(samples: Samples, file: SplitFile, rows: Array, threads: int) -> list[int]:
-    """Return the images whose size, or content where it may be read, is not what the file says."""
+    """Return the numbers of the images whose size or hash is not what the file says.
+
+    Args:
+        samples: N images.
+        file: The file of splits.
+        rows: (N,) number of each image's row, or ``_NO_ROW``.
+        threads: Number of threads that read files.
+    """
     known = np.flatnonzero(rows != _NO_ROW)
     sizes, hashes = file.sizes[rows[known]], file.hashes[rows[known]]
     if (sizes == _UNKNOWN).all():
         return []
-    facts = file_facts(samples, threads=threads, indices=known)
-    other = (sizes != _UNKNOWN) & (sizes != facts.sizes)
-    other |= (hashes != "") & (facts.hashes != "") & (hashes != facts.hashes)
+    digests = digest_files(samples, threads=threads, indices=known)
+    other = (sizes != _UNKNOWN) & (sizes != digests.sizes)
+    other |= (hashes != "") & (digests.hashes != "") & (hashes != digests.hashes)
     changed: list[int] = known[other].tolist()
     return changed

@@ -1,4 +1,4 @@
-"""Who trains, who chooses, who judges: seeded, stratified splits that keep groups together."""
+"""Splits into train, val and test: seeded, stratified by class, with each group in one split."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from cnncli.arrays import Array
 from cnncli.data.samples import NO_SPLIT, Samples, TextColumn
 from cnncli.errors import CnncliError, shorten
 
+# Indices into SPLITS.
 TRAIN, VAL, TEST = 0, 1, 2
 
-# Fewer images (or groups) of a class than this are not split.
+# A class with fewer images (or groups) than this is not split.
 _FEWEST = 3
 
 
-def read_groups(paths: Array, pattern: str) -> Array:
-    """Take each image's group from its file name.
+def parse_groups(paths: Array, pattern: str) -> Array:
+    """Return (N,) the group of each image, taken from its file name.
 
     Args:
         paths: (N,) paths with ``/``.
-        pattern: Regular expression, searched in the file name; its first parenthesis is the
-            group, or the whole match. A name without a match is a group by itself.
+        pattern: Regular expression that is searched in the file name. The group is what its first
+            parenthesis matches, or the whole match if it has no parenthesis. An image whose name
+            does not match is a group by itself.
 
     Raises:
-        CnncliError: If the pattern is none, or matches no file name.
+        CnncliError: If the pattern is not a regular expression, or matches no file name.
     """
     try:
         regex = re.compile(pattern)
@@ -37,7 +39,7 @@ def read_groups(paths: Array, pattern: str) -> Array:
         match = regex.search(path.rsplit("/", 1)[-1])
         matched += match is not None
         found = (match[1] if regex.groups else match[0]) if match else None
-        groups.append(found or path)  # an empty match would make one group of all such images
+        groups.append(found or path)  # otherwise all images with an empty match were one group
     if not matched:
         example = str(paths[0]).rsplit("/", 1)[-1]
         raise CnncliError(f"--group-regex {pattern!r}: matches no file name, such as {example!r}")
@@ -47,17 +49,17 @@ def read_groups(paths: Array, pattern: str) -> Array:
 def split_samples(
     samples: Samples, *, val_fraction: float, test_fraction: float, seed: int
 ) -> tuple[Array, list[str]]:
-    """Give every image a split.
+    """Return a split for every image.
 
-    Splits that the data fix are kept; only what is missing is drawn: val and test where the
-    data fix none, val from train where they fix train and test. Drawing is stratified by class,
-    and by whole groups where there are groups.
+    Splits that the data set has are kept, and only missing ones are drawn: val and test if it has
+    none at all, and val from the training images if it has no val. The classes keep their
+    proportions, and the images of a group stay together.
 
     Args:
-        samples: With targets in class order.
-        val_fraction: Of the images that are drawn from, 0 < f < 1.
-        test_fraction: Likewise; it may be 0.
-        seed: The same seed gives the same split.
+        samples: The labelled images, their targets in class order.
+        val_fraction: Fraction of the images to draw for val, 0 < f < 1.
+        test_fraction: Fraction of the images to draw for test, 0 ≤ f < 1.
+        seed: Seed of the random numbers; the same seed gives the same split.
 
     Returns:
         (N,) indices into SPLITS, and warnings.
@@ -89,7 +91,10 @@ def split_samples(
 
 
 def group_numbers(samples: Samples) -> Array | None:
-    """Return (N,) the number of each image's group, or None; a million texts cost a second."""
+    """Return (N,) the number of each image's group, or None if there are no groups.
+
+    Numbers are compared much faster than names.
+    """
     if samples.groups is None:
         return None
     return np.unique(samples.groups, return_inverse=True)[1]
@@ -102,14 +107,15 @@ def draw_splits(
     fractions: dict[int, float],
     rng: np.random.Generator,
 ) -> tuple[Array, list[str]]:
-    """Draw whole groups class by class until each split has its share of images.
+    """Draw whole groups, class by class, until each split has its fraction of the images.
 
     Args:
-        samples: With targets in class order.
-        pool: (M,) the images to draw from.
-        groups: (N,) from `group_numbers`.
-        fractions: Of the pool's images, by split; the rest is for train.
-        rng: Decides.
+        samples: N labelled images, their targets in class order.
+        pool: (M,) indices of the images to draw from.
+        groups: (N,) numbers of the groups, from `group_numbers`; None if there are none.
+        fractions: For each split to draw: the fraction of the images of each class in the pool.
+            The rest becomes train.
+        rng: Generator of the random numbers.
 
     Returns:
         (M,) indices into SPLITS, and warnings.
@@ -137,21 +143,29 @@ def draw_splits(
         for number, (split, fraction) in enumerate(fractions.items()):
             if fraction == 0 or not len(members):
                 continue
-            # The splits after this one, and train where it has no group yet.
+            # Leave one group for each split after this one, and for train if it has none yet.
             still_to_serve = len(fractions) - number - trained
             most = len(members) - still_to_serve
             chosen = _choose(sizes[members], fraction * images, most)
             group_split[members[chosen]] = split
             members = np.delete(members, chosen)
-    told = f"too few images (or groups) to split, all of them go to train: {shorten(small)}"
-    return group_split[group_of], [told] if small else []
+    warning = f"too few images (or groups) to split, all of them go to train: {shorten(small)}"
+    return group_split[group_of], [warning] if small else []
 
 
 def _choose(sizes: Array, wanted: float, most: int) -> list[int]:
-    """Choose up to ``most`` groups, in their order, whose sizes come near ``wanted`` in sum.
+    """Choose groups, in their order, whose sizes together come close to a wanted number.
 
-    A group that would take the sum further away is passed over: one patient with a thousand
-    images stays in train. At least one is chosen, the smallest if none fits.
+    A group that would take the sum further away from it is not chosen: one patient with a thousand
+    images stays in train. At least one group is chosen, the smallest if no other fits.
+
+    Args:
+        sizes: (G,) number of images in each group.
+        wanted: Number of images to come close to.
+        most: Largest number of groups to choose.
+
+    Returns:
+        The positions of the chosen groups.
     """
     chosen: list[int] = []
     total = 0
@@ -165,9 +179,15 @@ def _choose(sizes: Array, wanted: float, most: int) -> list[int]:
 
 
 def _pin(group_of: Array, group_class: Array, targets: Array) -> Array:
-    """Return (G,) which groups must train: one of each class that is the majority of none.
+    """Return (G,) bool: which groups must stay in train so that each class has images there.
 
-    Of every other class some group trains anyway: three are split, fewer stay there.
+    This concerns classes that are in no group the most frequent one: the first group with an image
+    of such a class stays. Every other class keeps a group in train anyway.
+
+    Args:
+        group_of: (M,) group of each image.
+        group_class: (G,) most frequent class of each group.
+        targets: (M,) class of each image.
     """
     pinned = np.zeros(len(group_class), dtype=bool)
     for target in np.setdiff1d(targets, group_class):
@@ -176,7 +196,14 @@ def _pin(group_of: Array, group_class: Array, targets: Array) -> Array:
 
 
 def _majority_class(group_of: Array, targets: Array, groups: int, classes: int) -> Array:
-    """Return each group's most frequent class, the lower index on a tie."""
+    """Return (G,) the most frequent class of each group; of equally frequent ones the first.
+
+    Args:
+        group_of: (M,) group of each image.
+        targets: (M,) class of each image.
+        groups: Number of groups, G.
+        classes: Number of classes.
+    """
     pairs, counts = np.unique(group_of * classes + targets, return_counts=True)
     order = np.lexsort((pairs % classes, -counts, pairs // classes))
     owner = pairs[order] // classes
@@ -185,7 +212,13 @@ def _majority_class(group_of: Array, targets: Array, groups: int, classes: int) 
 
 
 def check_splits(samples: Samples, groups: Array | None, splits: Array) -> list[str]:
-    """Return warnings on classes and groups that a split treats badly."""
+    """Return warnings on classes that are missing in a split, and on groups in several splits.
+
+    Args:
+        samples: N labelled images.
+        groups: (N,) numbers of the groups; None if there are none.
+        splits: (N,) indices into SPLITS.
+    """
     warnings = []
     for split, name in ((VAL, "val"), (TEST, "test")):
         chosen = splits == split

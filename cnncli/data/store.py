@@ -1,4 +1,4 @@
-"""Preprocessed images by number: all of them in memory where they fit, else read on demand."""
+"""Preprocessed images by number: all of them in memory if they fit, else read on demand."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from cnncli.data.samples import ImageSource, Samples, text_array
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import FULL_SCALE, Preprocess
 
-# Images that cannot be used: number to reason.
+# For the number of each image that cannot be used: the reason.
 Bad = dict[int, str]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Of the memory that is free, what the cache may take; the rest is for the network and the user.
-_CACHE_SHARE = 0.3
+# Fraction of the free memory that images may take. The rest is for the network and other programs.
+_MEMORY_FRACTION = 0.3
 
 
 def hash_files(files: Sequence[bytes]) -> str:
-    """Return 32 hex digits that name the content of a sample's files (BLAKE2b, 128 bits)."""
+    """Return a hash of the content of a sample's files: 32 hex digits (BLAKE2b, 128 bits)."""
     digest = hashlib.blake2b(digest_size=16)
     for data in files:
         digest.update(data)
@@ -38,14 +38,15 @@ def hash_files(files: Sequence[bytes]) -> str:
 
 @dataclass(frozen=True)
 class ImageStore:
-    """Preprocessed images of a set of samples.
+    """The preprocessed images of N samples.
 
     Attributes:
-        source: Gives the files' bytes.
-        preprocess: Turns bytes into (H, W, C) arrays.
-        cached: (N, H, W, C) tensor, or None where they are read on demand. A tensor, since
-            loader processes share its memory, also where they are spawned.
-        cut: (N,) shares of the values beyond the windows, 0–1; None where read on demand.
+        source: Gives the content of the files.
+        preprocess: Turns the files of a sample into an array (H, W, C).
+        cached: (N, H, W, C) all images, or None if they are read on demand. It is a tensor, since
+            worker processes share the memory of a tensor, even if they are spawned.
+        cut: (N,) fraction of each image's stored values that lie outside the intensity window,
+            0–1; None if the images are read on demand.
     """
 
     source: ImageSource
@@ -54,22 +55,23 @@ class ImageStore:
     cut: Array | None = None
 
     def __getitem__(self, index: int) -> Array:
-        """Return an image (H, W, C); raises ImageError where it is read now and cannot be."""
+        """Return an image (H, W, C); raises ImageError if it is read on demand and cannot be."""
         if self.cached is not None:
             return np.asarray(self.cached[index].numpy())
         try:
             return self.preprocess(self.source.read(index))
         except OSError as error:
-            raise ImageError(tell_reason(error)) from None
+            raise ImageError(describe_failure(error)) from None
 
 
 @dataclass(frozen=True)
 class FileDigests:
-    """What ``splits.csv`` keeps of each file, so that it is known again.
+    """Sizes and hashes of the files of N samples, by which ``splits.csv`` recognises them.
 
     Attributes:
-        sizes: (N,) in bytes.
-        hashes: (N,) texts; empty where the files are too many to be read for it.
+        sizes: (N,) size of each sample's files together in bytes.
+        hashes: (N,) hash of the content of each sample's files, from `hash_files`. It is empty if
+            the files were not read for it, or cannot be read.
     """
 
     sizes: Array
@@ -77,7 +79,11 @@ class FileDigests:
 
 
 def map_in_threads(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
-    """Yield ``function(item)`` in the order of the items, few of them in flight at a time."""
+    """Yield ``function(item)`` for each item, in the order of the items.
+
+    At most four items per thread are waiting or being worked on at a time, so that results of a
+    large set do not pile up in memory.
+    """
     with ThreadPoolExecutor(threads) as pool:
         waiting = iter(items)
         running = [pool.submit(function, item) for item in islice(waiting, 4 * threads)]
@@ -88,14 +94,14 @@ def map_in_threads(function: Callable[[T], R], items: Iterable[T], threads: int)
 
 
 def fits_in_memory(count: int, preprocess: Preprocess) -> bool:
-    """Tell whether ``count`` preprocessed images may stay in memory."""
+    """Return whether so many preprocessed images may be kept in memory."""
     size = np.dtype(preprocess.dtype).itemsize * preprocess.channels
     size *= preprocess.height * preprocess.width
-    return count * size <= _CACHE_SHARE * _free_memory()
+    return count * size <= _MEMORY_FRACTION * _free_memory()
 
 
 def _free_memory() -> int:
-    """Return the free memory in bytes (the container's limit counts), 4 GiB where unknown."""
+    """Return the free memory in bytes, within the limit of a container; 4 GiB if unknown."""
     free = 4 << 30
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
@@ -116,10 +122,17 @@ def load_images(
     threads: int,
     advance: Callable[[int], None] = lambda count: None,
 ) -> tuple[ImageStore, FileDigests, Bad]:
-    """Read, check and preprocess every image, and keep them in memory.
+    """Read and preprocess every image, and keep all of them in memory.
+
+    Args:
+        samples: The images.
+        preprocess: Turns the files of a sample into an array (H, W, C).
+        threads: Number of threads that read and decode.
+        advance: Called with 1 after each image.
 
     Returns:
-        The store (black where an image cannot be used), facts on the files, and what cannot.
+        The store, in which an image that cannot be read is black; the digests of the files; and
+        the images that cannot be read.
     """
 
     def load(index: int) -> tuple[Array | str, float, int, str]:
@@ -127,7 +140,7 @@ def load_images(
             files = samples.source.read(index)
             return *preprocess.read(files), sum(map(len, files)), hash_files(files)
         except (ImageError, OSError) as error:
-            return tell_reason(error), 0.0, 0, ""
+            return describe_failure(error), 0.0, 0, ""
 
     shape = (len(samples), preprocess.height, preprocess.width, preprocess.channels)
     cached = np.zeros(shape, dtype=preprocess.dtype)
@@ -148,16 +161,21 @@ def load_images(
     return store, FileDigests(sizes, text_array(hashes)), bad
 
 
-def tell_reason(error: ImageError | OSError) -> str:
-    """Return why a sample cannot be read, without its path."""
+def describe_failure(error: ImageError | OSError) -> str:
+    """Return why a sample cannot be read, without its path, for a message that names it."""
     return str(error) if isinstance(error, ImageError) else f"cannot be read ({error.strerror})"
 
 
 def open_images(samples: Samples, preprocess: Preprocess) -> tuple[ImageStore, FileDigests, Bad]:
-    """Read images on demand: for sets that do not fit in memory; only sizes are known.
+    """Return a store that reads images on demand, for sets that do not fit in memory.
+
+    Args:
+        samples: The images.
+        preprocess: Turns the files of a sample into an array (H, W, C).
 
     Returns:
-        The store, facts on the files, and the images that are gone or closed.
+        The store; the digests of the files, with sizes but without hashes; and the images whose
+        files do not exist or cannot be accessed.
     """
     sizes = np.zeros(len(samples), dtype=np.int64)
     bad: Bad = {}
@@ -166,7 +184,7 @@ def open_images(samples: Samples, preprocess: Preprocess) -> tuple[ImageStore, F
         try:
             sizes[index] = samples.source.size(index)
         except OSError as error:
-            bad[index] = tell_reason(error)
+            bad[index] = describe_failure(error)
 
     for index in range(len(samples)):
         measure(index)
@@ -175,10 +193,15 @@ def open_images(samples: Samples, preprocess: Preprocess) -> tuple[ImageStore, F
 
 
 def fit_normalisation(store: ImageStore, indices: Array, *, most: int = 2000) -> Preprocess:
-    """Return the store's preprocessing with mean and std of (up to ``most``) training images.
+    """Return the preprocessing of a store with the mean and std of some of its images.
 
-    Both are per channel and fractions of full scale; a std below 0.02 (a constant image) counts
-    as 0.02, so that nothing is blown up.
+    Both are per channel, as fractions of full scale (0–1). A std below 0.02, as that of constant
+    images, becomes 0.02, so that division by it does not amplify noise.
+
+    Args:
+        store: Preprocessed images.
+        indices: (M,) numbers of the training images.
+        most: Largest number of images to use, evenly spread over ``indices``.
     """
     chosen = indices[np.linspace(0, len(indices) - 1, min(most, len(indices))).astype(int)]
     sums, counted = np.zeros((2, store.preprocess.channels)), 0
@@ -186,7 +209,7 @@ def fit_normalisation(store: ImageStore, indices: Array, *, most: int = 2000) ->
         try:
             image = store[index]
         except ImageError:
-            continue  # told in the first epoch
+            continue  # reported in the first epoch
         pixels = image.reshape(-1, store.preprocess.channels).astype(np.float64)
         pixels /= FULL_SCALE[store.preprocess.dtype]
         sums += pixels.mean(axis=0), (pixels**2).mean(axis=0)

@@ -35,7 +35,8 @@ from cnncli.errors import CnncliError, did_you_mean, shorten
 _CHUNK = 1 << 16
 _BREAK = re.compile(r"\r\n|\r|\n")
 _SPLIT = ("split", "subset", "set")
-# Columns that name what several images may be of; images of one must not be torn apart.
+# Usual names of columns of groups. Such a column is not used unless --group-col names it, but the
+# user is warned of it.
 _GROUPS = (
     *("patient_id", "patientid", "patient", "subject_id", "subjectid", "subject"),
     *("lesion_id", "case_id", "participant_id", "person_id", "specimen_id"),
@@ -204,7 +205,16 @@ def _nameless(path: Path, header: list[str], flag: str) -> CnncliError:
 
 
 def _find_paths(path: Path, columns: list[Array], lines: Array) -> Array:
-    """Find each row's files; those of several columns are joined by ``SEPARATOR``."""
+    """Return (N,) the path of each row's file; the paths of several columns are joined.
+
+    Args:
+        path: The CSV, for messages.
+        columns: The fields of each column of images.
+        lines: (N,) line of each row.
+
+    Raises:
+        CnncliError: If a file is not found, or if ``SEPARATOR`` is part of a name that is joined.
+    """
     paths = find_files(path, columns[0], lines)
     if len(columns) == 1:
         return paths
@@ -222,12 +232,12 @@ def _find_paths(path: Path, columns: list[Array], lines: Array) -> Array:
 
 
 def _read_groups(groups: Array, files: Array) -> Array:
-    """An image without a group is one by itself: all of them as one would never be split."""
+    """Return (N,) the group of each image; an image without one is a group by itself."""
     return np.where(groups == "", files, groups)
 
 
 def _hint(name: str, rows: _Rows) -> str | None:
-    """Return a warning if a column looks like groups of several images."""
+    """Return a warning if the values of a column look like groups of several images, else None."""
     texts = rows.columns[name]
     known = texts[texts != ""]
     several = len(np.unique(known))
@@ -257,7 +267,11 @@ def _read_splits(path: Path, rows: _Rows, column: str) -> Array:
 
 
 def _check_repeats(path: Path, files: Array, labels: Array, lines: Array) -> None:
-    """The same image twice would leak from one split into another."""
+    """Refuse a CSV that names an image twice: it could get into two splits.
+
+    Raises:
+        CnncliError: With the lines of the first such image.
+    """
     if len(np.unique(files)) == len(files):
         return
     first: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""From what a CSV's image column holds to files: paths as they stand, ids looked up below."""
+"""Finds the files that the image column of a CSV names, by path or by id."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ from cnncli.data.folders import check_names, has_image_suffix, looks_like_image,
 from cnncli.data.samples import TextColumn, text_array
 from cnncli.errors import CnncliError, shorten
 
-# Rows in a folder from which on listing it is quicker.
+# With fewer names in a folder than this, each is looked for by itself; else the folder is listed.
 _LISTED_FROM = 10
+# So many rows are turned into texts of one array at a time.
 _CHUNK = 1 << 16
 
 
 def find_files(table: Path, names: Array, lines: Array) -> Array:
-    """Turn a column into paths relative to the CSV's folder (or absolute ones).
+    """Return (N,) the path of each row's file, relative to the folder of the CSV or absolute.
 
-    A name that is no path is an id: it is looked up by the file's name, then by its name without
-    ending, anywhere below the folder.
+    A name that is not the path of a file is an id. It is looked up anywhere below the folder of
+    the CSV, as the name of a file with or without its ending.
 
     Args:
-        table: Of the CSV.
-        names: (N,) texts, none of them empty.
-        lines: (N,) the rows' lines, for messages.
+        table: Path of the CSV.
+        names: (N,) fields of the image column, none of them empty.
+        lines: (N,) line of each row, for messages.
 
     Raises:
-        CnncliError: If a file is not there, or several may be meant.
+        CnncliError: If a file is not found, or if a name may mean several files.
     """
     parts = []
     folders: dict[str, int] = {}
@@ -53,6 +54,7 @@ def find_files(table: Path, names: Array, lines: Array) -> Array:
 
 
 def _tidy(path: str) -> str:
+    """Return a path with ``/``, without ``.`` and ``..`` where they can be resolved."""
     if "\\" in path:
         path = path.replace("\\", "/")
     tidy = "./" not in path and "//" not in path and path[-1] not in "./"
@@ -60,9 +62,15 @@ def _tidy(path: str) -> str:
 
 
 def _find_missing(root: str, files: Array, folder_of: Array, folders: list[str]) -> Array:
-    """Return the rows whose file is not there, in order.
+    """Return the numbers of the rows whose file does not exist, ascending.
 
     Folders are listed, which takes a quarter of the time of looking for each file.
+
+    Args:
+        root: Folder of the CSV.
+        files: (N,) paths.
+        folder_of: (N,) number of each path's folder.
+        folders: The folders by number, relative to the root.
     """
     order = np.argsort(folder_of, kind="stable")
     starts = np.searchsorted(folder_of[order], np.arange(len(folders) + 1))
@@ -72,7 +80,8 @@ def _find_missing(root: str, files: Array, folder_of: Array, folders: list[str])
         place = os.path.join(root, folder)
         names = [_last(path) for path in files[rows]]
         found, complete = _list_files(place, set(names))
-        # Some file systems find more than they list: "Ü" in its other spelling, "A.PNG".
+        # These file systems find files under other names than they list: "a.png" for "A.PNG", and
+        # "Ü" in its other Unicode form.
         look = not complete or sys.platform in ("darwin", "win32")
         missing += [
             row
@@ -83,9 +92,15 @@ def _find_missing(root: str, files: Array, folder_of: Array, folders: list[str])
 
 
 def _list_files(folder: str, wanted: set[str]) -> tuple[set[str], bool]:
-    """Return which names are files in a folder, and whether that is all; not if it holds much else.
+    """List a folder, unless it holds far more files than are wanted.
 
-    A list of a few names from a folder of millions is looked up name by name.
+    Args:
+        folder: The folder.
+        wanted: Names of files.
+
+    Returns:
+        The wanted names that are files in the folder, and whether the list is complete. If it is
+        not, the other names are to be looked for one by one.
     """
     found: set[str] = set()
     if len(wanted) < _LISTED_FROM:
@@ -98,13 +113,22 @@ def _list_files(folder: str, wanted: set[str]) -> tuple[set[str], bool]:
                     return found, False
                 if entry.name in wanted and entry.is_file():
                     found.add(entry.name)
-    except OSError:  # there is no such folder, or it is closed: each file is looked for
+    except OSError:  # there is no such folder, or it may not be read: look for each file
         return found, False
     return found, True
 
 
 def _look_up(table: Path, names: Array, lines: Array) -> Array:
-    """Find each name below the CSV's folder, which is walked once."""
+    """Return (M,) the file that each id means, from one walk through the folder of the CSV.
+
+    Args:
+        table: Path of the CSV.
+        names: (M,) ids.
+        lines: (M,) line of each, for messages.
+
+    Raises:
+        CnncliError: If there is no file for an id, or more than one.
+    """
     root = table.parent
     slots: dict[str, int] = {}
     slot_of = np.fromiter(
@@ -129,7 +153,7 @@ def _look_up(table: Path, names: Array, lines: Array) -> Array:
     if not len(candidates):
         candidates = np.append(candidates, "")
     found = candidates[np.minimum(starts[slot_of], len(candidates) - 1)]
-    # Nearly every name means one file, with an image's ending: nothing to choose from.
+    # Nearly every id has a single file with the ending of an image: then there is no choice.
     plain = (count == 1) & (np.strings.find(names, "/") < 0)
     plain &= np.fromiter(map(has_image_suffix, found), bool, len(found))
     for row in np.flatnonzero(~plain).tolist():
@@ -140,14 +164,23 @@ def _look_up(table: Path, names: Array, lines: Array) -> Array:
 
 
 def _last(path: str) -> str:
+    """Return the last part of a path, the name of the file."""
     return path.rpartition("/")[2]
 
 
 def _choose(table: Path, line: int, name: str, files: Sequence[str]) -> str:
-    """Return the file that an id means: by its whole path if that helps, and images only.
+    """Return the file that an id means, among those with the id's last part as their name.
+
+    Only images count. If any file ends in the whole id, folders included, the others do not count.
+
+    Args:
+        table: Path of the CSV.
+        line: Line of the id, for messages.
+        name: The id.
+        files: Paths relative to the folder of the CSV.
 
     Raises:
-        CnncliError: If there is none, or more than one.
+        CnncliError: If there is no such file, or if several differ in content.
     """
     root = str(table.parent)
     ends = f"/{name}"
@@ -155,10 +188,11 @@ def _choose(table: Path, line: int, name: str, files: Sequence[str]) -> str:
         f for f in files if f"/{f}".endswith(ends) or f"/{f}".rpartition(".")[0].endswith(ends)
     ]
     if not exact and "/" in name and os.path.isdir(os.path.join(root, name.rpartition("/")[0])):
-        files = []  # it is missing where it ought to be: its namesake elsewhere is another image
+        files = []  # its folder exists without it: a file of this name elsewhere is another image
     found = [f for f in exact or files if looks_like_image(os.path.join(root, f))]
     if len(found) > 1:
-        # Kaggle ships some sets as DICOM and as JPEG, and ids that begin anew in test/.
+        # Some of Kaggle's data sets come as DICOM and as JPEG, and some use the same ids in train/
+        # and in test/.
         found = [f for f in found if not f.lower().endswith((".dcm", ".dicom"))] or found
     if len(found) > 1 and "train" in table.stem.lower():
         found = [f for f in found if "train" in f.rpartition("/")[0].lower()] or found
@@ -169,6 +203,6 @@ def _choose(table: Path, line: int, name: str, files: Sequence[str]) -> str:
 
 
 def _same(root: str, files: Sequence[str]) -> bool:
-    """Tell whether files are copies of each other."""
+    """Return whether all files have the same content."""
     first, *others = (os.path.join(root, file) for file in files)
     return all(filecmp.cmp(first, other, shallow=False) for other in others)

@@ -1,4 +1,4 @@
-"""``--data torchvision:NAME``: data sets that torchvision knows, read by its own classes."""
+"""``--data torchvision:NAME``: data sets of torchvision, read by torchvision's own classes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from cnncli.errors import CnncliError, did_you_mean
 
 @dataclass(frozen=True)
 class _Part:
-    """One split as its class gives it.
+    """One split of a data set, as torchvision's class gives it.
 
     Attributes:
-        images: (N, …) array as the class keeps it, or N paths.
+        images: Array whose first axis is the N images, or the N paths of their files.
         targets: (N,) indices into ``class_names``.
-        class_names: In the class's order.
+        class_names: Names of the classes, in torchvision's order.
     """
 
     images: Array | Sequence[str]
@@ -40,9 +40,10 @@ class _Part:
 
 
 def data_root() -> Path:
-    """Return the folder below which the sets lie: ``$CNNCLI_DATA``, else one beside torch's.
+    """Return the folder for downloaded data sets.
 
-    Torch keeps its weights in ``$TORCH_HOME`` or ``$XDG_CACHE_HOME/torch``.
+    It is ``$CNNCLI_DATA`` if that is set, else ``datasets`` in the folder where torch keeps
+    weights: ``$TORCH_HOME``, or ``torch`` in ``$XDG_CACHE_HOME`` or ``~/.cache``.
     """
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
@@ -51,13 +52,13 @@ def data_root() -> Path:
 
 
 def load_torchvision_samples(data: str) -> Samples:
-    """Load a set with its own splits, from the disk or, where it is not there, from the network.
+    """Load a data set with its own splits. It is downloaded if it is not on the disk.
 
     Args:
-        data: ``torchvision:NAME``.
+        data: ``torchvision:NAME``, as ``--data`` names it.
 
     Raises:
-        CnncliError: If there is no such set, it is damaged, or it cannot be had.
+        CnncliError: If there is no such set, if it is damaged, or if it cannot be downloaded.
     """
     given = data.removeprefix(TORCHVISION)
     name = {known.lower(): known for known in SETS}.get(given.lower())
@@ -70,7 +71,7 @@ def load_torchvision_samples(data: str) -> Samples:
     try:
         parts = {split: _read(entry, root, given) for split, given in entry.parts.items()}
     except Exception as error:
-        # Whatever a library raises on files that are incomplete or not what it wrote.
+        # Incomplete or foreign files make torchvision raise almost anything.
         reason = _first_sentence(error)
         raise CnncliError(
             f"--data {data}: {root / entry.lies_in} cannot be read ({reason}); move it away, and "
@@ -80,25 +81,28 @@ def load_torchvision_samples(data: str) -> Samples:
 
 
 def _open(entry: TorchvisionSet, root: Path, given: Mapping[str, Any], *, download: bool) -> Any:
+    """Return an object of torchvision's class, made with the arguments of one split."""
     from torchvision import datasets
 
     kind = getattr(datasets, entry.kind)
-    # Some classes print; stdout is for the command's answer.
+    # Some classes print, but stdout is for the answer of the command.
     with contextlib.redirect_stdout(sys.stderr):
         return kind(str(root), download=download, **given)
 
 
 def _download(data: str, entry: TorchvisionSet, root: Path) -> None:
-    """Download a set beside its place, so that half of one never stands there.
+    """Download a data set to a temporary folder, then move it to its place.
+
+    So an incomplete download is never taken for the data set.
 
     Raises:
-        CnncliError: With the place it is expected in, if it cannot be had.
+        CnncliError: If it cannot be downloaded; the message says where to put it by hand.
     """
     reason = why_unreachable(entry.url)
     unfinished = root / f".part-{entry.kind}"
     try:
         if reason is None:
-            shutil.rmtree(unfinished, ignore_errors=True)  # half of it may be unpacked
+            shutil.rmtree(unfinished, ignore_errors=True)  # left by a download that was stopped
             unfinished.mkdir(parents=True, exist_ok=True)
             for given in entry.parts.values():
                 _open(entry, unfinished, given, download=True)
@@ -106,7 +110,7 @@ def _download(data: str, entry: TorchvisionSet, root: Path) -> None:
             shutil.rmtree(unfinished)
             return
     except Exception as error:
-        # The network, the disk and a set that has moved all fail in their own ways.
+        # Network, disk and data sets that have moved each raise errors of their own.
         reason = _first_sentence(error)
         shutil.rmtree(unfinished, ignore_errors=True)
     raise CnncliError(
@@ -117,21 +121,28 @@ def _download(data: str, entry: TorchvisionSet, root: Path) -> None:
 
 
 def _first_sentence(error: Exception) -> str:
+    """Return the first line of an error, without torchvision's advice to pass download=True."""
     text = str(error) or repr(error)
     return text.splitlines()[0].split(" You can use download=True")[0].rstrip(".")
 
 
 def _move(source: str, target: str) -> object:
+    """Move a file, with the signature that ``shutil.copytree`` expects of a copy function."""
     Path(source).replace(target)
     return target
 
 
 def _read(entry: TorchvisionSet, root: Path, given: Mapping[str, Any]) -> _Part:
+    """Read one split from the disk."""
     content = _open(entry, root, given, download=False)
     names = entry.class_names or getattr(content, "classes", None) or content.categories
     class_names = tuple(name if isinstance(name, str) else name[0] for name in names)
     images, targets = _FORMS[entry.form](content)
     return _Part(images, np.asarray(targets, dtype=np.int64), class_names)
+
+
+# Each of the following returns the images (an array, or paths) and the targets of a split, from an
+# object of torchvision's class; `TorchvisionSet.form` says which of them a class needs.
 
 
 def _arrays(content: Any) -> tuple[Any, Any]:
@@ -150,7 +161,7 @@ def _samples(content: Any) -> tuple[Any, Any]:
 
 
 def _categories(content: Any) -> tuple[Any, Any]:
-    """Caltech's classes know a file by its class and number."""
+    """Caltech's classes keep no paths; a file is named by its class and its number in it."""
     folder = next(Path(content.root).glob("*_ObjectCategories"))
     pattern = "{0:03d}_{1:04d}.jpg" if folder.name.startswith("256") else "image_{1:04d}.jpg"
     pairs = zip(content.y, content.index, strict=True)
@@ -165,7 +176,7 @@ _FORMS = {"arrays": _arrays, "files": _files, "samples": _samples, "categories":
 
 
 def _join(entry: TorchvisionSet, root: Path, parts: Mapping[Split | None, _Part]) -> Samples:
-    """Put the splits behind each other; classes without an image are left out."""
+    """Return all splits as one set of samples, without classes that have no image."""
     names: list[str] = []
     targets, splits = [], []
     for split, part in parts.items():

@@ -1,4 +1,4 @@
-"""torchvision's labelled data sets, as plain data: their parts, and where their labels lie."""
+"""A table of torchvision's labelled data sets: their splits, and where a class keeps its labels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal
 from cnncli.choices import Split
 
 _DIGITS = tuple("0123456789")
+# Arguments of the classes that have ``train=True`` and ``train=False``.
 _TRAIN_FLAG: Mapping[Split | None, Mapping[str, Any]] = {
     "train": {"train": True},
     "test": {"train": False},
@@ -16,23 +17,27 @@ _TRAIN_FLAG: Mapping[Split | None, Mapping[str, Any]] = {
 
 
 def _parts(**names: str) -> Mapping[Split | None, Mapping[str, Any]]:
+    """Return the arguments of a class that has ``split=NAME``, given the name of each split."""
     keys: tuple[Split, ...] = ("train", "val", "test")
     return {key: {"split": names[key]} for key in keys if key in names}
 
 
 @dataclass(frozen=True)
 class TorchvisionSet:
-    """One data set.
+    """One labelled data set of torchvision.
 
     Attributes:
         kind: Name of torchvision's class.
-        form: Where the class keeps its images: ``arrays`` in ``data``, ``files`` in a list of
-            paths and one of labels, ``samples`` in a list of both, ``categories`` by number.
-        lies_in: File or folder below the root that is there if the set is.
-        url: Where it comes from.
-        parts: The class's arguments for each split; None where the set has no splits.
-        class_names: Where the class has none.
-        axes: How an array image (as the class keeps it) is turned to (H, W) or (H, W, C).
+        form: How the class keeps its images: ``arrays`` as one array, ``files`` as a list of paths
+            and a list of labels, ``samples`` as a list of pairs of both, ``categories`` as numbers
+            from which the paths follow.
+        lies_in: File or folder below the root of all data sets that exists if the set is there.
+        url: Address that the data set is downloaded from, or can be.
+        parts: For each split: the arguments of the class. The split None holds all images of a set
+            that has no splits.
+        class_names: Names of the classes, if torchvision's class does not know them.
+        axes: Order in which the axes of one image, as the class keeps it, become (H, W) or
+            (H, W, C); None if they are in this order.
     """
 
     kind: str
@@ -49,7 +54,7 @@ def _emnist(split: str) -> TorchvisionSet:
         key: {"split": split, **flag} for key, flag in _TRAIN_FLAG.items()
     }
     url = "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip"
-    # NIST stores its letters on their side.
+    # EMNIST's images are transposed on the disk.
     return TorchvisionSet("EMNIST", "arrays", "EMNIST/raw", url, parts, axes=(1, 0))
 
 

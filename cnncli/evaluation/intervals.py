@@ -1,4 +1,4 @@
-"""95 % bootstrap intervals for the metrics that a confusion matrix decides."""
+"""95 % bootstrap intervals for the metrics that are computed from a confusion matrix."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from cnncli.evaluation.metrics import Counts, FloatArray, IntArray, count_metrics
 
 CONFIDENCE = 0.95
-# Cells drawn at once: 16 MB of counts, however many classes there are.
+# Number of cells of the matrix that are drawn at once: 16 MB of counts, for any number of classes.
 CELLS_AT_ONCE = 2_000_000
 
 
@@ -33,12 +33,12 @@ def bootstrap_intervals(
     such formula, and their interval is then undefined.
 
     Args:
-        matrix: (K, K) counts; rows are true classes.
-        seed: Of the resampling; the same seed gives the same intervals.
-        resamples: How many.
+        matrix: (K, K) counts; rows are true classes, columns predicted ones.
+        seed: Seed of the resampling; the same seed gives the same intervals.
+        resamples: Number of resamples.
 
     Returns:
-        (low, high) by the names of ``count_metrics``; (NaN, NaN) where undefined.
+        (low, high) of each metric, by the names of ``count_metrics``; (NaN, NaN) if undefined.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
     Wilson, Journal of the American Statistical Association 22 (1927) 209.
@@ -54,9 +54,10 @@ def bootstrap_intervals(
 
 
 def _resampled_metrics(matrix: IntArray, seed: int, resamples: int) -> dict[str, FloatArray]:
-    """Draw (resamples,) values of every metric."""
+    """Resample the matrix and return (resamples,) values of each metric."""
     generator = np.random.default_rng(seed)
-    rows, columns = np.nonzero(matrix)  # an empty cell is never drawn: K² shrinks to at most N
+    # Empty cells are never drawn, so that at most N of the K² cells are needed.
+    rows, columns = np.nonzero(matrix)
     counts = matrix[rows, columns]
     images = counts.sum()
     at_once = max(1, CELLS_AT_ONCE // len(counts))
@@ -69,7 +70,7 @@ def _resampled_metrics(matrix: IntArray, seed: int, resamples: int) -> dict[str,
 
 
 def _sum_cells(cells: IntArray, rows: IntArray, columns: IntArray, num_classes: int) -> Counts:
-    """Add up (B, cells) drawn counts to the (B, K) counts that the metrics need."""
+    """Add up the drawn counts (B, cells) to the counts (B, K) that the metrics need."""
     by_column = np.argsort(columns, kind="stable")
     diagonal = rows == columns
     correct = np.zeros((len(cells), num_classes))
@@ -83,7 +84,7 @@ def _sum_cells(cells: IntArray, rows: IntArray, columns: IntArray, num_classes: 
 
 
 def _sum_groups(cells: IntArray, classes: IntArray, num_classes: int) -> FloatArray:
-    """Sum (B, cells) over runs of equal entries of the sorted ``classes``: (B, K)."""
+    """Sum the counts (B, cells) of each class: (B, K). ``classes`` (cells,) must be sorted."""
     present, starts = np.unique(classes, return_index=True)
     sums = np.zeros((len(cells), num_classes))
     sums[:, present] = np.add.reduceat(cells, starts, axis=1)
@@ -92,7 +93,7 @@ def _sum_groups(cells: IntArray, classes: IntArray, num_classes: int) -> FloatAr
 
 def _percentiles(drawn: FloatArray, value: float) -> tuple[float, float]:
     defined = drawn[np.isfinite(drawn)]
-    # Rounding alone can make equal resamples differ in the last digit.
+    # Resamples that should be equal can differ in the last digit, because of rounding.
     if not np.isfinite(value) or len(defined) == 0 or np.ptp(defined) < 1e-12:
         return float("nan"), float("nan")
     tail = 100 * (1 - CONFIDENCE) / 2
@@ -101,7 +102,7 @@ def _percentiles(drawn: FloatArray, value: float) -> tuple[float, float]:
 
 
 def _wilson_at_edge(hits: int, images: int) -> tuple[float, float]:
-    """Wilson's interval of a proportion that is 0 or 1, where one end is the proportion itself."""
+    """Return Wilson's interval for a proportion of 0 or 1; one end is the proportion itself."""
     squared = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) ** 2
     width = squared / (images + squared)
     return (0.0, width) if hits == 0 else (1 - width, 1.0)

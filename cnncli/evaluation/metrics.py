@@ -2,11 +2,11 @@
 
 ``targets`` is (N,) with class indices 0 to K - 1; ``probabilities`` is (N, K) with rows that sum
 to 1; the predicted class is the one with the largest probability, the first one on a tie. A metric
-that these images leave undefined is NaN on this floor and never 0; ``report`` turns it into None.
+that is undefined for the given images is NaN here and never 0; ``report`` turns it into None.
 
-Whatever the confusion matrix decides is written out here, in one place, rather than taken from
-scikit-learn: bootstrap intervals need it a thousand times over, and the value and its interval
-must mean the same thing. The tests hold it against scikit-learn. The rest is scikit-learn's.
+The metrics of the confusion matrix are written out here and not taken from scikit-learn: bootstrap
+intervals compute them a thousand times, and a value and its interval must follow the same formula.
+The tests compare them with scikit-learn. The other metrics are scikit-learn's.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ from cnncli.errors import RUNTIME_FAILURE, CnncliError
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
-# Softmax in float32 misses a sum of 1 by some 1e-7, in bfloat16 by up to 1e-2; logits by far more.
+# The rows of a softmax sum to 1 with an error of about 1e-7 in float32 and up to 1e-2 in bfloat16;
+# logits miss it by far more.
 SUM_TOLERANCE = 0.02
 
 
 def check_inputs(targets: IntArray, probabilities: FloatArray) -> None:
-    """Refuse what no metric can be computed from.
+    """Refuse values from which no metric can be computed.
 
     Args:
         targets: (N,) class indices.
         probabilities: (N, K), rows sum to 1.
 
     Raises:
-        CnncliError: No image at all, or the network answered with NaN or infinity.
-        ValueError: Shapes, indices or row sums that only a bug produces.
+        CnncliError: If there is no image, or a probability is NaN or infinite.
+        ValueError: If shapes, indices or row sums are wrong, which only a bug can cause.
     """
     if targets.ndim != 1 or probabilities.ndim != 2 or len(targets) != len(probabilities):
         raise ValueError(f"targets {targets.shape} do not fit probabilities {probabilities.shape}")
@@ -75,13 +76,16 @@ def confusion_matrix(targets: IntArray, predictions: IntArray, num_classes: int)
 
 @dataclass(frozen=True)
 class Counts:
-    """What the metrics need of one confusion matrix, or of B resampled ones.
+    """The numbers from which the metrics of a confusion matrix are computed.
+
+    The leading dimensions ``...`` are empty for one matrix, and (B,) for B resampled ones.
 
     Attributes:
-        correct: (..., K) images of each class that were predicted as it: the diagonal.
-        actual: (..., K) images of each class: row sums.
-        predicted: (..., K) images predicted as each class: column sums.
-        disagreement: (...) sum over images of (true index - predicted index) squared.
+        correct: (..., K) number of images of each class that were predicted correctly: the
+            diagonal of the matrix.
+        actual: (..., K) number of images of each class: the sums of the rows.
+        predicted: (..., K) number of images predicted as each class: the sums of the columns.
+        disagreement: (...) sum over all images of (true index - predicted index) squared.
     """
 
     correct: FloatArray
@@ -91,7 +95,7 @@ class Counts:
 
     @classmethod
     def of(cls, matrix: IntArray) -> Counts:
-        """Read the counts off a (K, K) confusion matrix."""
+        """Return the counts of a confusion matrix (K, K)."""
         index = np.arange(len(matrix))
         squares = (index[:, None] - index[None, :]) ** 2
         return cls(
@@ -123,10 +127,11 @@ class Counts:
 
 
 def count_metrics(counts: Counts) -> dict[str, FloatArray]:
-    """Compute every metric that the confusion matrix alone decides.
+    """Compute all metrics that depend on the confusion matrix alone.
 
-    Averages over classes are over the classes that have images, each with the same weight. A
-    class that is absent but predicted costs the other classes recall, and has no term of its own.
+    Averages over classes are over the classes that have images, each with the same weight. An
+    image that is predicted as a class without images lowers the recall of its true class; the
+    class without images has no term in the average.
 
     Returns:
         Arrays (...) by name, NaN where undefined: ``accuracy``, ``balanced_accuracy`` and
@@ -143,7 +148,7 @@ def count_metrics(counts: Counts) -> dict[str, FloatArray]:
     actual_variance = images**2 - (counts.actual**2).sum(axis=-1)
     predicted_variance = images**2 - (counts.predicted**2).sum(axis=-1)
     rank = np.arange(counts.actual.shape[-1], dtype=np.float64)
-    # Sum over all pairs of (i - j)² actual_i predicted_j, without making the K × K pairs.
+    # The sum over all pairs of (i - j)² actual_i predicted_j, without an array of K × K pairs.
     by_chance = images * (counts.actual @ rank**2 + counts.predicted @ rank**2)
     by_chance -= 2 * (counts.actual @ rank) * (counts.predicted @ rank)
     return {
@@ -157,16 +162,22 @@ def count_metrics(counts: Counts) -> dict[str, FloatArray]:
 
 
 def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    """Divide; 0/0 is NaN, without a warning."""
+    """Divide without a warning; where the denominator is 0, the quotient is NaN."""
     quotient: FloatArray = np.full(np.shape(numerator), np.nan)
     np.divide(numerator, denominator, out=quotient, where=np.asarray(denominator) > 0)
     return quotient
 
 
 def class_auroc(targets: IntArray, probabilities: FloatArray) -> FloatArray:
-    """Return the area under the ROC curve of each class against the rest: (K,), 0–1, 0.5 chance.
+    """Return the area under the ROC curve of each class against all others.
 
-    NaN for a class without an image, and for one that all images belong to.
+    Args:
+        targets: (N,) class indices.
+        probabilities: (N, K).
+
+    Returns:
+        (K,) values from 0 to 1, where 0.5 is chance; NaN for a class without an image, and for a
+        class to which all images belong.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -174,10 +185,16 @@ def class_auroc(targets: IntArray, probabilities: FloatArray) -> FloatArray:
 
 
 def class_average_precision(targets: IntArray, probabilities: FloatArray) -> FloatArray:
-    """Return the average precision of each class against the rest: (K,), 0–1, chance = share.
+    """Return the average precision of each class against all others.
 
-    NaN for a class without an image, and for one that all images belong to (it would be 1
-    whatever the probabilities).
+    Args:
+        targets: (N,) class indices.
+        probabilities: (N, K).
+
+    Returns:
+        (K,) values from 0 to 1, where chance is the class's fraction of the images. NaN for a class
+        without an image, and for a class to which all images belong (it would be 1 for any
+        probabilities).
     """
     from sklearn.metrics import average_precision_score
 
@@ -200,11 +217,16 @@ def _one_versus_rest(
     return values
 
 
-def over_classes(per_class: FloatArray) -> float:
-    """Bring (K,) one-versus-rest values to one number, or NaN where none is defined.
+def combine_classes(per_class: FloatArray) -> float:
+    """Combine the values of all classes into one number.
 
-    Two classes: the value of the second one, the positive class by scikit-learn's convention.
-    More: the plain mean over the classes for which it is defined (macro, one versus rest).
+    Args:
+        per_class: (K,) values of each class against all others, NaN where undefined.
+
+    Returns:
+        With two classes, the value of the second, which is the positive class by scikit-learn's
+        convention. With more, the mean over the classes whose value is defined. NaN if there is
+        none.
     """
     if len(per_class) == 2:
         return float(per_class[1])
@@ -215,12 +237,16 @@ def over_classes(per_class: FloatArray) -> float:
 def log_loss(targets: IntArray, probabilities: FloatArray) -> float:
     """Return the mean of -log(probability of the true class), in nats.
 
-    scikit-learn clips at float64's epsilon, 2.2e-16: one image that is given probability 0 costs
-    36.04 nats, not infinity.
+    scikit-learn raises probabilities to at least 2.2e-16, the epsilon of float64: an image whose
+    true class has probability 0 contributes 36.04 nats and not infinity.
+
+    Args:
+        targets: (N,) class indices.
+        probabilities: (N, K).
     """
     from sklearn.metrics import log_loss as mean_log_loss
 
-    # float32 rows miss 1 by rounding, and scikit-learn warns of that in float64.
+    # Rows of float32 do not sum to 1 exactly, and scikit-learn would warn of that.
     rows = probabilities / probabilities.sum(axis=1, keepdims=True)
     return float(mean_log_loss(targets, rows, labels=np.arange(rows.shape[1])))
 
@@ -228,11 +254,16 @@ def log_loss(targets: IntArray, probabilities: FloatArray) -> float:
 def expected_calibration_error(
     targets: IntArray, probabilities: FloatArray, bins: int = 15
 ) -> float:
-    """Return how far confidence is from accuracy on average: 0 (calibrated) to 1.
+    """Return the mean difference between confidence and accuracy: 0 (calibrated) to 1.
 
-    Images are put into ``bins`` equal-width bins (low, high] by the probability of their
-    predicted class; the gap between mean confidence and accuracy of each bin is averaged,
-    weighted by its images.
+    The confidence of an image is the probability of its predicted class. Images are sorted by
+    confidence into bins (low, high] of equal width. The difference between mean confidence and
+    accuracy of each bin is averaged, weighted by the bin's number of images.
+
+    Args:
+        targets: (N,) class indices.
+        probabilities: (N, K).
+        bins: Number of bins.
 
     Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, equation 3 (M = 15).
     """
@@ -244,17 +275,17 @@ def expected_calibration_error(
 
 
 def validation_metrics(targets: IntArray, probabilities: FloatArray) -> dict[str, float]:
-    """Compute what every epoch records: ``accuracy``, ``balanced_accuracy``, ``macro_f1``.
+    """Compute the metrics of each epoch: ``accuracy``, ``balanced_accuracy``, ``macro_f1``.
 
     Args:
         targets: (N,) class indices.
         probabilities: (N, K), rows sum to 1.
 
     Returns:
-        Fractions (0–1); all three are defined for any split that has an image.
+        Fractions (0–1) by name. All three are defined if there is at least one image.
 
     Raises:
-        CnncliError: No image at all, or the network answered with NaN or infinity.
+        CnncliError: If there is no image, or a probability is NaN or infinite.
     """
     check_inputs(targets, probabilities)
     matrix = confusion_matrix(targets, probabilities.argmax(axis=1), probabilities.shape[1])

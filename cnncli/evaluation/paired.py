@@ -1,4 +1,4 @@
-"""Two classifiers on the same images: is the difference more than chance?"""
+"""Whether two classifiers differ by more than chance on the same images."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ import math
 def mcnemar_p(only_first: int, only_second: int) -> float:
     """Return the two-sided p value of McNemar's exact test.
 
-    Images that both have right, or both wrong, say nothing of a difference. Of the others, were
-    both equally good, each would be right on half: a fair coin's tosses.
+    Images that both classifiers predict correctly, or both wrongly, say nothing about a difference.
+    If both were equally good, each of the other images would be correct for the first or for the
+    second with probability 1/2, like the tosses of a fair coin.
 
     Args:
-        only_first: Images that the first alone has right.
-        only_second: Images that the second alone has right.
+        only_first: Number of images that only the first classifier predicts correctly.
+        only_second: Number of images that only the second classifier predicts correctly.
+
+    Returns:
+        A probability from 0 to 1; a small one means that chance does not explain the difference.
 
     Source: McNemar, Psychometrika 12 (1947); the exact form is the binomial test at 1/2.
     """
     tosses, fewer = only_first + only_second, min(only_first, only_second)
-    # In logarithms: the binomial coefficients of thousands overflow a float.
+    # The sum is over logarithms, because the binomial coefficients of thousands overflow a float.
     log_all = math.lgamma(tosses + 1) - tosses * math.log(2)
     tail = math.fsum(
         math.exp(log_all - math.lgamma(k + 1) - math.lgamma(tosses - k + 1))

@@ -1,4 +1,4 @@
-"""The report: every metric of one split as plain values, and why some are undefined."""
+"""The report: all metrics of one split as plain values, and why some of them are undefined."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from cnncli.evaluation.metrics import (
     check_inputs,
     class_auroc,
     class_average_precision,
+    combine_classes,
     confusion_matrix,
     count_metrics,
     expected_calibration_error,
     log_loss,
-    over_classes,
 )
 
 NAMES_SHOWN = 3
@@ -34,28 +34,30 @@ def build_report(
     seed: int = 0,
     resamples: int = 1000,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Compute what ``report.json`` holds.
+    """Compute the content of ``report.json``.
 
     Metrics with an interval (accuracy, balanced_accuracy, macro_f1, mcc, quadratic_kappa) are
-    ``{"value", "low", "high"}``: 95 % bootstrap, see ``bootstrap_intervals``. Averages over
-    classes are over the classes that have images in this split. With two classes, auroc and
-    average_precision are those of ``class_names[1]`` as the positive class; with more, the mean of
-    each class against the rest. log_loss is in nats; ece has 15 bins.
+    ``{"value", "low", "high"}``, with a 95 % bootstrap interval; see ``bootstrap_intervals``.
+    Averages over classes are over the classes that have images in this split. With two classes,
+    auroc and average_precision are those of ``class_names[1]`` as the positive class; with more,
+    they are the means over each class against all others. log_loss is in nats; ece has 15 bins.
 
     Args:
         targets: (N,) class indices.
         probabilities: (N, K), rows sum to 1.
         class_names: K names, in the order of the columns.
-        split: What the images are, as the report is to name it.
-        ordered: Whether the order of the classes means something (grades); else no kappa.
-        seed: Of the bootstrap.
-        resamples: Of the bootstrap.
+        split: Name of the images in the report, such as ``val``.
+        ordered: Whether the order of the classes has a meaning, as that of grades has; otherwise
+            quadratic_kappa is None.
+        seed: Seed of the bootstrap.
+        resamples: Number of the bootstrap's resamples.
 
     Returns:
-        The report, JSON-ready, with None for what is undefined; and one line per reason for it.
+        The report as values that JSON can hold, with None for what is undefined; and lines of text
+        that say why something is undefined.
 
     Raises:
-        CnncliError: No image at all, or the network answered with NaN or infinity.
+        CnncliError: If there is no image, or a probability is NaN or infinite.
     """
     check_inputs(targets, probabilities)
     if len(class_names) != probabilities.shape[1]:
@@ -77,18 +79,18 @@ def build_report(
         "balanced_accuracy": bounded["balanced_accuracy"],
         "macro_f1": bounded["macro_f1"],
         "mcc": bounded["mcc"],
-        "auroc": _plain(over_classes(auroc)),
-        "average_precision": _plain(over_classes(average_precision)),
+        "auroc": _number_or_none(combine_classes(auroc)),
+        "average_precision": _number_or_none(combine_classes(average_precision)),
         "quadratic_kappa": bounded["quadratic_kappa"],
         "log_loss": log_loss(targets, probabilities),
         "ece": expected_calibration_error(targets, probabilities),
         "per_class": _per_class(class_names, counts, auroc, average_precision),
         "confusion_matrix": matrix.tolist(),
     }
-    return report, _undefined(report, counts, ordered)
+    return report, _explain_undefined(report, counts, ordered)
 
 
-def _plain(value: float) -> float | None:
+def _number_or_none(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
@@ -96,7 +98,7 @@ def _with_interval(value: float, interval: tuple[float, float]) -> dict[str, flo
     if not math.isfinite(value):
         return None
     low, high = interval
-    return {"value": value, "low": _plain(low), "high": _plain(high)}
+    return {"value": value, "low": _number_or_none(low), "high": _number_or_none(high)}
 
 
 def _per_class(
@@ -113,14 +115,14 @@ def _per_class(
         {
             "class_name": class_name,
             "images": int(counts.actual[index]),
-            **{name: _plain(column[index]) for name, column in columns.items()},
+            **{name: _number_or_none(column[index]) for name, column in columns.items()},
         }
         for index, class_name in enumerate(class_names)
     ]
 
 
-def _undefined(report: dict[str, Any], counts: Counts, ordered: bool) -> list[str]:
-    """Say in one line each why something in the report is None, or averaged over fewer classes."""
+def _explain_undefined(report: dict[str, Any], counts: Counts, ordered: bool) -> list[str]:
+    """Return lines that say why values are None or averaged over fewer classes."""
     names = report["class_names"]
     present = [name for name, images in zip(names, counts.actual, strict=True) if images]
     absent = [name for name, images in zip(names, counts.actual, strict=True) if not images]
@@ -136,23 +138,25 @@ def _undefined(report: dict[str, Any], counts: Counts, ordered: bool) -> list[st
             "quadratic_kappa: the order of the classes means nothing "
             "(integer class names or --class-order give it a meaning)"
         )
-    still = [
+    without_interval = [
         name for name, value in report.items() if isinstance(value, dict) and value["low"] is None
     ]
-    if still:
-        reasons.append(f"{', '.join(still)}: no interval, as no resampling changes the value")
+    if without_interval:
+        reasons.append(
+            f"{', '.join(without_interval)}: no interval, as no resampling changes the value"
+        )
     if absent:
         reasons.append(
-            f"recall, f1, auroc, average_precision of {_listed(absent)}: no image in this split; "
+            f"recall, f1, auroc, average_precision of {_quoted(absent)}: no image in this split; "
             f"averages are over the {len(present)} of {len(names)} classes that have one"
         )
-    never = [name for name in names if name not in set(predicted)]
-    if never:
-        reasons.append(f"precision of {_listed(never)}: never predicted in this split")
+    never_predicted = [name for name in names if name not in set(predicted)]
+    if never_predicted:
+        reasons.append(f"precision of {_quoted(never_predicted)}: never predicted in this split")
     return reasons
 
 
-def _listed(class_names: Iterable[str]) -> str:
+def _quoted(class_names: Iterable[str]) -> str:
     quoted = [repr(name) for name in class_names]
     shown = ", ".join(quoted[:NAMES_SHOWN])
     more = len(quoted) - NAMES_SHOWN

@@ -1,1 +1,1 @@
-"""One file to one array: decode, preprocess, augment."""
+"""Reading images: from the bytes of a file to an array of the size that a network takes."""

@@ -1,4 +1,4 @@
-"""DICOM, behind the extra ``cnncli[dicom]``: stored values to what a viewer shows, or to units."""
+"""DICOM: what a viewer shows of a file, or its physical units; needs ``cnncli[dicom]``."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.images.header import Header, ImageError, damaged
 
-# Some writers leave them empty where they mean none.
+# Tags that some programs write without a value to say that there is none.
 _OFTEN_EMPTY = (
     *("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction"),
     "VOILUTSequence",
 )
 
 
-def read_dicom_header(data: bytes) -> Header:
-    """Describe a DICOM file; its frames count as channels. Raises ImageError."""
+def read_header(data: bytes) -> Header:
+    """Return what a file says about itself; see :class:`cnncli.images.formats.FormatModule`.
+
+    The channels of all frames count.
+    """
     dataset = _read(data, pixels=False)
     try:
         samples = int(dataset.get("SamplesPerPixel", 1))
@@ -41,23 +44,30 @@ def read_dicom_header(data: bytes) -> Header:
         raise damaged(error) from None
 
 
-def decode_dicom(data: bytes, *, raw: bool) -> Array:
-    """Return a picture (H, W, C).
+def decode_pixels(data: bytes, header: Header, *, raw: bool, reduction: int) -> tuple[Array, bool]:
+    """Return a picture (H, W, C), and False: there is no alpha.
 
     Args:
-        data: The whole file.
-        raw: Return the modality's values (Hounsfield units in CT) in place of the picture.
+        data: The bytes of the whole file.
+        header: Not used.
+        raw: Whether to return physical units (Hounsfield units in CT) in place of the picture.
+        reduction: Not used; the picture always has its full size.
 
     Returns:
-        float32: with ``raw`` the stored values times slope plus intercept; else fractions 0–1 of
-        what the file's own window (or lookup table) shows, or of the bits it stores where it has
-        neither window nor rescaling. MONOCHROME1 is inverted, so that 1 is white. A file that is
-        rescaled to units and has no window gives its units.
+        float32. With ``raw``: the stored values times the file's slope plus its intercept.
+        Otherwise fractions 0–1: what the file's own display window or lookup table shows, or, if
+        it has neither and no rescaling, the stored values divided by the greatest that their bits
+        can hold. A file with rescaling or signed values but without a window gives its units in
+        both cases. MONOCHROME1 is inverted, so that high values are white.
 
     Raises:
-        ImageError: If it is damaged, or compressed in a way that nothing here unpacks.
+        ImageError: If the file is damaged or has no picture, if its compression cannot be
+            unpacked, or if pydicom is not installed.
     """
-    dataset = _read(data, pixels=True)  # tells first where pydicom is missing
+    return _decode(_read(data, pixels=True), raw=raw), False
+
+
+def _decode(dataset: Any, *, raw: bool) -> Array:
     from pydicom.pixels import apply_color_lut, apply_rescale
 
     colour = str(dataset.get("PhotometricInterpretation", ""))
@@ -83,11 +93,12 @@ def decode_dicom(data: bytes, *, raw: bool) -> Array:
             return np.asarray(1 - shown if inverted else shown, np.float32)
     except ImageError:
         raise
-    except Exception as error:  # pydicom raises what its parsers and plugins stumble on
+    except Exception as error:  # pydicom and its plugins raise errors of many types
         raise damaged(error) from None
 
 
 def _read(data: bytes, *, pixels: bool) -> Any:
+    """Return the file's pydicom dataset; without ``pixels`` it has the header alone."""
     try:
         import pydicom
     except ImportError:
@@ -97,7 +108,7 @@ def _read(data: bytes, *, pixels: bool) -> Any:
             warnings.simplefilter("ignore")
             dataset = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=not pixels)
             if pixels and "PixelData" not in dataset:
-                raise ImageError("is a DICOM file without a picture")  # noqa: TRY301 - told as it is
+                raise ImageError("is a DICOM file without a picture")  # noqa: TRY301 - see below
             for name in _OFTEN_EMPTY:
                 if dataset.get(name) in (None, "", []) and name in dataset:
                     del dataset[name]
@@ -109,7 +120,7 @@ def _read(data: bytes, *, pixels: bool) -> Any:
 
 
 def _unpack(dataset: Any) -> Array:
-    """Return stored values (H, W, C), frames side by side as channels."""
+    """Return the stored values, (H, W, C), with the frames side by side as channels."""
     try:
         array = np.asarray(dataset.pixel_array)
     except (RuntimeError, NotImplementedError, AttributeError) as error:
@@ -127,11 +138,12 @@ def _unpack(dataset: Any) -> Array:
 
 
 def _fraction(values: Array, bits: int) -> Array:
+    """Return values 0–(2^bits - 1) as float32 fractions 0–1."""
     return np.asarray(values / np.float32(2**bits - 1), np.float32)
 
 
 def _range(dataset: Any, bits: int) -> tuple[float, float]:
-    """Return the least and the greatest value that the stored bits can mean."""
+    """Return the least and the greatest value, in units, that ``bits`` stored bits can hold."""
     signed = bool(dataset.get("PixelRepresentation", 0))
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     slope = float(dataset.get("RescaleSlope", 1))
@@ -140,7 +152,9 @@ def _range(dataset: Any, bits: int) -> tuple[float, float]:
 
 
 def _window(values: Array, dataset: Any) -> Array | None:
-    """Return 0–1 as the file's first window or lookup table shows it; None where it has none.
+    """Return fractions 0–1 as the file's first window or lookup table shows its values.
+
+    None means that the file has neither.
 
     Source: DICOM PS3.3, C.11.2.1.2 (LINEAR, LINEAR_EXACT and SIGMOID).
     """
@@ -161,10 +175,12 @@ def _window(values: Array, dataset: Any) -> Array | None:
 
 
 def _look_up(values: Array, item: Any) -> Array:
-    """Return 0–1 by a VOI lookup table.
+    """Return fractions 0–1 by a VOI lookup table (``item`` of the sequence).
 
-    Not by pydicom 3.0's ``apply_voi``, whose indices overflow in tables of 8 bits and more than
-    256 entries. Source: DICOM PS3.3, C.11.2.1.1.
+    pydicom 3.0 has ``apply_voi`` for it, but there an index overflows in tables of 8 bits with
+    more than 256 entries.
+
+    Source: DICOM PS3.3, C.11.2.1.1.
     """
     entries, first, bits = (int(value) for value in item.LUTDescriptor)
     stored = item.LUTData

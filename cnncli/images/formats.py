@@ -1,72 +1,166 @@
-"""What formats there are, and the header of a file of any of them."""
+"""The table of image formats, and the header of a file of any of them.
+
+A new format is one new module in this folder and one row in ``FORMATS``. The module has the two
+functions of :class:`FormatModule`. Which files count as images, how a file is recognised and which
+formats an error message names all follow from the table.
+"""
 
 from __future__ import annotations
 
+import importlib
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, cast
 
+from cnncli.arrays import Array
 from cnncli.images.header import Header, ImageError, check_size
-from cnncli.images.raster import read_raster_header
 
-# So many first bytes of a file tell whether it is an image: DICOM's mark stands behind 128.
+# Number of bytes at the beginning of a file that recognise its format. DICOM needs the most: its
+# mark is four bytes long and follows 128 bytes that may hold anything.
 HEAD_BYTES = 132
 
 
-# Sizes of a BMP's second header, low 16 bits.
-_BMP_HEADERS = {size.to_bytes(2, "little") for size in (12, 16, 40, 52, 56, 64, 108, 124)}
+class FormatModule(Protocol):
+    """The functions of a module that reads one or several formats."""
+
+    def read_header(self, data: bytes) -> Header:
+        """Return what a file says about itself, without decoding its pixels.
+
+        Args:
+            data: The bytes of the whole file.
+
+        Raises:
+            ImageError: If the file is damaged, or of a kind that is not supported.
+        """
+
+    def decode_pixels(
+        self, data: bytes, header: Header, *, raw: bool, reduction: int
+    ) -> tuple[Array, bool]:
+        """Return the pixels as they are stored, and whether the last channel is alpha.
+
+        Args:
+            data: The bytes of the whole file.
+            header: What :meth:`read_header` returned for this file.
+            raw: Whether physical units are wanted in place of what the file's own display window
+                shows. Formats without such a window ignore it.
+            reduction: 1, 2, 4 or 8: a decoder that can decode at this fraction of the size may do
+                so; all others ignore it.
+
+        Returns:
+            Array (H, W, C) of any number type, with channels in the order grey or red, green,
+            blue, then alpha. It is not yet turned upright: ``decode`` does that.
+
+        Raises:
+            ImageError: If the file is damaged, or of a kind that is not supported.
+        """
 
 
+@dataclass(frozen=True)
+class ImageFormat:
+    """One row of the table.
+
+    Attributes:
+        name: Name of the format as messages write it. Rows may share a name.
+        suffixes: Endings of file names, in lower case with the dot.
+        magic: Takes the first ``HEAD_BYTES`` bytes of a file, or more, and returns whether the
+            file is of this format.
+        module: Name of the module in ``cnncli.images`` that reads the format. It is imported when
+            the first file of the format is read.
+        by_name_only: Whether a file counts as an image only if its name has one of the suffixes,
+            because files that are no images begin with the same bytes.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    magic: Callable[[bytes], bool]
+    module: str
+    by_name_only: bool = False
+
+    def load(self) -> FormatModule:
+        """Import the module that reads the format and return it."""
+        return cast(FormatModule, importlib.import_module(f"{__package__}.{self.module}"))
+
+
+def _begins(*marks: bytes) -> Callable[[bytes], bool]:
+    return lambda head: head.startswith(marks)
+
+
+# The size of a BMP's second header, its low 16 bits. The two letters "BM" alone would take a text
+# such as "BMI,age" for a picture.
+_BMP_SIZES = {size.to_bytes(2, "little") for size in (12, 16, 40, 52, 56, 64, 108, 124)}
 _PNM_START = re.compile(rb"P[1-6]\s+(#|\d)")
+
+# The first row whose magic fits decides.
+FORMATS: tuple[ImageFormat, ...] = (
+    ImageFormat("PNG", (".png",), _begins(b"\x89PNG\r\n\x1a\n"), "raster"),
+    ImageFormat("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), _begins(b"\xff\xd8\xff"), "raster"),
+    ImageFormat("TIFF", (".tif", ".tiff"), _begins(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "tiff"),
+    ImageFormat(
+        "WebP",
+        (".webp",),
+        lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP",
+        "raster",
+    ),
+    ImageFormat(
+        "BMP",
+        (".bmp", ".dib"),
+        lambda head: head[:2] == b"BM" and head[14:16] in _BMP_SIZES,
+        "raster",
+    ),
+    ImageFormat("GIF", (".gif",), _begins(b"GIF87a", b"GIF89a"), "raster"),
+    ImageFormat(
+        "PNM",
+        (".pbm", ".pgm", ".ppm", ".pnm"),
+        lambda head: _PNM_START.match(head) is not None,
+        "raster",
+    ),
+    ImageFormat("NumPy", (".npy",), _begins(b"\x93NUMPY"), "npy"),
+    # A .npz file is a zip archive like many files that hold no images.
+    ImageFormat("NumPy", (".npz",), _begins(b"PK\x03\x04"), "npy", by_name_only=True),
+    ImageFormat("DICOM", (".dcm", ".dicom"), lambda head: head[128:132] == b"DICM", "dicom"),
+)
+
+IMAGE_SUFFIXES = frozenset(suffix for row in FORMATS for suffix in row.suffixes)
+
+_NAMES = list(dict.fromkeys(row.name for row in FORMATS))
+FORMAT_NAMES = f"{', '.join(_NAMES[:-1])} or {_NAMES[-1]}"
 
 
 def is_image(head: bytes) -> bool:
-    """Tell from a file's first ``HEAD_BYTES`` whether it is of a format we read.
+    """Return whether a file is an image, judged by its first ``HEAD_BYTES`` bytes.
 
-    A ``.npz`` is a zip like many others: only its name tells.
+    The answer is False for a ``.npz`` file, which only its name distinguishes from other archives.
     """
-    return (
-        head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a"))
-        or is_tiff(head)
-        or head.startswith(b"\x93NUMPY")
-        or is_dicom(head)
-        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
-        # Two letters alone would take a text such as "BMI,age" for a picture.
-        or (head[:2] == b"BM" and head[14:16] in _BMP_HEADERS)
-        or _PNM_START.match(head) is not None
-    )
+    return any(row.magic(head) for row in FORMATS if not row.by_name_only)
 
 
-def is_tiff(head: bytes) -> bool:
-    return head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"))
-
-
-def is_dicom(head: bytes) -> bool:
-    return head[128:132] == b"DICM"
-
-
-def read_header(data: bytes) -> Header:
-    """Read what an image file says of itself, and check its size before a pixel is decoded.
+def find_format(data: bytes) -> ImageFormat:
+    """Return the format of a file by its content.
 
     Args:
-        data: The whole file: TIFF and EXIF may name places far behind its beginning.
+        data: The whole file, or at least its first ``HEAD_BYTES`` bytes.
 
     Raises:
-        ImageError: If the data are no image, damaged before the pixels, or too large.
+        ImageError: If the file is empty or of no format in the table.
     """
     if not data:
         raise ImageError("is empty (0 bytes)")
-    if data.startswith((b"\x93NUMPY", b"PK\x03\x04")):
-        from cnncli.images.npy import read_array_header
+    for row in FORMATS:
+        if row.magic(data):
+            return row
+    raise ImageError(f"is not an image of a known format ({FORMAT_NAMES})")
 
-        header = read_array_header(data)
-    elif is_tiff(data):
-        from cnncli.images.tiff import read_tiff_header
 
-        header = read_tiff_header(data)
-    elif is_dicom(data):
-        from cnncli.images.dicom import read_dicom_header
+def read_header(data: bytes) -> Header:
+    """Return what an image file says about itself, after a check of its size.
 
-        header = read_dicom_header(data)
-    else:
-        header = read_raster_header(data)
+    Args:
+        data: The whole file: TIFF and EXIF data may lie far behind its beginning.
+
+    Raises:
+        ImageError: If the file is no image, is damaged before the pixels, or is too large.
+    """
+    header = find_format(data).load().read_header(data)
     check_size(header.width, header.height)
     return header

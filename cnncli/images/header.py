@@ -1,4 +1,4 @@
-"""What an image file says of itself before a pixel is decoded."""
+"""The facts that an image file gives in its header, before any pixel is decoded."""
 
 from __future__ import annotations
 
@@ -9,27 +9,29 @@ MAX_PIXELS = 178_956_970
 
 
 class ImageError(Exception):
-    """A file that cannot be read as an image; the message says why, without the path."""
+    """A file cannot be read as an image; the message says why and does not name the file."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself.
+    """What an image file says about itself.
 
     Attributes:
-        format: ``PNG``, ``JPEG``, ``TIFF``, ``WEBP``, ``BMP``, ``GIF``, ``PPM`` (any PNM), ``NPY``,
-            ``NPZ`` or ``DICOM``.
-        mode: As Pillow names it (``L``, ``RGBA``, ``P``, ``I;16``), or the type of an array.
-        width: As stored, in pixels.
-        height: As stored, in pixels.
-        bits: Per channel.
-        channels: Without alpha; all pages, frames and planes of a picture count.
-        alpha: Whether it is transparent somewhere, or may be.
-        frames: Pages or pictures in the file.
-        orientation: EXIF's, 1–8; 1 where the file has none or its format is turned upright.
-        camera: EXIF's make and model, or an empty text.
-        maximum: The value of full scale where the file names another than its type's (PNM).
-        clear_level: The grey that a picture declares transparent, of its type's full scale.
+        format: Name of the format in capitals, such as ``PNG``, ``PPM`` (for every PNM file) or
+            ``DICOM``.
+        mode: Pillow's name of the pixel layout (``L``, ``RGBA``, ``P``, ``I;16``), DICOM's
+            photometric interpretation, or the number type of a NumPy array.
+        width: Width in pixels as stored, before the image is turned upright.
+        height: Height in pixels as stored, before the image is turned upright.
+        bits: Bits per channel.
+        channels: Number of channels without alpha. All pages and frames that are read count.
+        alpha: Whether the file has transparency. It may still be opaque everywhere.
+        frames: Number of pages or pictures in the file.
+        orientation: EXIF orientation, 1–8; 1 means upright, also where the format has none.
+        camera: Maker and model of the camera or scanner, or an empty text.
+        maximum: The stored value of white if the file names one (PNM); None means the greatest
+            value of the number type.
+        clear_level: The stored grey level that counts as transparent (PNG), or None.
     """
 
     format: str
@@ -47,19 +49,25 @@ class Header:
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse what would fill the memory, whatever the file says else."""
+    """Refuse an image that has so many pixels that it could fill the memory.
+
+    Args:
+        width: Width in pixels.
+        height: Height in pixels.
+
+    Raises:
+        ImageError: If the image has more than ``MAX_PIXELS`` pixels.
+    """
     if width * height > MAX_PIXELS:
         raise ImageError(too_large(f"{width}×{height}"))
 
 
 def damaged(error: Exception) -> ImageError:
-    """Return the error of a file whose structure does not hold together."""
+    """Return the ImageError for a file in which a decoder failed with ``error``."""
     reason = " ".join(str(error).split()) or type(error).__name__
     return ImageError(f"is damaged or cut short ({reason})")
 
 
-FORMAT_NAMES = "PNG, JPEG, TIFF, WebP, BMP, GIF, PNM, NumPy or DICOM"
-
-
 def too_large(what: str) -> str:
+    """Return the message for an image of more than ``MAX_PIXELS`` pixels; ``what`` is its size."""
     return f"is too large: {what} has more than {MAX_PIXELS:,} pixels; make it smaller first"

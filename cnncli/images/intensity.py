@@ -1,4 +1,4 @@
-"""From stored values to fractions of full scale: the one place where depth is decided."""
+"""From stored values to fractions of full scale, or to 8 bits."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from cnncli.arrays import Array
 from cnncli.images.channels import full_scale
 from cnncli.images.header import ImageError
 
-# Floats count as fractions up to so much beyond 0 and 1: what resampling leaves behind.
+# Resampling may leave floats this far beyond 0 and 1; they still count as fractions.
 _SLACK = 1e-3
 
 
 @dataclass(frozen=True)
 class IntensityRange:
-    """The stored values that become 0 and 1; what lies beyond is cut.
+    """The two stored values that become 0 and 1; values outside them become 0 or 1 too.
 
     Attributes:
-        low: Becomes 0.
-        high: Becomes 1; above ``low``.
-        unit: ``fraction``: of the type's own full scale, so that an 8-bit and a 16-bit copy of a
-            picture give the same; ``value``: as arrays and DICOM files hold them (Hounsfield).
+        low: The value that becomes 0.
+        high: The value that becomes 1; greater than ``low``.
+        unit: ``fraction``: ``low`` and ``high`` are fractions of the number type's full scale, so
+            that an 8-bit and a 16-bit copy of a picture give the same result. ``value``: they are
+            values as float arrays and DICOM files hold them, such as Hounsfield units.
     """
 
     low: float
@@ -33,46 +34,70 @@ class IntensityRange:
     def __post_init__(self) -> None:
         ok = np.isfinite([self.low, self.high]).all() and self.low < self.high
         if not ok or self.unit not in ("fraction", "value"):
-            raise ValueError(f"not a window of intensities: {self}")
+            raise ValueError(f"not a range of intensities: {self}")
 
 
-def to_fractions(array: Array, window: IntensityRange | None) -> Array:
-    """Return float32 in [0, 1].
+def are_fractions(low: float, high: float) -> bool:
+    """Return whether float values from ``low`` to ``high`` count as fractions of full scale."""
+    return low >= -_SLACK and high <= 1 + _SLACK
+
+
+def to_fractions(array: Array, intensity_range: IntensityRange | None) -> Array:
+    """Scale stored values to float32 fractions in [0, 1].
 
     Args:
-        array: uint8, uint16 or float32 of any shape.
-        window: None takes the type's own full scale, and floats as fractions.
+        array: Array of uint8, uint16 or float32, of any shape.
+        intensity_range: The values that become 0 and 1. None means the full scale of the number
+            type; floats must then be fractions already.
+
+    Returns:
+        float32 array of the same shape.
 
     Raises:
-        ImageError: If floats are no fractions where fractions are needed, or the other way round.
+        ImageError: If floats are no fractions where fractions are needed, or if the range is of
+            values and the array holds levels of whole numbers.
     """
-    if window is not None and window.unit == "value":
+    if intensity_range is not None and intensity_range.unit == "value":
         if array.dtype.kind == "u":
             raise ImageError(
-                f"holds {array.dtype} levels, the network takes values from {window.low:g} to "
-                f"{window.high:g}"
+                f"holds {array.dtype} levels, the network takes values from "
+                f"{intensity_range.low:g} to {intensity_range.high:g}"
             )
     elif array.dtype.kind == "u":
         array = array / np.float32(full_scale(array))
     else:
         _check_fractions(array)
-    if window is not None:
-        array = (array - np.float32(window.low)) / np.float32(window.high - window.low)
+    if intensity_range is not None:
+        width = np.float32(intensity_range.high - intensity_range.low)
+        array = (array - np.float32(intensity_range.low)) / width
     return np.clip(array, 0, 1).astype(np.float32, copy=False)
 
 
-def share_cut(array: Array, window: IntensityRange | None) -> float:
-    """Return the share of an array's values that lies beyond a window, 0–1."""
-    if window is None:
+def fraction_cut(array: Array, intensity_range: IntensityRange | None) -> float:
+    """Return the fraction of an array's values that lie outside a range, 0–1.
+
+    Args:
+        array: Array of uint8, uint16 or float32, of any shape.
+        intensity_range: As in :func:`to_fractions`; None gives 0.
+    """
+    if intensity_range is None:
         return 0.0
     scale = full_scale(array) if array.dtype.kind == "u" else 1.0
-    low, high = (scale * np.array([window.low, window.high])).astype(np.float32)
+    ends = scale * np.array([intensity_range.low, intensity_range.high])
+    low, high = ends.astype(np.float32)
     beyond = np.count_nonzero(array < low) + np.count_nonzero(array > high)
     return beyond / array.size
 
 
 def to_uint8(array: Array) -> Array:
-    """Return levels 0–255 of uint8, uint16 or fractions; what has more depth is rounded."""
+    """Return an array as 8-bit levels 0–255; finer values are rounded.
+
+    Args:
+        array: Array of uint8, uint16, or float32 fractions in [0, 1], of any shape.
+
+    Raises:
+        ImageError: If floats are no fractions.
+    """
     if array.dtype == np.uint8:
         return array
     if array.dtype == np.uint16:
@@ -83,7 +108,7 @@ def to_uint8(array: Array) -> Array:
 
 def _check_fractions(array: Array) -> None:
     low, high = float(array.min()), float(array.max())
-    if low < -_SLACK or high > 1 + _SLACK:
+    if not are_fractions(low, high):
         raise ImageError(
             f"holds values from {low:g} to {high:g}, where fractions from 0 to 1 are expected; a "
             "network is trained on other values with --intensity LOW:HIGH"

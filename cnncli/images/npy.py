@@ -1,4 +1,4 @@
-"""Images as NumPy arrays: ``.npy``, and ``.npz`` with one array or a channel in each."""
+"""NumPy files: ``.npy`` with one array, and ``.npz`` with one or several as channels."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.images.header import Header, ImageError, check_size, damaged
 
-# Where neither end of the shape is this short, an array of three axes is no picture.
+# An array with more channels than this is taken for something that is no picture.
 _MOST_CHANNELS = 256
 
 
-def read_array_header(data: bytes) -> Header:
-    """Describe an array without reading its values; raises ImageError."""
+def read_header(data: bytes) -> Header:
+    """Return what a file says about itself; see :class:`cnncli.images.formats.FormatModule`."""
     shapes = _read_shapes(data)
     first, dtype = shapes[0]
     height, width, _ = _layout(first)
@@ -32,30 +32,34 @@ def read_array_header(data: bytes) -> Header:
     )
 
 
-def decode_array(data: bytes) -> Array:
-    """Return a file's array (H, W, C) in its own type; several arrays side by side as channels.
+def decode_pixels(data: bytes, header: Header, *, raw: bool, reduction: int) -> tuple[Array, bool]:
+    """Return an (H, W, C) array in the file's own number type, and False: there is no alpha.
 
-    Of three axes the shorter end is the channels: (H, W, C) and (C, H, W) are both read.
-
-    Raises:
-        ImageError: If it holds no numbers, or is damaged.
+    Several arrays of one file are side by side as channels. An array of three axes may be stored
+    as (H, W, C) or as (C, H, W): the shorter one of the first and the last axis is the channels.
+    Arguments and errors are those of :class:`cnncli.images.formats.FormatModule`.
     """
     try:
         loaded = np.load(io.BytesIO(data), allow_pickle=False)
         arrays = [loaded] if isinstance(loaded, np.ndarray) else [loaded[n] for n in loaded.files]
-    except Exception as error:  # zlib, zipfile, struct … whatever the damage meets
+    except Exception as error:  # zlib, zipfile and struct each raise errors of their own
         raise damaged(error) from None
-    return np.concatenate([_channels_last(array) for array in arrays], axis=2)
+    return np.concatenate([_channels_last(array) for array in arrays], axis=2), False
 
 
 def _channels_last(array: Array) -> Array:
+    """Return (H, W), (H, W, C) or (C, H, W) as (H, W, C)."""
     if array.ndim == 2:
         return array[..., None]
     return np.moveaxis(array, 0, 2) if _channels_first(array.shape) else array
 
 
 def _layout(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Return (height, width, channels) of an array's shape."""
+    """Return the (height, width, channels) of an array's shape.
+
+    Raises:
+        ImageError: If the shape is none of an image.
+    """
     if len(shape) == 2:
         sizes = (*shape, 1)
     elif len(shape) == 3:
@@ -75,6 +79,7 @@ def _channels_first(shape: tuple[int, ...]) -> bool:
 
 
 def _read_shapes(data: bytes) -> list[tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Return the shape and the number type of each array in a file, without its values."""
     try:
         if not data.startswith(b"PK"):
             return [_read_shape(io.BytesIO(data))]

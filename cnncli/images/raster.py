@@ -1,4 +1,4 @@
-"""Everyday formats: Pillow reads their headers, OpenCV their pixels."""
+"""PNG, JPEG, WebP, BMP, GIF and PNM: Pillow reads their headers, OpenCV their pixels."""
 
 from __future__ import annotations
 
@@ -14,30 +14,19 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from cnncli.arrays import Array
-from cnncli.images.header import (
-    FORMAT_NAMES,
-    Header,
-    ImageError,
-    check_size,
-    damaged,
-    too_large,
-)
+from cnncli.images.header import Header, ImageError, check_size, damaged, too_large
 
-# What Pillow may try; the others are recognised by their first bytes.
+# The decoders that Pillow may try, by Pillow's names.
 _PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM")
-
-
 _EXIF_ORIENTATION, _EXIF_MAKE, _EXIF_MODEL = 0x0112, 0x010F, 0x0110
 
+# Pillow's warnings are silenced by a state that all threads share: one thread at a time.
+_PILLOW_LOCK = Lock()
 
-# Silencing Pillow's warnings changes a state that all threads share.
-_PILLOW = Lock()
-
-
+# The third number of a PNM file, with comments in between.
 _PNM_MAXIMUM = re.compile(rb"P[2356](?:\s+|\s*#[^\n]*\n)+(?:\d+(?:\s+|\s*#[^\n]*\n)+){2}(\d+)\s")
 
-
-# Channels and alpha of Pillow's modes.
+# Of each of Pillow's modes: the number of channels without alpha, and whether there is alpha.
 _MODES = {
     "1": (1, False),
     "L": (1, False),
@@ -55,20 +44,22 @@ _MODES = {
 }
 
 
-def read_raster_header(data: bytes) -> Header:
+def read_header(data: bytes) -> Header:
+    """Return what a file says about itself; see :class:`cnncli.images.formats.FormatModule`."""
     try:
-        with _PILLOW, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # we have our own bound, and corrupt EXIF is harmless
+        with _PILLOW_LOCK, warnings.catch_warnings():
+            # They are about corrupt EXIF, which is harmless, and about size, which we check.
+            warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS)
             check_size(*image.size)
             return _describe(data, image)
-    except UnidentifiedImageError:
-        raise ImageError(f"is not an image of a known format ({FORMAT_NAMES})") from None
+    except UnidentifiedImageError:  # it begins as one of these formats, but goes on otherwise
+        raise ImageError("is damaged or cut short") from None
     except Image.DecompressionBombError:
         raise ImageError(too_large("this image")) from None
     except ImageError:
         raise
-    except Exception as error:  # Pillow raises what its parsers stumble on: SyntaxError, struct…
+    except Exception as error:  # Pillow's parsers raise SyntaxError, struct.error and others
         raise damaged(error) from None
 
 
@@ -81,11 +72,10 @@ def _describe(data: bytes, image: Image.Image) -> Header:
     if kind == "PNG":
         _check_png(data)
         bits = data[24]
-        if image.mode == "P":  # whether a palette's colours are grey, only they tell
-            channels = 3
-        # Pillow decodes the whole file where EXIF is not in front: ask first whether there is any.
+        # Pillow decodes the whole file to look for EXIF behind the pixels: do not ask without need.
         has_exif = b"eXIf" in data or b"Raw profile type exif" in data
-        # The mode of 16-bit colour says RGB alone.
+        # Pillow's mode of a 16-bit picture does not say whether it has alpha; the PNG's colour type
+        # does: 4 is grey with alpha, 6 is colour with alpha.
         if data[25] in (4, 6):
             channels, alpha = (1 if data[25] == 4 else 3), True
     elif kind == "PPM":
@@ -110,24 +100,35 @@ def _describe(data: bytes, image: Image.Image) -> Header:
 
 
 def _clear_level(image: Image.Image, bits: int) -> int | None:
-    """Return the transparent grey; a PNG names it in its own bits, which OpenCV brings to 8."""
+    """Return the transparent grey level on the scale of the decoded pixels, or None.
+
+    A PNG names it on the scale of its own bits; OpenCV stretches fewer than 8 bits to 0–255.
+    """
     clear = image.info.get("transparency")
     if image.mode not in ("1", "L", "I;16", "I") or not isinstance(clear, int):
         return None
-    if bits == 1:  # Pillow may have brought it to 255 already
+    if bits == 1:  # Pillow may have changed 1 to 255
         return 255 * bool(clear)
     return clear if bits in (8, 16) else clear * 255 // (2**bits - 1)
 
 
 def _read_pnm_maximum(data: bytes) -> int | None:
+    """Return the stored value of white, or None where the decoded pixels have the full scale."""
     match = _PNM_MAXIMUM.match(data)
     maximum = int(match[1]) if match else 0
-    stretched = data[1:2] in b"23" and maximum <= 255  # OpenCV has done it, but only for these
+    # OpenCV stretches the values itself in text files (P2, P3) of 8 bits, and in no others.
+    stretched = data[1:2] in b"23" and maximum <= 255
     return None if stretched else maximum or None
 
 
 def _check_png(data: bytes) -> None:
-    """Walk a PNG's chunks to its end; libpng prints on stderr by itself where they are damaged."""
+    """Check the chunks of a PNG up to its end.
+
+    libpng would refuse a damaged file too, but it also prints a message of its own on stderr.
+
+    Raises:
+        ImageError: If a chunk that the picture needs is damaged, or the end is missing.
+    """
     place = 8
     while True:
         length, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
@@ -136,7 +137,7 @@ def _check_png(data: bytes) -> None:
             raise ImageError("is damaged or cut short")
         if kind == b"IEND":
             return
-        needed = kind[:1].isupper()  # the others are comments to libpng
+        needed = kind[:1].isupper()  # PNG's mark of chunks without which there is no picture
         (checksum,) = struct.unpack_from(">I", data, end)
         if needed and zlib.crc32(memoryview(data)[place + 4 : end]) != checksum:
             raise ImageError(f"is damaged (a wrong checksum {place:,} bytes into the file)")
@@ -144,7 +145,10 @@ def _check_png(data: bytes) -> None:
 
 
 def _read_exif(image: Image.Image) -> tuple[int, str]:
-    """Return orientation and camera; where EXIF is garbage, the picture still counts."""
+    """Return the EXIF orientation, and the camera's maker and model as one text.
+
+    Damaged EXIF data give 1 and an empty text, because the picture itself can still be used.
+    """
     try:
         exif = image.getexif()
         names = [str(exif.get(tag, "")).strip(" \0") for tag in (_EXIF_MAKE, _EXIF_MODEL)]
@@ -163,8 +167,11 @@ _REDUCED = {
 }
 
 
-def decode_raster(data: bytes, header: Header, reduction: int) -> Array:
-    """Return (H, W, 1–4) as stored, RGB or grey and alpha behind them if there is any."""
+def decode_pixels(data: bytes, header: Header, *, raw: bool, reduction: int) -> tuple[Array, bool]:
+    """Return an (H, W, C) array of uint8 or uint16 with C from 1 to 4, and whether it has alpha.
+
+    Arguments and errors are those of :class:`cnncli.images.formats.FormatModule`.
+    """
     flags = cv2.IMREAD_UNCHANGED
     if reduction > 1 and header.format == "JPEG":
         flags = _REDUCED[reduction, header.channels] | cv2.IMREAD_IGNORE_ORIENTATION
@@ -178,15 +185,20 @@ def decode_raster(data: bytes, header: Header, reduction: int) -> Array:
     if array.shape[2] in (3, 4):
         array = array[..., [2, 1, 0, 3][: array.shape[2]]]
     if array.shape[2] == 4 and header.channels == 1:
-        array = array[..., [0, 3]]  # OpenCV gives grey with alpha as colour
+        array = array[..., [0, 3]]  # OpenCV returns grey with alpha as colour with alpha
     if header.clear_level is not None and array.shape[2] == 1:
         opaque = (array != header.clear_level).astype(array.dtype)
         array = np.concatenate([array, opaque * np.iinfo(array.dtype).max], axis=2)
-    return array
+    return array, array.shape[2] in (2, 4)
 
 
 def _stretch(array: Array, maximum: int | None) -> Array:
-    """Bring 0 … ``maximum`` to the full scale of the type; None is the type's own."""
+    """Stretch values from 0–``maximum`` to the full scale of their type.
+
+    Args:
+        array: Pixels of uint8 or uint16, of any shape; other types are returned unchanged.
+        maximum: The stored value of white; None means that the values have the full scale already.
+    """
     full = 255 if array.dtype == np.uint8 else 65535
     if maximum is None or maximum == full or array.dtype.kind != "u":
         return array

@@ -1,7 +1,7 @@
-"""TIFF: any number of samples and pages, 8 to 64 bits, whole numbers and floats.
+"""TIFF: any number of channels and pages, 1 to 64 bits, whole numbers and floats.
 
-tifffile reads the structure, and the pixels of everything that NumPy and zlib can unpack; the
-other compressions (LZW, JPEG, fax) go through Pillow's and OpenCV's libtiff.
+tifffile reads the structure of a file, and the pixels if NumPy and zlib alone can unpack them. The
+other compressions (LZW, JPEG, fax) are unpacked by Pillow and OpenCV, which contain libtiff.
 """
 
 from __future__ import annotations
@@ -20,18 +20,22 @@ from cnncli.arrays import Array
 from cnncli.images.header import Header, ImageError, check_size, damaged
 from cnncli.images.orientation import turn_back
 
+# Values of TIFF's tags. Source: TIFF 6.0, PhotometricInterpretation, ExtraSamples, Compression.
 _MINISWHITE, _PALETTE, _CMYK, _YCBCR = 0, 3, 5, 6
-# Extra samples that are transparency: colours multiplied by it already, or not.
+# An extra sample that is alpha; the colours are already multiplied by an associated one.
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 # Compressions that need no package beside NumPy: none, deflate (two numbers), PackBits.
 _PLAIN = (1, 8, 32946, 32773)
 
-# Damage is told once, by us.
+# Our own message says that a file is damaged; tifffile should not print it as well.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
-def read_tiff_header(data: bytes) -> Header:
-    """Describe a TIFF; pages of one size count as channels, flagged thumbnails do not."""
+def read_header(data: bytes) -> Header:
+    """Return what a file says about itself; see :class:`cnncli.images.formats.FormatModule`.
+
+    The channels of all pages count, except of pages that are marked as thumbnails.
+    """
     with _open(data) as file:
         pages = _pages(file)
         page = pages[0]
@@ -52,13 +56,12 @@ def read_tiff_header(data: bytes) -> Header:
         )
 
 
-def decode_tiff(data: bytes) -> tuple[Array, bool]:
-    """Return (H, W, C) as stored but upright in colour: RGB, black is 0; and whether C has alpha.
+def decode_pixels(data: bytes, header: Header, *, raw: bool, reduction: int) -> tuple[Array, bool]:
+    """Return an (H, W, C) array and whether its last channel is alpha.
 
-    Orientation is left to the caller.
-
-    Raises:
-        ImageError: If it is damaged, or compressed in a way that nothing here unpacks.
+    The array has the file's own number type, colours in the order red, green, blue, black as 0,
+    and the channels of all pages side by side. Arguments and errors are those of
+    :class:`cnncli.images.formats.FormatModule`.
     """
     with _open(data) as file:
         pages = _pages(file)
@@ -80,11 +83,16 @@ def _open(data: bytes) -> tifffile.TiffFile:
 
 
 def _pages(file: tifffile.TiffFile) -> list[Any]:
+    """Return the pages that are no thumbnails.
+
+    Raises:
+        ImageError: If the file is damaged, or its pages cannot be channels of one picture.
+    """
     try:
         pages = [file.pages[number] for number in range(len(file.pages))]
         pages = [page.aspage() for page in pages]
-        if _next_page(file, pages[-1]):  # tifffile drops in silence what lies behind the end
-            raise ImageError("is damaged or cut short")  # noqa: TRY301 - told below as it is
+        if _next_page(file, pages[-1]):  # tifffile silently leaves out a page behind the end
+            raise ImageError("is damaged or cut short")  # noqa: TRY301 - raised again below
         full = [page for page in pages if not page.is_reduced] or pages[:1]
         sizes = {(page.imagelength, page.imagewidth) for page in full}
     except ImageError:
@@ -103,7 +111,7 @@ def _pages(file: tifffile.TiffFile) -> list[Any]:
 
 
 def _next_page(file: tifffile.TiffFile, page: Any) -> int:
-    """Return the place that a page names for the one behind it; 0 is the end."""
+    """Return the position in the file of the page that follows ``page``; 0 after the last."""
     tiff, handle = file.tiff, file.filehandle
     handle.seek(page.offset)
     (tags,) = struct.unpack(tiff.tagnoformat, handle.read(tiff.tagnosize))
@@ -113,7 +121,7 @@ def _next_page(file: tifffile.TiffFile, page: Any) -> int:
 
 
 def _samples(page: Any) -> tuple[int, bool]:
-    """Return a page's channels without alpha, and whether it has alpha."""
+    """Return the number of a page's channels without alpha, and whether it has alpha."""
     if page.photometric == _PALETTE:
         return 3, False
     alpha = bool(page.extrasamples) and page.extrasamples[0] in (_ASSOCIATED, _UNASSOCIATED)
@@ -122,6 +130,7 @@ def _samples(page: Any) -> tuple[int, bool]:
 
 
 def _colour(page: Any) -> str:
+    """Return a page's pixel layout by Pillow's names, or its number of channels."""
     return {_PALETTE: "P", _CMYK: "CMYK"}.get(int(page.photometric)) or (
         {1: "L", 3: "RGB"}.get(_samples(page)[0], f"{_samples(page)[0]}") + "A" * _samples(page)[1]
     )
@@ -129,7 +138,7 @@ def _colour(page: Any) -> str:
 
 def _dtype(page: Any) -> np.dtype[Any]:
     kind: np.dtype[Any] | None = None if page.dtype is None else np.dtype(page.dtype)
-    if kind is None or kind.kind not in "buif":  # complex numbers, of which half would be lost
+    if kind is None or kind.kind not in "buif":  # others are complex numbers, or unknown
         raise ImageError("holds values of a type that is not supported")
     return kind
 
@@ -140,25 +149,34 @@ def _orientation(page: Any) -> int:
 
 
 def _read_page(data: bytes, file: tifffile.TiffFile, page: Any) -> Array:
+    """Return the pixels of a page, (H, W, C) with alpha last; raises ImageError if it cannot."""
     if page.compression not in _PLAIN or page.photometric in (_CMYK, _YCBCR):
         return _read_with_libtiff(data, page, list(file.pages).index(page))
     if len(page.dataoffsets) == 0 or any(
         start + count > len(data)
         for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)
     ):
-        raise ImageError("is damaged or cut short")  # tifffile fills what is missing with zeros
+        raise ImageError("is damaged or cut short")  # tifffile would fill the rest with zeros
     array = page.asarray()
     if page.axes == "SYX":
         array = np.moveaxis(array, 0, 2)
     array = np.asarray(array).reshape(page.imagelength, page.imagewidth, -1)
     if page.photometric == _PALETTE:
-        palette = np.asarray(page.colormap)  # (3, colours) of 16 bits, the upper 8 count
+        palette = np.asarray(page.colormap)  # (3, colours), 16 bits of which the upper 8 count
         return np.asarray(palette.T[array[..., 0]] // 256, dtype=np.uint8)
     return _finish(array, page)
 
 
 def _finish(array: Array, page: Any) -> Array:
-    """Undo inverted grey, packed bits and colours multiplied by their alpha."""
+    """Undo inverted grey, values of unusual bit depths and colours multiplied by their alpha.
+
+    Args:
+        array: Array (H, W, C) as stored.
+        page: The page that it was read from.
+
+    Returns:
+        Array (H, W, C); values of 1–7 bits are stretched to uint8, of 9–15 bits to uint16.
+    """
     bits = page.bitspersample if isinstance(page.bitspersample, int) else 8
     if array.dtype == bool or (array.dtype.kind == "u" and bits not in (8, 16, 32, 64)):
         full = 2**bits - 1
@@ -178,7 +196,13 @@ def _finish(array: Array, page: Any) -> Array:
 
 
 def _read_with_libtiff(data: bytes, page: Any, number: int) -> Array:
-    """Read a page as libtiff unpacks it, turned back to how it is stored."""
+    """Return the pixels of page ``number``, (H, W, C), unpacked by OpenCV or Pillow.
+
+    Both turn a picture upright; here it is turned back to how it is stored, as `decode` expects.
+
+    Raises:
+        ImageError: If the page is damaged, or neither library can unpack it.
+    """
     samples, alpha = _samples(page)
     if _dtype(page).itemsize > 1 and samples in (1, 3):
         found, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -202,6 +226,7 @@ def _read_with_libtiff(data: bytes, page: Any, number: int) -> Array:
 
 
 def _packed(page: Any) -> ImageError:
+    """Return the ImageError for a page that is compressed in a way that cannot be unpacked."""
     return ImageError(
         f"is a TIFF of {page.samplesperpixel} samples with {page.compression.name} compression, "
         "which cannot be unpacked here; save it uncompressed or with deflate"

@@ -1,1 +1,1 @@
-"""The model registry and what builds a network from it."""
+"""The registry of models, and the functions that build, change and inspect networks."""

@@ -1,4 +1,4 @@
-"""From a registry entry to a network."""
+"""Build a network by its name, and join it with normalisation and softmax."""
 
 from __future__ import annotations
 
@@ -29,22 +29,24 @@ def build_network(
 ) -> nn.Module:
     """Build an untrained network that maps (N, C, H, W) to logits (N, K).
 
-    The weights come from torch's global random state: seed it first. In training mode networks
-    with auxiliary heads return a named tuple, which `combine_aux` takes apart.
+    The weights are drawn from torch's global random state, so seed it first. In training mode a
+    network with auxiliary heads returns a named tuple, which `cnncli.models.head.combine_aux`
+    turns into one loss.
 
     Args:
-        name: Of the registry.
+        name: Name that ``--model`` takes.
         num_classes: K, at least 1.
-        in_channels: C.
-        image_size: (H, W) in pixels; networks with a flatten layer and transformers fit that size
-            only.
-        activation: As `swap_modules` takes it; None leaves what there is.
-        norm: As `swap_modules` takes it; None leaves what there is.
-        dropout: As `swap_modules` takes it; None leaves what there is.
+        in_channels: C, at least 1.
+        image_size: (H, W) in pixels. Networks that flatten their maps, and transformers, take only
+            images of this size.
+        activation: Name of the activation that replaces the network's; None keeps them. See
+            `swap_modules` for this and the next two.
+        norm: Name of the norm that replaces the network's; None keeps them.
+        dropout: Probability for the network's dropout layers; None keeps theirs.
 
     Raises:
-        CnncliError: If there is no such model, it cannot take the images' size, or it does not
-            have what is to be exchanged.
+        CnncliError: If there is no such model, if it cannot take images of this size, or if it
+            does not have the modules that are to be exchanged.
     """
     entry = find_model(name)
     entry.check_image_size(image_size)
@@ -65,7 +67,7 @@ def build_network(
 
 
 def _check_pixels(network: nn.Module, in_channels: int, image_size: tuple[int, int]) -> None:
-    """Refuse an instance norm that would see one pixel, which has no variance."""
+    """Refuse an instance norm on maps of a single pixel, which have no variance."""
     try:
         with torch.no_grad():
             network.eval()(torch.zeros(1, in_channels, *image_size))
@@ -91,20 +93,26 @@ def _build_chain(
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Return the number of trainable and frozen parameters together."""
+    """Return the number of values in all parameters, trainable and frozen."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def has_batch_norm(network: nn.Module) -> bool:
-    """Tell whether any layer normalises over the batch."""
+    """Return whether any layer normalises over the batch."""
     return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())
 
 
 class Classifier(nn.Module):
-    """Normalise + network + softmax in one module: what an export wraps.
+    """Normalisation, network and softmax in one module.
 
-    It takes images as batches hold them, (N, H, W, C) in the stored dtype, and returns
-    probabilities (N, K); ``logits`` stops before the softmax.
+    It takes images as the data loader gives them, (N, H, W, C) with their stored values, and
+    returns probabilities (N, K); ``logits`` stops before the softmax.
+
+    Args:
+        network: Takes normalised images (N, C, H, W) and returns logits (N, K).
+        mean: Mean of each channel, as a fraction of full scale.
+        std: Standard deviation of each channel, as a fraction of full scale, above 0.
+        full_scale: Stored value that counts as 1, such as 255 for uint8.
     """
 
     def __init__(
@@ -125,18 +133,18 @@ class Classifier(nn.Module):
         self.shift: torch.Tensor
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
-        """Return float32 (N, C, H, W), which in memory stays channels-last."""
+        """Return normalised images, float32 (N, C, H, W), channels-last in memory."""
         return torch.addcmul(self.shift, images.permute(0, 3, 1, 2).float(), self.scale)
 
     def outputs(self, images: torch.Tensor) -> Output:
-        """Return all that the network gives: in training the auxiliary heads' logits too."""
+        """Return the network's output: in training mode with the auxiliary heads' logits."""
         output: Output = self.network(self.normalise(images))
         return output
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """Return (N, K) unnormalised scores."""
+        """Return the logits (N, K): the scores before the softmax."""
         return main_logits(self.outputs(images))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return (N, K) probabilities in float32."""
+        """Return the probabilities (N, K) in float32; each row sums to 1."""
         return self.logits(images).float().softmax(dim=1)

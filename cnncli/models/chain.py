@@ -1,4 +1,4 @@
-"""Networks written by hand: the layers of ``cnn:LAYERS`` as modules."""
+"""Build a network written by hand, ``cnn:LAYERS``, from torch's modules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,13 @@ from cnncli.models.tables.chain_plan import HEAD, activation_name, plan_chain
 
 
 class SamePadding(nn.Module):
-    """Pads so that a window with a stride gives ⌈size / stride⌉, the odd pixel after.
+    """Pads maps so that a window with a stride gives ⌈size / stride⌉ positions.
+
+    If the number of added pixels is odd, the last side gets one more.
+
+    Args:
+        window: Window that will slide over the padded maps.
+        value: Value of the added pixels.
 
     Shapes: (N, C, H, W) to (N, C, H + h, W + w).
 
@@ -40,14 +46,17 @@ class SamePadding(nn.Module):
         self.value = value
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return x padded."""
+        """Return the padded maps of x (N, C, H, W)."""
         rows, columns = self.window.axes
         pads = (*columns.pads(x.shape[3]), *rows.pads(x.shape[2]))
         return functional.pad(x, pads, value=self.value)
 
 
 class SameAvgPool2d(nn.Module):
-    """Average pooling with "same" padding, which does not count what it pads.
+    """Average pooling with "same" padding, whose averages leave out the padded pixels.
+
+    Args:
+        window: The pooling window.
 
     Shapes: (N, C, H, W) to (N, C, ⌈H / stride⌉, ⌈W / stride⌉).
     """
@@ -67,11 +76,11 @@ class SameAvgPool2d(nn.Module):
 def build_chain(
     text: str, num_classes: int, in_channels: int, image_size: tuple[int, int]
 ) -> nn.Sequential:
-    """Build a network from its layers as ``conv-size --chain`` takes them.
+    """Build a network from its layers in the notation of ``conv-size --chain``.
 
-    Behind them comes a dense layer for the classes, flattened maps before it where they are still
-    maps. A last dense layer that has as many units as there are classes, and no activation, is
-    that layer.
+    A dense layer for the classes is added at the end, after a flatten if the last output is still
+    maps. If the last layer as written is dense, has K units and no activation, it is that layer and
+    none is added.
 
     Args:
         text: The layers.
@@ -80,7 +89,8 @@ def build_chain(
         image_size: (H, W) in pixels.
 
     Raises:
-        CnncliError: At the first layer that cannot be read or does not fit, with its place.
+        CnncliError: At the first layer that cannot be parsed or does not fit its input; the
+            message gives its place.
     """
     plan = plan_chain(text)
     layers = plan.layers
@@ -92,11 +102,11 @@ def build_chain(
         bias = True
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     shape: tuple[int, ...] = (in_channels, *image_size)
-    # All that is written is traced, so that a head that does not fit is named as written.
+    # All written layers are traced, so that an error names a head that does not fit as written.
     traces = trace_chain(plan.layers, image_size, in_channels)
     for layer, name, trace in zip(layers, plan.names, traces, strict=False):
         if name is not None:
-            modules[name] = _module(layer, shape)
+            modules[name] = _build_module(layer, shape)
         if (activation := activation_name(layer)) is not None:
             modules[activation] = ACTIVATIONS[str(layer.activation)]()
         shape = trace.shape
@@ -106,12 +116,12 @@ def build_chain(
     return nn.Sequential(modules)
 
 
-def _module(layer: LayerSpec, shape: tuple[int, ...]) -> nn.Module:
+def _build_module(layer: LayerSpec, shape: tuple[int, ...]) -> nn.Module:
     """Return the module of a layer without its activation, for an input of ``shape``."""
     if isinstance(layer, Conv):
-        return _convolution(layer, shape[0])
+        return _build_convolution(layer, shape[0])
     if isinstance(layer, Pool):
-        return _pooling(layer)
+        return _build_pooling(layer)
     if isinstance(layer, Norm):
         return nn.BatchNorm2d(shape[0]) if len(shape) == 3 else nn.BatchNorm1d(shape[0])
     if isinstance(layer, Dense):
@@ -125,7 +135,7 @@ def _module(layer: LayerSpec, shape: tuple[int, ...]) -> nn.Module:
     raise CnncliError(f"layer {layer.number} {layer.text!r}: no module does this")
 
 
-def _convolution(layer: Conv, in_channels: int) -> nn.Module:
+def _build_convolution(layer: Conv, in_channels: int) -> nn.Module:
     window = layer.window
     if window.kind == "transposed":
         assert window.padding != "same"
@@ -156,7 +166,7 @@ def _convolution(layer: Conv, in_channels: int) -> nn.Module:
     return convolution
 
 
-def _pooling(layer: Pool) -> nn.Module:
+def _build_pooling(layer: Pool) -> nn.Module:
     window = layer.window
     if layer.mode == "avg":
         if window.padding == "same":

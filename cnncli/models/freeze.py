@@ -1,4 +1,4 @@
-"""Freeze policies: what of a network is trained, and what stays bit by bit as it is.
+"""Freeze policies: which part of a network is trained, and which part stays bit by bit as it is.
 
 ``requires_grad=False`` alone is not enough: a frozen BatchNorm's running mean still moves, and
 dropout and stochastic depth make frozen features differ from pass to pass. What is frozen is
@@ -16,7 +16,8 @@ from torch import nn
 
 from cnncli.errors import CnncliError, did_you_mean
 
-# Stage name to the paths of its modules and parameters, in the order of the forward pass.
+# The name of each stage and the paths of its modules and parameters, in the order of the forward
+# pass, without the head.
 Stages = Mapping[str, Sequence[str]]
 
 HEAD = "head"
@@ -24,31 +25,32 @@ HEAD = "head"
 
 @dataclass(frozen=True)
 class Frozen:
-    """What a policy freezes.
+    """The part of a network that a policy freezes.
 
     Attributes:
-        paths: Of modules and single parameters.
+        paths: Paths of the frozen modules and single parameters; all below a path is frozen.
     """
 
     paths: tuple[str, ...] = ()
 
     def holds(self, name: str) -> bool:
-        """Tell whether a parameter or module lies in what is frozen."""
+        """Return whether the parameter or module of this name is frozen."""
         return any(name == path or name.startswith(path + ".") for path in self.paths)
 
 
-def read_policy(policy: str, network: nn.Module, stages: Stages) -> Frozen:
-    """Turn ``--freeze`` into what it freezes in a network.
+def parse_policy(policy: str, network: nn.Module, stages: Stages) -> Frozen:
+    """Parse ``--freeze`` and find what it freezes in a network.
 
     Args:
         policy: ``backbone`` (all but the head), ``none``, ``stages:N`` (the stem and the first N
             stages after it), ``until:NAME`` (up to and including a stage or a layer), or glob
             patterns on layer names, joined by commas (``layer1.*,bn1``).
-        network: It is not changed.
+        network: The network; it is not changed.
         stages: The network's stages, the stem first.
 
     Raises:
-        CnncliError: If the policy is none of these, or names what the network does not have.
+        CnncliError: If the policy is none of these, names a part that the network does not have, or
+            freezes every parameter.
     """
     names = list(stages)
     if policy == "none":
@@ -77,8 +79,8 @@ def _freeze_until(name: str, network: nn.Module, stages: Stages) -> Frozen:
     names = list(stages)
     if name in names:
         return _freeze_stages(stages, names.index(name) + 1)
-    # A layer: its stage's layers up to it, and the stages before. Layers of one parent are
-    # registered in the order in which they run.
+    # The name is a layer's: freeze the stages before its stage, and in its stage the layers up to
+    # it. Layers of one parent are registered in the order in which they run.
     layers = [path for path, module in network.named_modules() if path]
     if name not in layers:
         near = did_you_mean(name, [*names, *layers])
@@ -91,7 +93,7 @@ def _freeze_until(name: str, network: nn.Module, stages: Stages) -> Frozen:
             before = _freeze_stages(stages, number).paths
             own = [p for p in layers if any(p == q or p.startswith(q + ".") for q in paths)]
             earlier = own[: own.index(name)]
-            # An enclosing block comes before its own layers and must not be frozen with them.
+            # Freezing a block that holds the named layer would freeze the layers after it too.
             whole = [p for p in earlier if not name.startswith(p + ".")]
             return Frozen((*before, *whole, name))
     raise CnncliError(f"--freeze until:{name}: lies in the head, which is what is trained")
@@ -117,18 +119,19 @@ def _freeze_matching(policy: str, network: nn.Module) -> Frozen:
 
 
 def freeze(network: nn.Module, frozen: Frozen) -> None:
-    """Let gradients reach exactly the parameters that are not frozen."""
+    """Set ``requires_grad`` of every parameter: False if it is frozen, otherwise True."""
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(not frozen.holds(name))
 
 
 def train_mode(network: nn.Module, frozen: Frozen, *, freeze_norms: bool) -> None:
-    """Put a network in train mode, and what is frozen in eval mode as a whole.
+    """Put a network in train mode, and its frozen part in eval mode as a whole.
 
     Args:
-        network: Changed in place.
-        frozen: What is frozen.
-        freeze_norms: Keep BatchNorm's statistics fixed in what is trained, too.
+        network: The network; it is changed in place.
+        frozen: The part that is frozen.
+        freeze_norms: Whether the BatchNorm layers of the trained part are put in eval mode too, so
+            that their statistics stay fixed.
     """
     network.train()
     for name, module in network.named_modules():
@@ -137,35 +140,40 @@ def train_mode(network: nn.Module, frozen: Frozen, *, freeze_norms: bool) -> Non
 
 
 def is_batch_norm(module: nn.Module) -> bool:
-    """Tell whether a module keeps running statistics over the batch."""
+    """Return whether a module normalises over the batch and keeps running statistics."""
     return isinstance(module, nn.modules.batchnorm._BatchNorm)
 
 
 @dataclass(frozen=True)
 class Unfreezing:
-    """The policies of a run: the first from epoch 1, each other from its own epoch on.
+    """The freeze policies of a run and the epochs in which they begin.
 
     Attributes:
-        steps: (epoch, policy), ascending, the first at epoch 1.
+        steps: Pairs of (first epoch, policy) in ascending order; the first begins in epoch 1.
     """
 
     steps: tuple[tuple[int, str], ...]
 
     def at(self, epoch: int) -> str:
-        """Return the policy in force in an epoch, counted from 1."""
+        """Return the policy that is in force in an epoch; epochs count from 1."""
         return [policy for start, policy in self.steps if start <= epoch][-1]
 
     @property
     def changes(self) -> bool:
-        """Whether anything is unfrozen during the run."""
+        """Whether the policy changes during the run."""
         return len(self.steps) > 1
 
 
-def read_unfreezing(policy: str, unfreeze_at: Sequence[str]) -> Unfreezing:
-    """Read ``--freeze`` and ``--unfreeze-at EPOCH[=POLICY]``; ``2=none`` acts before epoch 2.
+def parse_unfreezing(policy: str, unfreeze_at: Sequence[str]) -> Unfreezing:
+    """Parse ``--freeze`` and all ``--unfreeze-at EPOCH[=POLICY]``.
+
+    Args:
+        policy: Policy from epoch 1 on.
+        unfreeze_at: Later policies: ``2=none`` begins with epoch 2; without ``=POLICY`` the policy
+            is ``none``.
 
     Raises:
-        CnncliError: If an epoch is no number from 2 on, or stands twice.
+        CnncliError: If an epoch is not a number of at least 2, or is given twice.
     """
     steps = {1: policy}
     for text in unfreeze_at:
@@ -182,7 +190,7 @@ def read_unfreezing(policy: str, unfreeze_at: Sequence[str]) -> Unfreezing:
 
 
 def stage_of(name: str, stages: Stages) -> str:
-    """Return the stage a parameter lies in, or ``head``."""
+    """Return the name of the stage that holds a parameter or module, or ``head`` if none does."""
     for stage, paths in stages.items():
         if any(name == path or name.startswith(path + ".") for path in paths):
             return stage
@@ -192,12 +200,15 @@ def stage_of(name: str, stages: Stages) -> str:
 def lr_scales(
     stages: Stages, *, backbone: float | None = None, layer_decay: float | None = None
 ) -> dict[str, float]:
-    """Return each stage's learning rate as a factor on the head's.
+    """Return the learning rate of each stage as a factor on the head's learning rate.
 
     Args:
         stages: The network's stages, the stem first.
-        backbone: One factor for all stages.
-        layer_decay: d gives the last stage d, the one before d², and so on.
+        backbone: One factor for all stages; None for 1 or for ``layer_decay``.
+        layer_decay: Factor d: the last stage gets d, the stage before it d², and so on.
+
+    Returns:
+        A factor for each stage by name, and 1 for ``head``.
 
     Source: J. Howard & S. Ruder (2018), ULMFiT, arXiv:1801.06146, sec. 3.2 (discriminative
     fine-tuning); the geometric form is that of BEiT and ConvNeXt's fine-tuning.
@@ -210,7 +221,7 @@ def lr_scales(
     return {**scales, HEAD: 1.0}
 
 
-def describe(
+def describe_stages(
     network: nn.Module,
     stages: Stages,
     frozen: Frozen,
@@ -219,10 +230,20 @@ def describe(
     lr: float,
     scales: Mapping[str, float],
 ) -> list[dict[str, object]]:
-    """Return the table before epoch 1: a row per stage, and the totals.
+    """Return the table that is printed before epoch 1: a row for each stage, and the totals.
 
-    Columns: stage, parameters, trainable, frozen (counts of parameters), batch_norm (``frozen``
-    or ``train``, empty where there is none) and lr, the peak.
+    Args:
+        network: The network.
+        stages: The network's stages, the stem first.
+        frozen: The part that is frozen.
+        freeze_norms: Whether all BatchNorm layers keep their statistics.
+        lr: Highest learning rate of the run, for the head.
+        scales: Learning rate of each stage, and of the head, as a factor on ``lr``.
+
+    Returns:
+        Rows with the columns stage; parameters, trainable and frozen (numbers of values);
+        batch_norm (``frozen`` or ``train``, empty without BatchNorm); lr (the stage's highest
+        learning rate, None if all of it is frozen).
     """
     rows: dict[str, dict[str, object]] = {}
     counts: dict[str, list[int]] = {stage: [0, 0] for stage in (*stages, HEAD)}

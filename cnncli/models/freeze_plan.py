@@ -1,4 +1,4 @@
-"""What of a network is trained in which epoch, and at which share of the learning rate."""
+"""Which part of a network is trained in which epoch, and with which learning rate."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ from cnncli.models.freeze import (
     Frozen,
     Stages,
     Unfreezing,
-    describe,
+    describe_stages,
     freeze,
     lr_scales,
-    read_policy,
-    read_unfreezing,
+    parse_policy,
+    parse_unfreezing,
     stage_of,
     train_mode,
 )
 
 
 class FreezePlan:
-    """What is frozen in which epoch, and the learning rate of each stage.
+    """Freezes a network's stages as planned for each epoch, and scales their learning rates.
 
     Attributes:
-        stages: Stage name to paths, the stem first.
-        frozen: What is frozen now.
-        scales: Each stage's learning rate as a factor on the head's.
+        network: The network that is trained.
+        stages: The network's stages by name, the stem first.
+        unfreezing: The policies and the epochs in which they begin.
+        frozen: The part that is frozen now.
+        scales: Learning rate of each stage, and of the head, as a factor on the head's.
+        freeze_norms: Whether all BatchNorm layers keep their running statistics.
     """
 
     def __init__(
@@ -41,25 +44,28 @@ class FreezePlan:
         layer_decay: float | None = None,
         freeze_norms: bool = False,
     ) -> None:
-        """Read all policies and put that of epoch 1 in force.
+        """Parse all policies and apply the one of epoch 1.
 
         Args:
-            network: What is trained.
-            stages: Stage name to the paths of its modules, the stem first, the head last.
-            policy: That of epoch 1, as ``--freeze`` takes it.
-            unfreeze_at: Later policies, each ``EPOCH=POLICY``.
-            backbone_scale: Learning rate of all stages but the head, as a factor on the head's.
-            layer_decay: Factor from each stage to the one before it.
-            freeze_norms: Whether every BatchNorm keeps its running statistics.
+            network: The network that is trained.
+            stages: Stage name to the paths of its modules, the stem first, without the head.
+            policy: Policy from epoch 1 on, as ``--freeze`` takes it.
+            unfreeze_at: Later policies, each ``EPOCH=POLICY`` or ``EPOCH``.
+            backbone_scale: Learning rate of all stages, as a factor on the head's; None for 1 or
+                for ``layer_decay``.
+            layer_decay: Factor on the learning rate from each stage to the stage before it.
+            freeze_norms: Whether all BatchNorm layers keep their running statistics.
 
         Raises:
-            CnncliError: If a policy names what the network does not have.
+            CnncliError: If a policy cannot be parsed or names a part that the network does not
+                have.
         """
         self.network, self.stages = network, stages
-        self.unfreezing: Unfreezing = read_unfreezing(policy, unfreeze_at)
-        # Every policy is read now: a typo in the one for epoch 30 is told before epoch 1.
+        self.unfreezing: Unfreezing = parse_unfreezing(policy, unfreeze_at)
+        # All policies are parsed now, so that a typo in the one for epoch 30 stops the run before
+        # epoch 1.
         self._policies = {
-            policy: read_policy(policy, network, stages) for _, policy in self.unfreezing.steps
+            policy: parse_policy(policy, network, stages) for _, policy in self.unfreezing.steps
         }
         self.scales = lr_scales(stages, backbone=backbone_scale, layer_decay=layer_decay)
         self.freeze_norms = freeze_norms
@@ -67,7 +73,7 @@ class FreezePlan:
         self.begin(1)
 
     def begin(self, epoch: int) -> bool:
-        """Put an epoch's policy in force; return whether it differs from the one before."""
+        """Apply the policy of an epoch, and return whether it changes what is frozen."""
         frozen = self._policies[self.unfreezing.at(epoch)]
         changed = frozen != self.frozen
         self.frozen = frozen
@@ -75,13 +81,20 @@ class FreezePlan:
         return changed
 
     def train_mode(self) -> None:
-        """Put the network in train mode, and what is frozen in eval mode as a whole."""
+        """Put the network in train mode, and its frozen part in eval mode as a whole."""
         train_mode(self.network, self.frozen, freeze_norms=self.freeze_norms)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, object]]:
-        """Group all parameters, frozen ones too: those get no gradient, and so no step.
+        """Return the optimizer's groups of all parameters.
 
-        Matrices and kernels decay, norms and biases do not; each stage has its ``lr_scale``.
+        Frozen parameters are in them too; they get no gradient and therefore no step. Matrices and
+        kernels have weight decay; norms and biases, which have one dimension, have none.
+
+        Args:
+            weight_decay: Weight decay of matrices and kernels.
+
+        Returns:
+            Groups with ``params``, ``weight_decay`` and ``lr_scale``, the factor of their stage.
         """
         groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
         for name, parameter in self.network.named_parameters():
@@ -97,8 +110,12 @@ class FreezePlan:
         ]
 
     def table(self, lr: float) -> list[dict[str, object]]:
-        """Return a row per stage: parameters, trainable, frozen, BatchNorm state, peak lr."""
-        return describe(
+        """Return a row for each stage, and the totals; see `describe_stages`.
+
+        Args:
+            lr: Highest learning rate of the run, for the head.
+        """
+        return describe_stages(
             self.network,
             self.stages,
             self.frozen,
@@ -109,7 +126,7 @@ class FreezePlan:
 
     @property
     def backbone_is_fixed(self) -> bool:
-        """Whether every stage stays frozen during the whole run, and only the head trains."""
+        """Whether only the head is trained, in all epochs."""
         names = [name for name, _ in self.network.named_parameters()]
         trained = [name for name in names if not self.frozen.holds(name)]
         in_head = all(stage_of(name, self.stages) == HEAD for name in trained)

@@ -1,13 +1,14 @@
-"""Every network by name, as plain data: no torch is imported to list or to find one."""
+"""Every network by name, as plain data: listing or finding one imports no torch.
+
+The data come from the tables in `cnncli.models.tables`; `cnncli.models.build` makes the networks.
+"""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from cnncli.choices import format_size
 from cnncli.errors import CnncliError, did_you_mean
@@ -15,47 +16,10 @@ from cnncli.models.tables.chain_plan import plan_chain
 from cnncli.models.tables.custom import CUSTOM
 from cnncli.models.tables.families import DIFFERENCES, LAYOUTS, PATTERNS
 from cnncli.models.tables.layout import ModuleLayout, Stage
-from cnncli.models.tables.torchvision import IMAGENET, NORMALISATIONS, TABLE, URL
+from cnncli.models.tables.torchvision import WeightsEntry, parse_weights
 
 CHAIN = "cnn:"
 TIMM = "timm:"
-
-
-@dataclass(frozen=True)
-class WeightsEntry:
-    """Pretrained weights that torchvision offers, and the images they expect.
-
-    Attributes:
-        name: As ``--weights`` takes it, such as ``IMAGENET1K_V2``.
-        file: Its name in torch's cache.
-        parameters: At 1000 classes; auxiliary heads as torchvision's metadata count them.
-        macs: Multiply-accumulates of one image, to three decimals of 10⁹.
-        image_size: Side of the network's input in pixels.
-        resize_size: Side the shorter side is brought to before the centre is cut out.
-        interpolation: Of that resize, ``bilinear`` or ``bicubic``.
-        mean: Per channel (RGB), as a fraction of full scale.
-        std: Per channel (RGB), as a fraction of full scale.
-    """
-
-    name: str
-    file: str
-    parameters: int
-    macs: int
-    image_size: int
-    resize_size: int
-    interpolation: str
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    @property
-    def url(self) -> str:
-        """Where torchvision downloads it from."""
-        return URL + self.file
-
-    @property
-    def path(self) -> Path:
-        """Where it lies once it was downloaded; see `weights_dir`."""
-        return weights_dir() / self.file
 
 
 @dataclass(frozen=True)
@@ -63,21 +27,23 @@ class ModelEntry:
     """One network of the registry.
 
     Attributes:
-        name: As ``--model`` takes it.
-        family: Networks built alike share one.
-        builder: ``module:callable`` for our own, ``torchvision:name`` for torchvision's, ``chain:``
-            for a network written by hand, ``timm:name`` for timm's.
-        stages: From input to head; empty for timm, where the built network tells them.
-        layout: Where stem, head and auxiliary heads lie.
-        image_size: The side in pixels it was designed for, or None where the data decide.
-        batch_norm: Whether it holds BatchNorm, which cannot train on one image at a time.
-        about: One line for lists.
-        parameters: At 1000 classes and 3 channels; for our own at 10 classes.
-        macs: Multiply-accumulates of one image of ``image_size``.
-        weights: The default first.
-        min_size: Smallest side in pixels.
-        size_multiple: Both sides are multiples of it.
-        square: Height and width must be equal.
+        name: Name that ``--model`` takes.
+        family: Family of the network, such as ``resnet``; one family has one layout.
+        builder: ``module:callable`` for cnncli's own networks, ``torchvision:NAME`` for those of
+            torchvision, ``timm:NAME`` for those of timm, ``cnn:`` for a network written by hand.
+        stages: Stages from the input to the head, without the head. Empty for networks of timm,
+            whose stages are derived from the built network.
+        layout: Paths of the stem, the head and the auxiliary heads.
+        image_size: Side in pixels of the images it was designed for; None if it has no such size.
+        batch_norm: Whether it has BatchNorm layers, which cannot train on a batch of one image.
+        about: Description of one line, for lists.
+        parameters: Number of parameters at 1000 classes and 3 channels, for cnncli's own networks
+            at 10 classes; None if unknown.
+        macs: Multiply-accumulates for one image of ``image_size``; None if unknown.
+        weights: Pretrained weights, the default ones first.
+        min_size: Smallest side in pixels that an image may have.
+        size_multiple: Number of pixels of which both sides of an image must be multiples.
+        square: Whether height and width of an image must be equal.
     """
 
     name: str
@@ -97,24 +63,27 @@ class ModelEntry:
 
     @property
     def head(self) -> str:
-        """Path of the last layer, which the classes decide."""
+        """Path of the last layer, which has one output per class; empty for timm."""
         return self.layout.head
 
     @property
     def head_dropout(self) -> str | None:
-        """Path of the dropout right before the head, which acts on the finished features."""
+        """Path of the dropout layer directly before the head, or None."""
         return self.layout.head_dropout
 
     @property
     def aux_heads(self) -> tuple[str, ...]:
-        """Paths of the auxiliary heads."""
+        """Paths of the auxiliary heads, which act in training only."""
         return self.layout.aux_heads
 
     def check_image_size(self, image_size: tuple[int, int]) -> None:
-        """Refuse a (height, width) that this network cannot take.
+        """Refuse an image size that this network cannot take.
+
+        Args:
+            image_size: (H, W) in pixels.
 
         Raises:
-            CnncliError: With the nearest sizes that it can.
+            CnncliError: If it cannot; the message names the nearest sizes that it can take.
         """
         shown = f"--image-size {format_size(image_size)}: {short_name(self.name)}"
         if self.square and image_size[0] != image_size[1]:
@@ -129,10 +98,10 @@ class ModelEntry:
             raise CnncliError(f"{shown} takes multiples of {step}, such as {' or '.join(near)}")
 
     def find_weights(self, name: str) -> WeightsEntry:
-        """Find weights by name; ``default`` is the first.
+        """Find pretrained weights by name, in any case; ``default`` finds the first ones.
 
         Raises:
-            CnncliError: If this model has none of that name; it says which there are.
+            CnncliError: If this model has no weights of that name; the message lists those it has.
         """
         if not self.weights:
             raise CnncliError(
@@ -154,17 +123,7 @@ def _multiples_near(side: int, least: int, step: int) -> list[int]:
     return [n for n in (below, below + step) if n >= least]
 
 
-def weights_dir() -> Path:
-    """Return the folder torch downloads weights to.
-
-    Source: ``torch.hub.get_dir``, which reads the same variables; a test compares them.
-    """
-    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
-    return Path(os.path.expanduser(home)) / "hub" / "checkpoints"  # noqa: PTH111
-
-
-def _customs() -> Iterator[ModelEntry]:
+def _custom_entries() -> Iterator[ModelEntry]:
     for name, network in CUSTOM.items():
         yield ModelEntry(
             name=name,
@@ -181,27 +140,12 @@ def _customs() -> Iterator[ModelEntry]:
         )
 
 
-def _torchvisions() -> Iterator[ModelEntry]:
-    weights: dict[str, list[WeightsEntry]] = {}
-    for line in TABLE.strip().split("\n"):
-        model, name, file, parameters, gmacs, size, resize, *cubic = line.split()
-        full = "IMAGENET1K_" + name.rstrip("*")
-        entry = WeightsEntry(
-            full,
-            file + ".pth",
-            int(parameters),
-            round(float(gmacs) * 1e9),
-            int(size),
-            int(resize),
-            "bicubic" if cubic else "bilinear",
-            *NORMALISATIONS.get((model, full), IMAGENET),
-        )
-        weights.setdefault(model, []).insert(0 if "*" in name else 10, entry)
-    for model, entries in weights.items():
-        yield _torchvision(model, tuple(entries))
+def _torchvision_entries() -> Iterator[ModelEntry]:
+    for model, weights in parse_weights().items():
+        yield _torchvision_entry(model, weights)
 
 
-def _torchvision(name: str, weights: tuple[WeightsEntry, ...]) -> ModelEntry:
+def _torchvision_entry(name: str, weights: tuple[WeightsEntry, ...]) -> ModelEntry:
     family, stages = next(
         (family, stages) for pattern, family, stages in PATTERNS if fnmatchcase(name, pattern)
     )
@@ -230,32 +174,41 @@ def _torchvision(name: str, weights: tuple[WeightsEntry, ...]) -> ModelEntry:
     )
 
 
-MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in (*_customs(), *_torchvisions())}
+MODELS: dict[str, ModelEntry] = {
+    entry.name: entry for entry in (*_custom_entries(), *_torchvision_entries())
+}
 
 DEFAULT_MODEL = "resnet_small"
 
 
 def find_model(name: str) -> ModelEntry:
-    """Find an entry by name; ``cnn:LAYERS`` and ``timm:NAME`` are made on the spot.
+    """Find an entry by name; for ``cnn:LAYERS`` and ``timm:NAME`` an entry is made.
+
+    Whether timm has a network of that name is seen only when it is built.
 
     Raises:
-        CnncliError: If there is none, with the nearest names; or if the layers cannot be read.
+        CnncliError: If there is no such model, with the nearest names, or if ``LAYERS`` cannot be
+            parsed.
     """
     if name in MODELS:
         return MODELS[name]
     if name.startswith(CHAIN):
-        return _read_chain(name)
+        return _chain_entry(name)
     if name.startswith(TIMM):
-        return _read_timm(name)
+        return _timm_entry(name)
     near = did_you_mean(name, MODELS) or "; see `cnncli models`"
     raise CnncliError(f"--model {name}: no such model{near}")
 
 
 def list_models(pattern: str | None = None) -> list[ModelEntry]:
-    """Return the entries whose name holds ``pattern``, or matches it where it has ``*?[``.
+    """Return the entries whose names fit a pattern; all of them for None.
+
+    Args:
+        pattern: Part of a name, or a glob pattern if it has ``*``, ``?`` or ``[``. Its case does
+            not matter.
 
     Raises:
-        CnncliError: If there is none, with the nearest names.
+        CnncliError: If no name fits, with the nearest names.
     """
     if pattern is None:
         return list(MODELS.values())
@@ -272,13 +225,13 @@ def list_models(pattern: str | None = None) -> list[ModelEntry]:
 
 
 def short_name(name: str) -> str:
-    """Return a model's name as a file name or a message can hold it."""
+    """Return a model's name in a form that fits into a file name or a message."""
     if name.startswith(CHAIN):
         return "cnn"
     return re.sub(r"[^\w.-]+", "-", name)
 
 
-def _read_chain(name: str) -> ModelEntry:
+def _chain_entry(name: str) -> ModelEntry:
     try:
         plan = plan_chain(name.removeprefix(CHAIN))
     except CnncliError as error:
@@ -295,7 +248,7 @@ def _read_chain(name: str) -> ModelEntry:
     )
 
 
-def _read_timm(name: str) -> ModelEntry:
+def _timm_entry(name: str) -> ModelEntry:
     about = "from timm, the optional extra"
     return ModelEntry(
         name=name,

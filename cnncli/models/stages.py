@@ -1,4 +1,4 @@
-"""Stages of a built network, whatever made it."""
+"""The head and the stages of a built network, from the registry or from the network itself."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ def network_head(name: str, network: nn.Module) -> str:
     """Return the path of a built network's last layer.
 
     Args:
-        name: As ``--model`` takes it.
-        network: Built by that name.
+        name: Name that ``--model`` takes.
+        network: The network that was built by that name.
     """
     entry = find_model(name)
     if entry.head:
         return entry.head
-    head = cast(Any, network).get_classifier()  # timm's own
+    head = cast(Any, network).get_classifier()  # all networks of timm have this method
     return str(next(path for path, part in network.named_modules() if part is head))
 
 
 def network_stages(name: str, network: nn.Module) -> tuple[Stage, ...]:
     """Return a built network's stages in forward order.
 
-    Every parameter but those of the head and of auxiliary heads lies in exactly one.
+    Every parameter lies in exactly one stage, except those of the head and of auxiliary heads.
 
     Args:
-        name: As ``--model`` takes it.
-        network: Built by that name.
+        name: Name that ``--model`` takes.
+        network: The network that was built by that name.
     """
     entry = find_model(name)
     if not entry.stages:
@@ -40,20 +40,21 @@ def network_stages(name: str, network: nn.Module) -> tuple[Stage, ...]:
     known = {path for path, _ in network.named_modules()}
     known |= {path for path, _ in network.named_parameters()}
     stages = (Stage(s.name, tuple(p for p in s.paths if p in known)) for s in entry.stages)
-    # The last dense layer of a chain may be its head.
+    # In a network written by hand, the last dense layer may be the head: its stage is then empty.
     return tuple(stage for stage in stages if stage.paths)
 
 
 def _derive_stages(network: nn.Module, head: str) -> tuple[Stage, ...]:
-    """Take a network's children as its stages, and those of numbered lists one by one.
+    """Derive stages from the children of a network, for networks of timm.
 
-    Parameters of the network itself (class tokens) and whatever comes before the first list join
-    the stem; whatever comes after the last list joins the last stage.
+    Each item of a list of modules (``nn.Sequential`` or ``nn.ModuleList``) is a stage. Children
+    before the first list, and parameters of the network itself such as class tokens, belong to the
+    stem; other children belong to the stage before them.
     """
     stem = [path for path, _ in network.named_parameters(recurse=False)]
     stages: list[tuple[str, list[str]]] = [("stem", stem)]
     for name, child in network.named_children():
-        for path, listed in _open(name, child, head):
+        for path, listed in _list_parts(name, child, head):
             if not any(True for _ in network.get_submodule(path).parameters()):
                 continue
             if listed:
@@ -63,13 +64,13 @@ def _derive_stages(network: nn.Module, head: str) -> tuple[Stage, ...]:
     return tuple(Stage(name, tuple(paths)) for name, paths in stages if paths)
 
 
-def _open(path: str, module: nn.Module, head: str) -> Iterator[tuple[str, bool]]:
-    """Yield paths of ``module`` without the head, and whether each is an item of a list."""
+def _list_parts(path: str, module: nn.Module, head: str) -> Iterator[tuple[str, bool]]:
+    """Yield the paths of a module's parts without the head, and whether each is a list's item."""
     if path == head:
         return
     if head.startswith(path + "."):
         for name, child in module.named_children():
-            yield from _open(f"{path}.{name}", child, head)
+            yield from _list_parts(f"{path}.{name}", child, head)
         return
     children = [name for name, _ in module.named_children()]
     if isinstance(module, nn.Sequential | nn.ModuleList) and len(children) > 1:

@@ -1,18 +1,19 @@
-"""The first layer: any number of channels, and pretrained weights carried over to them.
+"""The first layer: any number of channels, and pretrained weights adapted to them.
 
-Pretrained weights W of a first convolution see source channels c of values v in [0, 1], normalised:
-z_c = (v_c - m_c) / s_c. A network of N channels j sees x_j = (u_j - μ_j) / σ_j instead. A matrix A
-says what of them stands for what: with N = 1 the one channel stands for every source channel
-(A = 1: a sum, as if grey were copied); with more, channel j for source channel j mod M, scaled by
-M / N (three of three: the identity). Then
+The pretrained weights W of a first convolution expect M source channels c of values v in [0, 1],
+normalised as z_c = (v_c - m_c) / s_c. A network with N channels j gets x_j = (u_j - μ_j) / σ_j
+instead. The entry A_jc of a matrix A says how much channel j stands for source channel c. With
+N = 1, the one channel stands for every source channel (A = 1: a sum, as if the grey image were
+copied). With more, channel j stands for source channel j mod M, scaled by M / N (for three of three
+A is the identity). Then
 
-    W'_j = Σ_c A_jc · σ_j / s_c · W_c          (M source channels, N of ours)
+    W'_j = Σ_c A_jc · σ_j / s_c · W_c
     b'   = b + Σ_j Σ_c A_jc · (μ_j - m_c) / s_c · Σ_k W_ck
 
-gives in every pixel exactly what W gives for the copied image under the weights' own mean and std,
-whatever μ and σ are. Where the convolution has no bias, the BatchNorm behind it takes the constant:
-it is subtracted from the running mean. Zero padding is the one thing that differs: it stands for
-v = m_c there and for u = μ here.
+give in every pixel exactly what W gives for the copied image under the weights' own mean and std,
+whatever μ and σ are. If the convolution has no bias, the constant b' - b is subtracted from the
+running mean of the BatchNorm behind it. Only zero padding differs: it stands for v = m_c in the
+source, and for u = μ here.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Normalisation:
-    """What images are normalised with: (value - mean) / std per channel.
+    """The values with which images are normalised: (value - mean) / std in each channel.
 
     Attributes:
-        mean: Per channel, as a fraction of full scale.
-        std: Per channel, as a fraction of full scale, above 0.
+        mean: Mean of each channel, as a fraction of full scale.
+        std: Standard deviation of each channel, as a fraction of full scale, above 0.
     """
 
     mean: tuple[float, ...]
@@ -38,25 +39,34 @@ class Normalisation:
 
 
 def stem_normalisation(source: Normalisation, in_channels: int) -> Normalisation:
-    """Return the mean and std to store and to train with, given those of the weights.
+    """Return mean and std for a network whose weights expect those of ``source``.
 
-    As many channels as the weights have keep theirs; a single one takes their averages; of other
-    numbers channel j takes those of the weights' channel j mod M.
+    With as many channels as the weights have, they stay the same. A single channel gets the
+    averages over the weights' M channels. Otherwise channel j gets the values of channel j mod M.
+
+    Args:
+        source: Mean and std that the weights expect.
+        in_channels: Number of the network's channels.
     """
     count = len(source.mean)
     if in_channels == 1:
         return Normalisation((sum(source.mean) / count,), (sum(source.std) / count,))
-    picked = [j % count for j in range(in_channels)]
+    chosen = [j % count for j in range(in_channels)]
     return Normalisation(
-        tuple(source.mean[c] for c in picked), tuple(source.std[c] for c in picked)
+        tuple(source.mean[c] for c in chosen), tuple(source.std[c] for c in chosen)
     )
 
 
 def replace_stem(network: nn.Module, path: str, in_channels: int) -> None:
-    """Put a convolution of ``in_channels`` in the place of the one at ``path``.
+    """Replace the first convolution by one with another number of channels.
 
-    Its weights are drawn with the variance of the old ones, times old channels / new channels:
-    the layer's output then varies as before, whatever the family's initialisation is.
+    The new weights are drawn with the variance of the old ones, times old channels / new channels,
+    so that the variance of the layer's output stays the same for any initialisation.
+
+    Args:
+        network: The network; it is changed in place.
+        path: Path of its first convolution.
+        in_channels: Number of channels of the new convolution.
     """
     old = network.get_submodule(path)
     assert isinstance(old, nn.Conv2d)
@@ -70,7 +80,7 @@ def replace_stem(network: nn.Module, path: str, in_channels: int) -> None:
         bias=old.bias is not None,
         device=old.weight.device,
     )
-    if not old.weight.is_meta:  # which has shapes only
+    if not old.weight.is_meta:  # a tensor on the meta device has a shape and no values
         scale = (old.in_channels / in_channels) ** 0.5
         nn.init.normal_(new.weight, std=float(old.weight.detach().std()) * scale)
         if old.bias is not None and new.bias is not None:
@@ -79,13 +89,13 @@ def replace_stem(network: nn.Module, path: str, in_channels: int) -> None:
 
 
 def channel_map(source_channels: int, in_channels: int) -> torch.Tensor:
-    """Return A (in_channels, source_channels) of the module's docstring, float64."""
+    """Return the matrix A of the module's docstring: (in_channels, source_channels), float64."""
     if in_channels == 1:
         return torch.ones(1, source_channels, dtype=torch.float64)
     rows = torch.arange(in_channels)
-    picked = torch.zeros(in_channels, source_channels, dtype=torch.float64)
-    picked[rows, rows % source_channels] = source_channels / in_channels
-    return picked
+    chosen = torch.zeros(in_channels, source_channels, dtype=torch.float64)
+    chosen[rows, rows % source_channels] = source_channels / in_channels
+    return chosen
 
 
 def adapt_stem(
@@ -94,17 +104,17 @@ def adapt_stem(
     source: Normalisation | None,
     target: Normalisation | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Carry the weights of a first convolution over to other channels and normalisation.
+    """Adapt the weights of a first convolution to other channels and another normalisation.
 
     Args:
-        weight: (F, M, kH, kW) of the source.
+        weight: Pretrained weights (F, M, kH, kW).
         in_channels: N.
         source: Mean and std that the weights expect, M values each.
-        target: Mean and std that the network will see, N values each. With either None the
-            normalisation is taken to be the one that `stem_normalisation` returns.
+        target: Mean and std of the images that the network gets, N values each. If either is None,
+            the images are taken to be normalised with what `stem_normalisation` returns.
 
     Returns:
-        Weights (F, N, kH, kW) and the constant (F,) that the bias gains.
+        Weights (F, N, kH, kW), and the constant (F,) that must be added to the bias.
     """
     channels = weight.shape[1]
     exact = weight.double()

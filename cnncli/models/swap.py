@@ -1,6 +1,6 @@
-"""Activations, norms and dropout of a built network, exchanged module by module.
+"""Exchange the activations, norms and dropout of a built network, module by module.
 
-Names and shapes of parameters stay, so that pretrained weights still load wherever they fit.
+Names and shapes of parameters stay the same, so that pretrained weights still load where they fit.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ MOST_GROUPS = 32  # Y. Wu, K. He (2018), Group Normalization: 32 groups by defau
 
 
 class ConvNormActivation(nn.Module):
-    """What torchvision's GoogLeNet and Inception call BasicConv2d, its ReLU now a module.
+    """The BasicConv2d of torchvision's GoogLeNet and Inception, with its ReLU as a module.
 
-    Shapes: as those of ``conv``.
+    Shapes: those of ``conv``.
     """
 
     def __init__(self, conv: nn.Module, bn: nn.Module, activation: nn.Module) -> None:
@@ -60,7 +60,7 @@ class ConvNormActivation(nn.Module):
 
 
 class GoogLeNetAux(nn.Module):
-    """GoogLeNet's auxiliary head, its ReLU now a module.
+    """GoogLeNet's auxiliary head, with its ReLU as a module.
 
     Shapes: (N, C, H, W) to (N, K).
     """
@@ -78,7 +78,7 @@ class GoogLeNetAux(nn.Module):
 
 
 class DenseNetActivation(nn.Module):
-    """A DenseNet whose last ReLU is a module.
+    """A DenseNet with its last ReLU as a module.
 
     Shapes: (N, C, H, W) to (N, K).
     """
@@ -95,15 +95,20 @@ class DenseNetActivation(nn.Module):
 
 
 class DropoutLinear(nn.Linear):
-    """A linear layer with dropout before it, for networks that have none there.
+    """A linear layer with dropout before it, for networks that have no dropout layer.
+
+    Its parameters have the same names as those of ``nn.Linear``.
 
     Shapes: (…, features) to (…, K).
+
+    Attributes:
+        probability: Probability, in [0, 1), of dropping a feature in training.
     """
 
     probability: float = 0.0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits of features, some of them dropped in training."""
+        """Return logits (…, K) of features (…, features)."""
         return super().forward(functional.dropout(x, self.probability, self.training))
 
     def extra_repr(self) -> str:
@@ -111,7 +116,7 @@ class DropoutLinear(nn.Linear):
 
 
 class _ChannelsLast:
-    """Lets a norm over maps work where channels come last (ConvNeXt): (N, H, W, C)."""
+    """Lets a norm over maps work on (N, H, W, C), the order in ConvNeXt's blocks."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = super().forward(x.movedim(-1, 1))  # type: ignore[misc]
@@ -119,15 +124,15 @@ class _ChannelsLast:
 
 
 class ChannelsLastBatchNorm(_ChannelsLast, nn.BatchNorm2d):
-    """BatchNorm of (N, H, W, C)."""
+    """BatchNorm over maps (N, H, W, C)."""
 
 
 class ChannelsLastInstanceNorm(_ChannelsLast, nn.InstanceNorm2d):
-    """InstanceNorm of (N, H, W, C)."""
+    """InstanceNorm over maps (N, H, W, C)."""
 
 
 class ChannelsLastGroupNorm(_ChannelsLast, nn.GroupNorm):
-    """GroupNorm of (N, H, W, C)."""
+    """GroupNorm over maps (N, H, W, C)."""
 
 
 def swap_modules(
@@ -138,18 +143,21 @@ def swap_modules(
     norm: str | None = None,
     dropout: float | None = None,
 ) -> nn.Module:
-    """Exchange what was asked for, and return the network.
+    """Exchange a network's activations, norms and dropout, and return the network.
 
     Args:
-        network: It is changed.
+        network: The network; it is changed in place.
         entry: Its entry in the registry.
-        activation: One of `ACTIVATIONS`.
-        norm: One of `NORMS`; ``layer`` normalises over all channels and pixels of an image
-            (a group norm of one group), ``group`` over groups of channels.
-        dropout: Probability in [0, 1) of every dropout layer, or before the head if there is none.
+        activation: One of `ACTIVATIONS`, or None to keep the network's activations.
+        norm: One of `NORMS`, or None to keep the network's norms. ``layer`` normalises over all
+            channels and pixels of an image (a group norm of one group), ``group`` over at most 32
+            groups of channels.
+        dropout: Probability in [0, 1) for every dropout layer, or for dropout before the head if
+            there is no such layer. None keeps what there is.
 
     Raises:
-        CnncliError: If the network has no such modules, with the reason.
+        CnncliError: If the network has no modules of that kind or cannot exchange them, with the
+            reason.
     """
     if activation is not None:
         network = _swap_activations(network, entry, activation)
@@ -164,8 +172,10 @@ def _refuse(flag: str, entry: ModelEntry, reason: str) -> CnncliError:
     return CnncliError(f"{flag}: {short_name(entry.name)} {reason}")
 
 
-def _find(network: nn.Module, layout: ModuleLayout, types: Any) -> Iterator[tuple[str, nn.Module]]:
-    """Yield path and module of some types, without those that are no choice."""
+def _replaceable(
+    network: nn.Module, layout: ModuleLayout, types: Any
+) -> Iterator[tuple[str, nn.Module]]:
+    """Yield path and module of the given types, without those that ``layout.keep`` excludes."""
     for path, module in list(network.named_modules()):
         kept = any(f".{words}." in f".{path}." for words in layout.keep)
         if path and isinstance(module, types) and not kept:
@@ -180,7 +190,7 @@ def _swap_activations(network: nn.Module, entry: ModelEntry, activation: str) ->
     if entry.family == "timm":
         raise _refuse(flag, entry, "comes from timm, which joins activations with norms")
     found = 0
-    for path, _ in _find(network, entry.layout, _ACTIVATION_TYPES):
+    for path, _ in _replaceable(network, entry.layout, _ACTIVATION_TYPES):
         network.set_submodule(path, make())
         found += 1
     if entry.family in _FUNCTIONAL:
@@ -190,7 +200,7 @@ def _swap_activations(network: nn.Module, entry: ModelEntry, activation: str) ->
     return network
 
 
-def _open_inception(network: nn.Module, make: Callable[[], nn.Module]) -> nn.Module:
+def _use_modules_in_inception(network: nn.Module, make: Callable[[], nn.Module]) -> nn.Module:
     for path, module in list(network.named_modules()):
         if type(module).__name__ == "BasicConv2d":
             parts = cast(Any, module)
@@ -201,15 +211,15 @@ def _open_inception(network: nn.Module, make: Callable[[], nn.Module]) -> nn.Mod
     return network
 
 
-def _open_densenet(network: nn.Module, make: Callable[[], nn.Module]) -> nn.Module:
+def _use_module_in_densenet(network: nn.Module, make: Callable[[], nn.Module]) -> nn.Module:
     return DenseNetActivation(network, make())
 
 
-# Families that call ReLU as a function in ``forward``, and what makes a module of it.
+# Families that call ReLU as a function in ``forward``, and the function that makes it a module.
 _FUNCTIONAL: dict[str, Callable[[nn.Module, Callable[[], nn.Module]], nn.Module]] = {
-    "densenet": _open_densenet,
-    "googlenet": _open_inception,
-    "inception_v3": _open_inception,
+    "densenet": _use_module_in_densenet,
+    "googlenet": _use_modules_in_inception,
+    "inception_v3": _use_modules_in_inception,
 }
 
 
@@ -220,7 +230,9 @@ def _swap_norms(network: nn.Module, entry: ModelEntry, norm: str) -> None:
     if entry.family == "timm":
         raise _refuse(flag, entry, "comes from timm, which joins norms with activations")
     layer_norms = (nn.LayerNorm,) if entry.family == "convnext" else ()
-    found = list(_find(network, entry.layout, (nn.BatchNorm1d, nn.BatchNorm2d, *layer_norms)))
+    found = list(
+        _replaceable(network, entry.layout, (nn.BatchNorm1d, nn.BatchNorm2d, *layer_norms))
+    )
     if not found:
         tokens = any(isinstance(module, nn.LayerNorm) for module in network.modules())
         reason = "normalises tokens inside its attention blocks, not maps" if tokens else ""
@@ -232,11 +244,11 @@ def _swap_norms(network: nn.Module, entry: ModelEntry, norm: str) -> None:
             continue
         if norm == "instance" and isinstance(module, nn.BatchNorm1d):
             raise _refuse(flag, entry, f"normalises single values at {path}: only maps have pixels")
-        network.set_submodule(path, _norm(norm, module))
+        network.set_submodule(path, _build_norm(norm, module))
 
 
-def _norm(norm: str, old: nn.Module) -> nn.Module:
-    """Return the norm that takes the place of ``old``, with its number of channels."""
+def _build_norm(norm: str, old: nn.Module) -> nn.Module:
+    """Return a norm of the given kind with as many channels as the norm that it replaces."""
     if norm == "none":
         return nn.Identity()
     # ConvNeXt's LayerNorm2d takes (N, C, H, W), its plain LayerNorm (N, H, W, C).

@@ -1,4 +1,4 @@
-"""Networks of timm, the optional extra."""
+"""Build networks of timm, an optional dependency."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def build_timm(
     """Build an untrained network of timm.
 
     Args:
-        name: ``timm:`` and timm's own name.
+        name: ``timm:`` and the name of the network in timm.
         num_classes: K.
         in_channels: C.
-        image_size: (H, W) in pixels; transformers are built for it.
+        image_size: (H, W) in pixels; networks that take only one size are built for this size.
 
     Raises:
         CnncliError: If timm is not installed, has no such network or refuses the size.
@@ -45,8 +45,11 @@ def build_timm(
 def import_timm(name: str) -> Any:
     """Import timm.
 
+    Args:
+        name: Name of the model that needs it, for the message.
+
     Raises:
-        CnncliError: If it is not installed, with the line that installs it.
+        CnncliError: If timm is not installed, with the command that installs it.
     """
     try:
         import timm

@@ -1,4 +1,4 @@
-"""Untrained networks of torchvision at any size that they can take."""
+"""Build untrained networks of torchvision for any image size that they can take."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from cnncli.errors import CnncliError
 from cnncli.models.registry import ModelEntry
 from cnncli.models.stem import replace_stem
 
-# Smallest side at which Inception's auxiliary head, made for 17×17 maps, has pixels to work on.
+# Smallest image side, in pixels, at which the maps are large enough for Inception's auxiliary head.
+# It is made for maps of 17×17.
 INCEPTION_AUX_FROM = 299
-MAXVIT_STRIDE = 32
+MAXVIT_STRIDE = 32  # image pixels for each pixel of the last maps
 
+# From (H, W) in pixels to the arguments of torchvision's builder.
 Options = Callable[[tuple[int, int]], dict[str, Any]]
 
 _OPTIONS: dict[str, Options] = {
@@ -36,12 +38,18 @@ def build_torchvision(
 ) -> nn.Module:
     """Build an untrained network of torchvision.
 
-    Auxiliary heads are kept, except Inception's below 299 pixels, where it has nothing to see.
+    It has its auxiliary heads, except Inception's below 299 pixels, where the maps are too small.
+
+    Args:
+        entry: The network's entry in the registry.
+        num_classes: K.
+        in_channels: C.
+        image_size: (H, W) in pixels.
 
     Raises:
-        CnncliError: If the installed torchvision does not have it.
+        CnncliError: If the installed torchvision does not have this network.
     """
-    import torchvision  # as slow to import as torch: only what needs it does
+    import torchvision  # as slow to import as torch, so only where it is needed
 
     build: Any = _maxvit if entry.family == "maxvit" else torchvision.models.get_model
     options = _OPTIONS[entry.family](image_size) if entry.family in _OPTIONS else {}
@@ -65,10 +73,11 @@ def build_torchvision(
 def _maxvit(name: str, *, num_classes: int, image_size: tuple[int, int]) -> nn.Module:
     """Build MaxViT with windows and grids that grow with the image.
 
-    torchvision's ``maxvit_t`` fixes them at 7, which takes multiples of 224 only.
+    In torchvision's ``maxvit_t`` their size is fixed at 7, so that it takes only images whose sides
+    are multiples of 224.
 
     Source: Z. Tu et al. (2022), MaxViT: Multi-Axis Vision Transformer: windows and grids of 7 at
-    224 pixels, 12 at 384, 16 at 512; the other numbers are those of torchvision's ``maxvit_t``.
+    224 pixels, 12 at 384, 16 at 512. The other numbers are those of torchvision's ``maxvit_t``.
     """
     from torchvision.models.maxvit import MaxVit
 
@@ -86,7 +95,10 @@ def _maxvit(name: str, *, num_classes: int, image_size: tuple[int, int]) -> nn.M
 
 
 class _EmptyOnMeta(TorchFunctionMode):
-    """Makes parameters on the meta device, but not the tensors their shapes are computed with."""
+    """Makes empty, zero and one tensors, as parameters are, on the meta device.
+
+    Other tensors, such as those with which shapes are computed, stay on the CPU.
+    """
 
     _MAKERS = (torch.empty, torch.zeros, torch.ones)
 
@@ -101,7 +113,7 @@ class _EmptyOnMeta(TorchFunctionMode):
 
 @contextmanager
 def _computing_on_cpu(entry: ModelEntry) -> Iterator[None]:
-    """Let RegNet, which computes its widths with tensors, be built on the meta device too."""
+    """Let RegNet be built on the meta device, although it computes its widths with tensors."""
     if entry.family != "regnet" or torch.empty(0).device.type != "meta":
         yield
         return

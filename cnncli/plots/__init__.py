@@ -1,1 +1,1 @@
-"""Pictures: each function draws one into a file."""
+"""Pictures: each ``save_`` function draws one into a file."""

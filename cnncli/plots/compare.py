@@ -1,4 +1,4 @@
-"""Learning curves of several runs in one picture."""
+"""The picture of several runs' learning curves."""
 
 from __future__ import annotations
 
@@ -15,27 +15,29 @@ from cnncli.plots.lettering import drawable_names
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's, which colour-blind readers can tell apart, without yellow: too pale for a line.
+# The colours of Okabe and Ito, which colour-blind readers can distinguish, without yellow, which is
+# too pale for a line.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+# Column of metrics.csv, title and unit of each panel.
 PANELS = (
     ("train_loss", "Train loss", "mean loss per image (nats)"),
     ("val_loss", "Val loss", ""),
     ("val_accuracy", "Val accuracy", "fraction (0–1)"),
 )
 LONGEST_LABEL = 90  # characters
-# A run that diverges must not press the others flat: losses are drawn up to this many times the
-# median run's highest.
+# The axis of the losses ends at this many times the highest loss of the median run, so that a run
+# that diverges does not make all others look flat.
 _HIGHEST = 4
 
 
 @dataclass(frozen=True)
-class Curves:
-    """A run as the picture shows it.
+class RunCurves:
+    """The learning curves of one run.
 
     Attributes:
-        label: In the legend.
-        history: Rows of ``metrics.csv``; NaN is a gap.
-        best_epoch: Where the ring is; None for nowhere.
+        label: Name of the run in the legend.
+        history: Rows of ``metrics.csv``, one for each epoch; NaN makes a gap in a curve.
+        best_epoch: Epoch that is marked by a ring; None for no ring.
     """
 
     label: str
@@ -43,22 +45,22 @@ class Curves:
     best_epoch: int | None
 
 
-def save_comparison(path: Path, runs: Sequence[Curves]) -> None:
-    """Draw train loss, val loss and val accuracy of runs, a ring at each one's best epoch.
+def save_comparison(path: Path, runs: Sequence[RunCurves]) -> None:
+    """Draw train loss, val loss and val accuracy of runs, with a ring at each run's best epoch.
 
     Args:
-        path: A PNG or JPEG to write, in a folder that exists.
-        runs: At least one, each with an epoch.
+        path: PNG or JPEG file to write, in a folder that exists.
+        runs: At least one run, each with at least one epoch.
 
     Raises:
-        OSError: The file cannot be written.
+        OSError: If the file cannot be written.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(14, 4.4), dpi=DPI, layout="constrained")
     panels = figure.subplots(1, len(PANELS))
-    panels[1].sharey(panels[0])  # the gap between train and val is what one looks for
+    panels[1].sharey(panels[0])  # so that the gap between train and val can be seen
     colours = _colours(len(runs))
     labels, _ = drawable_names([run.label for run in runs], LONGEST_LABEL)
     for axes, (column, title, unit) in zip(panels, PANELS, strict=True):
@@ -73,7 +75,7 @@ def save_comparison(path: Path, runs: Sequence[Curves]) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylim(*_loss_range(runs))
     lowest = min(_values(runs, "val_accuracy"), default=0.0)
-    # Near 1 the last few percent are the story.
+    # Where all accuracies are near 1, the last few percent matter.
     panels[2].set_ylim(max(0.0, lowest - 0.1 * (1 - lowest) - 0.02), 1.01)
     handles, texts = panels[1].get_legend_handles_labels()
     handles.append(panels[1].plot([], [], **_ring("0.3"), linestyle="")[0])
@@ -93,14 +95,14 @@ def _colours(count: int) -> list[str]:
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    # Of many, the order is what can still be seen: dark is the first, pale the last.
+    # Many colours cannot be distinguished, but their order can be seen, from dark to pale.
     return [to_hex(colormaps["viridis"](0.93 * place / (count - 1))) for place in range(count)]
 
 
-def _draw(axes: Axes, run: Curves, column: str, colour: str, label: str) -> None:
+def _draw(axes: Axes, run: RunCurves, column: str, colour: str, label: str) -> None:
     epochs = [row["epoch"] for row in run.history]
     values = [row.get(column, math.nan) for row in run.history]
-    # A single epoch has no line.
+    # A single epoch has no line, so points are drawn too.
     marker = "o" if len(epochs) <= 30 else ""
     axes.plot(epochs, values, color=colour, label=label, marker=marker, markersize=3)
     if run.best_epoch in epochs:
@@ -119,13 +121,13 @@ def _ring(colour: str) -> dict[str, Any]:
     }
 
 
-def _values(runs: Sequence[Curves], column: str) -> list[float]:
+def _values(runs: Sequence[RunCurves], column: str) -> list[float]:
     values = (row.get(column, math.nan) for run in runs for row in run.history)
     return [value for value in values if math.isfinite(value)]
 
 
-def _loss_range(runs: Sequence[Curves]) -> tuple[float, float]:
-    """Return the losses' axis: from 0, and up to where no single run drowns the others."""
+def _loss_range(runs: Sequence[RunCurves]) -> tuple[float, float]:
+    """Return the first and the last loss on the axis; see ``_HIGHEST``."""
     losses = [_values([run], "train_loss") + _values([run], "val_loss") for run in runs]
     highest = [max(values) for values in losses if values]
     if not highest:

@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture."""
+"""The picture of a confusion matrix."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
     from cnncli.evaluation.metrics import FloatArray, IntArray
 
-DPI_OF_MANY_CLASSES = 90  # still 11 dots for a digit of a three-digit count
-# Up to here a cell has room for its count and its percentage; above, for the count alone.
+DPI_OF_MANY_CLASSES = 90  # a digit of a three-digit count still has 11 dots
+# Largest number of classes at which a cell has room for its count and its percentage. With more
+# classes it has room for the count alone.
 PERCENTAGES_UP_TO = 30
-# Up to here every class has its label and a cell its number; above, the colour must do.
+# Largest number of classes at which each class has a label and each cell a number. With more
+# classes only the colours are drawn.
 LABELS_UP_TO = 120
 LONGEST_NAME = 32  # characters; longer names lose their middle
 
@@ -29,16 +31,19 @@ LONGEST_NAME = 32  # characters; longer names lose their middle
 def save_confusion_matrix(
     path: Path, confusion_matrix: npt.ArrayLike, class_names: Sequence[str]
 ) -> None:
-    """Draw counts, and as colour and text the percentage of the true class, into a PNG.
+    """Draw the counts of a confusion matrix, and percentages of the true classes, into a PNG.
+
+    A cell's percentage is that of its row, the images of one true class; it is written as text and
+    shown as colour.
 
     Args:
-        path: File to write, in a folder that exists.
+        path: PNG or JPEG file to write, in a folder that exists.
         confusion_matrix: (K, K) counts; rows are true classes, columns predicted ones.
-        class_names: K names. One that no installed font can draw stands as ``class 3``, its
-            place from 0, and a line under the picture says so.
+        class_names: K names. A name that no installed font can draw is replaced by ``class 3``, its
+            number from 0, and a line under the picture says so.
 
     Raises:
-        OSError: The file cannot be written.
+        OSError: If the file cannot be written.
     """
     from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
@@ -49,13 +54,14 @@ def save_confusion_matrix(
         raise ValueError(f"{num_classes} names for a confusion matrix {matrix.shape}")
     cell = _cell_size(num_classes)
     side = cell * num_classes
-    # The axes fill the figure; what stands around them is added by the tight bounding box, so
-    # that no label, however long, is cut off or squeezes the cells.
+    # The axes fill the figure. The tight bounding box adds the space for everything around them,
+    # so that a long label is never cut off and never makes the cells smaller.
     dpi = DPI if num_classes <= PERCENTAGES_UP_TO else DPI_OF_MANY_CLASSES
     figure = Figure(figsize=(side, side), dpi=dpi)
     axes = figure.add_axes((0, 0, 1, 1))
     shares = _row_shares(matrix)
-    # Square roots: a mistake of 4 % is what one looks for, and on a linear scale it is white.
+    # The colour follows the square root: a mistake of 4 % is important, and on a linear scale it
+    # would look white.
     norm = PowerNorm(0.5, vmin=0, vmax=1)
     image = axes.imshow(shares, cmap=_blues(), norm=norm, interpolation="nearest")
     if num_classes <= LABELS_UP_TO:
@@ -63,7 +69,7 @@ def save_confusion_matrix(
         _separate_cells(axes, num_classes)
     names, missing = drawable_names(class_names, LONGEST_NAME)
     _name_classes(axes, names, cell)
-    # A picture of many classes is looked at from afar: its few large words grow with it.
+    # A picture of many classes is shown smaller than it is, so its title and labels grow with it.
     size = max(10.0, 0.8 * side)
     images = int(matrix.sum())
     title = f"Confusion matrix, {images:,} image{'s' * (images != 1)}"
@@ -81,7 +87,7 @@ def save_confusion_matrix(
 
 
 def _cell_size(num_classes: int) -> float:
-    """Return a cell's side in inches: room for its text, and no picture beyond 36 inches."""
+    """Return the side of a cell in inches, with room for its text; the picture has 36 at most."""
     return min(max(0.32, min(1.3, 5.5 / num_classes + 0.25)), 36 / num_classes)
 
 
@@ -92,7 +98,7 @@ def _blues() -> Any:
 
 
 def _row_shares(matrix: IntArray) -> FloatArray:
-    """Divide each row by its sum: (K, K) fractions, NaN in a row without images."""
+    """Divide each row by its sum, and return (K, K) fractions; NaN in a row without images."""
     images = matrix.sum(axis=1, keepdims=True)
     shares: FloatArray = np.full(matrix.shape, np.nan)
     np.divide(matrix, images, out=shares, where=images > 0)
@@ -102,7 +108,7 @@ def _row_shares(matrix: IntArray) -> FloatArray:
 def _write_cells(axes: Axes, matrix: IntArray, shares: FloatArray, cell: float) -> None:
     with_share = len(matrix) <= PERCENTAGES_UP_TO
     longest = max(len(str(matrix.max())), len("100.0 %") if with_share else 0)
-    # A digit is some 0.6 of the font size wide; 72 points to the inch; a tenth stays free.
+    # A digit is about 0.6 of the font size wide, an inch has 72 points, and a tenth stays free.
     size = min(11.0, 0.9 * cell * 72 / (0.62 * longest))
     for row, column in np.argwhere(np.isfinite(shares)):
         count, share = matrix[row, column], shares[row, column]
@@ -118,7 +124,7 @@ def _write_cells(axes: Axes, matrix: IntArray, shares: FloatArray, cell: float) 
             linespacing=1.3,
             color="white" if share > 0.35 else ("0.15" if count else "0.65"),
         )
-        text.set_in_layout(False)  # it lies inside the axes; measuring thousands takes seconds
+        text.set_in_layout(False)  # it lies inside the axes, and measuring thousands takes seconds
 
 
 def _separate_cells(axes: Axes, num_classes: int) -> None:
@@ -136,14 +142,14 @@ def _name_classes(axes: Axes, names: Sequence[str], cell: float) -> None:
     places = range(0, len(names), every)
     shown = [names[place] for place in places]
     size = min(11.0, 72 * cell * every * 0.55)
-    # Upright labels where they are wider than their cell.
+    # Labels that are wider than their cell are turned.
     turned = max(map(_width, shown)) * 0.62 * size > 0.95 * 72 * cell * every
     axes.set_xticks(places, shown, rotation=90 if turned else 0, fontsize=size)
     axes.set_yticks(places, shown, fontsize=size)
 
 
 def _width(name: str) -> int:
-    """Estimate a name's width in digits: East Asian letters count twice."""
+    """Estimate the width of a name in digits; an East Asian letter is as wide as two."""
     from unicodedata import east_asian_width
 
     return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in name)

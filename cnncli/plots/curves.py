@@ -1,4 +1,4 @@
-"""The learning curves of a run."""
+"""The picture of a run's learning curves."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from cnncli.evaluation.metrics import FloatArray
 
-# Column of metrics.csv, how the legend calls it, colour, line style (Okabe and Ito's colours,
-# which colour-blind readers can tell apart).
+# Column of metrics.csv, name in the legend, colour and line style of each line. The colours are
+# those of Okabe and Ito, which colour-blind readers can distinguish.
 LOSS_LINES = (
     ("train_loss", "train", "#0072B2", "-"),
     ("val_loss", "val", "#D55E00", "-"),
@@ -32,15 +32,16 @@ ACCURACY_LINES = (
 def save_curves(
     path: Path, history: Sequence[Mapping[str, Any]], *, best_epoch: int | None = None
 ) -> None:
-    """Draw loss (left) and accuracy (right) against the epoch into a PNG.
+    """Draw the losses (left) and the accuracies (right) of each epoch into a PNG.
 
     Args:
-        path: File to write, in a folder that exists.
-        history: Rows of ``metrics.csv``; what is absent, None, empty or not finite is a gap.
-        best_epoch: Where to draw a vertical line, or None.
+        path: PNG or JPEG file to write, in a folder that exists.
+        history: Rows of ``metrics.csv``, one for each epoch, at least one. A value that is absent,
+            None, empty or not finite makes a gap in its line.
+        best_epoch: Epoch that is marked by a vertical line; None for no line.
 
     Raises:
-        OSError: The file cannot be written.
+        OSError: If the file cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -57,7 +58,8 @@ def save_curves(
     fractions = _draw_lines(right, epochs, history, ACCURACY_LINES)
     right.set_title("Accuracy and macro F1")
     right.set_ylabel("fraction (0–1)")
-    # Near 1 the last few percent are the story; a first epoch near chance needs the whole axis.
+    # Where all values are near 1, the last few percent matter, so the axis begins below the lowest
+    # value. A single epoch gets the whole axis.
     worst = fractions.min() if len(fractions) and len(history) > 1 else 0.0
     low = max(0.0, worst - 0.15 * (1 - worst) - 0.03)
     right.set_ylim(low, 1 + 0.03 * (1 - low))
@@ -68,7 +70,7 @@ def save_curves(
 
 
 def _column(history: Sequence[Mapping[str, Any]], name: str) -> FloatArray:
-    """Return (epochs,) values, NaN for whatever is no finite number."""
+    """Return the values of a column (epochs,), NaN where there is no finite number."""
     values = np.full(len(history), np.nan)
     for index, row in enumerate(history):
         value = row.get(name)
@@ -83,14 +85,14 @@ def _draw_lines(
     history: Sequence[Mapping[str, Any]],
     lines: Sequence[tuple[str, str, str, str]],
 ) -> FloatArray:
-    """Draw the columns that have a value, and return all their values."""
+    """Draw a line for each column that has values, and return all these values (values,)."""
     drawn = []
     marker_size = 5 if len(history) <= 30 else 0
     for name, label, color, style in lines:
         values = _column(history, name)
         known = np.isfinite(values) & np.isfinite(epochs)
         if known.any():
-            # A value between two gaps has no line: without a marker it would be invisible.
+            # A value between two gaps has no line, so it needs a marker to be seen.
             alone = known & ~np.append(known[1:], False) & ~np.insert(known[:-1], 0, False)
             axes.plot(
                 epochs,

@@ -1,7 +1,8 @@
-"""What all pictures share: their resolution, and how they reach the disk.
+"""The resolution of all pictures, and the way they are written to disk.
 
-Figures are built as objects and drawn by Agg: no pyplot, thus no global state and no window, and
-safe in a thread. matplotlib is imported where it is used: it costs 0.3 s.
+Figures are drawn by matplotlib's Agg and without pyplot, so that there is no global state and no
+window, and threads can draw at the same time. matplotlib is imported inside functions, because its
+import takes 0.3 s.
 """
 
 from __future__ import annotations
@@ -19,10 +20,16 @@ DPI = 120  # dots per inch
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG, or a JPEG where the name says so, and rename: nobody sees half a picture.
+    """Write a picture as a JPEG if its name ends so, otherwise as a PNG.
+
+    It is written under a temporary name and then renamed, so that nobody sees half a picture.
+
+    Args:
+        figure: The picture.
+        path: File to write, in a folder that exists.
 
     Raises:
-        OSError: The file cannot be written.
+        OSError: If the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 

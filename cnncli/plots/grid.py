@@ -1,4 +1,4 @@
-"""A labelled grid of pictures, such as an image and what augmentation makes of it."""
+"""The picture of a grid of images with labels, such as an image and its augmented versions."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from cnncli.arrays import Array
 from cnncli.plots.figure import DPI, save_figure
 from cnncli.plots.lettering import drawable_names
 
-_CELL = 1.35  # height of a picture, inches
-_GAP = 0.06
-_LABEL = 1.75  # width of the labels, inches
-_LETTERS = 24  # of a line of a label
-_LINES = 8
-_MOST_PANELS = 6
+_CELL = 1.35  # height of an image in inches
+_GAP = 0.06  # space between two images in inches
+_LABEL = 1.75  # width of the labels in inches
+_LETTERS = 24  # most letters in a line of a label
+_LINES = 8  # most lines in a label
+_MOST_PANELS = 6  # most channels of an image that are shown
 
 
 @dataclass(frozen=True)
 class GridRow:
-    """One row: its label and its images.
+    """One row of the grid.
 
     Attributes:
-        label: What stands at its left, in lines.
-        images: Each (H, W, C), uint8, or float32 in [0, 1]; all of one shape.
+        label: Lines of text at the left of the row.
+        images: Images (H, W, C) of the same shape, uint8, or float32 from 0 to 1.
     """
 
     label: Sequence[str]
@@ -35,16 +35,16 @@ class GridRow:
 
 
 def save_grid(path: Path, rows: Sequence[GridRow], titles: Sequence[str], note: str = "") -> None:
-    """Draw a row of pictures for each row, with its label at the left, into a PNG or JPEG.
+    """Draw a grid of images, with a label at the left of each row, into a PNG or JPEG.
 
     Args:
         path: File to write, in a folder that exists.
-        rows: With as many images each as there are titles.
-        titles: Of the columns.
-        note: A line under the grid.
+        rows: Rows of the grid, at least one, each with as many images as there are titles.
+        titles: Titles of the columns.
+        note: Line of text under the grid; empty for none.
 
     Raises:
-        OSError: The file cannot be written.
+        OSError: If the file cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -57,7 +57,7 @@ def save_grid(path: Path, rows: Sequence[GridRow], titles: Sequence[str], note: 
         bottom = 1 - (number + 1) * high / size[1]
         for place, picture in enumerate(line):
             left = (_LABEL + place * wide) / size[0]
-            # The gap between the pictures lies at their right and below.
+            # The gap is at the right of an image and below it.
             box = (left, bottom + _GAP / size[1], (wide - _GAP) / size[0], _CELL / size[1])
             axes = figure.add_axes(box)
             small = picture.shape[0] < _CELL * DPI
@@ -83,10 +83,13 @@ def _wrap(label: Sequence[str]) -> str:
 
 
 def to_picture(image: Array) -> Array:
-    """Return an image of any number of channels as (H, W, 3) uint8 to look at.
+    """Return an image with any number of channels as a picture (H, W', 3), uint8.
 
-    One channel is grey and three are RGB; of four, RGB and the fourth in grey beside it; of any
-    other number, each in grey, side by side, six at most.
+    One channel is shown in grey, and three as RGB. Four are shown as RGB and, beside it, the fourth
+    in grey. Any other number is shown as grey images side by side, six at most.
+
+    Args:
+        image: (H, W, C), uint8, or float32 from 0 to 1.
     """
     levels = np.asarray(image if image.dtype == np.uint8 else np.rint(255 * image), np.uint8)
     channels = levels.shape[2]
@@ -100,8 +103,8 @@ def to_picture(image: Array) -> Array:
     return np.concatenate(parts, axis=1)
 
 
-def tell_channels(channels: int) -> str:
-    """Return how :func:`to_picture` shows that many channels; empty where it is plain."""
+def describe_channels(channels: int) -> str:
+    """Return a sentence on how `to_picture` shows so many channels; empty for grey and RGB."""
     if channels in (1, 3):
         return ""
     if channels == 4:

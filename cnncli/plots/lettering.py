@@ -1,4 +1,4 @@
-"""Class names as matplotlib can draw them: any script, any length, never as a formula."""
+"""Class names in any script and of any length, drawn by matplotlib and never as a formula."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BASE_FONT = "DejaVu Sans"  # ships with matplotlib: Latin, Greek, Cyrillic, Arabic, Hebrew …
-# Fonts with Chinese, Japanese or Korean letters, of Linux, macOS and Windows; the installed ones
-# are asked, in this order, for what the base font lacks.
+# Fonts of Linux, macOS and Windows, most of them with Chinese, Japanese or Korean letters. Letters
+# that the base font does not have are taken from the first of these that is installed and has them.
 WIDE_FONTS = (
     "Noto Sans CJK KR",
     "Noto Sans CJK JP",
@@ -41,10 +41,10 @@ WIDE_FONTS = (
 
 @cache
 def installed_families() -> tuple[str, ...]:
-    """Return the base font and those of ``WIDE_FONTS`` that this machine has.
+    """Return the base font and those of ``WIDE_FONTS`` that are installed.
 
-    matplotlib goes through such a list letter by letter; a family that is not there costs a line
-    of its log on stderr for every text.
+    matplotlib searches such a list for each letter. For a family that is not installed it would
+    write a line on stderr for each text.
     """
     from matplotlib import font_manager
 
@@ -53,8 +53,8 @@ def installed_families() -> tuple[str, ...]:
 
 
 @cache
-def _letters() -> frozenset[int]:
-    """Return the code points that the installed families can draw between them."""
+def _drawable_code_points() -> frozenset[int]:
+    """Return the code points of all letters that some installed family can draw."""
     from matplotlib import font_manager
 
     points: set[int] = set()
@@ -65,21 +65,21 @@ def _letters() -> frozenset[int]:
 
 
 def drawable_names(class_names: Sequence[str], longest: int) -> tuple[list[str], int]:
-    """Bring names to what can be drawn.
+    """Return names in a form that the installed fonts can draw.
 
     Args:
         class_names: K names.
-        longest: In characters; a longer name keeps its two ends around an ellipsis, as names
-            of one data set often share one end.
+        longest: Largest number of characters. Of a longer name the beginning and the end are kept,
+            with an ellipsis between them, because the names of a data set often share one end.
 
     Returns:
-        K texts, and how many of them are ``class <index>`` because a letter has no glyph.
+        K texts, and how many of them are ``class <index>`` because no font has one of the letters.
     """
     names, missing = [], 0
     for index, class_name in enumerate(class_names):
         # Line breaks and other control characters are legal in a folder's name.
         name = "".join(letter if letter.isprintable() else "·" for letter in class_name)
-        if any(ord(letter) not in _letters() for letter in name):
+        if any(ord(letter) not in _drawable_code_points() for letter in name):
             name, missing = f"class {index}", missing + 1
         elif len(name) > longest:
             tail = (longest - 1) // 2
@@ -89,7 +89,7 @@ def drawable_names(class_names: Sequence[str], longest: int) -> tuple[list[str],
 
 
 def use_plain_text(figure: Figure) -> None:
-    """Give every text of ``figure`` the installed fonts, and take ``$`` as a dollar sign."""
+    """Give every text of a figure the installed fonts, and draw ``$`` as a dollar sign."""
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):

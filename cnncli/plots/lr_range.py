@@ -7,9 +7,10 @@ from pathlib import Path
 
 from cnncli.plots.figure import DPI, save_figure
 
-# Okabe and Ito's, as in the other pictures.
+# The colours of Okabe and Ito, as in the other pictures.
 _CURVE, _MARKS = "#0072B2", ("#D55E00", "#009E73")
-# The smoothed loss runs away to four times its lowest; single steps go beyond.
+# The axis ends at this many times the first loss. Losses behind it are cut off, because the test
+# goes on until the smoothed loss is four times its lowest value.
 _HEADROOM = 1.25
 
 
@@ -20,17 +21,17 @@ def save_range_test(
     smoothed: Sequence[float],
     marks: Mapping[str, float],
 ) -> None:
-    """Draw loss against learning rate, the latter on a log axis.
+    """Draw the loss against the learning rate, which is on a logarithmic axis.
 
     Args:
-        path: A PNG or JPEG to write, in a folder that exists.
-        lrs: (S,) above 0, rising.
-        losses: (S,) of each step, in nats.
-        smoothed: (S,) likewise.
-        marks: Learning rates to mark by a vertical line, by what they are; at most two.
+        path: PNG or JPEG file to write, in a folder that exists.
+        lrs: (S,) learning rate of each step, above 0 and rising.
+        losses: (S,) loss of each step, in nats.
+        smoothed: (S,) smoothed loss at each step, in nats.
+        marks: Names and values of learning rates that are marked by a vertical line, at most two.
 
     Raises:
-        OSError: The file cannot be written.
+        OSError: If the file cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -41,9 +42,9 @@ def save_range_test(
     for (name, lr), colour in zip(marks.items(), _MARKS, strict=False):
         axes.axvline(lr, color=colour, linestyle="--", linewidth=1.5, label=f"{name}: {lr:.3g}")
     axes.set_xscale("log")
-    # The usual powers of ten are mathtext, which pictures here do without.
+    # matplotlib writes powers of ten as formulas, which `use_plain_text` turns off.
     axes.xaxis.set_major_formatter(lambda value, place: f"{value:g}")
-    # Once the loss has run away, its last step would press the rest flat.
+    # The last, very high losses would make the rest look flat.
     start = max(smoothed[0], losses[0])
     low, high = min(*losses, *smoothed), max(_HEADROOM * start, 1e-6)
     axes.set_ylim(max(0.0, low - 0.1 * (high - low)), high)

@@ -1,4 +1,4 @@
-"""Augmentation: the dry run before training, and a grid of pictures to look at."""
+"""``cnncli augment``: a grid of augmented images to look at before training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.augmentation.build import bring_back, build_augment, build_operations
+from cnncli.augmentation.build import build_augment, build_operations, clip_fractions
 from cnncli.augmentation.dry_run import check_pipeline
 from cnncli.augmentation.notation import Pipeline, format_step
 from cnncli.augmentation.operations import Form
@@ -21,11 +21,16 @@ from cnncli.errors import CnncliError
 from cnncli.images.decode import decode
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
-from cnncli.plots.grid import GridRow, save_grid, tell_channels
+from cnncli.plots.grid import GridRow, describe_channels, save_grid
 from cnncli.reporting import Reporter
-from cnncli.run.choose_preprocess import choose_channels, choose_windows, look_over
+from cnncli.run.choose_preprocess import (
+    choose_channels,
+    choose_intensity,
+    choose_preprocess,
+    survey_as_read,
+)
 
-# Pixels of a side where nobody says: large enough to see fine texture.
+# Greatest side in pixels if no size is given: large enough to see fine texture.
 _SIDE = 224
 
 
@@ -34,16 +39,20 @@ class AugmentSettings:
     """What to draw.
 
     Attributes:
-        data: An image, or what ``train --data`` takes.
-        output: The PNG or JPEG to write.
-        augment: The steps; None for those of the checkpoint.
-        checkpoint: A run, whose preprocessing counts too; None for none.
-        columns: Names of a CSV's columns.
-        samples: Augmented pictures of each image.
-        images: Rows, where data are several images.
-        each_step: Whether each step is shown by itself, forced, on one image.
-        image_size: As ``train`` takes it; None for the checkpoint's or 224.
-        seed: Of the draws: column e is what epoch e of a run with this seed trains on.
+        data: Path of an image file, or what ``train --data`` takes.
+        output: Path of the PNG or JPEG file to write.
+        augment: The steps to draw; None takes the steps of the checkpoint.
+        checkpoint: A run folder or checkpoint file whose preprocessing and steps are used; None
+            for none.
+        columns: Names of the columns, if the data are a CSV table.
+        samples: Number of augmented pictures of each image.
+        images: Number of images, one in each row, if the data are several.
+        each_step: Whether each step has a row of its own, in which it is always applied, to a
+            single image.
+        image_size: Size as ``train --image-size`` takes it; None takes the size of the checkpoint,
+            or else the images' own size up to 224 pixels.
+        seed: Seed of the random draws. Column e shows what epoch e of a run with this seed trains
+            on.
     """
 
     data: str
@@ -59,11 +68,18 @@ class AugmentSettings:
 
 
 def draw_augmentation(settings: AugmentSettings, reporter: Reporter) -> Path:
-    """Draw originals and samples as a grid; return the picture's path.
+    """Draw originals and augmented pictures side by side, and write them to a file.
+
+    Args:
+        settings: What to draw.
+        reporter: Prints warnings of images that cannot be read.
+
+    Returns:
+        The path of the file.
 
     Raises:
-        CnncliError: If an image cannot be read, a step cannot work on it, or the picture cannot
-            be written.
+        CnncliError: If there is nothing to draw, no image can be read, a step does not work on the
+            images, or the file cannot be written.
     """
     steps, preprocess = settings.augment, None
     if settings.checkpoint is not None:
@@ -86,14 +102,18 @@ def draw_augmentation(settings: AugmentSettings, reporter: Reporter) -> Path:
         rows = [_sample_row(steps, samples, index, image, settings) for index, image in chosen]
     titles = ["original", *(str(number) for number in range(1, settings.samples + 1))]
     try:
-        save_grid(settings.output, rows, titles, tell_channels(preprocess.channels))
+        save_grid(settings.output, rows, titles, describe_channels(preprocess.channels))
     except OSError as error:
         raise CnncliError(f"--output {settings.output}: {error.strerror or error}") from None
     return settings.output
 
 
 def _find(data: str, columns: CsvColumns) -> Samples:
-    """Return the images that ``train`` would find, or the one file that is named."""
+    """Return the images that ``train --data`` would find, or a single image file as one sample.
+
+    Raises:
+        CnncliError: If there are none, or the single file cannot be read.
+    """
     path = Path(data).expanduser()
     if not path.is_file() or path.suffix.lower() in (".csv", ".tsv"):
         return find_samples(data, columns)
@@ -112,24 +132,24 @@ def _find(data: str, columns: CsvColumns) -> Samples:
 
 
 def _choose_preprocess(samples: Samples, image_size: str | None) -> Preprocess:
-    """Return what ``train`` would choose by itself, but for the size."""
-    look = look_over(samples, None, threads=2, most=32)
-    channels = choose_channels(None, None, look)
-    _, windows = choose_windows(None, look)
-    side = min(_SIDE, max(32, *look.sides))
-    height, width = parse_size(image_size, what="--image-size") if image_size else (side, side)
-    return Preprocess(
-        height,
-        width,
-        channels.total,
-        dtype="float32" if look.dtype != "uint8" or windows else "uint8",
-        files=channels.files if len(channels.files) > 1 else (),
-        windows=windows,
-    )
+    """Choose what ``train`` would choose without weights, except for the image size."""
+    survey = survey_as_read(samples, None, threads=2, most=32)
+    channels = choose_channels(None, None, survey)
+    _, intensity_ranges = choose_intensity(None, survey)
+    side = min(_SIDE, max(32, *survey.sides))
+    size = parse_size(image_size, what="--image-size") if image_size else (side, side)
+    return choose_preprocess(survey, channels, intensity_ranges, size)
 
 
 def spread_over_classes(targets: Array) -> Array:
-    """Return all indices so that the classes take turns: the first of each class first."""
+    """Return the order in which the classes take turns.
+
+    Args:
+        targets: (N,) class numbers.
+
+    Returns:
+        (N,) indices of the samples: the first of each class, then the second of each, and so on.
+    """
     turn = np.zeros(len(targets), np.int64)
     for target in np.unique(targets):
         mine = np.flatnonzero(targets == target)
@@ -140,7 +160,11 @@ def spread_over_classes(targets: Array) -> Array:
 def _read(
     store: ImageStore, samples: Samples, order: Array, count: int, reporter: Reporter
 ) -> list[tuple[int, Array]]:
-    """Read the first ``count`` images that can be read."""
+    """Return the number and the pixels, (H, W, C), of the first ``count`` images that can be read.
+
+    Raises:
+        CnncliError: If none can be read.
+    """
     read: list[tuple[int, Array]] = []
     reason = ""
     for index in order.tolist():
@@ -159,6 +183,7 @@ def _read(
 def _sample_row(
     steps: Pipeline, samples: Samples, index: int, image: Array, settings: AugmentSettings
 ) -> GridRow:
+    """Return a row with an image and its augmented pictures, one for each epoch from 1."""
     augment = build_augment(steps)
     assert augment is not None
     drawn = [augment(image, settings.seed, n, index) for n in range(1, settings.samples + 1)]
@@ -171,13 +196,13 @@ def _sample_row(
 def _step_rows(
     steps: Pipeline, index: int, image: Array, settings: AugmentSettings
 ) -> list[GridRow]:
-    """Return a row for each step: its draws alone, whatever its probability."""
+    """Return a row for each step, in which it alone is applied, whatever its probability."""
     rows = []
     for step, operation in zip(steps, build_operations(steps, Form.of(image)), strict=True):
         states = [
             int(np.random.SeedSequence((settings.seed, number, index)).generate_state(1)[0])
             for number in range(1, settings.samples + 1)
         ]
-        drawn = [bring_back(operation(image.copy(), state, force=True)) for state in states]
+        drawn = [clip_fractions(operation(image.copy(), state, force=True)) for state in states]
         rows.append(GridRow(format_step(step, defaults=False).split(), [image, *drawn]))
     return rows

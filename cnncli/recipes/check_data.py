@@ -1,4 +1,4 @@
-"""Check data: what in a set of labelled images would spoil a result, before one is made."""
+"""The job of ``check-data``: find what in a set of labelled images would spoil a result."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from cnncli.audit.check_classes import check_classes
 from cnncli.audit.check_copies import check_copies
 from cnncli.audit.check_files import check_files
 from cnncli.audit.check_groups import check_groups
-from cnncli.audit.check_shortcuts import ShortcutCheck, look_for_shortcuts
+from cnncli.audit.check_shortcuts import ShortcutCheck, check_shortcuts
+from cnncli.audit.collect import CollectedFacts, collect_facts
 from cnncli.audit.duplicates import Duplicates, find_duplicates
-from cnncli.audit.facts import Facts, gather_facts
 from cnncli.audit.findings import Finding
 from cnncli.audit.summary import count_classes, summarise_files
 from cnncli.config import RunConfig
 from cnncli.data.find_samples import find_samples
 from cnncli.data.samples import SEPARATOR, CsvColumns, Samples
-from cnncli.data.splits import read_groups
+from cnncli.data.splits import parse_groups
 from cnncli.errors import CnncliError
 from cnncli.reporting import Reporter
 from cnncli.run.samples import give_splits
@@ -30,35 +30,35 @@ from cnncli.training.device import count_cpus
 
 @dataclass(frozen=True)
 class DataReport:
-    """What was found.
+    """What was found in a data set of N images.
 
     Attributes:
-        data: As it was given.
+        data: The data set, as the user named it.
         samples: The labelled images.
-        splits: (N,) indices into SPLITS, ``NO_SPLIT`` where there is none.
-        facts: What was seen of each image.
-        findings: Those that spoil a result first.
-        shortcuts: Which classes their files tell, and which not.
+        splits: (N,) indices into SPLITS, ``NO_SPLIT`` for an image without a split.
+        facts: Facts on the files of each image.
+        findings: All findings, those that spoil a result first.
+        shortcuts: The classes that can be guessed from their files, and those that cannot.
     """
 
     data: str
     samples: Samples
     splits: Array
-    facts: Facts
+    facts: CollectedFacts
     findings: tuple[Finding, ...]
     shortcuts: ShortcutCheck
 
     @property
     def spoiled(self) -> bool:
-        """Whether a result would be wrong, or too good."""
+        """Whether a result on these data would be wrong, or better than it should be."""
         return any(finding.severity == "spoils" for finding in self.findings)
 
     def paths(self, indices: tuple[int, ...]) -> list[str]:
-        """Return the paths of images, relative to the data."""
+        """Return the paths of images by their numbers, relative to the root of the data set."""
         return [str(self.samples.paths[index]) for index in indices]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values."""
+        """Return the whole report as plain values, as ``--format json`` prints it."""
         names = self.samples.class_names
         shortcuts = [
             asdict(s) | {"target": names[s.target], "others": [names[o] for o in s.others]}
@@ -66,20 +66,21 @@ class DataReport:
         ]
         return {
             "data": self.data,
-            "files": summarise_files(self.facts.looks),
+            "files": summarise_files(self.facts.files),
             "classes": count_classes(self.samples, self.splits),
             "spoiled": self.spoiled,
             "findings": [self._finding(finding) for finding in self.findings],
             "shortcuts": shortcuts,
-            "told_by_nothing": list(self.shortcuts.not_told),
+            "told_by_nothing": list(self.shortcuts.without_shortcut),
         }
 
     def _finding(self, finding: Finding) -> dict[str, Any]:
-        looks = self.facts.looks
+        """Return a finding as plain values, with the reason for each file that cannot be read."""
+        files = self.facts.files
         reasons = {
-            path: looks[index].problem
+            path: files[index].problem
             for index, path in zip(finding.images, self.paths(finding.images), strict=True)
-            if looks[index].problem
+            if files[index].problem
         }
         return {
             "severity": finding.severity,
@@ -90,7 +91,10 @@ class DataReport:
         } | ({"reasons": reasons} if reasons else {})
 
     def rows(self) -> Iterator[dict[str, object]]:
-        """Yield a row per finding and image (one row for a finding without images)."""
+        """Yield the rows that ``--format csv`` prints.
+
+        There is one row for each image of a finding, or one row for a finding without images.
+        """
         for finding in self.findings:
             row: dict[str, object] = {"severity": finding.severity, "kind": finding.kind}
             drop = set(finding.drop)
@@ -100,19 +104,20 @@ class DataReport:
                         "group": number,
                         "path": str(self.samples.paths[index]),
                         "drop": "yes" if index in drop else "no",
-                        "text": self.facts.looks[index].problem or finding.text,
+                        "text": self.facts.files[index].problem or finding.text,
                     }
             if not finding.groups:
                 yield row | {"text": finding.text}
 
 
 def check_data(config: RunConfig, reporter: Reporter, *, cache: bool) -> DataReport:
-    """Look a data set over.
+    """Check a data set.
 
     Args:
-        config: Its data, columns, groups and splits count.
-        reporter: Told how far it is.
-        cache: Whether files that have not changed since the last time need no second look.
+        config: The settings, of which those of data, columns, groups and splits are used.
+        reporter: Where notes and progress are shown.
+        cache: Whether to use what is known of unchanged files from an earlier check, and to keep
+            what is found out.
 
     Raises:
         CnncliError: If there are no labelled images.
@@ -121,12 +126,12 @@ def check_data(config: RunConfig, reporter: Reporter, *, cache: bool) -> DataRep
     samples = give_splits(find_samples(config.data, columns), config)
     threads = count_cpus()
     if config.group_regex is not None:
-        samples = replace(samples, groups=read_groups(samples.paths, config.group_regex))
+        samples = replace(samples, groups=parse_groups(samples.paths, config.group_regex))
     for remark in samples.remarks:
         reporter.note(remark)
     folder = find_cache_folder() if cache else None
     with reporter.progress("looking at images", len(samples)) as advance:
-        facts = gather_facts(samples, threads=threads, cache_folder=folder, advance=advance)
+        facts = collect_facts(samples, threads=threads, cache_folder=folder, advance=advance)
     with reporter.progress("comparing", len(samples)) as advance:
         duplicates = find_duplicates(facts, threads=threads, advance=advance)
     if duplicates.left_out:
@@ -135,41 +140,34 @@ def check_data(config: RunConfig, reporter: Reporter, *, cache: bool) -> DataRep
             "too many, and likelier ones came first"
         )
     repeated = [index for group in duplicates.groups for index in group.members[1:]]
-    shortcuts, told = look_for_shortcuts(samples, facts.looks, repeated)
-    found = [*_check_all(samples, facts, duplicates), *told]
+    shortcuts, given_away = check_shortcuts(samples, facts.files, repeated)
+    found = [*_check_all(samples, facts, duplicates), *given_away]
     found.sort(key=lambda finding: finding.severity != "spoils")
     return DataReport(config.data, samples, samples.splits, facts, tuple(found), shortcuts)
 
 
-def _check_all(samples: Samples, facts: Facts, duplicates: Duplicates) -> Iterator[Finding]:
-    """Yield findings, the simplest ones to see and to mend first."""
-    splits, looks = samples.splits, facts.looks
-    yield from (Finding("layout", "note", note) for note in samples.notes)
-    yield from check_files(samples.paths, looks)
-    areas = [look.width * look.height for look in looks]
+def _check_all(
+    samples: Samples, facts: CollectedFacts, duplicates: Duplicates
+) -> Iterator[Finding]:
+    """Yield the findings of all checks but that for shortcuts, the simplest to mend first."""
+    splits, files = samples.splits, facts.files
+    yield from (Finding("layout", note) for note in samples.notes)
+    yield from check_files(samples.paths, files)
+    areas = [file.width * file.height for file in files]
     yield from check_copies(samples, splits, duplicates.groups, areas)
     yield from check_groups(samples, splits)
     yield from check_classes(samples, splits)
 
 
-def check_fix_list(path: str) -> None:
-    """Tell before the images are looked at what would stop the list from being written.
-
-    Raises:
-        CnncliError: If there is no such folder, or the name is a folder's.
-    """
-    place = Path(path).expanduser()
-    if place.is_dir():
-        raise CnncliError(f"--fix-list {path}: is a folder; name a file in it")
-    if not place.parent.is_dir():
-        raise CnncliError(f"--fix-list {path}: there is no folder {place.parent}")
-
-
 def save_fix_list(path: str, report: DataReport) -> int:
-    """Write the files to leave out, one path a line; return how many.
+    """Write the paths of the files to leave out, one per line, and return their number.
+
+    Args:
+        path: The file to write.
+        report: What was found.
 
     Raises:
-        CnncliError: If the file cannot be written, or a name has a line break in it.
+        CnncliError: If the file cannot be written, or if a path has a line break in it.
     """
     drop = sorted({index for finding in report.findings for index in finding.drop})
     lines = report.paths(tuple(drop))

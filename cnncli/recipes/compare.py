@@ -19,8 +19,6 @@ from cnncli.files import CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE
 from cnncli.reporting import Reporter
 from cnncli.run.read_folder import FIGURES, RunRecord, load_run, read_correct
 
-# Where a run lies and what computes it; that does not change what is learnt.
-_PLACE = ("output", "device", "workers", "log", "checkpoint_every")
 _MOST_NAMES = 3  # in a note
 _MOST_IN_LABEL = 4  # settings in a legend; where more differ, the run's name says as much
 
@@ -123,7 +121,7 @@ def find_differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     A key that an older run does not have stands for its default. Where a run lies and what it
     was computed on do not count.
     """
-    from cnncli.config import RunConfig
+    from cnncli.config import RunConfig, keys_of_kind
 
     defaults = {
         key: info.get_default(call_default_factory=True)
@@ -131,10 +129,11 @@ def find_differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
         if not info.is_required()
     }
     keys = list(dict.fromkeys(key for values in settings for key in values))
+    place = keys_of_kind("place")
     return [
         key
         for key in keys
-        if key not in _PLACE
+        if key not in place
         and len({repr(values.get(key, defaults.get(key))) for values in settings}) > 1
     ]
 
@@ -251,7 +250,7 @@ def draw(comparison: Comparison, path: Path) -> None:
         CnncliError: If none has one.
         OSError: The file cannot be written.
     """
-    from cnncli.plots.compare import Curves, save_comparison
+    from cnncli.plots.compare import RunCurves, save_comparison
 
     runs = [run for run in comparison.runs if run.history]
     if not runs:
@@ -260,7 +259,7 @@ def draw(comparison: Comparison, path: Path) -> None:
     save_comparison(
         path,
         [
-            Curves(label, run.history, None if run.best is None else int(run.best["epoch"]))
+            RunCurves(label, run.history, None if run.best is None else int(run.best["epoch"]))
             for label, run in zip(labels, runs, strict=True)
         ],
     )

@@ -1,4 +1,4 @@
-"""Evaluate: a checkpoint against labelled images, each known by what the run did with it."""
+"""Evaluate a checkpoint on labelled images, without those that the run was trained on."""
 
 from __future__ import annotations
 
@@ -16,19 +16,25 @@ from cnncli.data.classes import match_classes
 from cnncli.data.find_samples import find_samples
 from cnncli.data.loader import Loader, SplitDataset
 from cnncli.data.manifest import UNSEEN, load_manifest
-from cnncli.data.samples import NO_SPLIT, CsvColumns, Samples, take_samples
+from cnncli.data.samples import NO_SPLIT, CsvColumns, Samples, select_samples
 from cnncli.data.split_file import read_left_out
 from cnncli.data.splits import TEST, TRAIN, VAL
 from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
 from cnncli.errors import CnncliError, shorten
-from cnncli.files import CONFIG_FILE, PREDICTIONS_FILE, REPORT_FILE, SPLITS_FILE
+from cnncli.files import (
+    CONFIG_FILE,
+    PREDICTIONS_FILE,
+    REPORT_FILE,
+    SPLITS_FILE,
+    make_output_folder,
+)
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.run.bad_images import check_bad, keep_good
-from cnncli.run.report import Report, evaluation_batch, report_split, save_report, tell_precision
+from cnncli.run.report import Report, evaluation_batch, report_precision, report_split, save_report
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from cnncli.training.device import count_cpus, keep_freed_memory, pick_judging_compute
+from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
 from cnncli.training.predictions import predict_split
 from cnncli.training.views import build_views
@@ -39,15 +45,17 @@ class EvaluateSettings:
     """What to evaluate.
 
     Attributes:
-        data: As ``train`` takes it; None for the data of the run.
-        checkpoint: A run folder or a file; None for the newest run.
-        split: None for test, else val.
-        columns: Names of a CSV's columns.
-        device: As torch names it, or ``auto``.
-        precision: None computes in float32, on every machine alike.
-        output: Folder for report.json, predictions.csv and confusion_matrix.{csv,png}, or None.
-        on_bad_image: Whether an image that cannot be read is an error, or left out and told.
-        tta: Views whose probabilities are averaged; None looks at the image alone.
+        data: The images, as ``train`` takes them; None for the data of the run.
+        checkpoint: Path of a run folder or a checkpoint; None for the newest run.
+        split: The split to evaluate; None for test, or val if the run has no test split.
+        columns: Names of the columns of a CSV file.
+        device: The device as torch names it, or ``auto``.
+        precision: The precision to compute in; None for exact float32.
+        output: Folder for report.json, predictions.csv and confusion_matrix.{csv,png}; None writes
+            no files.
+        on_bad_image: ``error`` refuses images that cannot be read, ``skip`` leaves them out.
+        tta: Views of each image, over which the probabilities are averaged; None for the image
+            alone.
     """
 
     data: str | None = None
@@ -66,8 +74,9 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
 
     Args:
         settings: What to evaluate.
-        reporter: Told how it goes.
-        world: The processes that share the images, each once; rank 0 alone writes.
+        reporter: Gets remarks, warnings and progress.
+        world: The processes that work together; each evaluates a slice of the images, and only
+            rank 0 writes files.
 
     Returns:
         The report, as ``report.json`` holds it.
@@ -86,27 +95,27 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     samples = match_classes(find_samples(data, columns), checkpoint.class_names)
     samples = _leave_out(samples, path, checkpoint.preprocess, reporter)
     chosen, split = _choose(samples, path, settings.split, reporter)
-    samples = take_samples(samples, chosen)
-    folder = None if settings.output is None else _make_folder(settings.output)
-    compute = pick_judging_compute(settings.device, settings.precision, world)
-    tell_precision(compute.precision, settings.precision, reporter)
+    samples = select_samples(samples, chosen)
+    folder = None if settings.output is None else make_output_folder(settings.output)
+    compute = choose_evaluation_compute(settings.device, settings.precision, world)
+    report_precision(compute.precision, settings.precision, reporter)
     keep_freed_memory()
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = checkpoint.classifier(network).to(compute.device)
-    share = world.share(np.arange(len(samples)))
-    part = take_samples(samples, share)
+    numbers = world.slice(np.arange(len(samples)))
+    part = select_samples(samples, numbers)
     store, bad = _open(part, checkpoint, reporter)
-    bad_before = _of_all(bad, share, world)
+    bad_before = _gather_bad(bad, numbers, world)
     check_bad(samples, bad_before, settings.on_bad_image, reporter)
     dataset = SplitDataset(store, keep_good(len(part), bad), part.targets)
     loader = Loader(dataset, evaluation_batch(checkpoint.preprocess))
     with reporter.progress("evaluating", len(part)) as advance:
         targets, probabilities = predict_split(
-            classifier, loader, compute, advance, views, shared=True
+            classifier, loader, compute, advance, views, sliced=True
         )
-    bad_since = _of_all(loader.bad, share, world)
+    bad_since = _gather_bad(loader.bad, numbers, world)
     check_bad(samples, bad_since, settings.on_bad_image, reporter)
-    samples = take_samples(samples, keep_good(len(samples), {**bad_before, **bad_since}))
+    samples = select_samples(samples, keep_good(len(samples), {**bad_before, **bad_since}))
     report = report_split(targets, probabilities, checkpoint, split=split, reporter=reporter)
     if settings.tta is not None:
         report["tta"] = settings.tta
@@ -118,7 +127,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
 
 
 def _data_of_run(checkpoint: Path, columns: CsvColumns) -> tuple[str, CsvColumns]:
-    """Return what the run that a checkpoint lies in was trained on; given columns win."""
+    """Return the data and columns of the run that a checkpoint is of; given columns stay."""
     from cnncli.config import load_config
 
     config = checkpoint.parent / CONFIG_FILE
@@ -135,7 +144,7 @@ def _data_of_run(checkpoint: Path, columns: CsvColumns) -> tuple[str, CsvColumns
 def _leave_out(
     samples: Samples, checkpoint: Path, preprocess: Preprocess, reporter: Reporter
 ) -> Samples:
-    """Return the samples without those that the run could not read, where that is still so."""
+    """Return the samples without those that the run could not read and that still cannot be."""
     listed = read_left_out(checkpoint.parent / SPLITS_FILE)
     named = [index for index, path in enumerate(samples.paths) if path in listed] if listed else []
 
@@ -151,20 +160,26 @@ def _leave_out(
         names = shorten([str(samples.paths[index]) for index in bad], 3)
         reporter.note(f"left out, as in the run, since they cannot be read: {len(bad)} ({names})")
     return (
-        take_samples(samples, keep_good(len(samples), dict.fromkeys(bad, ""))) if bad else samples
+        select_samples(samples, keep_good(len(samples), dict.fromkeys(bad, ""))) if bad else samples
     )
 
 
 def _choose(
     samples: Samples, checkpoint: Path, wanted: SplitChoice | None, reporter: Reporter
 ) -> tuple[Array, str]:
-    """Decide which images count.
+    """Decide which images to evaluate.
 
-    What the run has seen counts by the run's own split; of the rest, all does, or the split
-    the data name where one is asked for.
+    Images that the run knows are in the split that the run gave them. All images that are new to
+    the run are evaluated; but if a split is asked for and the data name splits, only those of it.
+
+    Args:
+        samples: All images.
+        checkpoint: The checkpoint's file; the run's splits lie beside it.
+        wanted: The split that the user asked for; None for test, or val if the run has no test.
+        reporter: Gets warnings, and lists of images that are left out.
 
     Returns:
-        Indices, and the report's name for the split.
+        The numbers of the images, and the split's name in the report.
     """
     manifest = load_manifest(checkpoint.parent / SPLITS_FILE)
     if manifest is None:
@@ -173,17 +188,17 @@ def _choose(
         )
         seen = np.full(len(samples), UNSEEN, dtype=np.int8)
     else:
-        seen = manifest.find_splits(samples)
+        seen = manifest.look_up_splits(samples)
     new = seen == UNSEEN
     if wanted == "all":
         if (seen == TRAIN).any():
             reporter.warn(f"{(seen == TRAIN).sum()} of the images were trained on")
         return np.arange(len(samples)), _with_origin("all", seen)
     split = SPLITS.index(wanted) if wanted else (TEST if _has_test(checkpoint) else VAL)
-    # New images count whole, unless a split was asked for and the data themselves name some.
+    # Without a wanted split, or if the data name no splits, all new images count.
     counted = samples.splits == split if wanted and (samples.splits != NO_SPLIT).any() else True
     keep = np.flatnonzero((seen == split) | (new & counted))
-    _tell_left_out(samples, seen, split, reporter)
+    _report_left_out(samples, seen, split, reporter)
     if not len(keep):
         raise CnncliError(
             f"--data: none of the {len(samples)} images is in the run's {SPLITS[split]} split; "
@@ -195,16 +210,18 @@ def _choose(
 
 
 def _has_test(checkpoint: Path) -> bool:
+    """Return whether the run has a test split; without a list of splits, it is assumed."""
     manifest = load_manifest(checkpoint.parent / SPLITS_FILE)
     return manifest is None or manifest.has(TEST)
 
 
 def _splits_in(seen: Array) -> list[str]:
+    """Return the names of the splits among (N,) indices into SPLITS."""
     return [name for number, name in enumerate(SPLITS) if (seen == number).any()]
 
 
 def _with_origin(name: str, seen: Array) -> str:
-    """Say in the report what the images were used for before."""
+    """Return the split's name, and in brackets what the run used the images for."""
     uses = []
     if (seen == TRAIN).any():
         uses.append("trained on" if (seen == TRAIN).all() else "partly trained on")
@@ -213,7 +230,8 @@ def _with_origin(name: str, seen: Array) -> str:
     return f"{name} ({', '.join(uses)})" if uses else name
 
 
-def _tell_left_out(samples: Samples, seen: Array, split: int, reporter: Reporter) -> None:
+def _report_left_out(samples: Samples, seen: Array, split: int, reporter: Reporter) -> None:
+    """Report the images that are left out because the run has them in another split."""
     for number, use in ((TRAIN, "trained on"), (VAL, "chosen on"), (TEST, "the run's test split")):
         left = np.flatnonzero(seen == number)
         if number != split and len(left):
@@ -221,13 +239,23 @@ def _tell_left_out(samples: Samples, seen: Array, split: int, reporter: Reporter
             reporter.note(f"left out, {use}: {len(left)} images ({names})")
 
 
-def _of_all(bad: Bad, share: Array, world: World) -> Bad:
-    """Return what could not be read in any process, by its number among all images."""
-    ours = {int(share[index]): reason for index, reason in bad.items()}
+def _gather_bad(bad: Bad, numbers: Array, world: World) -> Bad:
+    """Return the images that any process could not read.
+
+    Args:
+        bad: The images that this process could not read, by number in its slice, and why.
+        numbers: The numbers, among all images, of those in this process's slice.
+        world: The processes that work together.
+
+    Returns:
+        The images by number among all of them, and why they cannot be read.
+    """
+    ours = {int(numbers[index]): reason for index, reason in bad.items()}
     return {index: reason for part in world.gather(ours) for index, reason in part.items()}
 
 
 def _open(samples: Samples, checkpoint: Checkpoint, reporter: Reporter) -> tuple[ImageStore, Bad]:
+    """Return the preprocessed images, read now if they fit in memory, and those unreadable."""
     if not fits_in_memory(len(samples), checkpoint.preprocess):
         return ImageStore(samples.source, checkpoint.preprocess), {}
     with reporter.progress("reading images", len(samples)) as advance:
@@ -235,16 +263,6 @@ def _open(samples: Samples, checkpoint: Checkpoint, reporter: Reporter) -> tuple
             samples, checkpoint.preprocess, threads=count_cpus(), advance=advance
         )
     return store, bad
-
-
-def _make_folder(output: str) -> Path:
-    """Make the folder before the work: a mistake in its name is told at once."""
-    folder = Path(output).expanduser()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CnncliError(f"--output {output}: cannot be made ({error.strerror})") from None
-    return folder
 
 
 def _save(folder: Path, report: Report, samples: Samples, probabilities: Array) -> None:

@@ -1,33 +1,34 @@
-"""Find a learning rate: a range test on exactly what ``train`` would train."""
+"""Find a learning rate by a range test on the network that ``train`` would train."""
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cnncli.config import ResolvedConfig, RunConfig
 from cnncli.reporting import Reporter
-from cnncli.run.build_trainer import build_freeze_plan, build_loop, build_trainer
+from cnncli.run.build_inputs import build_inputs
+from cnncli.run.build_trainer import build_freeze_plan, build_trainer
 from cnncli.run.check import check_config
 from cnncli.run.prepare import prepare
-from cnncli.training.device import deterministic_algorithms, keep_freed_memory, pick_compute
+from cnncli.training.device import choose_compute, deterministic_algorithms, keep_freed_memory
 from cnncli.training.optimizers.build import OPTIMIZERS
 from cnncli.training.range_test import Curve, Suggestion, spread_rates, suggest, sweep
-from cnncli.training.time_limit import TimeLimit
 
-# As multiples of the optimizer's usual rate by AdamW's.
+# The range of learning rates for AdamW; other optimizers have it times their ``lr_factor``.
 _LOW, _HIGH = 1e-7, 10.0
 
 
 @dataclass(frozen=True)
 class Found:
-    """A range test's outcome.
+    """The result of a range test.
 
     Attributes:
-        curve: What was measured.
-        suggestion: What it says.
-        config: What was trained; its ``lr`` is what train would have taken.
+        curve: The loss at each learning rate.
+        suggestion: The learning rates that the curve suggests.
+        config: The settings of the test; its ``lr`` is the one that ``train`` would take.
     """
 
     curve: Curve
@@ -36,41 +37,43 @@ class Found:
 
 
 def find_lr(config: RunConfig, reporter: Reporter, *, steps: int) -> Found:
-    """Run the range test on a run's own network, images, loss and optimizer; write nothing.
+    """Run a range test with the network, images, loss and optimizer of a run; write no files.
 
     Args:
-        config: The run's settings; lr, schedule, epochs and time limit do not count.
-        reporter: Told how it goes.
-        steps: Learning rates to try.
+        config: The run's settings; lr, schedule, epochs and time limit are not used.
+        reporter: Gets the test's remarks, warnings and progress.
+        steps: Number of learning rates to try.
 
     Raises:
         CnncliError: If a setting or an image is wrong, or if the loss never falls.
     """
     check_config(config)
-    compute = pick_compute(config.device, config.precision)
+    compute = choose_compute(config.device, config.precision)
     keep_freed_memory()
     run = prepare(config, compute, reporter)
     plan = build_freeze_plan(run)
-    # Without features: the few images of the test are not worth a pass over all of them.
-    loop = build_loop(run, plan, Path(), reporter, cache_features=False)
-    trainer = build_trainer(run, plan, loop, TimeLimit(None), None, reporter)
+    # Features of a frozen backbone are not kept: the test does not need all images.
+    inputs = build_inputs(run, plan)
     factor = OPTIMIZERS[run.config.optimizer].lr_factor
     lrs = spread_rates(_LOW * factor, _HIGH * factor, steps)
+    trainer = build_trainer(run, plan, inputs, lambda step: lrs[step], warn=reporter.warn)
     reporter.note(
         f"{config.model}, {run.config.optimizer}: lr from {lrs[0]:.3g} to {lrs[-1]:.3g} in {steps} "
         f"steps of {run.config.batch_size * run.config.accumulate} images, on {compute.device}"
     )
     with (
+        closing(inputs),
         deterministic_algorithms(compute.device),
         reporter.progress("range test", steps) as advance,
     ):
-        curve = sweep(trainer, loop.train, lrs, advance)
+        curve = sweep(trainer, inputs.train, steps, advance)
     found = Found(curve, suggest(curve), run.config)
-    _tell(found, reporter)
+    _report(found, reporter)
     return found
 
 
-def _tell(found: Found, reporter: Reporter) -> None:
+def _report(found: Found, reporter: Reporter) -> None:
+    """Report where the test ended and what it suggests."""
     curve, suggestion = found.curve, found.suggestion
     smoothed = dict(zip(curve.lrs, curve.smoothed, strict=True))
     points = {
@@ -93,10 +96,10 @@ def _tell(found: Found, reporter: Reporter) -> None:
 
 
 def draw(found: Found, path: Path) -> None:
-    """Draw the losses against the learning rate.
+    """Draw the losses over the learning rate into a picture.
 
     Raises:
-        OSError: The file cannot be written.
+        OSError: If the file cannot be written.
     """
     from cnncli.plots.lr_range import save_range_test
 
@@ -106,7 +109,7 @@ def draw(found: Found, path: Path) -> None:
 
 
 def describe(found: Found) -> dict[str, Any]:
-    """Return all of it as plain values."""
+    """Return the result as plain values, ready for JSON."""
     curve, suggestion = found.curve, found.suggestion
     points = zip(curve.lrs, curve.losses, curve.smoothed, strict=True)
     return {

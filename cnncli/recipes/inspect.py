@@ -1,4 +1,4 @@
-"""Inspect: from a model's name or a run to the table of its layers."""
+"""List the layers of a model or of a run's network, with their costs and receptive fields."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn
 from cnncli.choices import format_size
 from cnncli.errors import CnncliError, did_you_mean
 from cnncli.models.build import build_network
-from cnncli.models.freeze import read_policy
+from cnncli.models.freeze import parse_policy
 from cnncli.models.registry import CHAIN, MODELS, TIMM, find_model
 from cnncli.models.stages import network_stages
 from cnncli.models.tables.custom import CUSTOM
@@ -21,7 +21,8 @@ from cnncli.models.tracing.summary import LayerRow, Totals, add_up, summarise
 from cnncli.reporting import Reporter
 from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
 
-# Where neither the user nor the model says otherwise.
+# Image side in pixels, channels and classes where neither the user nor the model gives them. The
+# last number is for cnncli's own networks.
 _SIDE = 224
 _CHANNELS = 3
 _CLASSES, _OWN_CLASSES = 1000, 10
@@ -29,17 +30,19 @@ _CLASSES, _OWN_CLASSES = 1000, 10
 
 @dataclass(frozen=True)
 class InspectSettings:
-    """What to inspect, and which of its layers.
+    """Which network to inspect, and which of its layers to show.
 
     Attributes:
-        target: A model's name, a run folder or a checkpoint.
-        image_size: (H, W) in pixels; None for the model's or the run's own.
-        in_channels: C; None likewise.
-        num_classes: K; None likewise.
-        depth: Fold what lies deeper than so many names; None for all layers.
-        names: Globs on layer names, any of which may match; empty for all.
-        freeze: Policy whose effect is shown; None for the run's own, in force at its best epoch.
-        trainable_only: Leave layers out that training does not change.
+        target: Name of a model, or path of a run folder or a checkpoint.
+        image_size: (H, W) in pixels; None for the size of the model or the run.
+        in_channels: C; None for the channels of the model or the run.
+        num_classes: K; None for the classes of the model or the run.
+        depth: Longest layer name that is shown, in parts (``layer1.0.conv1`` has 3); deeper layers
+            are added to their parent's row. None for all layers.
+        names: Glob patterns on layer names, of which one must match; empty for all layers.
+        freeze: Freeze policy whose effect is shown; None for the policy that was in force at the
+            run's best epoch.
+        trainable_only: Whether to leave out layers that training does not change.
     """
 
     target: str
@@ -57,11 +60,11 @@ class Inspection:
     """A network's layers.
 
     Attributes:
-        model: Name in the registry.
-        image_size: (H, W) in pixels it was followed at.
+        model: Name of the network in the registry.
+        image_size: (H, W) in pixels of the image that was followed through the network.
         in_channels: C.
         num_classes: K.
-        layers: Those asked for, in the order in which they end.
+        layers: The layers that were asked for, in the order in which they end.
         shown: Sums over ``layers``.
         totals: Sums over the whole network.
     """
@@ -76,25 +79,25 @@ class Inspection:
 
 
 def inspect_network(settings: InspectSettings, reporter: Reporter) -> Inspection:
-    """List a network's layers with what each costs and sees; nothing is computed.
+    """List a network's layers with their costs and receptive fields; no image is computed.
 
     Args:
-        settings: What to inspect.
-        reporter: Hears which size was chosen.
+        settings: Which network and which of its layers.
+        reporter: Is told which image size, channels and classes were chosen.
 
     Raises:
-        CnncliError: If there is no such model or run, it cannot take such images, or no layer
-            is left to show.
+        CnncliError: If there is no such model or run, if it cannot take such images, or if no
+            layer is left to show.
     """
     if settings.depth is not None and settings.depth < 1:
         raise CnncliError(f"--depth {settings.depth}: must be at least 1")
     if _is_run(settings.target):
-        network, model, size, channels, classes, policy = _open_run(settings)
+        network, model, size, channels, classes, policy = _load_run(settings)
     else:
         network, model, size, channels, classes = _build_model(settings, reporter)
         policy = settings.freeze or "none"
     stages = {stage.name: stage.paths for stage in network_stages(model, network)}
-    frozen = read_policy(policy, network, stages)
+    frozen = parse_policy(policy, network, stages)
     try:
         layers = summarise(
             network,
@@ -106,7 +109,7 @@ def inspect_network(settings: InspectSettings, reporter: Reporter) -> Inspection
     except (RuntimeError, ValueError, AssertionError) as error:
         reason = str(error).split("\n")[0]
         raise CnncliError(f"--image-size {format_size(size)}: {model} stops: {reason}") from error
-    shown = _choose(layers, settings)
+    shown = _choose_layers(layers, settings)
     return Inspection(model, size, channels, classes, shown, add_up(shown), add_up(layers))
 
 
@@ -120,7 +123,7 @@ def _is_run(target: str) -> bool:
 _Network = tuple[nn.Module, str, tuple[int, int], int, int]
 
 
-def _open_run(settings: InspectSettings) -> tuple[nn.Module, str, tuple[int, int], int, int, str]:
+def _load_run(settings: InspectSettings) -> tuple[nn.Module, str, tuple[int, int], int, int, str]:
     network, checkpoint = load_checkpoint(find_checkpoint(settings.target)[0])
     channels, classes = checkpoint.preprocess.channels, len(checkpoint.class_names)
     for flag, given, own in (
@@ -139,7 +142,7 @@ def _build_model(settings: InspectSettings, reporter: Reporter) -> _Network:
     try:
         entry = find_model(name)
     except CnncliError as error:
-        # Here the name is the argument; `--model` is another command's.
+        # In this command the name is an argument; `--model` belongs to other commands.
         raise CnncliError(str(error).removeprefix("--model ")) from None
     own = name in CUSTOM or name.startswith(CHAIN)
     channels, side = CUSTOM[name].example if name in CUSTOM else (_CHANNELS, _SIDE)
@@ -157,12 +160,13 @@ def _build_model(settings: InspectSettings, reporter: Reporter) -> _Network:
             f"{name} with --image-size {format_size(size)} --in-channels {channels} "
             f"--num-classes {classes}"
         )
-    with torch.device("meta"):  # shapes only: drawing the weights of a large network takes seconds
+    # Only shapes are needed: drawing the weights of a large network takes seconds.
+    with torch.device("meta"):
         network = build_network(name, num_classes=classes, in_channels=channels, image_size=size)
     return network, name, size, channels, classes
 
 
-def _choose(layers: tuple[LayerRow, ...], settings: InspectSettings) -> tuple[LayerRow, ...]:
+def _choose_layers(layers: tuple[LayerRow, ...], settings: InspectSettings) -> tuple[LayerRow, ...]:
     chosen = layers
     if settings.names:
         chosen = tuple(

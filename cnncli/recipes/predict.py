@@ -1,4 +1,4 @@
-"""Predict: images in, one row each out, in order and as they come."""
+"""Predict: one row for each image, in the order of the inputs, as soon as it is known."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ import torch
 from cnncli.arrays import Array
 from cnncli.augmentation.notation import Tta
 from cnncli.choices import Precision
-from cnncli.data.inputs import expand_inputs, group_files, take_shard
+from cnncli.data.inputs import expand_inputs, group_files, select_shard
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
-from cnncli.run.report import tell_precision
+from cnncli.run.report import report_precision
 from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
-from cnncli.training.device import count_cpus, keep_freed_memory, pick_judging_compute
+from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
 from cnncli.training.predictions import predict_views
 from cnncli.training.views import build_views
 
 Row = dict[str, object]
-# An image, or why there is none.
+# The path of an image, and the image (H, W, C) or why it cannot be read.
 Loaded = tuple[str, "Array | str"]
 
 
@@ -39,15 +39,16 @@ class PredictSettings:
     """How to predict.
 
     Attributes:
-        checkpoint: A run folder or a file; None for the newest run.
-        top_k: Classes per row, the likeliest first.
-        probabilities: Whether rows hold every class's probability too.
-        nested: Whether those stand together by class (JSON), or each in a column (CSV).
-        batch_size: Images per forward pass, at most.
-        device: As torch names it, or ``auto``.
-        precision: None computes in float32, on every machine alike.
-        tta: Views whose probabilities are averaged; None looks at the image alone.
-        shard: Of the inputs, the I-th of every N, as ``(I, N)``.
+        checkpoint: Path of a run folder or a checkpoint; None for the newest run.
+        top_k: Number of classes per row, the most probable first.
+        probabilities: Whether rows also hold the probability of every class.
+        nested: Whether these are a dict by class, as for JSON, or a column for each, as for CSV.
+        batch_size: Largest number of images per forward pass.
+        device: The device as torch names it, or ``auto``.
+        precision: The precision to compute in; None for exact float32.
+        tta: Views of each image, over which the probabilities are averaged; None for the image
+            alone.
+        shard: ``(I, N)`` takes the I-th of every N inputs, I from 1.
     """
 
     checkpoint: str | None = None
@@ -62,15 +63,35 @@ class PredictSettings:
 
 
 class Predictor:
-    """A checkpoint ready to answer."""
+    """Predicts the classes of images with a checkpoint.
+
+    Attributes:
+        settings: How to predict.
+        compute: Device, precision, and the processes that work together.
+        classifier: The classifier, in eval mode on the device.
+        views: Yields the views of a batch of images; None for the images alone.
+        class_names: The names of the K classes.
+        preprocess: Turns the content of an image file into the network's input.
+        top_k: Number of classes per row, at most K.
+    """
 
     def __init__(self, settings: PredictSettings, reporter: Reporter, world: World = ALONE) -> None:
+        """Load the checkpoint.
+
+        Args:
+            settings: How to predict.
+            reporter: Gets remarks.
+            world: The processes that work together.
+
+        Raises:
+            CnncliError: If the checkpoint cannot be used, or two columns would have one name.
+        """
         path, newest = find_checkpoint(settings.checkpoint)
         if newest:
             reporter.note(f"checkpoint: {path} (the newest run)")
         self.settings = settings
-        self.compute = pick_judging_compute(settings.device, settings.precision, world)
-        tell_precision(self.compute.precision, settings.precision, reporter)
+        self.compute = choose_evaluation_compute(settings.device, settings.precision, world)
+        report_precision(self.compute.precision, settings.precision, reporter)
         keep_freed_memory()
         network, checkpoint = load_checkpoint(path)
         network.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -91,7 +112,7 @@ class Predictor:
 
     @property
     def columns(self) -> list[str]:
-        """The CSV's header."""
+        """The names of the CSV's columns."""
         names = ["path", "label", "probability"]
         for place in range(2, self.top_k + 1):
             names += [f"label_{place}", f"probability_{place}"]
@@ -100,14 +121,19 @@ class Predictor:
         return [*names, "error"]
 
     def predict(self, inputs: Sequence[str], stdin: TextIO) -> Iterator[Row]:
-        """Yield each image's row with all its columns; ``error`` is empty where it was read.
+        """Yield a row for each image, with all columns; ``error`` is empty if it could be read.
 
-        Memory stays flat over any number of images. Of several processes each looks at its share;
-        rank 0 yields the rows of all, in the order of the inputs, and the others none.
+        The memory needed does not grow with the number of images. Each of several processes
+        predicts a part of them; rank 0 yields the rows of all, in the order of the inputs, and the
+        other processes yield none.
+
+        Args:
+            inputs: Files, folders and glob patterns; ``-`` reads paths from ``stdin``.
+            stdin: Paths of images, one a line.
 
         Raises:
-            CnncliError: If an input names nothing at all, or stdin is to be read by several
-                processes.
+            CnncliError: If an input does not exist, if several processes would have to read stdin,
+                or if the network's probabilities are not finite.
         """
         world = self.compute.world
         if world.size > 1 and "-" in inputs:
@@ -116,20 +142,21 @@ class Predictor:
                 "globs, or give each process its part of the list: cnncli predict --shard I/N"
             )
         files = group_files(expand_inputs(inputs, stdin), self.preprocess.count_files)
-        files = take_shard(files, self.settings.shard)
+        files = select_shard(files, self.settings.shard)
         if world.size == 1:
             yield from self._predict(files)
             return
-        rows = self._predict(take_shard(files, (world.rank + 1, world.size)))
+        rows = self._predict(select_shard(files, (world.rank + 1, world.size)))
         count = self.settings.batch_size
         is_over = False
-        while not is_over:  # by turns, as the shares were dealt
-            shares = world.gather(list(islice(rows, count)))
-            is_over = len(shares[0]) < count  # no other has more
+        while not is_over:  # process r has predicted every size-th file, from file r on
+            parts = world.gather(list(islice(rows, count)))
+            is_over = len(parts[0]) < count  # no other process has more than rank 0
             if world.is_first:
-                yield from (row for turn in zip_longest(*shares) for row in turn if row)
+                yield from (row for turn in zip_longest(*parts) for row in turn if row)
 
     def _predict(self, files: Iterator[tuple[str, ...]]) -> Iterator[Row]:
+        """Yield the rows of this process's images, each given as the paths of its files."""
         for batch in _batches(files, self.preprocess, self.settings.batch_size):
             images = [image for _, image in batch if not isinstance(image, str)]
             answers: Iterator[Array] = iter(())
@@ -144,13 +171,17 @@ class Predictor:
 
     @property
     def _keys(self) -> list[str]:
-        """A row's keys: the columns, and in JSON the probabilities by class."""
+        """The keys of a row: the columns, or for JSON a single key for all probabilities."""
         if self.settings.probabilities and self.settings.nested:
             return [*self.columns[:-1], "probabilities", "error"]
         return self.columns
 
     def _answer(self, images: torch.Tensor) -> Array:
-        """Return probabilities (N, K) of a batch (N, H, W, C), all of them finite."""
+        """Return the probabilities (N, K) of a batch (N, H, W, C).
+
+        Raises:
+            CnncliError: If they are not finite.
+        """
         probabilities = predict_views(self.classifier, images, self.compute, self.views)
         if not np.isfinite(probabilities).all():
             raise CnncliError(
@@ -160,6 +191,7 @@ class Predictor:
         return probabilities
 
     def _row(self, path: str, probabilities: Array) -> Row:
+        """Return the row of an image by its probabilities (K,)."""
         row: Row = {"path": path}
         order = np.argsort(-probabilities, kind="stable")[: self.top_k]
         for place, target in enumerate(order, start=1):
@@ -178,12 +210,12 @@ class Predictor:
 def _batches(
     inputs: Iterator[tuple[str, ...]], preprocess: Preprocess, batch_size: int
 ) -> Iterator[list[Loaded]]:
-    """Yield decoded images in order, as many at a time as are ready.
+    """Yield the images in order, in batches of those that are ready.
 
-    One thread walks the inputs, a few decode, and this one takes what is there: the first
-    answer does not wait for a full batch, let alone for the end of stdin.
+    One thread goes through the inputs, several decode, and this one takes what is ready: the first
+    row does not wait for a full batch or for the end of stdin.
     """
-    # Full at two batches: the walker then waits, which keeps memory flat.
+    # The queue holds two batches at most; the walking thread then waits, which limits the memory.
     queue: Queue[Future[Loaded] | BaseException | None] = Queue(maxsize=2 * batch_size)
     stop = Event()
 
@@ -194,7 +226,7 @@ def _batches(
                     return
                 queue.put(pool.submit(_load, files, preprocess))
             queue.put(None)
-        except BaseException as error:  # handed over, to be raised where it can be told
+        except BaseException as error:  # raised again in the main thread
             queue.put(error)
 
     with ThreadPoolExecutor(count_cpus()) as pool:
@@ -203,17 +235,19 @@ def _batches(
             yield from _collect(queue, batch_size)
         finally:
             stop.set()
-            while not queue.empty():  # lets a waiting walker see that it is over
+            while not queue.empty():  # the walking thread may wait for room in it
                 queue.get_nowait()
 
 
 def _collect(
     queue: Queue[Future[Loaded] | BaseException | None], batch_size: int
 ) -> Iterator[list[Loaded]]:
+    """Yield batches from a queue of images, which ends with None or with an error to raise."""
     batch: list[Loaded] = []
     while True:
         try:
-            # Wait for the first of a batch; a full pipe keeps the queue ahead of the network.
+            # Wait long only for the first image of a batch. Where images come fast, the queue is
+            # always full, and so are the batches.
             item = queue.get() if not batch else queue.get(timeout=0.02)
         except Empty:
             yield batch
@@ -233,6 +267,7 @@ def _collect(
 
 
 def _load(files: tuple[str, ...], preprocess: Preprocess) -> Loaded:
+    """Read and preprocess an image of one or several files."""
     path = "|".join(files)  # as splits.csv names a sample of several files
     try:
         return path, preprocess([Path(file).read_bytes() for file in files])

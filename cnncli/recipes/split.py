@@ -1,8 +1,7 @@
-"""Split: who trains, who chooses and who judges, written down before anything is trained."""
+"""The job of ``split``: write a file of splits or folds, before anything is trained."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,37 +12,36 @@ from cnncli.config import RunConfig
 from cnncli.data.folds import draw_folds
 from cnncli.data.manifest import save_manifest
 from cnncli.data.samples import Samples
-from cnncli.data.split_file import file_facts
+from cnncli.data.split_file import digest_files
 from cnncli.data.splits import TEST
-from cnncli.errors import CnncliError
-from cnncli.files import write_atomically
+from cnncli.files import check_output_file, write_atomically
 from cnncli.reporting import Reporter
 from cnncli.run.samples import gather_samples, label_samples
 from cnncli.training.device import count_cpus
 
+# The table that is shown has a row for each of so many classes, and one for all others.
 _MOST_CLASSES = 40
 
 
 def split_data(
     config: RunConfig, output: str, reporter: Reporter, *, folds: int | None, force: bool
 ) -> Path:
-    """Split images as ``train`` would, or into folds, and write the file that it takes.
+    """Split images as ``train`` would, or into folds, and write a file for ``train --splits``.
 
     Args:
-        config: Its data, columns, groups, fractions and seed count.
+        config: The settings, of which those of data, columns, groups, fractions and seed are used.
         output: The file to write.
-        reporter: Told what is in it.
+        reporter: Where warnings and the table of counts are shown.
         folds: Number of folds; None splits into train, val and test.
-        force: Whether a file that is there may be written over.
+        force: Whether an existing file may be replaced.
 
     Returns:
-        The file's path.
+        The path of the file.
 
     Raises:
         CnncliError: If the data cannot be split or the file cannot be written.
     """
-    path = Path(output).expanduser()
-    _check_output(path, output, force)
+    path = check_output_file(output, overwrite=force)
     numbers = None
     if folds is None:
         samples, splits = gather_samples(config, reporter)
@@ -54,26 +52,23 @@ def split_data(
         )
         for warning in warnings:
             reporter.warn(warning)
-    facts = file_facts(samples, threads=count_cpus())
-    write_atomically(path, lambda part: save_manifest(part, samples, splits, facts, numbers))
+    digests = digest_files(samples, threads=count_cpus())
+    write_atomically(path, lambda part: save_manifest(part, samples, splits, digests, numbers))
     reporter.table(f"{len(samples):,} images", _count(samples, splits, numbers))
     return path
 
 
-def _check_output(path: Path, output: str, force: bool) -> None:
-    """Tell before the images are read what would stop the file from being written."""
-    if path.is_dir():
-        raise CnncliError(f"--output {output}: is a folder; name a file in it")
-    if path.exists() and not force:
-        raise CnncliError(f"--output {output}: is there already; --force writes over it")
-    if not path.parent.is_dir():
-        raise CnncliError(f"--output {output}: there is no folder {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        raise CnncliError(f"--output {output}: the folder {path.parent} cannot be written to")
-
-
 def _count(samples: Samples, splits: Array, folds: Array | None) -> list[dict[str, object]]:
-    """Return images per class and split (or fold), the last row their sum."""
+    """Return the rows of a table with the number of images of each class in each split or fold.
+
+    Args:
+        samples: N labelled images.
+        splits: (N,) indices into SPLITS.
+        folds: (N,) folds from 1, 0 for an image in none; None where there are no folds.
+
+    Returns:
+        One row per class, and a last row with the sums.
+    """
     if folds is None:
         columns: dict[str, Array] = {n: splits == number for number, n in enumerate(SPLITS)}
     else:

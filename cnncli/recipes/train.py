@@ -1,9 +1,9 @@
-"""Train and fine-tune: from a config to a run folder, and on from where one was broken off."""
+"""Train and fine-tune: from a config to a run folder; and resume a run that was interrupted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import torch
@@ -11,7 +11,7 @@ import torch
 from cnncli.choices import SPLITS
 from cnncli.config import RunConfig, dump_config, load_config
 from cnncli.data.find_samples import is_named_set
-from cnncli.data.loader import deaths_told
+from cnncli.data.loader import explain_worker_death
 from cnncli.data.manifest import save_manifest
 from cnncli.data.splits import TEST, VAL
 from cnncli.errors import CnncliError
@@ -29,14 +29,15 @@ from cnncli.run.bad_images import save_bad
 from cnncli.run.check import check_config
 from cnncli.run.fit import fit
 from cnncli.run.folder import check_unfinished, new_run_dir
-from cnncli.run.prepare import PreparedRun, prepare
+from cnncli.run.prepare import prepare
+from cnncli.run.prepared_run import PreparedRun
 from cnncli.run.report import Report, evaluation_batch, report_split, save_report, summary_rows
 from cnncli.training.checkpoint import load_checkpoint
 from cnncli.training.device import (
     Compute,
+    choose_compute,
     deterministic_algorithms,
     keep_freed_memory,
-    pick_compute,
 )
 from cnncli.training.distributed import ALONE, World
 from cnncli.training.history import OnEpoch, Row
@@ -50,17 +51,18 @@ def train_run(
     reporter: Reporter,
     on_epoch: OnEpoch | None = None,
     *,
-    judge_best: bool = True,
+    evaluate_best: bool = True,
     world: World = ALONE,
 ) -> Path:
     """Train a classifier and evaluate its best epoch.
 
     Args:
         config: The run's settings.
-        reporter: Told how it goes.
-        on_epoch: Given each epoch's row of ``metrics.csv``; it may raise to end the run.
-        judge_best: Whether to look at the test split; a search over settings must not.
-        world: The processes that train together; rank 0 alone writes.
+        reporter: Gets the run's remarks, warnings and progress.
+        on_epoch: Called with each epoch's row of ``metrics.csv``; it may raise to end the run.
+        evaluate_best: Whether to evaluate the best epoch on the test split. A search over settings
+            must not, since the test split is for the final result only.
+        world: The processes that train together; only rank 0 writes files.
 
     Returns:
         The run folder.
@@ -70,21 +72,22 @@ def train_run(
             training fails, with the best epoch so far in the run folder.
     """
     check_config(config)
-    compute = _pick_compute(config, world)
+    compute = _choose_compute(config, world)
     keep_freed_memory()
     with _make_run_dir(config, world) as run_dir:
         run = prepare(config, compute, reporter)
         if world.is_first:
             text = dump_config(run.config)
             write_atomically(run_dir / CONFIG_FILE, lambda part: part.write_text(text, "utf-8"))
-            save_manifest(run_dir / SPLITS_FILE, run.samples, run.splits, run.facts)
+            save_manifest(run_dir / SPLITS_FILE, run.samples, run.splits, run.digests)
             save_bad(run_dir, run.samples, run.bad)
-        _train(run, run_dir, reporter, None, on_epoch, judge_best=judge_best)
+        _train(run, run_dir, reporter, None, on_epoch, evaluate_best=evaluate_best)
     return run_dir
 
 
-def _pick_compute(config: RunConfig, world: World) -> Compute:
-    compute = pick_compute(config.device, config.precision, world)
+def _choose_compute(config: RunConfig, world: World) -> Compute:
+    """Choose the device and precision of the config, and refuse settings they do not allow."""
+    compute = choose_compute(config.device, config.precision, world)
     if config.sync_bn and compute.device.type != "cuda":
         raise CnncliError(
             f"--sync-bn: torch has it on CUDA only, and this is {compute.device}; leave it out, or "
@@ -95,7 +98,7 @@ def _pick_compute(config: RunConfig, world: World) -> Compute:
 
 @contextmanager
 def _make_run_dir(config: RunConfig, world: World) -> Iterator[Path]:
-    """Let rank 0 make the folder, and take it away if nothing was trained; give it to all."""
+    """Let rank 0 make the run folder, and yield it in all processes."""
     if not world.is_first:
         yield world.from_first(Path())
         return
@@ -104,16 +107,21 @@ def _make_run_dir(config: RunConfig, world: World) -> Iterator[Path]:
 
 
 def resume_run(run_dir: Path, reporter: Reporter, *, world: World = ALONE) -> Path:
-    """Go on with a run from where its last completed epoch, or saved step, ended.
+    """Resume a run from its last completed epoch or saved step.
 
-    On the same machine and with the same number of threads the result is that of a run that was
-    never broken off. A finished run is left as it is.
+    On the same machine and with the same number of threads, the result is that of a run that was
+    never interrupted. A finished run is left unchanged.
+
+    Args:
+        run_dir: The run's folder.
+        reporter: Gets the run's remarks, warnings and progress.
+        world: The processes that train together; only rank 0 writes files.
 
     Returns:
         The run folder.
 
     Raises:
-        CnncliError: If the run cannot go on: its folder or its images are not what they were.
+        CnncliError: If the folder is not that of a run, or if its images have changed.
     """
     if not check_unfinished(run_dir):
         reporter.note(f"{run_dir} is finished")
@@ -125,9 +133,9 @@ def resume_run(run_dir: Path, reporter: Reporter, *, world: World = ALONE) -> Pa
             "folder that it was begun in, with its images in their place"
         )
     config = config.model_copy(update={"splits": str(run_dir / SPLITS_FILE), "fold": None})
-    compute = _pick_compute(config, world)
+    compute = _choose_compute(config, world)
     keep_freed_memory()
-    # A run that was killed before its first step has no state yet: it begins.
+    # A run that was killed before its first step has no state yet, and starts anew.
     state = load_state(run_dir / LAST_FILE) if (run_dir / LAST_FILE).exists() else None
     _train(prepare(config, compute, reporter), run_dir, reporter, state, None)
     return run_dir
@@ -140,15 +148,16 @@ def _train(
     state: State | None,
     on_epoch: OnEpoch | None,
     *,
-    judge_best: bool = True,
+    evaluate_best: bool = True,
 ) -> None:
+    """Train a prepared run to its end, and evaluate its best epoch."""
     with (
-        deaths_told(),
+        explain_worker_death(),
         deterministic_algorithms(run.compute.device),
         _logged(run, run_dir, reporter, on_epoch) as keep,
     ):
-        fit(run, run_dir, reporter, state=state, on_epoch=keep)
-        if not judge_best:
+        run = fit(run, run_dir, reporter, state=state, on_epoch=keep)
+        if not evaluate_best:
             return
         report = _evaluate_best(run, run_dir, reporter)
     if run.compute.world.is_first:
@@ -160,7 +169,10 @@ def _train(
 def _logged(
     run: PreparedRun, run_dir: Path, reporter: Reporter, on_epoch: OnEpoch | None
 ) -> Iterator[OnEpoch | None]:
-    """Give what takes each epoch's row: ``on_epoch``, and before it the log, if there is one."""
+    """Open the run's log, if there is one; yield a function for each epoch's row.
+
+    The function writes the row to the log and then calls ``on_epoch``.
+    """
     config = run.config
     if config.log is None or not run.compute.world.is_first:
         yield on_epoch
@@ -182,13 +194,14 @@ def _logged(
 
 
 def _evaluate_best(run: PreparedRun, run_dir: Path, reporter: Reporter) -> Report:
-    """Judge the checkpoint as it was written, on test if there is one, else on val."""
+    """Return the report of the best checkpoint, on the test split if there is one, else on val."""
     network, checkpoint = load_checkpoint(run_dir / BEST_FILE)
-    compute = run.compute.for_judging()
+    compute = run.compute.for_evaluation()
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = checkpoint.classifier(network).to(compute.device)
     split = TEST if len(run.indices(TEST)) else VAL
-    loader = run.loader(split, batch_size=evaluation_batch(checkpoint.preprocess), shared=True)
-    targets, probabilities = predict_split(classifier, loader, compute, shared=True)
+    batch_size = evaluation_batch(checkpoint.preprocess)
+    with closing(run.loader(split, batch_size=batch_size, sliced=True)) as loader:
+        targets, probabilities = predict_split(classifier, loader, compute, sliced=True)
     name = SPLITS[split] if split == TEST else "val (chosen on)"
     return report_split(targets, probabilities, checkpoint, split=name, reporter=reporter)

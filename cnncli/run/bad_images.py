@@ -1,4 +1,4 @@
-"""Images that cannot be used: they end the run with their list, or are left out and counted."""
+"""Images that cannot be used: they end the run with an error, or are left out with a warning."""
 
 from __future__ import annotations
 
@@ -19,28 +19,47 @@ from cnncli.reporting import Reporter
 
 
 def check_bad(samples: Samples, bad: Bad, policy: OnBadImage, reporter: Reporter) -> None:
-    """Refuse images that cannot be used, or tell that they are left out.
+    """Refuse images that cannot be used, or warn that they are left out.
+
+    Args:
+        samples: All images.
+        bad: The numbers of the images that cannot be used, and why.
+        policy: ``error`` refuses them, ``skip`` warns.
+        reporter: Gets the warning.
 
     Raises:
-        CnncliError: Unless the policy is to skip them; it names them.
+        CnncliError: If there are any and the policy is ``error``; it names them.
     """
     if not bad:
         return
-    told = _tell([f"{samples.paths[index]} {reason}" for index, reason in sorted(bad.items())])
+    described = _describe(
+        [f"{samples.paths[index]} {reason}" for index, reason in sorted(bad.items())]
+    )
     if policy == "error":
-        raise CnncliError(f"--data: {told}. Mend or remove them, or use --on-bad-image skip")
-    reporter.warn(f"{told}; left out")
+        raise CnncliError(f"--data: {described}. Mend or remove them, or use --on-bad-image skip")
+    reporter.warn(f"{described}; left out")
 
 
-def leave_out(
+def exclude_bad(
     samples: Samples, splits: Array, bad: Bad, policy: OnBadImage, reporter: Reporter
 ) -> Array:
-    """Return the splits (N,) without the images that cannot be used.
+    """Return the splits without the images that cannot be used.
+
+    Args:
+        samples: All N images.
+        splits: (N,) indices into SPLITS, or NO_SPLIT.
+        bad: The numbers of the images that cannot be used, and why.
+        policy: ``error`` refuses them, ``skip`` warns.
+        reporter: Gets the warning.
+
+    Returns:
+        (N,) splits, NO_SPLIT for images that cannot be used.
 
     Raises:
-        CnncliError: As `check_bad`, or if too little is left to train and choose on.
+        CnncliError: If there are such images and the policy is ``error``, or if too few are left:
+            each class needs an image to train on, and val needs one.
     """
-    # What has no split is in nobody's way: an earlier run has told it, and left it out.
+    # Images without a split are not used anyway; the run that left them out has warned of them.
     used = {index: reason for index, reason in bad.items() if splits[index] != NO_SPLIT}
     check_bad(samples, used, policy, reporter)
     splits = splits.copy()
@@ -55,7 +74,7 @@ def leave_out(
 
 
 def save_bad(run_dir: Path, samples: Samples, bad: Bad) -> None:
-    """Write the images that were left out, and why, into the run's folder."""
+    """Write the images that were left out, and why, into the run's folder; none writes no file."""
     if not bad:
         return
     with (run_dir / BAD_IMAGES_FILE).open("w", newline="", encoding="utf-8") as file:
@@ -65,11 +84,12 @@ def save_bad(run_dir: Path, samples: Samples, bad: Bad) -> None:
 
 
 def keep_good(count: int, bad: Bad) -> Array:
-    """Return the numbers, in order, of the images that can be used."""
+    """Return the numbers, in order, of those of ``count`` images that can be used."""
     return np.setdiff1d(np.arange(count), list(bad))
 
 
-def _tell(bad: Sequence[str]) -> str:
+def _describe(bad: Sequence[str]) -> str:
+    """Return a sentence that lists images with their reasons, at most twenty of them."""
     images = "1 image" if len(bad) == 1 else f"{len(bad)} images"
     listed = "; ".join(bad[:20]) + (f"; and {len(bad) - 20} more" if len(bad) > 20 else "")
     return f"{images} cannot be used: {listed}"

@@ -1,26 +1,19 @@
-"""From a config to what an epoch runs on and what takes its steps."""
+"""From a config to the object that takes the training steps, and to its learning rates."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
-import torch
 from torch import nn
 
 from cnncli.config import ResolvedConfig
-from cnncli.data.loader import Loader
-from cnncli.data.splits import TRAIN, VAL
-from cnncli.models.build import Classifier
+from cnncli.data.splits import TRAIN
 from cnncli.models.freeze_plan import FreezePlan
 from cnncli.models.stages import network_stages
-from cnncli.reporting import Reporter
-from cnncli.run.prepare import PreparedRun
+from cnncli.run.prepared_run import PreparedRun
 from cnncli.training.balance import class_weights
 from cnncli.training.ema import MovingAverage
-from cnncli.training.features import FeatureLoader, HeadClassifier, compute_features, find_head
+from cnncli.training.epoch_inputs import EpochInputs
 from cnncli.training.history import lower_is_better
 from cnncli.training.loop import Trainer
 from cnncli.training.losses import build_loss
@@ -28,30 +21,11 @@ from cnncli.training.mixing import Mixing
 from cnncli.training.optimizers.build import build_optimizer
 from cnncli.training.penalties import Penalty, elastic_net
 from cnncli.training.schedule import Plateau, build_schedule
-from cnncli.training.time_limit import TimeLimit
-
-
-@dataclass(frozen=True)
-class EpochInputs:
-    """What an epoch runs on: images and the whole network, or features and its head.
-
-    Attributes:
-        classifier: What is trained.
-        train: Its batches.
-        val: The batches the best epoch is chosen on.
-        train_mode: Puts it in train mode, but for what is frozen.
-        evaluated: From the network, or the average that follows it, to what val is evaluated with.
-    """
-
-    classifier: Classifier | HeadClassifier
-    train: Loader | FeatureLoader
-    val: Loader | FeatureLoader
-    train_mode: Callable[[], object]
-    evaluated: Callable[[nn.Module], Classifier | HeadClassifier]
+from cnncli.training.stopping import TimeLimit
 
 
 def build_freeze_plan(run: PreparedRun) -> FreezePlan:
-    """Return what of the run's network is trained in which epoch, with epoch 1 in force."""
+    """Return what of the run's network is frozen in which epoch; that of epoch 1 is in force."""
     config = run.config
     return FreezePlan(
         run.network,
@@ -64,81 +38,18 @@ def build_freeze_plan(run: PreparedRun) -> FreezePlan:
     )
 
 
-def build_loop(
-    run: PreparedRun, plan: FreezePlan, run_dir: Path, reporter: Reporter, *, cache_features: bool
-) -> EpochInputs:
-    """Return the loop over images, or over features where the backbone gives the same each time."""
-    config, device = run.config, run.compute.device
-    layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    run.network.to(device, memory_format=layout)  # type: ignore[call-overload]
+def build_learning_rate(
+    config: ResolvedConfig, batches: int, limit: TimeLimit, plateau: Plateau | None
+) -> Callable[[int], float]:
+    """Return the learning rate as a function of the step, counted from 0 over the whole run.
 
-    def classify(network: nn.Module) -> Classifier:
-        return run.checkpoint.classifier(network).to(device)
-
-    classifier = classify(run.network)
-    augmented = config.augment != "none"
-    train = run.loader(TRAIN, augment=augmented, shuffle=True)
-    val = run.loader(VAL, shared=True)
-    images = EpochInputs(classifier, train, val, plan.train_mode, classify)
-    fixed = plan.backbone_is_fixed and (not augmented or config.augment_views > 1)
-    if not (cache_features and fixed) or config.mixup or config.cutmix:
-        return images
-    plan.train_mode()
-    head = find_head(classifier, config.model, run.loader(VAL), plan.frozen, run.compute)
-    if head is None:
-        reporter.note(f"{config.model}: what follows its head must run too: no features are kept")
-        return images
-    start = time.perf_counter()
-    views = config.augment_views if augmented else 1
-    count = views * train.count + val.count
-    with reporter.progress("features", count) as advance:
-        kept = compute_features(
-            classifier,
-            head,
-            run.loader(TRAIN, augment=augmented),
-            run.compute,
-            views=views,
-            spill=run_dir,
-            advance=advance,
-        )
-        classifier.eval()
-        evaluated = compute_features(
-            classifier, head, val, run.compute, advance=advance, spill=run_dir
-        )
-    seconds = time.perf_counter() - start
-    reporter.note(f"the frozen backbone ran once: features of {count:,} images in {seconds:.1f} s")
-    module = head.module(run.network)
-    balanced = config.balance == "sampler"
-    return EpochInputs(
-        HeadClassifier(module),
-        FeatureLoader(
-            kept,
-            config.batch_size,
-            shuffle_seed=config.seed,
-            balanced=balanced,
-            share=run.share,
-        ),
-        FeatureLoader(evaluated, config.batch_size, shuffle_seed=None),
-        module.train,
-        lambda network: HeadClassifier(head.module(network)),
-    )
-
-
-def build_trainer(
-    run: PreparedRun,
-    plan: FreezePlan,
-    loop: EpochInputs,
-    limit: TimeLimit,
-    plateau: Plateau | None,
-    reporter: Reporter,
-) -> Trainer:
-    """Return what takes the steps, before the first.
-
-    Raises:
-        CnncliError: If the optimizer does not take the momentum that is given.
+    Args:
+        config: Its lr, schedule, warm-up, epochs and accumulation are used.
+        batches: Number of batches per epoch.
+        limit: The time the run may take: the schedule ends with it.
+        plateau: Its factor multiplies the learning rate; None where the scheduler is another.
     """
-    config = run.config
-    steps = config.epochs * -(-len(loop.train) // config.accumulate)
+    steps = config.epochs * -(-batches // config.accumulate)
     schedule = build_schedule(
         config.scheduler,
         steps=steps,
@@ -149,36 +60,61 @@ def build_trainer(
     )
 
     def lr_at(step: int) -> float:
-        # With a time limit, the schedule is as far as the time is, if that is further.
         factor = 1.0 if plateau is None else plateau.factor
+        # Where more of the time is spent than of the steps, the schedule goes by the time.
         return config.lr * factor * schedule(max(step, int(limit.progress * steps)))
 
+    return lr_at
+
+
+def build_trainer(
+    run: PreparedRun,
+    plan: FreezePlan,
+    inputs: EpochInputs,
+    lr_at: Callable[[int], float],
+    *,
+    warn: Callable[[str], object],
+) -> Trainer:
+    """Return the trainer that takes the run's steps, before its first one.
+
+    Args:
+        run: The images and settings; its network is trained.
+        plan: What is frozen, and the learning rate of each stage.
+        inputs: What an epoch trains.
+        lr_at: The learning rate of step 0, 1, ... of the run.
+        warn: Called with a line of text if the trainer has to change how it trains.
+
+    Raises:
+        CnncliError: If a momentum is given for an optimizer that has none.
+    """
+    config = run.config
     mixing = Mixing(len(run.samples.class_names), config.seed, config.mixup, config.cutmix)
+    weight_decay = 0.0 if config.elastic_net is not None else config.weight_decay
     return Trainer(
-        classifier=loop.classifier,
+        classifier=inputs.classifier,
         optimizer=build_optimizer(
             config.optimizer,
-            plan.parameter_groups(0.0 if config.elastic_net is not None else config.weight_decay),
+            plan.parameter_groups(weight_decay),
             config.lr,
             momentum=config.momentum,
         ),
         lr_at=lr_at,
         criterion=_build_loss(run),
         compute=run.compute,
-        train_mode=loop.train_mode,
+        train_mode=inputs.train_mode,
         compiled=config.compile,
-        clip=config.clip_grad or None,
+        max_grad_norm=config.clip_grad or None,
         accumulate=config.accumulate,
         penalty=_build_penalty(config),
         mixing=mixing if mixing else None,
         average=MovingAverage(run.network, config.ema) if config.ema else None,
         network=run.network,
-        tell=reporter.warn,
+        warn=warn,
     )
 
 
 def build_plateau(config: ResolvedConfig) -> Plateau | None:
-    """Return the scheduler that waits for val to get no better, if it is that one."""
+    """Return the scheduler that waits for val to stop getting better; None for other schedulers."""
     if config.scheduler != "plateau":
         return None
     return Plateau(

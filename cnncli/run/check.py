@@ -1,4 +1,4 @@
-"""What can be refused from a config alone, before anything heavy is imported."""
+"""Checks of a config before anything that imports slowly is imported."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from cnncli.training.logs import check_log
 
 
 def check_config(config: RunConfig) -> None:
-    """Check names against the registry and the columns of ``metrics.csv``.
+    """Check what can be checked without images and without torch.
 
     Raises:
-        CnncliError: If there is no such model or column, the model cannot train that way, or what
-            writes the log is not installed.
+        CnncliError: If there is no such model, augmentation or column of ``metrics.csv``, if the
+            model cannot train with that batch size, or if the log's library is not installed.
     """
     entry = find_model(config.model)
     if config.augment and config.augment != "none" and list_classes(config.augment):

@@ -1,4 +1,4 @@
-"""How files become the network's input: channels, intensities and size, chosen once for a run."""
+"""Choosing how files become the network's input: channels, intensities, size and interpolation."""
 
 from __future__ import annotations
 
@@ -7,31 +7,40 @@ from typing import cast
 
 import numpy as np
 
-from cnncli.choices import IntensityRule, Interpolation, parse_windows
-from cnncli.config import ResolvedConfig
-from cnncli.data.look import ImageSurvey, survey_images
+from cnncli.arrays import Array
+from cnncli.choices import (
+    IntensityRule,
+    Interpolation,
+    ResizeMode,
+    format_channels,
+    parse_intensity,
+)
 from cnncli.data.samples import Samples
 from cnncli.data.store import ImageStore
+from cnncli.data.survey import ImageSurvey, survey_images
 from cnncli.errors import CnncliError
-from cnncli.images.intensity import IntensityRange
+from cnncli.images.intensity import IntensityRange, are_fractions
 from cnncli.images.preprocess import Preprocess
+from cnncli.models.pretrained.weights import WeightsPreprocess
+from cnncli.models.stem import Normalisation
 from cnncli.reporting import Reporter
-from cnncli.run.defaults import size_of
-from cnncli.run.pretrained import Pretrained
 
-# 16-bit files whose values need fewer bits than this are stretched: a quarter of the scale or less.
+# 16-bit files whose values fit into fewer bits than this use at most a quarter of the scale; those
+# bits are then stretched to the whole scale.
 _FEW_BITS = 14
-# Beyond the bits that a set uses there should be nothing; percentiles cut the brightest image most.
+# An image is reported if more than this fraction of its values lies outside the chosen range. A
+# range in fractions was chosen to hold every value of a set, so 1 % is much. A range in values was
+# chosen by percentiles, which cut off some of the brightest images.
 _MUCH_CUT = {"fraction": 0.01, "value": 0.25}
-_FULL = {"uint8": 255.0, "uint16": 65535.0}
+_FULL_SCALE = {"uint8": 255.0, "uint16": 65535.0}
 
 
 @dataclass(frozen=True)
 class Channels:
-    """What each of a sample's files gives.
+    """The channels that the network gets from the files of a sample.
 
     Attributes:
-        files: Channels per file.
+        files: Number of channels that each file gives.
         alpha: Whether the last of them is alpha.
     """
 
@@ -40,62 +49,67 @@ class Channels:
 
     @property
     def total(self) -> int:
-        """The network's input channels."""
+        """Number of the network's input channels."""
         return sum(self.files)
 
 
-def choose_channels(given: int | None, expected: int | None, look: ImageSurvey) -> Channels:
-    """Decide the input channels.
+def choose_channels(given: int | None, expected: int | None, survey: ImageSurvey) -> Channels:
+    """Choose the network's input channels.
 
     Args:
-        given: By the user; None lets the data decide, who never count alpha.
-        expected: By pretrained weights, which decide between grey and colour; None without them.
-        look: What the images are like.
+        given: What the user asked for; None lets the images decide, and then alpha never counts.
+        expected: Number of channels of the pretrained weights, which decides between grey and
+            colour if the user does not; None without weights.
+        survey: What the images are like.
 
     Raises:
-        CnncliError: If the images do not have the channels that were asked for.
+        CnncliError: If the images do not have the channels that the user asked for.
     """
-    plain = all(channels in (1, 3) for channels in look.files)
+    plain = all(channels in (1, 3) for channels in survey.files)
     if given is None:
-        if len(look.files) == 1 and plain and expected in (1, 3):
+        if len(survey.files) == 1 and plain and expected in (1, 3):
             return Channels((expected,))
-        return Channels(look.files)
-    if given == look.channels:
-        return Channels(look.files)
-    if plain and len(look.files) > 1 and given in (len(look.files), 3 * len(look.files)):
-        return Channels((given // len(look.files),) * len(look.files))
-    if plain and len(look.files) == 1:
+        return Channels(survey.files)
+    if given == survey.channels:
+        return Channels(survey.files)
+    if plain and len(survey.files) > 1 and given in (len(survey.files), 3 * len(survey.files)):
+        return Channels((given // len(survey.files),) * len(survey.files))
+    if plain and len(survey.files) == 1:
         if given in (1, 3):
             return Channels((given,))
-        if given in (2, 4) and look.alpha:
+        if given in (2, 4) and survey.alpha:
             return Channels((given,), alpha=True)
-    has = f"{look.channels} channel{'s' * (look.channels > 1)}"
-    if len(look.files) > 1:
-        has += f" ({' + '.join(map(str, look.files))} of {len(look.files)} files)"
-    has += ", alpha not counted" if look.alpha else " and no alpha"
+    has = format_channels(survey.channels)
+    if len(survey.files) > 1:
+        has += f" ({' + '.join(map(str, survey.files))} of {len(survey.files)} files)"
+    has += ", alpha not counted" if survey.alpha else " and no alpha"
     raise CnncliError(f"--in-channels {given}: the images have {has}")
 
 
-def choose_windows(text: str | None, look: ImageSurvey) -> tuple[str, tuple[IntensityRange, ...]]:
-    """Decide which stored values become 0 and 1.
+def choose_intensity(
+    text: str | None, survey: ImageSurvey
+) -> tuple[str, tuple[IntensityRange, ...]]:
+    """Choose the stored values that become 0 and 1.
 
     Args:
-        text: The user's; None lets the data decide: 16-bit files that use fewer bits are
-            stretched to these, floats beyond 0–1 to their percentiles 0.1 and 99.9.
-        look: What the images are like.
+        text: What the user said, as :func:`cnncli.choices.parse_intensity` takes it. None lets
+            the images decide: 16-bit files that use 13 bits or fewer get the range of these bits,
+            and floats beyond 0–1 get their percentiles 0.1 and 99.9.
+        survey: What the images are like.
 
     Returns:
-        The decision as text that gives the same windows on the same data, and a window per file,
-        none at all where the type's own full scale counts for every file.
+        The choice as text, and one range per file. The text gives the same ranges again for the
+        same images. There are no ranges if every file has the full scale of its number type.
 
     Raises:
-        CnncliError: If there are not as many windows as files.
+        CnncliError: If the text has not as many parts as a sample has files, or both ends of a
+            range are the same value.
     """
-    count = len(look.files)
+    count = len(survey.files)
     if text is None:
-        rules = tuple(_find_rule(look, number) for number in range(count))
+        rules = tuple(_choose_rule(survey, number) for number in range(count))
     else:
-        rules = parse_windows(text)
+        rules = parse_intensity(text)
         rules = rules * count if len(rules) == 1 else rules
         if len(rules) != count:
             raise CnncliError(
@@ -104,33 +118,41 @@ def choose_windows(text: str | None, look: ImageSurvey) -> tuple[str, tuple[Inte
             )
     if all(rule.kind == "full" for rule in rules):
         return "full", ()
-    chosen = [_resolve(rule, look, number) for number, rule in enumerate(rules)]
-    texts = [name for name, _ in chosen]
-    told = texts[0] if len(set(texts)) == 1 else ",".join(texts)
-    return told, tuple(window for _, window in chosen)
+    texts, ranges = zip(
+        *(_apply_rule(rule, survey, number) for number, rule in enumerate(rules)), strict=True
+    )
+    return texts[0] if len(set(texts)) == 1 else ",".join(texts), ranges
 
 
-def _find_rule(look: ImageSurvey, number: int) -> IntensityRule:
-    if look.dtype == "uint8":
+def _choose_rule(survey: ImageSurvey, number: int) -> IntensityRule:
+    """Choose the rule for one file of a sample by the values seen in it."""
+    if survey.dtype == "uint8":
         return IntensityRule("full")
-    values = look.values[number]
-    if look.dtype == "float32":
-        beyond = not _are_fractions(values)
-        return IntensityRule("percentiles", 0.1, 99.9) if beyond else IntensityRule("full")
+    values = survey.values[number]
+    if survey.dtype == "float32":
+        fractions = _hold_fractions(values)
+        return IntensityRule("full") if fractions else IntensityRule("percentiles", 0.1, 99.9)
     bits = max(8, round(values[-1] * 65535).bit_length())
     return IntensityRule("values", 0, 2**bits - 1) if bits < _FEW_BITS else IntensityRule("full")
 
 
-def _are_fractions(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bool:
-    return bool(values[0] >= -1e-3 and values[-1] <= 1 + 1e-3)
+def _hold_fractions(values: Array) -> bool:
+    """Return whether sorted float values, (M,), are fractions of full scale."""
+    return are_fractions(float(values[0]), float(values[-1]))
 
 
-def _resolve(rule: IntensityRule, look: ImageSurvey, number: int) -> tuple[str, IntensityRange]:
-    """Return a rule with its values found, as text and as a window."""
-    # Levels of whole numbers are told as they are stored, and kept as fractions.
-    scale = _FULL.get(look.dtype, 1.0)
-    values = look.values[number] if look.values else np.array([0.0, 1.0])
-    fractions = look.dtype != "float32" or _are_fractions(values)
+def _apply_rule(
+    rule: IntensityRule, survey: ImageSurvey, number: int
+) -> tuple[str, IntensityRange]:
+    """Find the range that a rule means for one file of a sample.
+
+    Returns:
+        The range as text in stored values, and the range itself.
+    """
+    # The text has whole numbers as the files store them, while the range has fractions.
+    scale = _FULL_SCALE.get(survey.dtype, 1.0)
+    values = survey.values[number] if survey.values else np.array([0.0, 1.0])
+    fractions = survey.dtype != "float32" or _hold_fractions(values)
     if rule.kind == "full":
         return "full", IntensityRange(0.0, 1.0)
     if rule.kind == "percentiles":
@@ -144,68 +166,105 @@ def _resolve(rule: IntensityRule, look: ImageSurvey, number: int) -> tuple[str, 
             )
     else:
         low, high = rule.low, rule.high
-    window = IntensityRange(low / scale, high / scale, "fraction" if fractions else "value")
-    return f"{low:g}:{high:g}", window
+    text = f"{_format_value(low)}:{_format_value(high)}"
+    return text, IntensityRange(low / scale, high / scale, "fraction" if fractions else "value")
+
+
+def _format_value(value: float) -> str:
+    """Return a number as short text that reads back to the same number."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(float(value)).removesuffix(".0")
 
 
 def choose_preprocess(
-    config: ResolvedConfig, pretrained: Pretrained, look: ImageSurvey, channels: Channels
+    survey: ImageSurvey,
+    channels: Channels,
+    intensity_ranges: tuple[IntensityRange, ...],
+    size: tuple[int, int],
+    *,
+    resize_mode: ResizeMode = "squash",
+    exact_decode: bool = False,
+    expects: WeightsPreprocess | None = None,
+    normalisation: Normalisation | None = None,
 ) -> Preprocess:
-    """Return how files become the network's input: resized as the weights saw it, else by area."""
-    height, width = size_of(config)
-    _, windows = choose_windows(config.intensity, look)
-    deep = look.dtype != "uint8" or bool(windows)
-    preprocess = Preprocess(
-        height,
-        width,
-        config.in_channels,
-        dtype="float32" if deep else "uint8",
-        resize_mode=config.resize_mode,
-        files=channels.files if len(channels.files) > 1 else (),
-        windows=windows,
-        keep_alpha=channels.alpha,
-        exact_decode=config.exact_decode,
-    )
-    expects = pretrained.expects
-    if expects is None or expects.interpolation is None:
-        return preprocess
+    """Choose how files become the network's input.
+
+    Args:
+        survey: What the images are like.
+        channels: The channels of each file, by :func:`choose_channels`.
+        intensity_ranges: The range of each file, by :func:`choose_intensity`.
+        size: (height, width) of the network's input in pixels.
+        resize_mode: See :class:`Preprocess`.
+        exact_decode: See :class:`Preprocess`.
+        expects: What images the pretrained weights were trained on: they are resized in the same
+            way. None averages areas.
+        normalisation: Mean and standard deviation per channel; None leaves them to be found from
+            the training images.
+    """
     resize_size = None
-    if config.resize_mode == "crop" and expects.resize_size is not None:
-        # At another size than the weights' own, the same share of the image is cut out.
-        ratio = expects.resize_size / max(expects.image_size)
-        resize_size = max(height, width, round(ratio * min(height, width)))
-    interpolation = cast(Interpolation, expects.interpolation)
-    return replace(preprocess, interpolation=interpolation, resize_size=resize_size)
+    interpolation: Interpolation = "area"
+    if expects is not None and expects.interpolation is not None:
+        interpolation = cast(Interpolation, expects.interpolation)
+        if resize_mode == "crop" and expects.resize_size is not None:
+            # At another size than that of the weights, the same fraction of the image is cut out.
+            ratio = expects.resize_size / max(expects.image_size)
+            resize_size = max(*size, round(ratio * min(size)))
+    return Preprocess(
+        *size,
+        channels.total,
+        dtype="float32" if survey.dtype != "uint8" or intensity_ranges else "uint8",
+        resize_mode=resize_mode,
+        interpolation=interpolation,
+        resize_size=resize_size,
+        mean=normalisation.mean if normalisation else (),
+        std=normalisation.std if normalisation else (),
+        files=channels.files if len(channels.files) > 1 else (),
+        windows=intensity_ranges,
+        keep_alpha=channels.alpha,
+        exact_decode=exact_decode,
+    )
 
 
-def look_over(samples: Samples, text: str | None, *, threads: int, most: int = 96) -> ImageSurvey:
-    """Look at the images as they will be read: DICOM files in their units where a window counts.
+def survey_as_read(
+    samples: Samples, text: str | None, *, threads: int, most: int = 96
+) -> ImageSurvey:
+    """Survey the images with the values that training will read from them.
+
+    DICOM files show what their own display window shows, or their physical units if a range of
+    values is chosen for them.
 
     Args:
         samples: The labelled images.
-        text: As `choose_windows` takes it.
-        threads: That decode.
-        most: Images to look at.
+        text: What the user said, as :func:`choose_intensity` takes it.
+        threads: Number of threads that decode.
+        most: Greatest number of images to decode, evenly spread.
 
     Raises:
         CnncliError: If none of them can be read.
     """
-    raw = text is not None and any(rule.kind != "full" for rule in parse_windows(text))
-    look = survey_images(samples, threads=threads, most=most, raw=raw)
-    if text is not None or look.dtype != "float32" or all(map(_are_fractions, look.values)):
-        return look
-    # Where some are in units, so will be those beside them that have a window of their own.
+    raw = text is not None and any(rule.kind != "full" for rule in parse_intensity(text))
+    survey = survey_images(samples, threads=threads, most=most, raw=raw)
+    if text is not None or survey.dtype != "float32" or all(map(_hold_fractions, survey.values)):
+        return survey
+    # A file of a sample whose values are beyond 0–1 will get a range of values: look at its units.
     in_units = survey_images(samples, threads=threads, most=most, raw=True).values
-    pairs = zip(look.values, in_units, strict=True)
-    return replace(look, values=tuple(v if _are_fractions(v) else units for v, units in pairs))
+    pairs = zip(survey.values, in_units, strict=True)
+    return replace(survey, values=tuple(v if _hold_fractions(v) else units for v, units in pairs))
 
 
 def warn_of_cut(samples: Samples, store: ImageStore, intensity: str, reporter: Reporter) -> None:
-    """Warn of images beyond the window that was found in the few looked at."""
-    windows = store.preprocess.windows
-    if store.cut is None or not windows:
+    """Warn if images have many values outside the range that was chosen by a survey of a few.
+
+    Args:
+        samples: The labelled images.
+        store: The same images, preprocessed, with the fraction of values that was cut of each.
+        intensity: The chosen range as text.
+        reporter: Prints the warning.
+    """
+    ranges = store.preprocess.windows
+    if store.cut is None or not ranges:
         return
-    limit = _MUCH_CUT[windows[0].unit]
+    limit = _MUCH_CUT[ranges[0].unit]
     far = np.flatnonzero(store.cut > limit)
     if len(far):
         worst = int(far[store.cut[far].argmax()])

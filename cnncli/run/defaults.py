@@ -1,6 +1,6 @@
 """Settings that the user left open, decided by the data, the model and the device.
 
-Rules with numbers, each from measurements on several sets; none knows a data set's name.
+The numbers in these rules are from measurements on several data sets.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import math
 
 from cnncli.choices import format_size, parse_size
 from cnncli.config import ResolvedConfig, RunConfig
-from cnncli.data.look import ImageSurvey
+from cnncli.data.survey import ImageSurvey
 from cnncli.models.registry import find_model
 from cnncli.run.pretrained import Pretrained
 from cnncli.training.device import Compute, count_cpus
@@ -26,16 +26,16 @@ def fill_in(
     train_images: int,
     compute: Compute,
 ) -> ResolvedConfig:
-    """Return the config with every open setting decided, ready to be run again.
+    """Return the config with every open setting decided; run again, it gives the same run.
 
     Args:
-        config: As the user gave it.
-        pretrained: The weights to start from, which decide size and channels.
-        look: What the images are like.
-        in_channels: Of the network.
-        intensity: The windows chosen, as text.
-        train_images: In the training split.
-        compute: Device and precision.
+        config: The settings that the user gave.
+        pretrained: The weights to start from; they decide the image size.
+        look: Sizes and formats of the images.
+        in_channels: Number of input channels of the network.
+        intensity: The intensity ranges that were chosen, as text.
+        train_images: Number of images in the training split.
+        compute: Device, precision and processes.
     """
     expects = pretrained.expects
     has_weights = pretrained.source is not None
@@ -61,8 +61,8 @@ def fill_in(
         "lr": lr,
         "weight_decay": 1e-4 if penalised else optimizer.weight_decay,
         "warmup": 0.3 if config.scheduler == "onecycle" else 0.15,
-        "label_smoothing": 0.0,  # it costs calibration: an ECE of 0.09 in place of 0.02
-        # Val loss jumps about while the learning rate is high: wait half a schedule.
+        "label_smoothing": 0.0,  # smoothing spoils calibration: an ECE of 0.09, not 0.02
+        # Val loss is noisy while the learning rate is high: wait for half of the schedule.
         "patience": max(5, epochs // 2),
         "freeze": freeze,
         "lr_backbone": lr / 10 if has_weights and config.layer_decay is None else None,
@@ -72,11 +72,11 @@ def fill_in(
         "workers": _workers(compute),
     }
     given = {key: value for key, value in config.model_dump().items() if value is not None}
-    if config.batch_size == "auto":  # a GPU is asked later, when there is a network
+    if config.batch_size == "auto":  # it is found later, when there is a network
         del given["batch_size"]
-    # Percentiles were found, and the device was chosen: what they are stands in their place.
+    # Written as what was chosen: numbers for percentiles, a device for "auto".
     actual = {
-        # Of several processes each has a GPU of its own, also when the run goes on.
+        # Each of several processes takes its own GPU, also when the run is resumed.
         "device": compute.device.type if compute.world.joined else str(compute.device),
         "precision": compute.precision,
         "intensity": intensity,
@@ -87,14 +87,14 @@ def fill_in(
 def with_batch_size(
     config: ResolvedConfig, size: int, asked: RunConfig, *, processes: int, train_images: int
 ) -> ResolvedConfig:
-    """Return the config with another than the usual batch size, and its learning rates.
+    """Return the config with another batch size, and with learning rates that fit to it.
 
     Args:
-        config: Filled in.
-        size: Images per batch, in each process.
-        asked: As the user gave it: what it sets stays.
-        processes: That train together.
-        train_images: In the training split.
+        config: The config with every setting decided, for the usual batch size.
+        size: Number of images per batch in each process.
+        asked: The settings that the user gave; learning rates among them stay.
+        processes: Number of processes that train together.
+        train_images: Number of images in the training split.
     """
     decided: dict[str, object] = {"batch_size": size}
     if asked.lr is None:
@@ -109,31 +109,37 @@ def with_batch_size(
 
 
 def _lr_growth(config: RunConfig, images: int, usual: int) -> float:
-    """Return the factor on the learning rate for so many images in a step, all processes together.
+    """Return the factor on the learning rate for steps of another size; it is never below 1.
 
-    It never shrinks: digits in batches of 4 were learnt best at the rate for 32.
+    Digits in batches of 4 were learnt best at the learning rate for 32.
+
+    Args:
+        config: Its optimizer decides how the learning rate grows.
+        images: Number of images in a step, in all processes together.
+        usual: Number of images in the usual batch.
     """
     return math.pow(max(1.0, images / usual), OPTIMIZERS[config.optimizer].batch_power)
 
 
 def _lr(model: str, has_weights: bool) -> float:
-    """Return AdamW's peak for the usual batch.
+    """Return the peak learning rate of AdamW for the usual batch.
 
-    Networks without BatchNorm bear less, and so do trained weights.
+    Networks without BatchNorm and pretrained networks need a lower one.
     """
     entry = find_model(model)
     if has_weights:
         return 1e-3
-    if entry.weights:  # torchvision's, deeper than ours
+    if entry.weights:  # torchvision's networks, which are deeper than cnncli's own
         return 1e-3 if entry.batch_norm else 3e-4
     return 3e-3 if entry.batch_norm else 1e-3
 
 
 def _side(model: str, look: ImageSurvey) -> int:
-    """Return the side in pixels: the model's own, or by the images' shorter median side.
+    """Return the side of the square input in pixels: the model's own, or one by the images.
 
-    Very small images are enlarged, so that the network has something to reduce; from 768 px on,
-    what matters (a finding on an X-ray) is often finer than 112 px can show.
+    An eighth of the shorter median side, at most 112; very small images are enlarged to 24, so that
+    the network can reduce them several times. From 768 pixels on it is 160, since details that
+    matter, such as a finding on an X-ray, are often too fine for 112.
     """
     native = find_model(model).image_size
     side = min(look.sides)
@@ -145,17 +151,17 @@ def _side(model: str, look: ImageSurvey) -> int:
 
 
 def _epochs(train_images: int, size: str, has_weights: bool) -> int:
-    """Return how often to pass over the images: fewer and larger ones need more passes.
+    """Return the number of epochs: fewer images, and larger ones, need more epochs.
 
-    840 images of 112 px get 24 epochs, 790 of 160 px 32, 1,259 of 24 px 10; never fewer than
-    10 nor more than 100, or 30 where the network has learnt to see before.
+    840 images of 112 px get 24 epochs, 790 of 160 px 32, 1,259 of 24 px 10. There are at least 10
+    epochs, and at most 100, or 30 for pretrained weights.
     """
     side = max(parse_size(size))
     return min(30 if has_weights else 100, max(10, round((8_000 + 110 * side) / train_images)))
 
 
 def _workers(compute: Compute) -> int:
-    """On a CPU the network needs the cores itself."""
+    """Return the number of loader processes; 0 on a CPU, where the network needs the cores."""
     return (
         0
         if compute.device.type == "cpu"
@@ -164,5 +170,5 @@ def _workers(compute: Compute) -> int:
 
 
 def size_of(config: ResolvedConfig) -> tuple[int, int]:
-    """Return the (height, width) of a config that has been filled in."""
+    """Return the image size of a config as (height, width) in pixels."""
     return parse_size(config.image_size)

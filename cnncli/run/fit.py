@@ -1,33 +1,37 @@
-"""Fit: epoch by epoch, keep the best, stop when it gets no better; a run can always go on."""
+"""Fit: train epoch by epoch, keep the best weights and all that is needed to resume."""
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import torch
 
-from cnncli.choices import parse_duration
+from cnncli.choices import format_size, parse_duration
+from cnncli.data.samples import split_counts
 from cnncli.data.splits import TRAIN
 from cnncli.files import CURVES_FILE, METRICS_FILE
+from cnncli.models.build import count_parameters
 from cnncli.models.freeze_plan import FreezePlan
 from cnncli.plots.curves import save_curves
 from cnncli.reporting import Reporter
+from cnncli.run.build_inputs import build_inputs, keep_features
 from cnncli.run.build_trainer import (
-    EpochInputs,
     build_freeze_plan,
-    build_loop,
+    build_learning_rate,
     build_plateau,
     build_trainer,
 )
-from cnncli.run.epochs import Epochs
-from cnncli.run.prepare import PreparedRun, tell_plan
+from cnncli.run.defaults import size_of
+from cnncli.run.epochs import train_epochs
+from cnncli.run.prepared_run import PreparedRun
 from cnncli.training.balance import balance_rows
 from cnncli.training.distributed import World
+from cnncli.training.epoch_inputs import EpochInputs
 from cnncli.training.history import EarlyStopping, History, OnEpoch
-from cnncli.training.interrupt import catch_signals
 from cnncli.training.session import Session
 from cnncli.training.state import State
-from cnncli.training.time_limit import TimeLimit
+from cnncli.training.stopping import StopRequest, TimeLimit
 
 
 def fit(
@@ -38,69 +42,76 @@ def fit(
     state: State | None = None,
     on_epoch: OnEpoch | None = None,
     cache_features: bool = True,
-) -> None:
+) -> PreparedRun:
     """Train, and write the run folder's metrics, checkpoints and curves.
 
     Args:
-        run: All that is known before the first step.
+        run: Everything that is decided before the first step.
         run_dir: The run's folder.
-        reporter: Told of every epoch.
-        state: Of the run when it was broken off; None begins.
-        on_epoch: Given each epoch's row; it may raise to end the run.
-        cache_features: Whether a backbone that stays frozen may run only once; the result is
-            the same, bit by bit in float32.
+        reporter: Gets a line for every epoch.
+        state: What was saved when the run was interrupted; None starts a new run.
+        on_epoch: Called with each epoch's row of ``metrics.csv``; it may raise to end the run.
+        cache_features: Whether a backbone that stays frozen may run only once, with its output
+            kept. The result is the same, bit by bit in float32.
+
+    Returns:
+        The run, without the images that the first epoch could not read.
 
     Raises:
-        Stopped: If a signal came; all that was trained is saved.
+        Stopped: If a signal came; everything that was trained is saved.
         CnncliError: If the loss is not finite, or the folder cannot be written.
     """
-    config = run.config
+    config, world = run.config, run.compute.world
     plan = build_freeze_plan(run)
-    loop = build_loop(run, plan, run_dir, reporter, cache_features=cache_features)
-    limit = TimeLimit(parse_duration(config.time_limit) if config.time_limit else None)
-    plateau = build_plateau(config)
-    trainer = build_trainer(run, plan, loop, limit, plateau, reporter)
-    session = Session(
-        run_dir=run_dir,
-        network=run.network,
-        trainer=trainer,
-        history=History(run_dir / METRICS_FILE),
-        stopping=EarlyStopping(config.monitor, config.patience, config.min_delta),
-        limit=limit,
-        preprocess=run.store.preprocess,
-        plateau=plateau,
-    )
-    _tell(run, plan, loop, reporter)
-    if state is None:
-        _seed_by_rank(run.compute.world, config.seed)
-        session.save()  # so that a run can go on from its very first step
-        session.write_history()
-    else:
-        _restore(session, state, reporter)
-    images = (loop.train.count + loop.val.count) * (config.epochs - session.epoch)
-    world = run.compute.world
-    with (
-        catch_signals(quiet=not world.is_first) as interrupt,
-        reporter.progress("training", images) as advance,
-    ):
-        epochs = Epochs(run, run_dir, reporter, plan, loop, session, interrupt, advance)
-        epochs.agree()
-        while not epochs.are_over:
-            row = epochs.run_next()
-            if on_epoch is not None:
-                on_epoch(row)
-            epochs.agree()
-            epochs.stop_if_asked(f"epoch {row['epoch']}, at its end")
-    best = session.stopping.best
+    with closing(build_inputs(run, plan)) as images:
+        inputs = keep_features(run, plan, images, run_dir, reporter) if cache_features else images
+        session = _build_session(run, run_dir, plan, inputs, reporter)
+        _report_plan(run, plan, inputs, reporter)
+        if state is None:
+            _seed_by_rank(world, config.seed)
+            session.save()  # so that a run can be resumed from its very first step
+            session.write_history()
+        else:
+            _restore(session, state, reporter)
+        count = (inputs.train.count + inputs.val.count) * (config.epochs - session.epoch)
+        with (
+            session.stop_request.catch_signals(),
+            reporter.progress("training", count) as advance,
+        ):
+            run = train_epochs(session, run, reporter, advance=advance, on_epoch=on_epoch)
+    best = session.early_stopping.best
     assert best is not None
     if world.is_first:
         save_curves(run_dir / CURVES_FILE, session.history.rows, best_epoch=int(best["epoch"]))
+    return run
+
+
+def _build_session(
+    run: PreparedRun, run_dir: Path, plan: FreezePlan, inputs: EpochInputs, reporter: Reporter
+) -> Session:
+    """Return the training's state before its first step."""
+    config = run.config
+    limit = TimeLimit(parse_duration(config.time_limit) if config.time_limit else None)
+    plateau = build_plateau(config)
+    lr_at = build_learning_rate(config, len(inputs.train), limit, plateau)
+    return Session(
+        run_dir=run_dir,
+        network=run.network,
+        inputs=inputs,
+        plan=plan,
+        trainer=build_trainer(run, plan, inputs, lr_at, warn=reporter.warn),
+        history=History(run_dir / METRICS_FILE),
+        early_stopping=EarlyStopping(config.monitor, config.patience, config.min_delta),
+        stop_request=StopRequest(limit, quiet=not run.compute.world.is_first),
+        preprocess=run.store.preprocess,
+        plateau=plateau,
+    )
 
 
 def _restore(session: Session, state: State, reporter: Reporter) -> None:
-    """Put the session where it was when the run was broken off."""
+    """Put the session where it was when the run was interrupted."""
     session.restore(state)
-    session.limit.before = state["seconds"]
+    session.stop_request.time_limit.before = state["seconds"]
     reporter.note(f"going on from {session.place()}")
     threads = torch.get_num_threads()
     if state["threads"] != threads:
@@ -111,18 +122,52 @@ def _restore(session: Session, state: State, reporter: Reporter) -> None:
 
 
 def _seed_by_rank(world: World, seed: int) -> None:
-    """Let dropout draw other numbers in each process."""
+    """Let dropout draw other numbers in each process; rank 0 draws what one process would."""
     if not world.is_first:
         torch.manual_seed(seed + world.rank)
 
 
-def _tell(run: PreparedRun, plan: FreezePlan, loop: EpochInputs, reporter: Reporter) -> None:
-    """Say what is going to be trained on what."""
+def _report_plan(
+    run: PreparedRun, plan: FreezePlan, inputs: EpochInputs, reporter: Reporter
+) -> None:
+    """Report what is going to be trained on what."""
     config = run.config
-    tell_plan(run, len(loop.train), reporter)
+    _report_run(run, len(inputs.train), reporter)
     if config.freeze != "none" or len(set(plan.scales.values())) > 1:
         reporter.table(f"freeze {config.freeze}", plan.table(config.lr))
     if config.balance != "none":
         targets = run.samples.targets[run.indices(TRAIN)]
         rows = balance_rows(config.balance, targets, run.samples.class_names)
         reporter.table(f"balance {config.balance}", rows)
+
+
+def _report_run(run: PreparedRun, steps: int, reporter: Reporter) -> None:
+    """Report what is going to be trained, on what, in two lines.
+
+    Args:
+        run: The run.
+        steps: Number of steps per epoch.
+        reporter: Gets the lines.
+    """
+    config, counts = run.config, split_counts(run.splits)
+    parts = ", ".join(f"{count} {name}" for name, count in counts.items())
+    colour = "grey" if config.in_channels == 1 else f"{config.in_channels} channels"
+    colour += " (the last is alpha)" * run.store.preprocess.keep_alpha
+    if run.store.preprocess.dtype == "float32":
+        colour += f" as float32, intensity {config.intensity}"
+    reporter.note(
+        f"{parts} images of {len(run.samples.class_names)} classes, {colour}, "
+        f"{format_size(size_of(config))} px ({config.resize_mode})"
+    )
+    reporter.note(
+        f"{config.model}, {count_parameters(run.network):,} parameters; {run.compute.device}, "
+        f"{run.compute.precision}, {torch.get_num_threads()} threads, {config.workers} workers; "
+        f"batch {_describe_batch(run)}, {steps} steps per epoch, at most {config.epochs} epochs, "
+        f"{config.optimizer}, lr {config.lr:g}"
+    )
+
+
+def _describe_batch(run: PreparedRun) -> str:
+    batch, processes = run.config.batch_size, run.compute.world.size
+    whole = f"{batch * processes} ({batch} in each of {processes} processes)"
+    return str(batch) if processes == 1 else whole

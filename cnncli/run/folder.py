@@ -1,4 +1,7 @@
-"""Run folders by name: the newest that is not finished, and whether one is. Light."""
+"""Run folders: making a new one, and finding one that is not finished.
+
+This module is imported before torch, and must not import it.
+"""
 
 from __future__ import annotations
 
@@ -9,38 +12,38 @@ from datetime import datetime
 from pathlib import Path
 
 from cnncli.errors import CnncliError
-from cnncli.files import BEST_FILE, CONFIG_FILE, REPORT_FILE
-from cnncli.training.interrupt import Stopped
+from cnncli.files import BEST_FILE, CONFIG_FILE, REPORT_FILE, make_output_folder
+from cnncli.training.stopping import Stopped
 
 
 def find_unfinished(given: str, output: str) -> Path:
-    """Find the run that ``--resume`` names.
+    """Return the folder of the run that ``--resume`` names.
 
     Args:
-        given: A run folder, or ``last`` for the newest unfinished run.
-        output: The folder of run folders.
+        given: Path of a run folder, or ``last`` for the newest unfinished run.
+        output: The folder that holds the run folders.
 
     Raises:
-        CnncliError: If there is none.
+        CnncliError: If ``last`` is given and no run is unfinished.
     """
     if given != "last":
         return Path(given).expanduser()
-    configs = sorted(Path(output).expanduser().glob(f"*/{CONFIG_FILE}"), key=_time)
+    configs = sorted(Path(output).expanduser().glob(f"*/{CONFIG_FILE}"), key=_modified)
     unfinished = [c.parent for c in configs if not (c.parent / REPORT_FILE).exists()]
     if not unfinished:
         raise CnncliError(f"--resume last: no unfinished run in {output}/")
     return unfinished[-1]
 
 
-def _time(path: Path) -> float:
+def _modified(path: Path) -> float:
     return path.stat().st_mtime
 
 
 def check_unfinished(run_dir: Path) -> bool:
-    """Tell whether a run is still to be gone on with.
+    """Return whether a run is unfinished.
 
     Raises:
-        CnncliError: If the folder is no run's.
+        CnncliError: If the folder is not that of a run.
     """
     if not (run_dir / CONFIG_FILE).is_file():
         raise CnncliError(f"--resume {run_dir}: no run folder (it has no {CONFIG_FILE})")
@@ -49,10 +52,18 @@ def check_unfinished(run_dir: Path) -> bool:
 
 @contextmanager
 def new_run_dir(output: str, model: str) -> Iterator[Path]:
-    """Make ``output/<date>_<time>_<model>``; if nothing was trained, take it away again.
+    """Make the folder ``output/<date>_<time>_<model>`` for a run.
 
-    So are folders above it that were made for it. A run that was asked to stop has saved what it
-    has, be it a step, and stays.
+    If the run fails before an epoch is complete, the folder is removed again, and so are the
+    folders above it that were made for it. The folder of a run that was stopped by a signal stays:
+    the run has saved its state and can be resumed.
+
+    Args:
+        output: The folder that holds the run folders.
+        model: The name that the folder's name ends in.
+
+    Yields:
+        The new folder.
 
     Raises:
         CnncliError: If it cannot be made.
@@ -60,7 +71,7 @@ def new_run_dir(output: str, model: str) -> Iterator[Path]:
     name = f"{datetime.now():%Y-%m-%d_%H%M%S}_{model}"
     folder = Path(output).expanduser()
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    path = _make(folder, name)
+    path = _make(make_output_folder(output), name)
     try:
         yield path
     except Stopped:
@@ -68,20 +79,20 @@ def new_run_dir(output: str, model: str) -> Iterator[Path]:
     except BaseException:
         if not (path / BEST_FILE).exists():
             shutil.rmtree(path, ignore_errors=True)
-            with suppress(OSError):  # no longer empty: another run is in it
+            with suppress(OSError):  # it is not empty: another run is in it
                 for parent in made:
                     parent.rmdir()
         raise
 
 
 def _make(output: Path, name: str) -> Path:
+    """Make a folder of that name, or with a number behind it where there is one already."""
     try:
-        output.mkdir(parents=True, exist_ok=True)
         for number in range(1, 1000):
             path = output / (name if number == 1 else f"{name}-{number}")
             try:
                 path.mkdir()
-            except FileExistsError:  # two runs in one second
+            except FileExistsError:  # another run began in the same second
                 continue
             return path
     except OSError as error:

@@ -1,8 +1,8 @@
-"""All that comes before the first step: images, settings, network."""
+"""What a run needs before its first step: images, settings and network."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,13 +10,11 @@ from torch import nn
 
 from cnncli.arrays import Array
 from cnncli.audit.quick import check_quickly
-from cnncli.augmentation.build import build_augment
 from cnncli.augmentation.classes import complete_steps
 from cnncli.augmentation.dry_run import check_pipeline
-from cnncli.choices import SPLITS, format_size
+from cnncli.choices import SPLITS
 from cnncli.config import ResolvedConfig, RunConfig
-from cnncli.data.loader import WHOLE, BatchShard, Loader, SplitDataset
-from cnncli.data.samples import Samples, split_counts
+from cnncli.data.samples import Samples
 from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import (
     Bad,
@@ -30,106 +28,32 @@ from cnncli.data.store import (
 from cnncli.errors import CnncliError
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
-from cnncli.models.build import count_parameters, has_batch_norm
+from cnncli.models.build import build_network
 from cnncli.reporting import Reporter
-from cnncli.run.bad_images import leave_out
+from cnncli.run.bad_images import exclude_bad
 from cnncli.run.choose_preprocess import (
     choose_channels,
+    choose_intensity,
     choose_preprocess,
-    choose_windows,
-    look_over,
+    survey_as_read,
     warn_of_cut,
 )
 from cnncli.run.defaults import fill_in, size_of, with_batch_size
+from cnncli.run.prepared_run import PreparedRun, network_options
 from cnncli.run.pretrained import find_pretrained
 from cnncli.run.samples import gather_samples
 from cnncli.training.batch_size import find_batch_size
-from cnncli.training.checkpoint import Checkpoint
 from cnncli.training.device import Compute, count_cpus
 from cnncli.training.state import seed_everything
 
 
-@dataclass(frozen=True)
-class PreparedRun:
-    """All that is known before the first step.
-
-    Attributes:
-        config: With every setting decided.
-        samples: The labelled images.
-        splits: (N,) indices into SPLITS.
-        store: Gives the preprocessed images.
-        facts: Sizes and hashes of the files.
-        compute: Device and precision.
-        network: With the weights the run starts from, on the CPU.
-        bad: Images that cannot be used, by number, and why; loaders add what they meet.
-    """
-
-    config: ResolvedConfig
-    samples: Samples
-    splits: Array
-    store: ImageStore
-    facts: FileDigests
-    compute: Compute
-    network: nn.Module
-    bad: Bad = field(default_factory=dict)
-
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """What the run's checkpoints say beside the weights."""
-        return _describe(self.config, self.samples, self.store.preprocess)
-
-    def indices(self, split: int) -> Array:
-        """Return the images of a split."""
-        return np.flatnonzero(self.splits == split)
-
-    def loader(
-        self,
-        split: int,
-        *,
-        augment: bool = False,
-        shuffle: bool = False,
-        batch_size: int | None = None,
-        shared: bool = False,
-    ) -> Loader:
-        """Return a split in batches of the run's size, or another.
-
-        Args:
-            split: Index into SPLITS.
-            augment: Whether to augment the images.
-            shuffle: Whether to train on it: of several processes each has its part of each batch.
-            batch_size: None for the run's.
-            shared: Whether each process has its part of the split.
-        """
-        config, world = self.config, self.compute.world
-        indices = self.indices(split)
-        dataset = SplitDataset(
-            self.store,
-            world.share(indices) if shared else indices,
-            self.samples.targets,
-            augment=build_augment(config.augment) if augment else None,
-            seed=config.seed,
-        )
-        return Loader(
-            dataset,
-            batch_size or config.batch_size,
-            shuffle_seed=config.seed if shuffle else None,
-            workers=config.workers,
-            pin_memory=self.compute.device.type == "cuda",
-            bad=self.bad,
-            balanced=shuffle and config.balance == "sampler",
-            share=self.share if shuffle else WHOLE,
-        )
-
-    @property
-    def share(self) -> BatchShard:
-        """This process's part of each batch; with BatchNorm it has two images or more."""
-        world = self.compute.world
-        least = world.size * (2 if has_batch_norm(self.network) else 1)
-        return BatchShard(world.rank, world.size, max(2, least))
-
-
 def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> PreparedRun:
-    """Find and read the images, decide what is open, build the network.
+    """Find and read the images, decide the open settings, and build the network.
+
+    Args:
+        config: The settings that the user gave.
+        compute: Device and precision.
+        reporter: Gets remarks, warnings and progress.
 
     Raises:
         CnncliError: If a setting, an image or the weights are wrong.
@@ -141,62 +65,76 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
             "--loss ordinal: the classes have no order; name them by whole numbers (grades), or "
             "give their order with --class-order"
         )
-    look = look_over(samples, config.intensity, threads=count_cpus())
+    survey = survey_as_read(samples, config.intensity, threads=count_cpus())
     expected = pretrained.expects.in_channels if pretrained.expects else None
-    channels = choose_channels(config.in_channels, expected, look)
+    channels = choose_channels(config.in_channels, expected, survey)
+    intensity, intensity_ranges = choose_intensity(config.intensity, survey)
     resolved = fill_in(
         config,
         pretrained,
-        look=look,
+        look=survey,
         in_channels=channels.total,
-        intensity=choose_windows(config.intensity, look)[0],
+        intensity=intensity,
         train_images=int((splits == TRAIN).sum()),
         compute=compute,
     )
-    preprocess = choose_preprocess(resolved, pretrained, look, channels)
-    seed_everything(config.seed)
-    # Before the images are read: a missing file of weights is told at once.
-    network = _describe(resolved, samples, preprocess).build()
     normalisation = pretrained.normalisation(config.model, resolved.in_channels)
+    preprocess = choose_preprocess(
+        survey,
+        channels,
+        intensity_ranges,
+        size_of(resolved),
+        resize_mode=resolved.resize_mode,
+        exact_decode=resolved.exact_decode,
+        expects=pretrained.expects,
+        normalisation=normalisation,
+    )
+    seed_everything(config.seed)
+    # Before the images are read, so that a missing weights file is reported at once.
+    network = build_network(
+        resolved.model,
+        num_classes=len(samples.class_names),
+        in_channels=preprocess.channels,
+        image_size=preprocess.image_size,
+        **network_options(resolved),
+    )
     pretrained.load(network, config.model, normalisation, reporter)
-    store, facts, bad = _open(samples, preprocess, reporter)
+    store, digests, bad = _open(samples, preprocess, reporter)
     if config.intensity is None:
-        warn_of_cut(samples, store, resolved.intensity, reporter)
+        warn_of_cut(samples, store, intensity, reporter)
     if bad:
-        splits = leave_out(samples, splits, bad, config.on_bad_image, reporter)
-    warn_of_data(samples, splits, facts, reporter)
+        splits = exclude_bad(samples, splits, bad, config.on_bad_image, reporter)
+    warn_of_data(samples, splits, digests, reporter)
     if normalisation is None:
-        preprocess = fit_normalisation(store, np.flatnonzero(splits == TRAIN))
-    else:
-        preprocess = replace(preprocess, mean=normalisation.mean, std=normalisation.std)
-    store = replace(store, preprocess=preprocess)
+        fitted = fit_normalisation(store, np.flatnonzero(splits == TRAIN))
+        store = replace(store, preprocess=fitted)
     resolved = check_augment(resolved, store, np.flatnonzero(splits == TRAIN))
-    run = PreparedRun(resolved, samples, splits, store, facts, compute, network, bad)
+    run = PreparedRun(resolved, samples, splits, store, digests, compute, network, bad)
     _check_shares(run)
     if config.batch_size == "auto" and compute.device.type == "cuda":
         run = replace(run, config=_fit_batch(run, config, reporter))
-    if config.sync_bn:  # not before: the processes try batches each by itself
+    if config.sync_bn:  # after the search for the batch size, in which each process is on its own
         synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         run = replace(run, network=synchronised)
     return run
 
 
 def _check_shares(run: PreparedRun) -> None:
-    """Refuse more processes than there are images to share."""
+    """Refuse more processes than there are images for each of them."""
     processes = run.compute.world.size
-    for split, least in ((TRAIN, run.share.least), (VAL, processes)):
+    for split, min_images in ((TRAIN, run.batch_shard.min_images), (VAL, processes)):
         count = len(run.indices(split))
-        if processes > 1 and count < least:
+        if processes > 1 and count < min_images:
             raise CnncliError(
                 f"--data: {count} {SPLITS[split]} images for {processes} processes, which need "
-                f"{least} at least; start fewer"
+                f"{min_images} at least; start fewer"
             )
 
 
 def _fit_batch(run: PreparedRun, asked: RunConfig, reporter: Reporter) -> ResolvedConfig:
-    """Take the largest batch that the GPU, or each process's, has the memory for."""
+    """Return the config with the largest batch that fits on the GPU of every process."""
     form, world, count = run.store.preprocess, run.compute.world, len(run.indices(TRAIN))
-    # Not one of the images: where they are read on demand, it may be one that cannot be.
+    # A blank one, since an image of the data may turn out to be unreadable.
     blank = np.zeros((*form.image_size, form.channels), form.dtype)
     size = find_batch_size(
         run.checkpoint.classifier(run.network),
@@ -213,7 +151,7 @@ def _fit_batch(run: PreparedRun, asked: RunConfig, reporter: Reporter) -> Resolv
 def _open(
     samples: Samples, preprocess: Preprocess, reporter: Reporter
 ) -> tuple[ImageStore, FileDigests, Bad]:
-    """Read all images where they fit in memory, else only look whether they are there."""
+    """Read all images if they fit in memory, else only check that the files are there."""
     if not fits_in_memory(len(samples), preprocess):
         reporter.note("the images do not fit in memory: they are read anew in every epoch")
         return open_images(samples, preprocess)
@@ -221,54 +159,16 @@ def _open(
         return load_images(samples, preprocess, threads=count_cpus(), advance=advance)
 
 
-def _describe(config: ResolvedConfig, samples: Samples, preprocess: Preprocess) -> Checkpoint:
-    options = {"activation": config.activation, "norm": config.norm, "dropout": config.dropout}
-    return Checkpoint(
-        model=config.model,
-        class_names=samples.class_names,
-        preprocess=preprocess,
-        options={name: value for name, value in options.items() if value is not None},
-        ordered=samples.ordered,
-        augment=[] if config.augment == "none" else config.augment,
-    )
-
-
-def tell_plan(run: PreparedRun, steps: int, reporter: Reporter) -> None:
-    """Say what is going to be trained on what, in two lines."""
-    config, counts = run.config, split_counts(run.splits)
-    parts = ", ".join(f"{count} {name}" for name, count in counts.items())
-    colour = "grey" if config.in_channels == 1 else f"{config.in_channels} channels"
-    colour += " (the last is alpha)" * run.store.preprocess.keep_alpha
-    if run.store.preprocess.dtype == "float32":
-        colour += f" as float32, intensity {config.intensity}"
-    reporter.note(
-        f"{parts} images of {len(run.samples.class_names)} classes, {colour}, "
-        f"{format_size(size_of(config))} px ({config.resize_mode})"
-    )
-    reporter.note(
-        f"{config.model}, {count_parameters(run.network):,} parameters; {run.compute.device}, "
-        f"{run.compute.precision}, {torch.get_num_threads()} threads, {config.workers} workers; "
-        f"batch {_tell_batch(run)}, {steps} steps per epoch, at most {config.epochs} epochs, "
-        f"{config.optimizer}, lr {config.lr:g}"
-    )
-
-
-def _tell_batch(run: PreparedRun) -> str:
-    batch, processes = run.config.batch_size, run.compute.world.size
-    whole = f"{batch * processes} ({batch} in each of {processes} processes)"
-    return str(batch) if processes == 1 else whole
-
-
 def check_augment(config: ResolvedConfig, store: ImageStore, indices: Array) -> ResolvedConfig:
-    """Try the steps on one training image; return the config with all their arguments.
+    """Try the augmentation on a training image, and return the config with all its arguments.
 
     Args:
-        config: Its steps are to be tried.
-        store: Gives the images.
-        indices: Of the training images; the first that can be read is taken.
+        config: The settings; the arguments of its augmentation may be incomplete.
+        store: The preprocessed images.
+        indices: Numbers of the training images; the first one that can be read is tried.
 
     Raises:
-        CnncliError: With the first step that does not keep an image's form.
+        CnncliError: If a step of the augmentation changes an image's shape or dtype.
     """
     if config.augment == "none":
         return config
@@ -276,15 +176,15 @@ def check_augment(config: ResolvedConfig, store: ImageStore, indices: Array) -> 
         try:
             image = store[index]
         except ImageError:
-            continue  # told with all the others, when its turn comes
+            continue  # it is reported with all others after the first epoch
         check_pipeline(config.augment, image)
         break
     return config.model_copy(update={"augment": complete_steps(config.augment)})
 
 
-def warn_of_data(samples: Samples, splits: Array, facts: FileDigests, reporter: Reporter) -> None:
-    """Warn before the first epoch of what is found without decoding; silent on clean data."""
-    found = list(check_quickly(samples, splits, facts.hashes, threads=count_cpus()))
+def warn_of_data(samples: Samples, splits: Array, digests: FileDigests, reporter: Reporter) -> None:
+    """Warn of faults in the data that can be found without decoding the images."""
+    found = list(check_quickly(samples, splits, digests.hashes, threads=count_cpus()))
     for finding in found:
         reporter.warn(finding.text)
     if found:

@@ -1,4 +1,4 @@
-"""Transfer learning's part of a run: weights to start from, and what of them is trained when."""
+"""The pretrained weights that a run starts from."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from torch import nn
 
 from cnncli.config import RunConfig
 from cnncli.models.pretrained.weights import (
-    Source,
     WeightsPreprocess,
-    find_source,
+    WeightsSource,
     load_weights,
+    look_up_source,
     weights_normalisation,
     weights_preprocess,
 )
@@ -22,18 +22,18 @@ from cnncli.reporting import Reporter
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Weights a run starts from, and the images they expect.
+    """The weights that a run starts from, and the images they were trained on.
 
     Attributes:
-        source: None where the network starts from scratch.
-        expects: What images they expect, as far as it is known.
+        source: Where the weights are; None for a network that starts from random weights.
+        expects: The preprocessing the weights were trained with; None if it is not known.
     """
 
-    source: Source | None
+    source: WeightsSource | None
     expects: WeightsPreprocess | None
 
     def normalisation(self, model: str, in_channels: int) -> Normalisation | None:
-        """Return the mean and std to train with; None where the data's own are right."""
+        """Return the mean and std to normalise with; None if those of the training images are."""
         return weights_normalisation(self.source, find_model(model), in_channels)
 
     def load(
@@ -43,7 +43,7 @@ class Pretrained:
         normalisation: Normalisation | None,
         reporter: Reporter,
     ) -> None:
-        """Fill a network and tell what was loaded, adapted, dropped and missing."""
+        """Load the weights into a network, and report what was adapted, dropped and missing."""
         if self.source is not None:
             entry = find_model(model)
             report = load_weights(network, self.source, entry, normalisation=normalisation)
@@ -51,11 +51,11 @@ class Pretrained:
 
 
 def find_pretrained(config: RunConfig) -> Pretrained:
-    """Find what ``--weights`` names; a torchvision file that is not on disk is got later.
+    """Return the weights that ``--weights`` names; a torchvision file is downloaded later.
 
     Raises:
         CnncliError: If there are no such weights.
     """
     entry = find_model(config.model)
-    source = find_source(config.weights, entry)
+    source = look_up_source(config.weights, entry)
     return Pretrained(source, weights_preprocess(source, entry))

@@ -18,7 +18,7 @@ from cnncli.choices import SPLITS
 from cnncli.errors import CnncliError
 from cnncli.files import BEST_FILE, CONFIG_FILE, METRICS_FILE, REPORT_FILE, SPLITS_FILE
 from cnncli.training.history import COLUMNS, EarlyStopping, Row, lower_is_better
-from cnncli.yaml_text import load_yaml
+from cnncli.yaml_text import parse_yaml
 
 # Of report.json: the figures that are told, and whether they have an interval.
 FIGURES = {"accuracy": True, "balanced_accuracy": True, "ece": False}
@@ -95,7 +95,7 @@ def load_run(path: Path, name: str) -> RunRecord:
 
 def _read_settings(path: Path) -> dict[str, Any]:
     try:
-        settings = load_yaml(path.read_text(encoding="utf-8"))
+        settings = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CnncliError(f"{path}: {error.strerror}") from None
     except ValueError as error:

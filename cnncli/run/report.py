@@ -1,4 +1,4 @@
-"""A split's report, and how its main figures are told; shared by train and evaluate."""
+"""The report of a split, as train and evaluate write and show it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from cnncli.training.checkpoint import Checkpoint
 
 Report = dict[str, Any]
 
-# Keys of a report that are no metric.
-_NOT_FIGURES = {
+# Keys of a report that are not metrics.
+_NOT_METRICS = {
     "split",
     "images",
     "class_names",
@@ -29,10 +29,9 @@ _NOT_FIGURES = {
 
 
 def evaluation_batch(preprocess: Preprocess) -> int:
-    """Return how many images go through the network at once.
+    """Return the batch size of an evaluation: 64 up to 224×224 pixels, less for larger images.
 
-    Train's last evaluation and ``evaluate`` use the same number, since the last digits of a
-    probability depend on it: 64 at 224×224 pixels or less, fewer of larger images.
+    The last digits of a probability depend on it, so ``train`` and ``evaluate`` use the same.
     """
     return max(1, min(64, 64 * 224 * 224 // (preprocess.height * preprocess.width)))
 
@@ -40,7 +39,15 @@ def evaluation_batch(preprocess: Preprocess) -> int:
 def report_split(
     targets: Array, probabilities: Array, checkpoint: Checkpoint, *, split: str, reporter: Reporter
 ) -> Report:
-    """Return the report of one split, and tell on stderr why a metric is undefined."""
+    """Return the report of a split, and report each metric that is undefined and why.
+
+    Args:
+        targets: Class numbers (N,) of the images.
+        probabilities: (N, K).
+        checkpoint: The classifier that gave the probabilities.
+        split: The split's name in the report.
+        reporter: Gets a line for each undefined metric.
+    """
     report, undefined = build_report(
         targets, probabilities, checkpoint.class_names, split=split, ordered=checkpoint.ordered
     )
@@ -49,31 +56,23 @@ def report_split(
     return report
 
 
-def tell_precision(precision: str, asked: str | None, reporter: Reporter) -> None:
-    """Say in what precision the figures are computed, where the user asked for one."""
+def report_precision(precision: str, asked: str | None, reporter: Reporter) -> None:
+    """Report the precision that is used, if the user asked for one."""
     if asked is not None:
         reporter.note(f"--precision {asked}: computed in {precision}")
 
 
 def save_report(path: Path, report: Report) -> None:
-    """Write ``report.json``, as ``evaluate --format json`` prints it."""
+    """Write a report as JSON, in the form in which ``evaluate --format json`` prints it."""
     text = json.dumps(report, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
     write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def summary_rows(report: Report) -> list[dict[str, object]]:
-    """Return the report's figures as rows of a table: metric, value, 95 % interval."""
+    """Return the report's metrics as rows of a table: name, value, and 95 % interval if any."""
     rows: list[dict[str, object]] = []
     for name, value in report.items():
-        if name in (
-            "split",
-            "images",
-            "class_names",
-            "per_class",
-            "confusion_matrix",
-            "tta",
-            "precision",
-        ):
+        if name in _NOT_METRICS:
             continue
         low, high = None, None
         if isinstance(value, Mapping):

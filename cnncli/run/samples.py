@@ -1,4 +1,4 @@
-"""From a config to labelled images with a split each; shared by every recipe that trains."""
+"""From a config to labelled images, each with its split."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from cnncli.config import RunConfig
 from cnncli.data.classes import order_classes
 from cnncli.data.find_samples import find_samples
 from cnncli.data.samples import CsvColumns, Samples
-from cnncli.data.split_file import take_splits
-from cnncli.data.splits import read_groups, split_samples
+from cnncli.data.split_file import apply_split_file
+from cnncli.data.splits import parse_groups, split_samples
 from cnncli.errors import CnncliError
 from cnncli.reporting import Reporter
 from cnncli.training.device import count_cpus
 
 
 def gather_samples(config: RunConfig, reporter: Reporter) -> tuple[Samples, Array]:
-    """Find the images, fix the classes and give every image a split.
+    """Find the images and their classes, and give every image a split.
+
+    Args:
+        config: Where the images are, and how to label and split them.
+        reporter: Gets remarks and warnings about them.
 
     Returns:
-        The samples, and (N,) indices into SPLITS.
+        The samples, and their splits as indices (N,) into SPLITS.
 
     Raises:
         CnncliError: If the data cannot be trained on.
@@ -39,7 +43,11 @@ def gather_samples(config: RunConfig, reporter: Reporter) -> tuple[Samples, Arra
 
 
 def label_samples(config: RunConfig, reporter: Reporter) -> Samples:
-    """Find the images, their classes and groups, and the splits that data or a file give them.
+    """Find the images, their classes and groups, and the splits that are given for them.
+
+    Args:
+        config: Where the images are, and how to label them.
+        reporter: Gets remarks and warnings about them.
 
     Raises:
         CnncliError: If the data cannot be trained on.
@@ -54,7 +62,7 @@ def label_samples(config: RunConfig, reporter: Reporter) -> Samples:
             "needs at least two folders of images"
         )
     if config.group_regex is not None:
-        samples = replace(samples, groups=read_groups(samples.paths, config.group_regex))
+        samples = replace(samples, groups=parse_groups(samples.paths, config.group_regex))
     elif samples.groups is None:
         warning = samples.group_hint or propose_groups(samples.paths, samples.targets)
         if warning:
@@ -69,13 +77,13 @@ def label_samples(config: RunConfig, reporter: Reporter) -> Samples:
 
 
 def give_splits(samples: Samples, config: RunConfig) -> Samples:
-    """Return the samples with the splits of the config's file, where it names one.
+    """Return the samples with the splits of the config's split file, if it names one.
 
     Raises:
-        CnncliError: If the file does not name these images, or a fold is named without one.
+        CnncliError: If the file is not of these images, or if a fold is given without a file.
     """
     if config.splits is not None:
-        return take_splits(samples, config.splits, config.fold, threads=count_cpus())
+        return apply_split_file(samples, config.splits, config.fold, threads=count_cpus())
     if config.fold is not None:
         raise CnncliError(f"--fold {config.fold}: a fold of --splits; name that file too")
     return samples

@@ -1,7 +1,4 @@
-"""One layer as ``conv-size`` is asked about it: the flags, and what they say together.
-
-Light, as `cnncli.shell.flags` is.
-"""
+"""The flags of ``conv-size``, and what arguments and flags say about one layer; light."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cnncli.arithmetic.chain import read_pair
+from cnncli.arithmetic.chain import parse_pair
 from cnncli.arithmetic.convolution import (
     Kind,
     Size,
@@ -30,13 +27,15 @@ WINDOW_FLAGS: Mapping[str, Any] = {
     "output_padding": flag(str, "Rows that --transposed adds at the end [0].", metavar="N"),
     "pool": flag(bool, "A max or average pool instead of a convolution.", "--pool"),
     "ceil_mode": flag(bool, "A --pool that counts a last partial window.", "--ceil-mode"),
-    "in_channels": flag(int, "Of the input; with --filters, count too."),
-    "filters": flag(int, "Output channels; with --in-channels, count too."),
-    "groups": flag(int, "Of channels; must divide both numbers [1]."),
+    "in_channels": flag(
+        int, "Channels of the input; with --filters, parameters and MACs are counted."
+    ),
+    "filters": flag(int, "Output channels; with --in-channels, parameters and MACs are counted."),
+    "groups": flag(int, "Groups of channels; must divide both numbers [1]."),
     "bias": flag(bool, "One bias per filter [--bias].", "--bias/--no-bias"),
 }
 _ARGUMENTS = ("kernel", "stride", "padding")
-# What --chain makes superfluous, in the order in which it is told.
+# What may not stand beside --chain, in the order in which the error names it.
 _OF_ONE_LAYER = (
     *_ARGUMENTS, "dilation", "output_padding", "filters", "groups", "transposed", "pool",
     "ceil_mode", "bias", "solve", "output_size",
@@ -45,13 +44,14 @@ _OF_ONE_LAYER = (
 
 @dataclass(frozen=True)
 class Question:
-    """One layer as asked for.
+    """One layer that ``conv-size`` is asked about.
 
     Attributes:
-        window: What slides; its value of what is to be found means nothing.
-        size: Of the input, (height, width) in pixels.
-        channels: (in_channels, filters, groups, bias), or None: parameters are not asked for.
-        tied: The stride follows the kernel, which is to be found.
+        window: The window that slides over the input. What ``--solve`` is to find has a value here
+            too, which means nothing.
+        size: Size of the input, (height, width) in pixels.
+        channels: (in_channels, filters, groups, bias); None where parameters are not asked for.
+        tied: Whether the kernel is to be found and the stride is always equal to it.
     """
 
     window: SlidingWindow
@@ -103,10 +103,10 @@ def read_question(
     """Read what the arguments and flags of one layer say together.
 
     Args:
-        size: Of the input.
+        size: Size of the input, (height, width) in pixels.
         given: Values as typed: those of `WINDOW_FLAGS`, ``kernel``, ``stride`` and ``padding``.
-        unknown: What is to be found and is not read therefore.
-        reporter: Gets a note where it was given all the same.
+        unknown: What is to be found, so that its value is not read; None where nothing is.
+        reporter: Gets a note where a value of ``unknown`` was given all the same.
 
     Raises:
         CnncliError: If a value cannot be read or does not go with another.
@@ -128,15 +128,15 @@ def read_question(
 
 
 def _read_window(kind: Kind, given: Flags, known: Flags) -> SlidingWindow:
-    kernel = read_pair(known.get("kernel") or "1", "kernel")
+    kernel = parse_pair(known.get("kernel") or "1", "kernel")
     default = kernel if kind == "pool" else (1, 1)
-    stride = read_pair(known["stride"], "stride") if known.get("stride") else default
+    stride = parse_pair(known["stride"], "stride") if known.get("stride") else default
     return SlidingWindow(
         kernel=kernel,
         stride=stride,
         padding=_read_padding(known.get("padding") or "0", kind, kernel, stride, given),
         dilation=_read_dilation(given),
-        output_padding=read_pair(given.get("output_padding") or "0", "--output-padding", least=0),
+        output_padding=parse_pair(given.get("output_padding") or "0", "--output-padding", least=0),
         kind=kind,
         ceil_mode=bool(given.get("ceil_mode")),
     )
@@ -177,7 +177,7 @@ def _check_together(kind: Kind, given: Flags) -> None:
 
 
 def _read_dilation(given: Flags) -> Size:
-    return read_pair(given.get("dilation") or "1", "--dilation")
+    return parse_pair(given.get("dilation") or "1", "--dilation")
 
 
 def _read_padding(
@@ -192,13 +192,13 @@ def _read_padding(
     if word == "same":
         return "same"
     try:
-        return (0, 0) if word == "valid" else read_pair(text, "padding", least=0)
+        return (0, 0) if word == "valid" else parse_pair(text, "padding", least=0)
     except CnncliError as error:
         raise CnncliError(f"{error}, or same or valid") from None
 
 
 def _replace_same(kernel: Size, stride: Size, given: Flags) -> str:
-    """Say which numbers do what "same" would."""
+    """Return, for an error message, the numbers that do what "same" would do."""
     found = pad_like_same(kernel, stride, _read_dilation(given))
     if found is None:
         return "no equal padding on both sides gives output = input * stride here"

@@ -1,7 +1,4 @@
-"""The flags of a run, as one table; light, so that ``--help`` is quick.
-
-``cnncli.config`` has a field for each, with its bounds and default; a test holds both together.
-"""
+"""How a command gets its flags, and the flags that several commands share; light."""
 
 from __future__ import annotations
 
@@ -11,25 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from cnncli.choices import (
-    ActivationName,
-    Balance,
-    BatchNormMode,
-    LogName,
-    LossName,
-    NormName,
-    OnBadImage,
-    OnNan,
-    OptimizerName,
-    Precision,
-    ResizeMode,
-    SchedulerName,
-)
+from cnncli.choices import Precision
+from cnncli.errors import CnncliError
 
 Flags = dict[str, Any]
 
+# The parameter that holds labelled data given as an argument in place of --data.
+DATA_ARGUMENT = "data_argument"
 
-def _complete_data(incomplete: str) -> list[str]:
+
+def complete_data(incomplete: str) -> list[str]:
+    """Return the names of data sets that begin with ``incomplete``."""
     from cnncli.data import EMBEDDED, TORCHVISION
     from cnncli.data.torchvision_table import SETS
 
@@ -37,27 +26,41 @@ def _complete_data(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-def _complete_model(incomplete: str) -> list[str]:
+def complete_model(incomplete: str) -> list[str]:
+    """Return the names of networks that begin with ``incomplete``."""
     from cnncli.models.registry import MODELS
 
     return [name for name in MODELS if name.startswith(incomplete)]
 
 
 def complete_augment(incomplete: str) -> list[str]:
-    """Return the levels that begin so."""
+    """Return the levels of augmentation that begin with ``incomplete``."""
     from cnncli.augmentation.words import LEVELS
 
     return [name for name in ("none", *LEVELS) if name.startswith(incomplete)]
 
 
 def flag(kind: Any, text: str, *names: str, **extra: Any) -> Any:
-    """Return the annotation of a flag that is None where it was not given."""
+    """Return the annotation of a flag that is None where it was not given.
+
+    Args:
+        kind: The type of its value.
+        text: What help says about it.
+        names: How it is written; by default ``--`` and the parameter's name.
+        extra: Further arguments of ``typer.Option``.
+    """
     return Annotated[kind | None, typer.Option(*names, help=text, show_default=False, **extra)]
 
 
 ConfigFile = Annotated[
     str | None,
-    typer.Option("--config", "-c", metavar="YAML", help="File of flags; flags given here win."),
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="YAML",
+        help="File of flags; flags given here win.",
+        rich_help_panel="Most used",
+    ),
 ]
 PrintConfig = Annotated[
     bool, typer.Option("--print-config", help="Print the settings as YAML and exit.")
@@ -84,174 +87,33 @@ JudgingPrecision = Annotated[
     ),
 ]
 
-DATA_FLAGS: Mapping[str, Any] = {
-    "data": flag(
-        str,
-        "Folder of class folders, folder of train/val/test folders, a CSV, digits or "
-        "torchvision:NAME.",
-        metavar="PATH",
-        autocompletion=_complete_data,
-    ),
-    "image_col": flag(
-        str,
-        "CSV column of image paths or ids, or several, a,b, whose files are a sample's channels "
-        "[the usual names].",
-    ),
-    "label_col": flag(str, "CSV column of labels [the usual names]."),
-    "split_col": flag(str, "CSV column of splits [split, subset, set]."),
-}
 
-RUN_FLAGS: Mapping[str, Any] = {
-    **DATA_FLAGS,
-    "group_col": flag(str, "CSV column of groups (patients) that stay in one split."),
-    "group_regex": flag(str, "Regular expression that finds the group in a file name."),
-    "splits": flag(
-        str,
-        "File of splits, as split or an earlier run wrote it, in place of drawing them.",
-        metavar="FILE",
-    ),
-    "fold": flag(int, "Fold of that file to choose on; the others are trained on.", metavar="K"),
-    "class_order": flag(str, "Classes in their order, a,b,c [sorted].", metavar="A,B,C"),
-    "val_fraction": flag(float, "Share of the images to choose on [0.15]."),
-    "test_fraction": flag(float, "Share of the images to judge on [0.15]."),
-    "model": flag(
-        str,
-        "Network, one of `cnncli models` or 'cnn: LAYERS' [train: resnet_small, "
-        "finetune: resnet18].",
-        metavar="NAME",
-        autocompletion=_complete_model,
-    ),
-    "weights": flag(
-        str,
-        "Weights to start from: default, a name, none, or the PATH of a run, .safetensors or .pth "
-        "[train: none, finetune: default].",
-        metavar="WEIGHTS",
-    ),
-    "activation": flag(ActivationName, "ActivationName in place of the network's own."),
-    "norm": flag(NormName, "Normalisation layers in place of the network's own."),
-    "dropout": flag(float, "Dropout probability in place of the network's own.", metavar="P"),
-    "image_size": flag(str, "Pixels, N or HEIGHTxWIDTH [by the data].", metavar="SIZE"),
-    "resize_mode": flag(ResizeMode, "How images come to that size [squash]."),
-    "in_channels": flag(int, "1 for grey, 3 for colour, 2 or 4 with alpha [by the data]."),
-    "intensity": flag(
-        str,
-        "Stored values that become black and white: full, LOW:HIGH or percentiles pLOW:pHIGH; one "
-        "per file, joined by commas [by the data: full, or the bits that are used].",
-        metavar="WINDOW",
-    ),
-    "exact_decode": flag(
-        bool, "Decode large JPEGs at full size before making them small.", "--exact-decode"
-    ),
-    "on_bad_image": flag(OnBadImage, "What an image that cannot be read does to the run [error]."),
-    "epochs": flag(int, "Most passes over the training images [by the data]."),
-    "batch_size": flag(
-        str, "Images per step; auto for the most that fit a GPU [by the data].", metavar="N|auto"
-    ),
-    "lr": flag(float, "Peak learning rate [by the model and the optimizer]."),
-    "optimizer": flag(OptimizerName, "What takes the steps [adamw]."),
-    "momentum": flag(float, "Of momentum, nesterov and rmsprop [0.9, rmsprop 0]."),
-    "scheduler": flag(SchedulerName, "How the learning rate goes from its peak [cosine]."),
-    "warmup": flag(float, "Share of the run that it rises to the peak [0.15, onecycle 0.3]."),
-    "lr_step": flag(int, "Epochs between two drops of step [a third of the run].", metavar="N"),
-    "lr_milestones": flag(
-        str, "Epochs after which multistep drops [50 % and 75 % of the run].", metavar="N,N"
-    ),
-    "lr_gamma": flag(float, "Factor of a drop of step, multistep and plateau [0.1]."),
-    "weight_decay": flag(float, "L2, not on norms and biases [by the optimizer]."),
-    "l1": flag(float, "L1 penalty on weights, such as 1e-5 [0.0].", metavar="STRENGTH"),
-    "elastic_net": flag(
-        float,
-        "Penalty of strength --weight-decay, this share L1, the rest L2 [none].",
-        metavar="RATIO",
-    ),
-    "loss": flag(LossName, "What training minimises [cross_entropy]."),
-    "label_smoothing": flag(float, "Share of each target spread over all classes [0]."),
-    "balance": flag(
-        Balance,
-        "Rare classes count as much as frequent ones: by weights in the loss, or drawn as often "
-        "by the sampler [none].",
-    ),
-    "mixup": flag(float, "Blend images and labels, Beta(A, A), such as 0.2 [0.0].", metavar="A"),
-    "cutmix": flag(float, "Paste boxes of other images, Beta(A, A), such as 1 [0.0].", metavar="A"),
-    "ema": flag(float, "Judge and keep a moving average of the weights, 0.999 [0.0].", metavar="D"),
-    "clip_grad": flag(float, "Cut the gradient's norm, 0 for no cut [1.0].", metavar="NORM"),
-    "accumulate": flag(int, "Batches whose gradients make one step [1].", metavar="N"),
-    "on_nan": flag(OnNan, "When the loss is not finite; rollback halves the rate [error]."),
-    "time_limit": flag(str, "End in this time, 90s, 30m or 2h, the schedule with it.", metavar="T"),
-    "checkpoint_every": flag(int, "Save within epochs too, every N steps.", metavar="N"),
-    "log": flag(LogName, "Send the rows of metrics.csv there too."),
-    "monitor": flag(str, "Column of metrics.csv that chooses the best epoch [val_loss]."),
-    "patience": flag(int, "Epochs without a better one before stopping [by the epochs]."),
-    "min_delta": flag(float, "By how much an epoch must be better to wait anew [0.0]."),
-    "augment": flag(
-        str,
-        "Random changes of training images: none, light, medium, strong, medical, a YAML file or "
-        "steps such as 'hflip; rotate 10; noise 0.05 p=0.2' (see cnncli augment --list) [light; "
-        "none with a frozen backbone].",
-        metavar="STEPS",
-        autocompletion=complete_augment,
-    ),
-    "device": flag(str, "auto, cpu, cuda, cuda:N or mps [auto].", metavar="DEVICE"),
-    "precision": flag(Precision, "auto takes what the device computes natively [auto]."),
-    "compile": flag(bool, "Compile the network with torch.compile.", "--compile"),
-    "sync_bn": flag(
-        bool,
-        "BatchNorm over the batches of all processes of torchrun, on CUDA.",
-        "--sync-bn",
-    ),
-    "channels_last": flag(
-        bool,
-        "Memory format of the network [channels-last].",
-        "--channels-last/--no-channels-last",
-    ),
-    "workers": flag(int, "Loader processes [by the device]."),
-    "seed": flag(int, "Of splits, weights, order and augmentation [0]."),
-    "output": flag(str, "Folder in which the run's folder is made [runs].", metavar="DIR"),
-}
-
-FINETUNE_FLAGS: Mapping[str, Any] = {
-    **RUN_FLAGS,
-    "freeze": flag(
-        str,
-        "What stays as it is: backbone, none, stages:N, until:NAME or patterns on layer names, "
-        "'layer1*,bn1' [backbone up to 5,000 training images, else none].",
-        metavar="POLICY",
-    ),
-    "unfreeze_at": flag(
-        list[str],
-        "Change the policy before an epoch, none where no other is named; repeat to go on.",
-        metavar="EPOCH[=POLICY]",
-    ),
-    "lr_backbone": flag(float, "Learning rate of all but the head [a tenth of --lr]."),
-    "layer_decay": flag(float, "Each stage learns at this share of the rate of the next."),
-    "bn": flag(
-        BatchNormMode,
-        "BatchNorm's statistics: fixed everywhere, or free in what is trained [frozen with "
-        "weights].",
-    ),
-    "augment_views": flag(
-        int, "Augmented views of each image whose features a frozen backbone computes once [1]."
-    ),
-}
-
-
-def takes(flags: Mapping[str, Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def takes(
+    flags: Mapping[str, Any], *, argument: str = "DATA"
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command these flags; it gets those that were used as its first argument.
 
-    The command's own parameters come after.
+    The command's own parameters come after them. Where ``data`` is among the flags, the command
+    takes the data as an argument too: ``cnncli train ./xray`` is ``cnncli train --data ./xray``.
+
+    Args:
+        flags: Annotations, as `flag` makes them, by the names of the parameters.
+        argument: What help calls the data where they are given as an argument.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        annotations = {**_name_argument(argument), **flags} if "data" in flags else dict(flags)
         shared = [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-            for name, kind in flags.items()
+            for name, kind in annotations.items()
         ]
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
 
         def command(**given: Any) -> None:
-            used = {name: given.pop(name) for name in flags}
-            function({k: v for k, v in used.items() if v is not None}, **given)
+            used = {name: given.pop(name) for name in annotations}
+            used = {name: value for name, value in used.items() if value is not None}
+            function(_take_argument(used), **given)
 
         command.__name__ = function.__name__
         command.__doc__ = function.__doc__
@@ -260,3 +122,27 @@ def takes(flags: Mapping[str, Any]) -> Callable[[Callable[..., None]], Callable[
         return command
 
     return decorate
+
+
+def _name_argument(metavar: str) -> dict[str, Any]:
+    """Return the data as an argument; help shows it beside --data and not by itself."""
+    argument = typer.Argument(
+        metavar=metavar, hidden=True, show_default=False, autocompletion=complete_data
+    )
+    return {DATA_ARGUMENT: Annotated[str | None, argument]}
+
+
+def _take_argument(used: Flags) -> Flags:
+    """Return the flags with data that were given as an argument under their flag's name.
+
+    Raises:
+        CnncliError: If the flag was given too.
+    """
+    if DATA_ARGUMENT not in used:
+        return used
+    data = used.pop(DATA_ARGUMENT)
+    if "data" in used:
+        raise CnncliError(
+            f"{data} and --data {used['data']}: the data are given twice; leave one of them out"
+        )
+    return {"data": data, **used}

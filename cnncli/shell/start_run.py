@@ -1,4 +1,4 @@
-"""What ``train`` and ``finetune`` do alike: settings from a YAML and flags, then a run."""
+"""What ``train`` and ``finetune`` have in common: settings from a YAML and flags, then a run."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ Resume = Annotated[
         help="Go on with a run that was broken off: its folder, or last for the newest unfinished "
         "one under --output.",
         show_default=False,
+        rich_help_panel="Stopping and saving",
     ),
 ]
 
 
 def start_run(
-    kind: type[RunConfig],
+    config_class: type[RunConfig],
     flags: Flags,
     config: str | None,
     *,
@@ -42,8 +43,8 @@ def start_run(
     """Train and print the run folder's path, or print the settings only.
 
     Args:
-        kind: Whose defaults count.
-        flags: Those that were given; they win over the file.
+        config_class: The class whose defaults count.
+        flags: Values of the flags that were given; they win over the file.
         config: Path of the YAML file, or None.
         print_config: Print the settings as YAML instead.
         resume: The run to go on with, or None.
@@ -54,7 +55,7 @@ def start_run(
     from cnncli.config import dump_config, load_config
     from cnncli.run.check import check_config
 
-    settings = load_config(config, flags, kind)
+    settings = load_config(config, flags, config_class)
     check_config(settings)
     if print_config:
         if is_follower():
@@ -94,7 +95,7 @@ def _resume(resume: str, flags: Flags, config: str | None) -> None:
 
 
 def _print_run(device: str, run: Callable[[Reporter, World], Path]) -> None:
-    """Run in all processes, and speak in the first."""
+    """Run in all processes of torchrun, and print the run folder's path in the first."""
     from cnncli.training.distributed import join_world
 
     with join_world(device) as world:

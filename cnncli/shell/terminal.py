@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # rich costs 50 ms, and conv-size never needs it
 Row = Mapping[str, object]
 
 
-def pick_format(chosen: str | None, *, piped: str) -> str:
+def choose_format(chosen: str | None, *, piped: str) -> str:
     """Return ``chosen``, or ``"table"`` on a terminal and ``piped`` in a pipe."""
     return chosen or ("table" if sys.stdout.isatty() else piped)
 
@@ -81,7 +81,7 @@ def _console(stream: TextIO) -> Console:
 
 
 def _is_plain(stream: TextIO) -> bool:
-    """Tell whether a stream is to hold text alone: no colour, no moving bar."""
+    """Return whether a stream is to get text alone: no colour and no moving bar."""
     return not stream.isatty() or bool(os.environ.get("NO_COLOR"))
 
 
@@ -168,7 +168,7 @@ class TerminalReporter:
 
 
 def _write_to_stderr(text: str) -> None:
-    """Write at once; that nobody reads it any more ends no work and changes no exit code."""
+    """Write at once; go on with the work, and keep the exit code, where nobody reads any more."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -177,7 +177,7 @@ def _write_to_stderr(text: str) -> None:
 
 
 def choose_reporter() -> Reporter:
-    """Return a terminal's; a silent one where another of torchrun's processes speaks for all."""
+    """Return a reporter for the terminal; a silent one in all but the first torchrun process."""
     return SilentReporter() if is_follower() else TerminalReporter()
 
 

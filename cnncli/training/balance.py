@@ -1,4 +1,4 @@
-"""``--balance``: rare classes count as much as frequent ones, in the loss or by being drawn."""
+"""``--balance``: rare classes count as much as frequent ones, in the loss or in the sampling."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from cnncli.choices import Balance
 
 
 def class_weights(targets: Array, num_classes: int) -> tuple[float, ...]:
-    """Return each class's weight n / (K · n_c): equal shares of a loss whose scale stays.
+    """Return the weight of each class in the loss: N / (K · N_c) for a class with N_c images.
 
-    The mean over the N training images is 1, so that the learning rate need not change. A class
-    without an image has weight 0.
+    All classes then have the same weight in the loss. The mean weight of the N images is 1, so
+    that the learning rate need not change. A class without an image has weight 0.
 
     Args:
-        targets: (N,) of the training images.
-        num_classes: K.
+        targets: Class numbers (N,) of the training images.
+        num_classes: Number of classes K.
 
     Source: scikit-learn's ``class_weight="balanced"``.
     """
@@ -30,13 +30,19 @@ def class_weights(targets: Array, num_classes: int) -> tuple[float, ...]:
 def balance_rows(
     balance: Balance, targets: Array, class_names: Sequence[str]
 ) -> list[dict[str, object]]:
-    """Return a table of what balancing does to each class.
+    """Return the rows of a table that shows what balancing does to each class.
 
-    Its weight in the loss, or how often the sampler draws one of its images in an epoch (expected)
-    and each single one of them.
+    Args:
+        balance: Whether to balance in the loss or by the sampler.
+        targets: Class numbers (N,) of the training images.
+        class_names: The names of the K classes.
+
+    Returns:
+        A row per class: its number of images, and its weight in the loss; or, for the sampler, how
+        many of its images an epoch draws (expected value), and how often each of them.
     """
     counts = np.bincount(targets, minlength=len(class_names))
-    share = len(targets) / max(1, int((counts > 0).sum()))
+    drawn = len(targets) / max(1, int((counts > 0).sum()))
     weights = class_weights(targets, len(class_names))
     rows = []
     for name, count, weight in zip(class_names, counts.tolist(), weights, strict=True):
@@ -44,7 +50,7 @@ def balance_rows(
         if balance == "loss":
             row["weight"] = round(weight, 4)
         else:
-            row["drawn"] = round(share) if count else 0
-            row["times_each"] = round(share / count, 2) if count else 0
+            row["drawn"] = round(drawn) if count else 0
+            row["times_each"] = round(drawn / count, 2) if count else 0
         rows.append(row)
     return rows

@@ -1,4 +1,4 @@
-"""The largest batch that a GPU has the memory for."""
+"""``--batch-size auto``: the largest batch that a GPU has the memory for."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from cnncli.models.build import Classifier
 from cnncli.models.head import combine_aux
 from cnncli.training.device import Compute
 
-LARGEST = 1024
-_SHARE = 0.9  # of the free memory: it breaks up over a run, and other programs need some
-# Adam's two averages and one of the weights themselves, as numbers per parameter.
+LARGEST = 1024  # images; no larger batch is tried
+# Fraction of the free memory that may be used: other programs need some, and over a run the memory
+# becomes fragmented.
+_USABLE = 0.9
+# Numbers kept for each parameter besides its gradient: Adam's two averages and the average of the
+# weights.
 _COMPANIONS = 3
 
 
@@ -24,9 +27,9 @@ def largest_batch(fits: Callable[[int], bool], most: int) -> int:
     """Return the largest power of two that fits, at most ``most``; 0 if not even 1 does.
 
     Args:
-        fits: Whether a batch of that many images does; what is larger than one that does not is
-            not tried.
-        most: At least 1.
+        fits: Takes a number of images and returns whether a batch of them fits. After the first
+            one that does not, no larger one is tried.
+        most: Largest number of images to return, at least 1.
     """
     batch, size = 0, 1
     while size <= most and fits(size):
@@ -39,22 +42,22 @@ def find_batch_size(
 ) -> int:
     """Return the largest batch, a power of two, that trains on a CUDA device.
 
-    Everything is tried as trainable, so that what is unfrozen later fits too.
+    All parameters are taken as trainable, so that the batch still fits after unfreezing.
 
     Args:
-        classifier: On any device; a copy is used.
-        image: (H, W, C), as batches hold them; its values do not matter.
-        num_classes: K.
-        compute: A CUDA device.
-        most: No more than that, nor than 1024.
+        classifier: The classifier to train, on any device; a copy of it is tried.
+        image: An image (H, W, C) as batches hold them; its values do not matter.
+        num_classes: Number of classes K.
+        compute: A CUDA device, and the precision.
+        most: Largest number of images to return; more than 1024 are never tried.
 
     Raises:
-        CnncliError: If not even one image fits.
+        CnncliError: If the memory is not enough for two images.
     """
-    with _spare(compute.device):
+    with _limited_memory(compute.device):
         try:
             size = _search(classifier, image, num_classes, compute, min(most, LARGEST))
-        except torch.OutOfMemoryError:  # not even for the weights
+        except torch.OutOfMemoryError:  # there is not even room for the weights
             size = 0
     if size < min(2, most):
         raise CnncliError(
@@ -75,14 +78,14 @@ def _search(
         lambda count: count == 1 or _fits(copied, image, num_classes, compute, count),
         most,
     )
-    del held  # it was there to take up room
+    del held  # it only took up the room that an optimizer needs
     return size
 
 
 def _fits(
     network: Classifier, image: torch.Tensor, num_classes: int, compute: Compute, count: int
 ) -> bool:
-    """Tell whether a step's memory suffices: forward and backward on a batch."""
+    """Return whether the memory is enough for a forward and a backward pass on a batch."""
     try:
         images = image.to(compute.device).expand(count, *image.shape).contiguous()
         targets = torch.arange(count, device=compute.device) % num_classes
@@ -97,12 +100,12 @@ def _fits(
 
 
 @contextmanager
-def _spare(device: torch.device) -> Iterator[None]:
-    """Leave a tenth of the free memory alone; give back all that was used, and the random state."""
+def _limited_memory(device: torch.device) -> Iterator[None]:
+    """Allow nine tenths of the free memory; in the end free it, and restore the random state."""
     free, total = torch.cuda.mem_get_info(device)
     number = torch.cuda.current_device() if device.index is None else device.index
     mine = torch.cuda.memory_reserved(device)
-    torch.cuda.set_per_process_memory_fraction((mine + _SHARE * free) / total, number)
+    torch.cuda.set_per_process_memory_fraction((mine + _USABLE * free) / total, number)
     try:
         with torch.random.fork_rng([number]):
             yield

@@ -1,6 +1,7 @@
-"""``best.safetensors``, all that predict and evaluate need, and ``last.pt``.
+"""``best.safetensors``: the weights, and everything else that predict and evaluate need.
 
-Nothing is ever unpickled from a file a user hands in: safetensors holds tensors and text only.
+A file that a user names is never unpickled, since a pickle can run code: safetensors holds tensors
+and text only.
 """
 
 from __future__ import annotations
@@ -31,19 +32,19 @@ _KEY = "cnncli"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a trained classifier is, but for its weights.
+    """A trained classifier without its weights: how to build and to use the network.
 
     Attributes:
-        model: Name in the registry.
-        class_names: K names, in the order of the logits.
-        preprocess: Exactly what turns a file into the network's input.
-        options: What was changed in the network: activation, norm, dropout.
-        freeze: The policy that was in force when these weights were trained.
-        ordered: Whether the order of the classes means something.
-        augment: The steps that training images went through; empty for none.
-        epoch: The epoch the weights are of, from 1.
+        model: The network's name in the registry.
+        class_names: The names of the K classes, in the order of the logits.
+        preprocess: Turns the content of an image file into the network's input.
+        options: What was changed in the network; keys are activation, norm and dropout.
+        freeze: The freeze policy by which these weights were trained.
+        ordered: Whether the classes have an order, like grades.
+        augment: The augmentation of the training images; empty for none.
+        epoch: The epoch after which the weights were saved, from 1.
         metrics: That epoch's row of ``metrics.csv``.
-        versions: Of what wrote it.
+        versions: The versions of cnncli and torch that wrote the file, by name.
     """
 
     model: str
@@ -58,7 +59,7 @@ class Checkpoint:
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def build(self) -> nn.Module:
-        """Build the network, untrained."""
+        """Return the network with random weights."""
         return build_network(
             self.model,
             num_classes=len(self.class_names),
@@ -68,13 +69,22 @@ class Checkpoint:
         )
 
     def classifier(self, network: nn.Module) -> Classifier:
-        """Return normalise + network + softmax as one module."""
+        """Return normalisation, network and softmax as one module."""
         pre = self.preprocess
         return Classifier(network, pre.mean, pre.std, FULL_SCALE[pre.dtype])
 
 
 def save_checkpoint(path: Path, network: nn.Module, checkpoint: Checkpoint) -> None:
-    """Write weights, under the network's own tensor names, and everything else as metadata."""
+    """Write a checkpoint: the weights as tensors, everything else as JSON in the metadata.
+
+    Args:
+        path: The file to write.
+        network: The network; its tensors keep their names.
+        checkpoint: Everything else; its ``versions`` are replaced by those of this process.
+
+    Raises:
+        CnncliError: If the file cannot be written.
+    """
     versions = {"cnncli": __version__, "torch": torch.__version__}
     meta = {
         "format": FORMAT,
@@ -86,7 +96,7 @@ def save_checkpoint(path: Path, network: nn.Module, checkpoint: Checkpoint) -> N
         "augment": checkpoint.augment,
         "preprocess": checkpoint.preprocess.to_dict(),
         "epoch": checkpoint.epoch,
-        # Without times, the same run gives the same file.
+        # Times are left out, so that the same run writes the same file.
         "metrics": {k: v for k, v in checkpoint.metrics.items() if k not in TIME_COLUMNS},
         "versions": versions,
     }
@@ -105,12 +115,15 @@ def save_checkpoint(path: Path, network: nn.Module, checkpoint: Checkpoint) -> N
 
 
 def load_checkpoint(path: Path) -> tuple[nn.Module, Checkpoint]:
-    """Read a checkpoint and build its network, in eval mode on the CPU.
+    """Read a checkpoint and build its network.
+
+    Returns:
+        The network with the trained weights, in eval mode on the CPU, and everything else.
 
     Raises:
-        CnncliError: If the file is missing, damaged, not safetensors, or not of ours.
+        CnncliError: If the file is missing, damaged, or not written by this or an earlier cnncli.
     """
-    tensors, meta = _read(path)
+    tensors, meta = _read_file(path)
     written = meta.get("format")
     if isinstance(written, int) and written > FORMAT:
         raise CnncliError(
@@ -125,7 +138,7 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Checkpoint]:
             options=meta["options"],
             freeze=meta["freeze"],
             ordered=meta["ordered"],
-            augment=_read_augment(meta.get("augment")),
+            augment=_parse_augment(meta.get("augment")),
             epoch=meta["epoch"],
             metrics=meta["metrics"],
             versions=meta["versions"],
@@ -143,8 +156,8 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Checkpoint]:
     return network.eval(), checkpoint
 
 
-def _read_augment(steps: object) -> Pipeline:
-    """Read and check the steps; files written before there were any have none."""
+def _parse_augment(steps: object) -> Pipeline:
+    """Return the checked steps of augmentation; the oldest checkpoints have none."""
     if not steps:
         return []
     read = parse_augment(steps)
@@ -156,7 +169,8 @@ def _check_normalisation(preprocess: Preprocess) -> None:
         raise ValueError("no mean and std for each channel")
 
 
-def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def _read_file(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Return the tensors and the metadata of a file."""
     try:
         with path.open("rb") as file:
             head = file.read(9)
@@ -189,11 +203,11 @@ def find_checkpoint(given: str | None, output: str = "runs") -> tuple[Path, bool
     """Find the checkpoint that ``--checkpoint`` names.
 
     Args:
-        given: A run folder or a file; None for the newest run in ``output``.
-        output: The folder of run folders.
+        given: Path of a run folder or of a file; None for the newest run in ``output``.
+        output: The folder that holds the run folders.
 
     Returns:
-        The file, and whether it was chosen as the newest.
+        The file, and whether it was chosen because its run is the newest.
 
     Raises:
         CnncliError: If there is none.

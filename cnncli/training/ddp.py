@@ -1,4 +1,4 @@
-"""Gradients averaged over the processes that train together."""
+"""DistributedDataParallel, which averages gradients over the processes that train together."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from cnncli.training.features import HeadClassifier
 
 
 class _Outputs(nn.Module):
-    """What DDP wraps: a classifier up to its logits."""
+    """A classifier up to its logits, as the module that DDP wraps."""
 
     def __init__(self, classifier: Classifier | HeadClassifier) -> None:
+        """Wrap a classifier.
+
+        Args:
+            classifier: The classifier that is trained.
+        """
         super().__init__()
         self.classifier = classifier
 
@@ -23,9 +28,14 @@ class _Outputs(nn.Module):
 
 
 def wrap(classifier: Classifier | HeadClassifier, device: torch.device) -> DistributedDataParallel:
-    """Return what maps images to outputs and averages the gradients over all processes.
+    """Return a module from images to logits whose backward pass averages over all processes.
 
-    It knows the parameters that are trained when it is made: make it anew when others are.
+    It only handles the parameters that are trainable when this is called: after freezing or
+    unfreezing, call it again.
+
+    Args:
+        classifier: The classifier that is trained.
+        device: The device it is on.
     """
     return DistributedDataParallel(
         _Outputs(classifier), device_ids=[device] if device.type == "cuda" else None

@@ -1,4 +1,4 @@
-"""Where a run computes: device, precision, threads."""
+"""Where and how a run computes: device, precision, threads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from cnncli.errors import CnncliError
 from cnncli.training.distributed import ALONE, World
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-# Overrules what the processor says of itself: 1 and 0 for "computes bfloat16" and "does not".
+# Environment variable that says whether the CPU computes bfloat16 natively, 1 or 0; without it the
+# processor is asked.
 BF16_SWITCH = "CNNCLI_CPU_BF16"
 
 
@@ -26,10 +27,11 @@ class Compute:
     """A device and the precision used on it.
 
     Attributes:
-        device: Where network and batches live.
+        device: The device that holds network and batches.
         precision: ``fp32``, ``bf16`` or ``fp16``; the latter two through autocast.
         world: The processes that train together.
-        exact: Whether ``fp32`` also keeps CUDA from rounding convolutions to TF32 (10 bits).
+        exact: Whether convolutions in ``fp32`` are really computed in float32 on CUDA. By default
+            torch lets cuDNN round their factors to TF32, which has 10 bits of mantissa.
     """
 
     device: torch.device
@@ -38,22 +40,22 @@ class Compute:
     exact: bool = False
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Return the context in which the network is to run."""
+        """Return the context in which the network has to run."""
         if self.precision != "fp32":
             return torch.autocast(self.device.type, dtype=_DTYPES[self.precision])
         return _without_tf32() if self.exact else nullcontext()
 
-    def for_judging(self) -> Compute:
+    def for_evaluation(self) -> Compute:
         """Return the same device computing in exact float32.
 
-        What a result is must not depend on the machine that computes it: in this precision all
-        devices give the same figures, to rounding.
+        In this precision all devices give the same figures, to rounding: a result must not depend
+        on the machine that computes it.
         """
         return replace(self, precision="fp32", exact=True)
 
 
 def count_cpus() -> int:
-    """Return the cores this process may use: its affinity, and the container's quota."""
+    """Return how many cores this process may use, by its affinity and its container's quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = cores or 1
     try:
@@ -65,18 +67,20 @@ def count_cpus() -> int:
     return cores
 
 
-def pick_compute(device: str, precision: Precision, world: World = ALONE) -> Compute:
-    """Choose device and precision; torch gets no more threads than there are cores for it.
+def choose_compute(device: str, precision: Precision, world: World = ALONE) -> Compute:
+    """Choose device and precision, and limit torch's threads to the cores this process may use.
 
-    Left alone it starts one for each core of the machine, also in a container that may use two.
+    By default torch starts a thread for each core of the machine, even in a container that may use
+    only two of them.
 
     Args:
-        device: ``auto`` (CUDA, then MPS, then CPU), or as torch names it: ``cuda:1``.
-        precision: ``auto`` takes what the hardware computes natively and fast.
-        world: Several processes take a GPU each, by their number on the machine.
+        device: ``auto`` (CUDA if there is a GPU, else MPS, else CPU), or a name of torch's such as
+            ``cuda:1``.
+        precision: ``auto`` takes the fastest one that the hardware computes natively.
+        world: The processes that train together; each takes the GPU of its number on the machine.
 
     Raises:
-        CnncliError: If there is no such device, or it cannot compute that way.
+        CnncliError: If there is no such device, or it cannot compute in that precision.
     """
     chosen = _find_device(device)
     if world.joined and chosen.type == "cuda":
@@ -97,19 +101,19 @@ def pick_compute(device: str, precision: Precision, world: World = ALONE) -> Com
     return Compute(chosen, precision, world)
 
 
-def pick_judging_compute(device: str, precision: Precision | None, world: World) -> Compute:
-    """Choose what evaluates and predicts: exact float32, unless a precision was asked for.
+def choose_evaluation_compute(device: str, precision: Precision | None, world: World) -> Compute:
+    """Choose device and precision for evaluation and prediction.
 
     Args:
-        device: As `pick_compute` takes it.
-        precision: What the user typed; None where nothing was typed.
-        world: As `pick_compute` takes it.
+        device: The device, as :func:`choose_compute` takes it.
+        precision: The precision that the user asked for; None for exact float32.
+        world: The processes that work together.
 
     Raises:
-        CnncliError: As `pick_compute`.
+        CnncliError: If there is no such device, or it cannot compute in that precision.
     """
-    compute = pick_compute(device, precision or "fp32", world)
-    return compute.for_judging() if precision is None else compute
+    compute = choose_compute(device, precision or "fp32", world)
+    return compute.for_evaluation() if precision is None else compute
 
 
 def _find_device(name: str) -> torch.device:
@@ -135,14 +139,14 @@ def _native_precision(device: torch.device) -> str:
     if device.type == "cuda":
         major, _ = torch.cuda.get_device_capability(device)
         return "bf16" if major >= 8 else "fp16" if major >= 7 else "fp32"
-    if device.type == "cpu" and _cpu_has_bf16():
+    if device.type == "cpu" and cpu_has_bf16():
         return "bf16"
     return "fp32"
 
 
 @contextmanager
 def _without_tf32() -> Iterator[None]:
-    """Let cuDNN compute float32 as float32; by default torch lets it round the factors."""
+    """Let cuDNN compute convolutions in float32; by default torch lets it round their factors."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
@@ -151,8 +155,8 @@ def _without_tf32() -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = before
 
 
-def _cpu_has_bf16() -> bool:
-    """Tell whether the CPU multiplies bfloat16 itself; emulated, it is slower than float32."""
+def cpu_has_bf16() -> bool:
+    """Return whether the CPU computes bfloat16 natively; emulated, it is slower than float32."""
     if (switch := os.environ.get(BF16_SWITCH)) in ("0", "1"):
         return switch == "1"
     try:
@@ -163,10 +167,10 @@ def _cpu_has_bf16() -> bool:
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep the blocks that tensors free, instead of asking the kernel each time.
+    """Let glibc reuse the memory that tensors free, instead of returning it to the kernel.
 
-    Each batch frees and asks again for the same large blocks; by default each of them is
-    mapped, zeroed and unmapped by the kernel.
+    Every batch needs blocks of the same large sizes. By default the kernel maps, zeroes and unmaps
+    each of them every time.
 
     Source: mallopt(3), M_MMAP_MAX and M_TRIM_THRESHOLD.
     """
@@ -182,7 +186,7 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def deterministic_algorithms(device: torch.device) -> Iterator[None]:
-    """Make cuDNN choose the same kernels each time; a CPU is deterministic as it is."""
+    """Make cuDNN choose the same kernels each time; a CPU needs nothing to be deterministic."""
     before = torch.backends.cudnn.deterministic
     torch.backends.cudnn.deterministic = device.type == "cuda"
     try:

@@ -1,4 +1,4 @@
-"""Training in several processes: torchrun starts them, torch.distributed joins them."""
+"""Training in several processes: torchrun starts them, torch.distributed connects them."""
 
 from __future__ import annotations
 
@@ -15,27 +15,30 @@ from torch import distributed, nn
 from torch.distributed.rendezvous import rendezvous
 
 from cnncli.arrays import Array
-from cnncli.errors import RUNTIME_FAILURE, CnncliError, ToldElsewhereError
+from cnncli.errors import RUNTIME_FAILURE, CnncliError, ReportedElsewhereError
 from cnncli.torchrun import Place, read_place
 
 T = TypeVar("T")
 
 # A process may read images, or write a checkpoint, while the others wait for it.
 _PATIENCE = timedelta(hours=1)
-# So long the others leave to the one that tells an error: torchrun ends all with the first.
-_SECONDS_TO_TELL = 2.0
+# Seconds that processes with an error wait for the one that prints it: torchrun ends all processes
+# as soon as the first has ended.
+_SECONDS_TO_REPORT = 2.0
 
 
 @dataclass(frozen=True)
 class World:
-    """The processes that train together; a world of one never reaches torch.distributed.
+    """The processes that train together, and what they send to each other.
+
+    A process that was not started by torchrun is alone and never uses torch.distributed.
 
     Attributes:
-        rank: This process's number, from 0.
-        size: Processes in all.
-        local_rank: This process's number on its machine, which is that of its GPU.
-        local_size: Processes on this machine.
-        joined: Whether there are processes to talk to, be it this one alone.
+        rank: This process's number among all, from 0.
+        size: Number of processes on all machines.
+        local_rank: This process's number on its machine, from 0; it takes the GPU of that number.
+        local_size: Number of processes on this machine.
+        joined: Whether torch.distributed connects the processes, even if this is the only one.
     """
 
     rank: int = 0
@@ -46,17 +49,17 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes and speaks for all."""
+        """Whether this is the process that writes the files and prints for all."""
         return self.rank == 0
 
     def sum_(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Sum a tensor over all processes, in place; each gets the same bits."""
+        """Sum a tensor over all processes, in place; all get exactly the same sum."""
         if self.joined:
             distributed.all_reduce(tensor)
         return tensor
 
     def gather(self, value: T) -> list[T]:
-        """Return every process's value, by rank, to all of them."""
+        """Return the values of all processes, in the order of their ranks, to each of them."""
         if not self.joined:
             return [value]
         values: list[Any] = [None] * self.size
@@ -64,7 +67,7 @@ class World:
         return values
 
     def from_first(self, value: T) -> T:
-        """Return the value that rank 0 has."""
+        """Return the value that rank 0 has given, to all processes."""
         if not self.joined:
             return value
         values = [value]
@@ -78,11 +81,14 @@ class World:
                 distributed.broadcast(buffer, src=0)
 
     def barrier(self) -> None:
-        """Wait until all have come here."""
+        """Wait until all processes have come to this call."""
         self.gather(None)
 
-    def share(self, items: Array) -> Array:
-        """Return this process's part: in a row, of the same length up to one; some may be empty."""
+    def slice(self, items: Array) -> Array:
+        """Return this process's part of N items: consecutive ones, N / size rounded up or down.
+
+        Where there are fewer items than processes, some parts are empty.
+        """
         return items[
             len(items) * self.rank // self.size : len(items) * (self.rank + 1) // self.size
         ]
@@ -93,15 +99,19 @@ ALONE = World()
 
 @contextmanager
 def join_world(device: str) -> Iterator[World]:
-    """Join the processes that torchrun has started with this one; without it, a world of one.
+    """Connect this process with the others that torchrun has started.
 
-    An error that one process or all of them meet is told by one.
+    Only one process prints an error, even if all of them meet it.
 
     Args:
-        device: As ``--device`` names it.
+        device: The device as the user named it: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+
+    Yields:
+        The processes; this one alone where torchrun has not started it.
 
     Raises:
-        CnncliError: If the processes cannot be joined, or one of them has gone.
+        CnncliError: If the processes cannot be connected, or one of them has died.
+        ReportedElsewhereError: In place of the error, in the processes that do not print it.
     """
     place = read_place()
     if place is None:
@@ -111,19 +121,20 @@ def join_world(device: str) -> Iterator[World]:
     try:
         yield World(place.rank, place.size, place.local_rank, place.local_size, joined=True)
     except (CnncliError, OSError, RuntimeError) as error:
-        told = _explain(error, place.rank)
-        if not _is_first_to_tell(store):
-            time.sleep(_SECONDS_TO_TELL)
-            raise ToldElsewhereError(getattr(told, "exit_code", RUNTIME_FAILURE)) from None
-        told.told_by_one = True  # type: ignore[attr-defined]
-        if told is error:
+        shown = _explain(error, place.rank)
+        if not _is_first_to_report(store):
+            time.sleep(_SECONDS_TO_REPORT)
+            raise ReportedElsewhereError(getattr(shown, "exit_code", RUNTIME_FAILURE)) from None
+        shown.told_by_one = True  # type: ignore[attr-defined]
+        if shown is error:
             raise
-        raise told from error
-    # Not after an error: where others are stuck, NCCL would wait for them.
+        raise shown from error
+    # Not after an error: NCCL would wait for processes that are stuck.
     distributed.destroy_process_group()
 
 
 def _join(place: Place, device: str) -> Any:
+    """Connect the processes; return the store of keys and values that they share."""
     backend = "gloo"
     if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
         if not torch.cuda.is_available():
@@ -150,7 +161,7 @@ def _join(place: Place, device: str) -> Any:
 
 
 def _explain(error: Exception, rank: int) -> Exception:
-    """Return an error as the user is to see it; a bug stays as it is."""
+    """Return the error to show to the user; one that is a bug is returned unchanged."""
     text = str(error).lower()
     lost = isinstance(error, distributed.DistError) or "gloo" in text or "nccl" in text
     if isinstance(error, RuntimeError) and lost:
@@ -162,8 +173,9 @@ def _explain(error: Exception, rank: int) -> Exception:
     return error
 
 
-def _is_first_to_tell(store: Any) -> bool:
+def _is_first_to_report(store: Any) -> bool:
+    """Return whether no other process has met an error before."""
     try:
         return int(store.add("cnncli/errors", 1)) == 1
-    except RuntimeError:  # it has gone with the process that kept it
+    except RuntimeError:  # the process that kept the store has died
         return True

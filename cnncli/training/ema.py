@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights, which evaluates better than the last step's."""
+"""An exponential moving average of the weights, often better than those of the last step."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from torch.optim.swa_utils import AveragedModel
 
 
 class MovingAverage(AveragedModel):
-    """A copy of a network that follows it: torch's AveragedModel with a decay that grows.
+    """The moving average of a network's weights: torch's AveragedModel with a growing decay.
 
-    Buffers are averaged too: BatchNorm's statistics belong to the weights they were taken with.
-    Whole numbers, such as its count of batches, are taken over. ``module`` is the copy, ready to be
-    evaluated and saved; ``state_dict`` carries it and the number of updates.
+    Floating-point buffers are averaged too, since BatchNorm's statistics belong to the weights they
+    were computed with; integer buffers, such as BatchNorm's number of batches, are copied.
+    ``module`` is a copy of the network with the averages, in eval mode. ``state_dict`` holds it and
+    the number of updates.
 
-    Source: the decay's growth, so that the first steps' weights are soon forgotten:
-    TensorFlow's ExponentialMovingAverage with ``num_updates``.
+    The decay grows so that the weights of the first steps are soon forgotten.
+
+    Source: for the growth: TensorFlow's ExponentialMovingAverage with ``num_updates``.
     """
 
     def __init__(self, network: nn.Module, decay: float = 0.999) -> None:
-        """Copy a network.
+        """Begin with a copy of a network.
 
         Args:
-            network: The bare one, not as DDP or a compiler wraps it.
-            decay: Share of the average kept at each step, 0–1, once it has grown.
+            network: The network itself, not a wrapper by DDP or a compiler.
+            decay: Weight of the old average at each update, 0-1, once it has grown to it.
         """
         super().__init__(network, multi_avg_fn=self._follow, use_buffers=True)
         self.decay = decay
@@ -31,7 +33,7 @@ class MovingAverage(AveragedModel):
         self.eval()
 
     def decay_now(self) -> float:
-        """Return the decay of the next update: ``(1 + t) / (10 + t)`` after t, up to its limit."""
+        """Return the decay of the next update: ``(1 + t) / (10 + t)`` after t updates, limited."""
         updates = int(self.n_averaged)
         return min(self.decay, (1 + updates) / (10 + updates))
 
@@ -42,7 +44,7 @@ class MovingAverage(AveragedModel):
         current: tuple[torch.Tensor, ...] | list[torch.Tensor],
         updates: torch.Tensor | int,
     ) -> None:
-        """Move tensors of one device and dtype; torch calls it from the second update on."""
+        """Update averages of one device and dtype; torch calls it from the second update on."""
         if averages[0].is_floating_point():
             torch._foreach_lerp_(averages, current, 1 - self.decay_now())
         else:

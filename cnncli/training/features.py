@@ -1,4 +1,4 @@
-"""Features computed once: with the backbone frozen, every epoch trains on the same ones."""
+"""Features computed once: a frozen backbone gives the same output for an image in every epoch."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from cnncli.data.loader import WHOLE, BatchShard, EpochBatches, Loader
+from cnncli.data.epoch_batches import WHOLE_BATCH, BatchShard, EpochBatches
+from cnncli.data.loader import Loader
 from cnncli.models.build import Classifier
 from cnncli.models.freeze import Frozen
 from cnncli.models.registry import find_model
 from cnncli.models.stages import network_head
 from cnncli.training.device import Compute
 
-# Above this, the features lie in a file that the kernel pages in and out.
+# Bytes; larger features are kept in a file that the kernel pages in and out.
 _MEMORY_LIMIT = 2 << 30
 
 
 @dataclass(frozen=True)
 class Features:
-    """What the head was given for each image of a split.
+    """The input of the head for each image of a split.
 
     Attributes:
-        values: (V, N, …) on the CPU: V views, N images in the split's order.
-        targets: (N,) int64.
+        values: Features (V, N, ...) on the CPU, of V views of each of N images, in the order of
+            the split.
+        targets: Class numbers (N,) of the images, int64.
     """
 
     values: torch.Tensor
@@ -36,27 +38,37 @@ class Features:
 
 @dataclass(frozen=True)
 class Head:
-    """The end of a network that trains on kept features.
+    """The layers at the end of a network that are trained on features.
 
     Attributes:
-        paths: A dropout, if it is not frozen, and the layer that gives the logits.
+        paths: The paths of these layers in the network: the dropout before the head, if there is
+            one and it is not frozen, and the layer that gives the logits.
     """
 
     paths: tuple[str, ...]
 
     def module(self, network: nn.Module) -> nn.Module:
-        """Return it as one module, which shares the network's parameters."""
+        """Return the layers as one module, which shares the network's parameters."""
         return nn.Sequential(*(network.get_submodule(path) for path in self.paths))
 
 
-def find_head(
+def detect_head(
     classifier: Classifier, model: str, loader: Loader, frozen: Frozen, compute: Compute
 ) -> Head | None:
-    """Find what must run again on features to give the network's logits.
+    """Return the layers that must run on the features of a frozen backbone, if there are such.
+
+    Whether running them on their input gives the network's logits is tried on a batch.
+
+    Args:
+        classifier: The classifier, on the device of ``compute``.
+        model: The network's name in the registry.
+        loader: Gives the batch.
+        frozen: What is frozen during the whole run.
+        compute: Device and precision.
 
     Returns:
-        None where the network does more after its head (SqueezeNet pools the head's maps), as
-        tried on the loader's first batch.
+        The layers; None where the network does more after its head. SqueezeNet, for example, pools
+        the maps of its head.
     """
     network = classifier.network
     paths = [network_head(model, network)]
@@ -79,7 +91,7 @@ def find_head(
 def _run(
     classifier: Classifier, head: Head, images: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what reached the head, and the logits."""
+    """Return the input of the head's first layer, and the logits."""
     kept: list[torch.Tensor] = []
     first = classifier.network.get_submodule(head.paths[0])
     handle = first.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0].detach()))
@@ -100,23 +112,24 @@ def compute_features(
     spill: Path | None = None,
     advance: Callable[[int, str], None] = lambda count, text: None,
 ) -> Features:
-    """Run the backbone over a split and keep what reaches the head.
+    """Run the backbone over a split and keep its output, which is the head's input.
 
-    The classifier is used in the mode it is in, so that frozen stages give what they give in the
-    loop. In float32 and with the same number of threads the features equal the loop's bit by bit,
-    whatever batch an image is in, as long as that batch has more than one image.
+    The classifier is left in its mode, so that frozen stages compute what they compute in training.
+    In float32 and with the same number of threads, the features are bit by bit those of the
+    training loop, whatever batch an image is in, as long as that batch has more than one image.
 
     Args:
-        classifier: Its network ends in ``head``.
-        head: Where the features are taken.
-        loader: In the split's own order; view v is its epoch v + 1.
+        classifier: The classifier; its network ends in ``head``.
+        head: The layers whose input is kept.
+        loader: The split, in its own order; view v of the images is epoch v + 1 of the loader.
         compute: Device and precision.
-        views: Augmented views of each image.
-        spill: Folder of the file that large features lie in; None keeps them in memory.
-        advance: Told the number of images done.
+        views: Number of augmented views of each image.
+        spill: Folder for a file of features that are too large for memory; None keeps them in
+            memory.
+        advance: Called with the number of images of each batch and an empty text.
     """
-    # The head runs behind its input for nothing; its dropout must not draw random numbers, which
-    # the loop would not have drawn.
+    # The head runs too, though only its input is wanted. Its dropout must draw no random numbers:
+    # training would not have drawn them.
     head.module(classifier.network).eval()
     values: torch.Tensor | None = None
     targets: list[torch.Tensor] = []
@@ -134,21 +147,28 @@ def compute_features(
                 advance(len(batch), "")
     assert values is not None
     kept = torch.cat(targets)
-    return Features(values[:, : len(kept)], kept)  # without images that cannot be read
+    return Features(values[:, : len(kept)], kept)  # images that cannot be read are not in it
 
 
 def _allocate(shape: tuple[int, ...], like: torch.Tensor, folder: Path | None) -> torch.Tensor:
+    """Return an empty tensor of a shape, in memory or, if it is large, in a file in the folder."""
     count = torch.Size(shape).numel()
     if folder is None or count * like.element_size() <= _MEMORY_LIMIT:
         return torch.empty(shape, dtype=like.dtype)
-    # An unnamed file on the run's disk: the kernel pages it in and out, and it goes with us.
+    # The file loses its name at once, so that it is gone when this process ends.
     with tempfile.NamedTemporaryFile(dir=folder, prefix="features-") as file:
         flat = torch.from_file(file.name, shared=True, size=count, dtype=like.dtype)
     return flat.view(shape)
 
 
 class FeatureLoader:
-    """Batches of features in the order in which a :class:`Loader` would give the images."""
+    """Batches of features, in the order in which a :class:`Loader` would give the images.
+
+    Attributes:
+        features: The features of a split.
+        count: Number of images in the split.
+        batches: The order of the images in each epoch.
+    """
 
     def __init__(
         self,
@@ -157,20 +177,37 @@ class FeatureLoader:
         *,
         shuffle_seed: int | None,
         balanced: bool = False,
-        share: BatchShard = WHOLE,
+        shard: BatchShard = WHOLE_BATCH,
     ) -> None:
+        """Set the order.
+
+        Args:
+            features: The features of a split.
+            batch_size: Number of images of this process in every batch but the last one.
+            shuffle_seed: Seed of the order; None keeps the order of the split.
+            balanced: Whether to draw images with replacement, each class with the same
+                probability, instead of every image once.
+            shard: The part of each batch that this process gets.
+        """
         self.features = features
         self.count = len(features.targets)
         targets = features.targets.numpy() if balanced else None
         self.batches = EpochBatches(
-            self.count, batch_size, seed=shuffle_seed, balanced=targets, share=share
+            self.count, batch_size, seed=shuffle_seed, balanced=targets, shard=shard
         )
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def epoch(self, number: int, *, skip: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield an epoch's (features, targets); view 1 in epoch 1, and so on, then again."""
+        """Yield the batches of an epoch: features (N, ...) and targets (N,).
+
+        With V views, epochs 1 to V have one view each, and then the views repeat.
+
+        Args:
+            number: The epoch's number, from 1.
+            skip: Number of batches at its beginning to leave out.
+        """
         self.batches.epoch, self.batches.skip = number, skip
         values = self.features.values[(number - 1) % len(self.features.values)]
         for keys in self.batches:
@@ -179,17 +216,26 @@ class FeatureLoader:
 
 
 class HeadClassifier(nn.Module):
-    """The head alone, with the interface of :class:`Classifier`, on features instead of images."""
+    """The head alone, used like a :class:`Classifier` but on features instead of images.
+
+    Attributes:
+        network: The head.
+    """
 
     def __init__(self, head: nn.Module) -> None:
+        """Take a head.
+
+        Args:
+            head: From features (N, ...) to logits (N, K).
+        """
         super().__init__()
         self.network = head
 
     def outputs(self, features: torch.Tensor) -> torch.Tensor:
-        """Return (N, K) unnormalised scores."""
+        """Return the logits (N, K)."""
         output: torch.Tensor = self.network(features)
         return output
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return (N, K) probabilities in float32."""
+        """Return the probabilities (N, K) in float32."""
         return self.outputs(features).float().softmax(dim=1)

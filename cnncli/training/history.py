@@ -1,4 +1,4 @@
-"""``metrics.csv``, one row per epoch, and the best of them."""
+"""``metrics.csv``, one row per epoch, and early stopping by these rows."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ COLUMNS = (
     "val_balanced_accuracy",
     "val_macro_f1",
 )
-# What differs where the same run is run again.
+# Columns that differ when the same run is repeated.
 TIME_COLUMNS = ("seconds", "images_per_second")
-# What the best checkpoint may be chosen by.
+# Columns by which the best epoch can be chosen.
 MONITORS = tuple(name for name in COLUMNS if name.startswith("val_"))
 
 Row = dict[str, float]
@@ -31,32 +31,41 @@ OnEpoch = Callable[[Row], object]
 
 
 class StopRun(Exception):  # noqa: N818 - it is no error
-    """Raised by who watches a run, after an epoch: what was trained so far is enough."""
+    """Raised by an ``on_epoch`` function to end a run: what was trained so far is enough."""
 
 
 class History:
     """The rows of a run's ``metrics.csv``.
 
     Attributes:
-        path: The file's.
-        rows: One per epoch, the first first.
+        path: The file.
+        rows: A row per epoch, from epoch 1 on; its keys are the columns.
     """
 
     def __init__(self, path: Path) -> None:
+        """Begin without rows.
+
+        Args:
+            path: The file to write.
+        """
         self.path = path
         self.rows: list[Row] = []
 
     def append(self, row: Row) -> None:
-        """Add one epoch's row; its keys are the columns."""
+        """Add an epoch's row; its keys must be the columns.
+
+        Raises:
+            ValueError: If they are not.
+        """
         if set(row) != set(COLUMNS):
             raise ValueError(f"not a row of metrics.csv: {sorted(set(row) ^ set(COLUMNS))}")
         self.rows.append(row)
 
     def write(self) -> None:
-        """Put all rows on disk, or leave the file as it was.
+        """Write all rows.
 
         Raises:
-            CnncliError: If it cannot be written.
+            CnncliError: If the file cannot be written; it is unchanged then.
         """
         write_atomically(self.path, self._write)
 
@@ -72,28 +81,31 @@ def _plain(value: float) -> str:
 
 
 def lower_is_better(column: str) -> bool:
-    """Tell whether a column is a loss; all others are better the higher they are."""
+    """Return whether a column is a loss; of all other columns a higher value is better."""
     return column.endswith("loss")
 
 
 class EarlyStopping:
-    """Keeps the best epoch by a monitored column and counts the epochs since.
+    """Keeps the best epoch by a monitored column, and stops a run that gets no better.
 
-    Where a column other than the loss is equal, which is common on a small val split, the lower
-    ``val_loss`` decides.
+    If two epochs are equal in that column, which is common on a small val split, the one with the
+    lower ``val_loss`` is better.
 
     Attributes:
-        best: The best epoch's row, None before the first epoch.
+        monitor: The column that decides.
+        patience: Number of epochs without a better one after which the run should stop.
+        min_delta: By how much an epoch must be better to end the wait.
+        best: The row of the best epoch; None before the first epoch.
     """
 
     def __init__(self, monitor: str, patience: int, min_delta: float = 0.0) -> None:
-        """Set what is watched.
+        """Set which column decides, and when to stop.
 
         Args:
-            monitor: A column of ``MONITORS``.
-            patience: Epochs without a better one before stopping.
-            min_delta: By how much an epoch must be better than the one waited from to be waited
-                for anew; the best epoch is the best all the same.
+            monitor: One of ``MONITORS``.
+            patience: Number of epochs without a better one after which the run should stop.
+            min_delta: By how much an epoch must be better than the one at which the count of
+                epochs began, for the count to begin again. Any better epoch becomes ``best``.
         """
         self.monitor = monitor
         self.patience = patience
@@ -103,7 +115,7 @@ class EarlyStopping:
         self._waited = 0
 
     def update(self, row: Row) -> bool:
-        """Take an epoch's row; return whether it is the best so far."""
+        """Take the row of an epoch, and return whether it is the best so far."""
         better = self.best is None or self._score(row) > self._score(self.best)
         score = self._score(row)[0]
         enough = (
@@ -118,18 +130,19 @@ class EarlyStopping:
         return better
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the epochs so far have left; plain numbers."""
+        """Return the state after the epochs so far, as plain numbers and a row."""
         return {"best": self.best, "anchor": self._anchor, "waited": self._waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`."""
+        """Continue from what :meth:`state_dict` returned."""
         self.best, self._anchor, self._waited = state["best"], state["anchor"], state["waited"]
 
     def _score(self, row: Row) -> tuple[float, float]:
+        """Return two numbers by which epochs are compared; higher is better."""
         value = row[self.monitor]
         return (-value if lower_is_better(self.monitor) else value), -row["val_loss"]
 
     @property
     def should_stop(self) -> bool:
-        """Whether ``patience`` epochs have passed without a better one."""
+        """Whether the last ``patience`` epochs were no better."""
         return self._waited >= self.patience

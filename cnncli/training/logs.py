@@ -1,7 +1,7 @@
-"""Where the rows of ``metrics.csv`` go besides: TensorBoard, MLflow or Weights & Biases.
+"""``--log``: the rows of ``metrics.csv``, sent to TensorBoard, MLflow or Weights & Biases too.
 
-Each is an extra of the package, imported when it is used, and works without a network unless the
-user has named a server or logged in. The names and numbers are those of ``metrics.csv``.
+Each of them is an extra of the package and is imported when it is used. None of them needs a
+network unless the user has named a server or logged in.
 """
 
 from __future__ import annotations
@@ -20,29 +20,33 @@ from typing import Any, Protocol
 from cnncli.errors import CnncliError
 from cnncli.training.history import Row
 
-PROJECT = "cnncli"  # as MLflow's experiment and W&B's project are called
-# The module of each, which is also the extra that installs it.
+PROJECT = "cnncli"  # name of the experiment in MLflow and of the project in W&B
+# The module that each log needs; the extra that installs it has the name of the log.
 _MODULES = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
 
 
 class Sink(Protocol):
-    """One library's way to keep a run.
+    """Writes the numbers of a run by one of the libraries.
 
     Attributes:
-        place: Where the user finds it: a folder or a URL.
+        place: The folder or URL where the user finds the log.
     """
 
     place: str
 
     def write(self, values: Mapping[str, float], epoch: int) -> None:
-        """Keep the finite numbers of an epoch."""
+        """Write the numbers of an epoch, all of them finite, by column."""
 
     def close(self, *, failed: bool) -> None:
-        """Write what is not yet written."""
+        """Write what is still buffered.
+
+        Args:
+            failed: Whether the run ended by an error.
+        """
 
 
 def check_log(name: str) -> None:
-    """Tell before the training whether a log can be written.
+    """Refuse a log that cannot be written, before the training begins.
 
     Args:
         name: ``tensorboard``, ``mlflow`` or ``wandb``.
@@ -55,28 +59,35 @@ def check_log(name: str) -> None:
 
 
 class Log:
-    """A log that never ends a training: after its first failure it says so and keeps silent.
+    """A log whose failure does not end the training: it warns once and writes nothing more.
 
     Attributes:
-        place: Where the user finds it: a folder or a URL.
+        place: The folder or URL where the user finds the log.
     """
 
     def __init__(self, name: str, sink: Sink, warn: Callable[[str], object]) -> None:
+        """Take a library's sink.
+
+        Args:
+            name: ``tensorboard``, ``mlflow`` or ``wandb``, for the warning.
+            sink: Writes the numbers.
+            warn: Called with a line of text if the log fails.
+        """
         self.place = sink.place
         self._name = name
         self._sink: Sink | None = sink
         self._warn = warn
 
     def log(self, row: Row) -> None:
-        """Keep a row of ``metrics.csv``; its epoch is the step."""
+        """Write the finite numbers of a row of ``metrics.csv``, with the epoch as the step."""
         values = {k: float(v) for k, v in row.items() if k != "epoch" and math.isfinite(v)}
         self._try(lambda sink: sink.write(values, int(row["epoch"])))
 
     def close(self, *, failed: bool = False) -> None:
-        """End the log; a second time does nothing.
+        """End the log; a second call does nothing.
 
         Args:
-            failed: Whether the run ended by an error, where the library keeps that.
+            failed: Whether the run ended by an error.
         """
         self._try(lambda sink: sink.close(failed=failed))
         self._sink = None
@@ -97,13 +108,13 @@ def open_log(
     config: Mapping[str, Any],
     warn: Callable[[str], object] = warnings.warn,
 ) -> Log:
-    """Open a log of a run; opened again for the same folder, it goes on where it ended.
+    """Open the log of a run; if the folder has one already, it is continued.
 
     Args:
         name: ``tensorboard``, ``mlflow`` or ``wandb``.
         run_dir: The run's folder, which exists.
-        config: The run's settings, kept beside the numbers.
-        warn: Told when the log fails while the run goes on.
+        config: The run's settings, which are written into the log.
+        warn: Called with a line of text if the log fails later.
 
     Raises:
         CnncliError: If the library is not installed or cannot begin.
@@ -122,12 +133,12 @@ def _reason(error: Exception) -> str:
 
 
 def _plain(value: object) -> str | float | None:
-    """Return a setting as every library can keep it: lists and steps as text."""
+    """Return a setting in a form that every library can store: lists and dicts as JSON text."""
     return value if isinstance(value, str | int | float | None) else json.dumps(value)
 
 
 def _run_id(run_dir: Path, name: str, make: Callable[[], str]) -> str:
-    """Return the id under which a library knows the run: the one of before it was resumed."""
+    """Return a library's id of the run: the one in the run folder, or a new one from ``make``."""
     path = run_dir / f"{name}_run_id.txt"
     if not path.exists():
         path.write_text(make() + "\n", encoding="utf-8")
@@ -137,15 +148,16 @@ def _run_id(run_dir: Path, name: str, make: Callable[[], str]) -> str:
 class _TensorBoard:
     """Event files in ``RUN/tensorboard``, for ``tensorboard --logdir runs``.
 
-    By tensorboardX, which needs protobuf alone; torch's own writer needs tensorboard, and that
-    brings a web server and gRPC.
+    They are written by tensorboardX, which only needs protobuf; torch's own writer needs
+    tensorboard, which installs a web server and gRPC.
     """
 
     def __init__(self, run_dir: Path, config: Mapping[str, Any]) -> None:
         from tensorboardX import SummaryWriter
 
         self.place = str(run_dir / "tensorboard")
-        # Its own names have seconds alone, and a run that is resumed at once would write over.
+        # File names are unique to the second only: a run that is resumed within one would
+        # overwrite its file.
         self._writer = SummaryWriter(self.place, filename_suffix=f".{uuid.uuid4().hex[:8]}")
         lines = (f"    {key}: {_plain(value)}" for key, value in config.items())  # as code
         self._writer.add_text("config", "\n".join(lines), 0)
@@ -166,7 +178,7 @@ class _MLflow:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow.tracking import MlflowClient
 
-        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of each table it makes
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it logs each table that it creates
         uri = os.environ.get("MLFLOW_TRACKING_URI")
         self.place = uri or f"sqlite:///{run_dir.resolve() / 'mlflow.db'}"
         self._client = MlflowClient(tracking_uri=self.place)
@@ -195,9 +207,9 @@ class _MLflow:
 
 
 class _Wandb:
-    """A W&B run in ``RUN/wandb``; sent to the server where the user is logged in.
+    """A W&B run in ``RUN/wandb``, which is also sent to the server if the user is logged in.
 
-    ``WANDB_MODE`` has the last word; ``wandb sync`` sends later what was kept offline.
+    The environment variable ``WANDB_MODE`` overrides that; ``wandb sync`` sends an offline run.
     """
 
     def __init__(self, run_dir: Path, config: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The loop: one epoch of training, step by step."""
+"""The training loop: one epoch, step by step."""
 
 from __future__ import annotations
 
@@ -21,86 +21,43 @@ from cnncli.models.build import Classifier
 from cnncli.models.head import combine_aux
 from cnncli.training.ddp import wrap
 from cnncli.training.device import Compute
-from cnncli.training.distributed import World
 from cnncli.training.ema import MovingAverage
 from cnncli.training.features import FeatureLoader, HeadClassifier
 from cnncli.training.mixing import Mixing
 from cnncli.training.penalties import Penalty, penalised_parameters
+from cnncli.training.progress import Progress
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 class NotFiniteError(CnncliError):
-    """The loss is no number any more."""
-
-
-@dataclass
-class Progress:
-    """Where an epoch is, and its sums over the images so far, as they were seen in training.
-
-    Attributes:
-        epoch: From 1.
-        batches: Done.
-        images: Seen, by all processes together.
-        seconds: Spent.
-        lr: Of its first step.
-        loss_sum: Cross-entropy in nats, whatever the criterion, so that it compares with val's;
-            of this process until :meth:`pool`.
-        correct: Of the images, as far as the network was right; likewise.
-    """
-
-    epoch: int
-    batches: int = 0
-    images: int = 0
-    seconds: float = 0.0
-    lr: float | None = None
-    loss_sum: torch.Tensor = field(default_factory=lambda: torch.zeros(()))
-    correct: torch.Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64))
-
-    def pool(self, world: World) -> None:
-        """Bring the sums of all processes together in rank 0's; the others begin anew."""
-        for total in (self.loss_sum, self.correct):
-            world.sum_(total)
-            if not world.is_first:
-                total.zero_()
-
-    def to(self, device: torch.device) -> None:
-        """Keep the sums on the device: reading them each step would wait for it."""
-        self.loss_sum, self.correct = self.loss_sum.to(device), self.correct.to(device)
-
-    @property
-    def loss(self) -> float:
-        """The mean over the images."""
-        return self.loss_sum.item() / max(1, self.images)
-
-    @property
-    def accuracy(self) -> float:
-        """A fraction."""
-        return self.correct.item() / max(1, self.images)
+    """The loss is NaN or infinite."""
 
 
 @dataclass
 class Trainer:
-    """What one training step needs.
+    """Trains a classifier: takes the optimizer's steps, and holds all they need.
 
     Attributes:
-        classifier: Normalise + network + softmax; its network is what is trained.
-        optimizer: Its groups' lr are set before each step, times their ``lr_scale`` if any.
-        lr_at: Learning rate of step 0, 1, … of the run.
-        criterion: Of logits (N, K) and targets, (N,) or shares (N, K): the mean over the batch.
-        compute: Device and precision.
-        train_mode: Puts the network in train mode, but for what is frozen.
-        compiled: Whether images go through torch.compile.
-        clip: The gradient's norm is cut to this.
-        accumulate: Batches whose gradients make one step.
-        penalty: Added to the loss for the size of the weights.
-        mixing: Blends a batch's images.
-        average: Follows the weights of ``network``.
-        network: What the average follows; None for the classifier's own.
-        step: Steps done so far.
-        lr_factor: On every learning rate, halved by each rollback.
-        parts: Into which a batch is cut to fit into the device's memory.
-        tell: Told of what the trainer had to change.
+        classifier: Normalisation, network and softmax as one module; its network is trained.
+        optimizer: The optimizer. Before each step the learning rate of each of its groups is set
+            to ``lr`` times the group's ``lr_scale``, if it has one.
+        lr_at: Returns the learning rate of step 0, 1, ... of the run.
+        criterion: Takes logits (N, K) and targets, class numbers (N,) or probabilities (N, K), and
+            returns the mean loss of the batch.
+        compute: Device, precision, and the processes that train together.
+        train_mode: Puts the network in train mode, except for what is frozen.
+        compiled: Whether the forward pass goes through torch.compile.
+        max_grad_norm: L2 norm above which the gradient is scaled down to it; None for no limit.
+        accumulate: Number of batches whose gradients are summed for one step.
+        penalty: L1 and L2 penalties on the weights, added to the loss.
+        mixing: Blends the images of a batch with each other; None for no blending.
+        average: Moving average of the weights of ``network``; None for no average.
+        network: The network that the average follows; None for the classifier's own.
+        step: Number of steps taken so far in the run.
+        lr_factor: Factor on every learning rate; each rollback halves it.
+        microbatches: Number of parts that a batch is cut into to fit into the device's memory.
+        warn: Called with a line of text if the trainer has to change how it trains.
     """
 
     classifier: Classifier | HeadClassifier
@@ -110,7 +67,7 @@ class Trainer:
     compute: Compute
     train_mode: Callable[[], object]
     compiled: bool = False
-    clip: float | None = None
+    max_grad_norm: float | None = None
     accumulate: int = 1
     penalty: Penalty = field(default_factory=Penalty)
     mixing: Mixing | None = None
@@ -118,8 +75,8 @@ class Trainer:
     network: nn.Module | None = None
     step: int = 0
     lr_factor: float = 1.0
-    parts: int = 1
-    tell: Callable[[str], object] = lambda text: None
+    microbatches: int = 1
+    warn: Callable[[str], object] = lambda text: None
 
     def __post_init__(self) -> None:
         # fp16 gradients underflow unless the loss is scaled up; bf16 has float32's range.
@@ -130,7 +87,10 @@ class Trainer:
         self.wrap()
 
     def wrap(self) -> None:
-        """Look at what is trained now; call it again when something is frozen or unfrozen."""
+        """Prepare the forward pass for the parameters that are trained now.
+
+        Call it again after something was frozen or unfrozen.
+        """
         self.parallel: DistributedDataParallel | None = None
         self.forward: Callable[[torch.Tensor], Any] = self.classifier.outputs
         if self.compute.world.joined:
@@ -140,7 +100,7 @@ class Trainer:
 
     @property
     def lr(self) -> float:
-        """The learning rate of the step that comes next."""
+        """The learning rate of the next step."""
         return self.lr_at(self.step) * self.lr_factor
 
     def train_epoch(
@@ -150,13 +110,13 @@ class Trainer:
         advance: Callable[[int, str], None],
         after_step: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Train an epoch to its end, from where ``progress`` is.
+        """Train an epoch, or what is left of it.
 
         Args:
-            loader: Gives the batches of that epoch.
-            progress: Moved on.
-            advance: Told the number of images done.
-            after_step: Called after each step; True ends the epoch here.
+            loader: The batches of the training split.
+            progress: How far the epoch is; it is updated after every step.
+            advance: Called with the number of images of each step and an empty text.
+            after_step: Called after each step; training ends here if it returns True.
 
         Raises:
             NotFiniteError: If the loss is not finite.
@@ -179,7 +139,12 @@ class Trainer:
             self.stop_not_finite(progress.epoch)
 
     def _take_step(self, group: Sequence[Batch], progress: Progress) -> None:
-        """Take one optimizer step on a group of batches, in smaller parts if memory runs out."""
+        """Take one optimizer step on a group of batches, in smaller parts if memory runs out.
+
+        Args:
+            group: This process's part of the batches whose gradients make the step.
+            progress: How far the epoch is; it is updated.
+        """
         world = self.compute.world
         seen = sum(len(targets) for _, targets in group)
         total = int(world.sum_(torch.tensor(seen)))
@@ -188,36 +153,39 @@ class Trainer:
                 self._backward(group, progress, total)
                 break
             except torch.OutOfMemoryError:
-                if world.size > 1:  # the others are in the middle of the step
+                if world.size > 1:  # the other processes would wait for this one in the step
                     raise CnncliError(
                         f"{self.compute.device} (rank {world.rank}) ran out of memory; use a "
                         "smaller --batch-size, and --accumulate for the same effective batch",
                         exit_code=RUNTIME_FAILURE,
                     ) from None
                 largest = max(len(targets) for _, targets in group)
-                if self.parts >= largest:
+                if self.microbatches >= largest:
                     raise CnncliError(
                         f"{self.compute.device} has not enough memory for one image; use a smaller "
                         "--image-size or --model",
                         exit_code=RUNTIME_FAILURE,
                     ) from None
-                self.parts *= 2
+                self.microbatches *= 2
                 torch.cuda.empty_cache()
-                self.tell(
-                    f"{self.compute.device} ran out of memory: batches go through in {self.parts} "
-                    "parts from here, whose gradients are summed; BatchNorm sees the parts"
+                self.warn(
+                    f"{self.compute.device} ran out of memory: batches go through in "
+                    f"{self.microbatches} parts from here, whose gradients are summed; BatchNorm "
+                    "sees the parts"
                 )
         progress.batches += len(group)
         progress.images += total
         self._update()
 
     def _backward(self, group: Sequence[Batch], progress: Progress, total: int) -> None:
-        """Sum the gradients of a group, weighted by its images: uneven batches are exact.
+        """Compute the gradient of the mean loss over all images of a group of batches.
+
+        Each batch counts by its number of images, so that the result is exact if they differ.
 
         Args:
-            group: This process's share of the batches.
-            progress: Whose sums are moved on.
-            total: Images in the group, over all processes.
+            group: This process's part of the batches.
+            progress: How far the epoch is; its sums are updated.
+            total: Number of images in the group, over all processes.
         """
         device, world = self.compute.device, self.compute.world
         loss_sum, correct = torch.zeros_like(progress.loss_sum), torch.zeros_like(progress.correct)
@@ -227,17 +195,17 @@ class Trainer:
             targets = targets.to(device, non_blocking=True)
             if self.mixing is not None:
                 images, targets = self.mixing(images, targets, epoch=progress.epoch, batch=number)
-            size = math.ceil(len(targets) / self.parts)
+            size = math.ceil(len(targets) / self.microbatches)
             parts = list(zip(torch.split(images, size), torch.split(targets, size), strict=True))
             for place, (part, truth) in enumerate(parts, start=1):
                 is_last = place == len(parts) and number == progress.batches + len(group) - 1
-                with self._averaging(is_last):
+                with self._sync_gradients(is_last):
                     with self.compute.autocast():
                         loss, logits = combine_aux(self.forward(part), truth, self.criterion)
-                    # DDP takes the mean over the processes; their shares may differ in length.
-                    share = len(truth) * world.size / total
-                    self.scaler.scale(loss * share if share != 1 else loss).backward()  # type: ignore[no-untyped-call]
-                # Of several processes all must stop at the same place: at the epoch's end.
+                    # DDP takes the mean over the processes, whose parts may differ in length.
+                    weight = len(truth) * world.size / total
+                    self.scaler.scale(loss * weight if weight != 1 else loss).backward()  # type: ignore[no-untyped-call]
+                # Several processes must all stop at the same place, which is the epoch's end.
                 if device.type == "cpu" and not world.joined and not math.isfinite(loss.item()):
                     self.stop_not_finite(progress.epoch)
                 seen = logits.detach().float()
@@ -247,21 +215,22 @@ class Trainer:
         progress.loss_sum += loss_sum
         progress.correct += correct
 
-    def _averaging(self, is_last: bool) -> AbstractContextManager[None]:
-        """Average over the processes once a step, with the last gradients of a group."""
+    def _sync_gradients(self, is_last: bool) -> AbstractContextManager[None]:
+        """Return the context of a backward pass: the processes average at a step's last one."""
         if self.parallel is None or is_last:
             return nullcontext()
         return self.parallel.no_sync()
 
     def _update(self) -> None:
+        """Let the optimizer take a step with the gradients as they are."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * group.get("lr_scale", 1.0)
-        if self.clip is not None or self.penalty:
+        if self.max_grad_norm is not None or self.penalty:
             self.scaler.unscale_(self.optimizer)
         if self.penalty:
             self.penalty.add_gradient(self.penalised)
-        if self.clip is not None:
-            nn.utils.clip_grad_norm_(self.classifier.parameters(), self.clip)
+        if self.max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(self.classifier.parameters(), self.max_grad_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.step += 1
@@ -269,7 +238,7 @@ class Trainer:
             self.average.update_parameters(self.network or self.classifier.network)
 
     def stop_not_finite(self, epoch: int) -> NoReturn:
-        """Raise the error of a loss, in training or on val, that is not finite."""
+        """Raise the error of a loss, in training or on val, that is NaN or infinite."""
         peak = self.optimizer.defaults["lr"] * self.lr_factor
         raise NotFiniteError(
             f"the loss is not finite in epoch {epoch}, by step {self.step}: the learning rate "
@@ -279,21 +248,21 @@ class Trainer:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a run needs to go on, but for the network's weights."""
+        """Return all that the trainer needs to resume a run, except the network's weights."""
         return {
             "step": self.step,
             "lr_factor": self.lr_factor,
-            "parts": self.parts,
+            "parts": self.microbatches,  # the key that saved runs have
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`."""
+        """Continue from what :meth:`state_dict` returned."""
         self.step = state["step"]
         self.lr_factor = state["lr_factor"]
-        self.parts = state["parts"]
+        self.microbatches = state["parts"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:

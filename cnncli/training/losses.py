@@ -1,23 +1,24 @@
-"""What training minimises: four losses of the softmax's probabilities.
+"""The four losses that training can minimise, all of the softmax's probabilities.
 
-A network's K logits mean one thing in every command: their softmax is what evaluate, predict and
-Grad-CAM show. So each loss here is one of these probabilities p, and each but focal is lowest
-where p is the truth: what is shown stays a probability whatever the loss was.
+Every command shows the softmax of a network's K logits as probabilities. So each loss here is a
+function of these probabilities p, and each except focal is lowest where p is the true
+probability: they stay probabilities whatever the loss was. y is the true class.
 
 * ``cross_entropy``: ``-log p_y``.
-* ``focal``: ``-(1 - p_y)^γ log p_y``: what is easy already counts less. It pulls p away from 0
-  and 1 (J. Mukhoti et al., 2020, arXiv:2002.09437). Source: T.-Y. Lin et al. (2017), Focal Loss
-  for Dense Object Detection, arXiv:1708.02002, eq. 4, for K classes.
+* ``focal``: ``-(1 - p_y)^γ log p_y``: images that are classified well count less. It pulls p away
+  from 0 and 1 (J. Mukhoti et al., 2020, arXiv:2002.09437). Source: T.-Y. Lin et al. (2017), Focal
+  Loss for Dense Object Detection, arXiv:1708.02002, eq. 4, for K classes.
 * ``bce``: binary cross-entropy of each class against the rest, summed over classes:
-  ``-log p_y - Σ_{k≠y} log(1 - p_k)``. The usual form takes K sigmoids instead, each class a problem
-  of its own, so that an image may be none of the classes; but then the softmax of the logits is
-  overconfident (true 0.9 is shown as 0.99 with ten classes), and their sigmoids sum to no 1.
-* ``ordinal``: classes in an order; binary cross-entropy of "above class k" for each k, summed over
-  the K - 1 thresholds: a miss by two grades costs more than one by one. Source: the thresholds:
-  E. Frank & M. Hall (2001), A Simple Approach to Ordinal Classification; as one network's loss:
-  Z. Niu et al. (2016), Ordinal Regression with Multiple Output CNN. Theirs gives each threshold a
-  logit of its own; here P(above k) is the sum of p over what lies above, as in the squared earth
-  mover's distance of L. Hou et al. (2016), arXiv:1611.05916, so that it never rises with k.
+  ``-log p_y - Σ_{k≠y} log(1 - p_k)``. The usual form takes K sigmoids instead, one for each class,
+  so that an image may belong to no class. But then the softmax of the logits is overconfident (a
+  true 0.9 is shown as 0.99 with ten classes), and the sigmoids do not sum to 1.
+* ``ordinal``: for classes with an order. Binary cross-entropy of "above class k", summed over the
+  K - 1 thresholds k: a mistake by two grades costs more than a mistake by one. Source: for the
+  thresholds: E. Frank & M. Hall (2001), A Simple Approach to Ordinal Classification; for the
+  loss of one network: Z. Niu et al. (2016), Ordinal Regression with Multiple Output CNN. Theirs has
+  a logit for each threshold; here P(above k) is the sum of p over the classes above k, as in the
+  squared earth mover's distance of L. Hou et al. (2016), arXiv:1611.05916, so that it never rises
+  with k.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from torch.nn import functional
 
 from cnncli.choices import LossName
 
-# Of logits (N, K), targets (N, K) and γ: the sum over the batch. Linear in the targets.
+# Takes logits (N, K), target probabilities (N, K) and γ, and returns the sum of the loss over the
+# batch. It is linear in the targets.
 Formula = Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]
 
 
@@ -42,16 +44,20 @@ def build_loss(
     class_weights: Sequence[float] | None = None,
     gamma: float = 2.0,
 ) -> nn.Module:
-    """Return a loss of logits (N, K) and targets (N,) int64 or (N, K) shares: a mean over N.
+    """Return a loss as a module.
+
+    It takes logits (N, K) and targets, class numbers (N,) int64 or probabilities (N, K), and
+    returns the mean over the N images.
 
     Args:
-        name: Of the four above.
-        num_classes: K.
-        label_smoothing: Share of each target, 0–1, spread over all K classes alike.
-        class_weights: K factors; an image's loss is multiplied by that of its class. Unlike in
-            torch's CrossEntropyLoss the batch's mean is not divided by its images' weights: a
-            batch of heavy classes weighs more, and the mean over uneven batches is exact.
-        gamma: Of ``focal``, 0 or above; 0 is cross-entropy.
+        name: The loss's name.
+        num_classes: Number of classes K.
+        label_smoothing: Fraction of each target, 0-1, that is spread evenly over all K classes.
+        class_weights: K factors; the loss of an image is multiplied by the factor of its class.
+            Unlike in torch's CrossEntropyLoss, the sum over a batch is divided by its number of
+            images and not by the sum of their weights. So a batch of images with large weights
+            counts more, and the mean over batches of different sizes is exact.
+        gamma: The γ of ``focal``, 0 or above; 0 gives cross-entropy.
     """
     if name == "cross_entropy" and class_weights is None:
         return nn.CrossEntropyLoss(label_smoothing=label_smoothing)
@@ -59,7 +65,15 @@ def build_loss(
 
 
 class ClassLoss(nn.Module):
-    """A loss with its settings; class weights move with it to a device."""
+    """One of the four losses with its settings, as :func:`build_loss` describes them.
+
+    Attributes:
+        formula: The loss's formula.
+        num_classes: Number of classes K.
+        label_smoothing: Fraction of each target, 0-1, that is spread evenly over all K classes.
+        gamma: The γ of ``focal``.
+        weights: The K class weights, on the module's device.
+    """
 
     def __init__(
         self,
@@ -69,6 +83,18 @@ class ClassLoss(nn.Module):
         class_weights: Sequence[float] | None = None,
         gamma: float = 2.0,
     ) -> None:
+        """Set what :func:`build_loss` describes.
+
+        Args:
+            name: The loss's name.
+            num_classes: Number of classes K.
+            label_smoothing: Fraction of each target, 0-1.
+            class_weights: K factors; None for 1 each.
+            gamma: The γ of ``focal``.
+
+        Raises:
+            ValueError: If the number of class weights is not K.
+        """
         super().__init__()
         if class_weights is not None and len(class_weights) != num_classes:
             raise ValueError(f"{len(class_weights)} weights for {num_classes} classes")
@@ -81,12 +107,17 @@ class ClassLoss(nn.Module):
         self.weights: torch.Tensor
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the mean over the batch."""
+        """Return the mean loss over the batch.
+
+        Args:
+            logits: (N, K).
+            targets: Class numbers (N,) int64, or probabilities (N, K).
+        """
         if targets.ndim == 1:
             targets = functional.one_hot(targets, self.num_classes)
-        shares = targets.to(logits.dtype)
-        shares = shares * (1 - self.label_smoothing) + self.label_smoothing / self.num_classes
-        return self.formula(logits, shares * self.weights, self.gamma) / len(logits)
+        soft_targets = targets.to(logits.dtype) * (1 - self.label_smoothing)
+        soft_targets = soft_targets + self.label_smoothing / self.num_classes
+        return self.formula(logits, soft_targets * self.weights, self.gamma) / len(logits)
 
 
 def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor, gamma: float) -> torch.Tensor:
@@ -110,7 +141,7 @@ def _bce(logits: torch.Tensor, targets: torch.Tensor, gamma: float) -> torch.Ten
 
 
 def _log_complement(logits: torch.Tensor, log_p: torch.Tensor) -> torch.Tensor:
-    """Return log(1 - p) without cancelling: only the largest p can be near 1."""
+    """Return log(1 - p) without loss of digits: only the largest p can be near 1."""
     top = logits.argmax(1, keepdim=True)
     is_top = torch.zeros_like(logits, dtype=torch.bool).scatter(1, top, value=True)
     others = logits.masked_fill(is_top, -torch.inf)

@@ -1,11 +1,11 @@
-"""Mixup and CutMix: batches whose images and targets are blends of two.
+"""Mixup and CutMix: each image of a batch and its target are blended with another image's.
 
-They work on a batch as it is stored, on the device, before it is normalised: normalising is affine,
-so that a blend of stored images is the blend of normalised ones. What is drawn depends on (seed,
-epoch, batch) alone.
+The images are blended on the device before they are normalised. Since normalising is affine, the
+result is the blend of the normalised images. The random numbers depend only on the seed, the epoch
+and the number of the batch.
 
-Each image's partner is the one before it in the batch, as in torchvision: training batches are
-shuffled, so that this is a random pairing.
+Each image is blended with the one before it in the batch, as in torchvision: training batches are
+shuffled, so that these are random pairs.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Mixing:
-    """Draws what to do to a batch, and does it.
+    """Applies Mixup or CutMix to batches; if both are on, one of them is drawn for each batch.
 
     Attributes:
-        num_classes: K.
-        seed: Of the run.
-        mixup: α of Mixup's Beta(α, α), 0 for no Mixup.
-        cutmix: α of CutMix's, 0 for no CutMix; where both are on, one of them is drawn per batch.
+        num_classes: Number of classes K.
+        seed: The run's seed.
+        mixup: α of the distribution Beta(α, α) of Mixup's λ; 0 turns Mixup off.
+        cutmix: α of the distribution Beta(α, α) of CutMix's λ; 0 turns CutMix off.
     """
 
     num_classes: int
@@ -38,21 +38,23 @@ class Mixing:
     cutmix: float = 0.0
 
     def __bool__(self) -> bool:
+        """Return whether Mixup or CutMix is on."""
         return bool(self.mixup or self.cutmix)
 
     def __call__(
         self, images: torch.Tensor, targets: torch.Tensor, *, epoch: int, batch: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return mixed images and shares of the classes.
+        """Return blended images and targets.
 
         Args:
             images: (N, H, W, C) in any dtype.
-            targets: (N,) int64, or shares (N, K).
-            epoch: From 1.
-            batch: Number of the batch in its epoch, each accumulated one counted.
+            targets: Class numbers (N,) int64, or probabilities (N, K).
+            epoch: The epoch's number, from 1.
+            batch: The number of the batch in its epoch, from 0.
 
         Returns:
-            Images (N, H, W, C) in float32 and in the units that came in, shares (N, K) in float32.
+            Images (N, H, W, C) in float32 and in the units of ``images``, and target probabilities
+            (N, K) in float32.
         """
         # The last number keeps these draws apart from those of others with the same key.
         rng = np.random.default_rng((self.seed, epoch, batch, 1))
@@ -66,37 +68,38 @@ class Mixing:
         return cutmix(images, self._soft_targets(targets), cut_box(height, width, kept, centre))
 
     def _soft_targets(self, targets: torch.Tensor) -> torch.Tensor:
+        """Return class numbers (N,) or probabilities (N, K) as probabilities (N, K)."""
         if targets.ndim == 1:
             targets = functional.one_hot(targets, self.num_classes)
         return targets.float()
 
 
 def mixup(
-    images: torch.Tensor, shares: torch.Tensor, kept: float
+    images: torch.Tensor, targets: torch.Tensor, kept: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Blend each image and its shares with those of the one before.
+    """Return each image and its target blended with those of the image before.
 
     Args:
         images: (N, H, W, C).
-        shares: (N, K).
-        kept: λ, the share of the image itself, 0–1.
+        targets: Target probabilities (N, K).
+        kept: λ, the weight of the image itself, 0-1; the other image has weight 1 - λ.
 
     Source: H. Zhang et al. (2018), mixup: Beyond Empirical Risk Minimization, arXiv:1710.09412;
     α is 0.1–0.4 there on ImageNet, 1 on CIFAR.
     """
     images = images.float()
-    return _blend(images, kept), _blend(shares, kept)
+    return _blend(images, kept), _blend(targets, kept)
 
 
 def cutmix(
-    images: torch.Tensor, shares: torch.Tensor, box: Box
+    images: torch.Tensor, targets: torch.Tensor, box: Box
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Put the box of the image before into each image; blend the shares by the areas.
+    """Return each image with a box of the image before in it; targets are blended by area.
 
     Args:
         images: (N, H, W, C).
-        shares: (N, K).
-        box: Within the image; it may be empty.
+        targets: Target probabilities (N, K).
+        box: The box, within the image; it may be empty.
 
     Source: S. Yun et al. (2019), CutMix, arXiv:1905.04899; α is 1 there.
     """
@@ -105,18 +108,20 @@ def cutmix(
     before = images.float()
     mixed = before.clone()
     mixed[:, top:bottom, left:right] = before.roll(1, 0)[:, top:bottom, left:right]
-    # What the image's border has cut off the box counts for the image itself.
-    return mixed, _blend(shares, 1 - (bottom - top) * (right - left) / (height * width))
+    # The target goes by the area of the box as it is, cut at the image's border.
+    return mixed, _blend(targets, 1 - (bottom - top) * (right - left) / (height * width))
 
 
 def cut_box(height: int, width: int, kept: float, centre: tuple[int, int]) -> Box:
-    """Return a box of the image's shape and a share ``1 - kept`` of its area, cut at the border.
+    """Return a box with the image's aspect ratio and ``1 - kept`` times its area.
+
+    What of the box lies outside the image is cut off.
 
     Args:
-        height: Of the image, in pixels.
-        width: Likewise.
-        kept: λ, 0–1.
-        centre: (row, column) within the image.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+        kept: λ, the fraction of the area that stays, 0-1.
+        centre: Row and column of the box's centre, within the image.
     """
     half = 0.5 * math.sqrt(1 - kept)
     half_height, half_width = int(half * height), int(half * width)
@@ -130,4 +135,5 @@ def cut_box(height: int, width: int, kept: float, centre: tuple[int, int]) -> Bo
 
 
 def _blend(values: torch.Tensor, kept: float) -> torch.Tensor:
+    """Return values (N, ...), each blended with the one before; ``kept`` is its own weight."""
     return values.roll(1, 0).mul_(1 - kept).add_(values, alpha=kept)

@@ -1,10 +1,11 @@
-"""L1 and elastic net: what is added to the loss for the size of the weights.
+"""L1 and elastic net: penalties on the size of the weights, added to the loss.
 
-The penalty of weights w is ``l1 · ‖w‖₁ + l2 / 2 · ‖w‖²``. Its gradient is added to the loss's
-gradient directly, which costs no graph, and under DDP and fp16 is the same on every rank and scale.
+The penalty of weights w is ``l1 · ‖w‖₁ + l2 / 2 · ‖w‖²``. Its gradient is added to that of the loss
+after the backward pass. That needs no graph, and the result does not depend on the number of
+processes or on the scale of fp16.
 
-Unlike decoupled weight decay, an adaptive optimizer divides it by the gradient's size with the
-rest: 1e-5 to 1e-3 are usual strengths, not AdamW's 0.05.
+An adaptive optimizer divides this gradient, like all of it, by the gradient's size, which it does
+not do to decoupled weight decay: strengths of 1e-5 to 1e-3 are usual here, not AdamW's 0.05.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Penalty:
-    """The two strengths, each 0 or above.
+    """The strengths of the L1 and the L2 penalty, each 0 or above.
 
     Attributes:
-        l1: Of the sum of absolute values: drives weights to 0.
-        l2: Of half the sum of squares.
+        l1: Factor on the sum of the weights' absolute values; it drives weights to exactly 0.
+        l2: Factor on half the sum of the weights' squares.
     """
 
     l1: float = 0.0
     l2: float = 0.0
 
     def value(self, parameters: Iterable[nn.Parameter]) -> torch.Tensor:
-        """Return what is added to the loss, for those parameters that train."""
+        """Return the penalty, a scalar, of those parameters that are trainable."""
         terms = [
             self.l1 * parameter.abs().sum() + self.l2 / 2 * parameter.square().sum()
             for parameter in parameters
@@ -39,11 +40,11 @@ class Penalty:
 
     @torch.no_grad()
     def add_gradient(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Add its gradient where there is a gradient: a frozen parameter is not penalised.
+        """Add the penalty's gradient to the gradients of the parameters that have one.
 
-        Call it once per optimizer step, after the gradients have been accumulated, summed over
-        processes and unscaled, and before they are clipped. At 0 the absolute value's slope is
-        taken as 0, as autograd does.
+        Frozen parameters have none, and are not penalised. Call it once per optimizer step: after
+        the gradients have been accumulated, averaged over processes and unscaled, and before they
+        are clipped. The slope of the absolute value at 0 is taken as 0, as autograd does.
         """
         for parameter in parameters:
             if parameter.grad is None:
@@ -54,15 +55,16 @@ class Penalty:
                 parameter.grad.add_(parameter, alpha=self.l2)
 
     def __bool__(self) -> bool:
+        """Return whether there is any penalty."""
         return bool(self.l1 or self.l2)
 
 
 def elastic_net(strength: float, ratio: float) -> Penalty:
-    """Return ``strength · (ratio · ‖w‖₁ + (1 - ratio) / 2 · ‖w‖²)``.
+    """Return the penalty ``strength · (ratio · ‖w‖₁ + (1 - ratio) / 2 · ‖w‖²)``.
 
     Args:
-        strength: 0 or above.
-        ratio: Of L1, 0–1: 1 is the lasso, 0 ridge.
+        strength: Factor on the whole penalty, 0 or above.
+        ratio: Fraction of L1 in it, 0-1: 1 is the lasso, 0 is ridge regression.
 
     Source: H. Zou & T. Hastie (2005), Regularization and Variable Selection via the Elastic Net, in
     the form of scikit-learn's ``alpha`` and ``l1_ratio``.
@@ -71,5 +73,5 @@ def elastic_net(strength: float, ratio: float) -> Penalty:
 
 
 def penalised_parameters(network: nn.Module) -> list[nn.Parameter]:
-    """Return matrices and kernels: norms' scales and biases are not to be pulled to 0."""
+    """Return a network's matrices and kernels; norms' scales and biases are not penalised."""
     return [parameter for parameter in network.parameters() if parameter.ndim > 1]

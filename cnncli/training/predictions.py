@@ -1,4 +1,4 @@
-"""Probabilities over batches and splits, in eval mode."""
+"""The probabilities of batches and splits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cnncli.training.views import Views
 def predict_batch(
     classifier: Classifier | HeadClassifier, images: torch.Tensor, compute: Compute
 ) -> Array:
-    """Return probabilities (N, K) in float64 of a batch (N, H, W, C) as it is stored."""
+    """Return the probabilities (N, K) in float64 of a batch (N, H, W, C) as loaders give it."""
     with torch.inference_mode(), compute.autocast():
         probabilities = classifier(images.to(compute.device, non_blocking=True))
     return np.asarray(probabilities.double().cpu().numpy())
@@ -30,7 +30,14 @@ def predict_views(
     compute: Compute,
     views: Views | None,
 ) -> Array:
-    """Return the mean of :func:`predict_batch` over the views of each image, in float64."""
+    """Return the probabilities (N, K) in float64, averaged over the views of each image.
+
+    Args:
+        classifier: The classifier, in eval mode.
+        images: A batch (N, H, W, C) as loaders give it.
+        compute: Device and precision.
+        views: Yields the views of the images; None for the images alone.
+    """
     if views is None:
         return predict_batch(classifier, images, compute)
     answers = [
@@ -46,18 +53,19 @@ def predict_split(
     advance: Callable[[int, str], None] = lambda count, text: None,
     views: Views | None = None,
     *,
-    shared: bool = False,
+    sliced: bool = False,
 ) -> tuple[Array, Array]:
-    """Return targets (N,) and probabilities (N, K) of a split, in its order, in eval mode.
+    """Return targets (N,) and probabilities (N, K) of a split, in its order.
 
     Args:
-        classifier: What answers.
+        classifier: The classifier; it is put in eval mode.
         loader: The split.
         compute: Device and precision.
-        advance: Told of each batch.
-        views: Averages over these views of each image; None looks at the image alone.
-        shared: Whether the loader gives this process's share, in the order of the ranks; all
-            processes get the answers to all.
+        advance: Called with the number of images of each batch and an empty text.
+        views: Yields the views of the images, over which probabilities are averaged; None for the
+            images alone.
+        sliced: Whether the loader gives only this process's slice of the split. All processes get
+            the result for the whole split.
     """
     classifier.eval()
 
@@ -67,7 +75,7 @@ def predict_split(
             advance(len(targets), "")
 
     answers = list(batches())
-    if shared:
-        answers = [pair for share in compute.world.gather(answers) for pair in share]
+    if sliced:
+        answers = [pair for part in compute.world.gather(answers) for pair in part]
     targets, probabilities = zip(*answers, strict=True)
     return np.concatenate(targets), np.concatenate(probabilities)

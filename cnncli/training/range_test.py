@@ -18,15 +18,20 @@ import numpy as np
 from cnncli.data.loader import Loader
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.training.features import FeatureLoader
-from cnncli.training.loop import NotFiniteError, Progress, Trainer
+from cnncli.training.loop import NotFiniteError, Trainer
+from cnncli.training.progress import Progress
 
-# The average lags behind by some 1 / (1 - 0.7) steps, a quarter of a power of ten; fastai's 0.98
-# lags by 50 of 100 steps. On digits 0.85 put the steepest point at eight times a good rate.
+# Weight of the past in the moving average of the losses. The average is late by about
+# 1 / (1 - 0.7) = 3.3 steps, a quarter of a power of ten in the learning rate. With fastai's 0.98 it
+# is late by 50 of 100 steps; 0.85 put the steepest point on digits at eight times a good rate.
 SMOOTHING = 0.7
-# Of noise alone, the lowest of a hundred averages lies up to once its deviation below.
+# For a clear suggestion the loss must fall by this many standard deviations of its noise. Of noise
+# alone, the lowest of a hundred averages lies up to one standard deviation below their mean.
 _CLEAR = 2.0
-_DIVERGED = 4.0  # times the lowest smoothed loss
-_FIRST = 3  # steps, or a tenth of them, that only tell where the loss begins
+# The test ends when the smoothed loss is this many times its lowest value.
+_DIVERGED = 4.0
+# The first steps only show the loss at the beginning: this many, or a tenth of all if that is more.
+_FIRST = 3
 
 
 @dataclass(frozen=True)
@@ -34,9 +39,9 @@ class Curve:
     """A loss for each learning rate.
 
     Attributes:
-        lrs: In the order of the steps, rising.
+        lrs: The learning rate of each step, rising.
         losses: Cross-entropy in nats of each step's images, before the step was taken.
-        diverged: Whether the loss ran away before the highest rate.
+        diverged: Whether the loss ran away before the highest learning rate was reached.
     """
 
     lrs: list[float]
@@ -45,18 +50,18 @@ class Curve:
 
     @property
     def smoothed(self) -> list[float]:
-        """The losses, smoothed."""
+        """The losses, smoothed by :func:`smooth`."""
         return list(smooth(self.losses))
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What a curve says.
+    """The learning rates that a curve suggests.
 
     Attributes:
-        steepest: Where the smoothed loss falls fastest.
-        minimum: Where it is lowest; there it is about to rise.
-        is_clear: Whether the loss fell by more than it jumps about.
+        steepest: The learning rate at which the smoothed loss falls fastest.
+        minimum: The learning rate at which the smoothed loss is lowest, before it rises.
+        is_clear: Whether the loss fell by clearly more than its noise.
     """
 
     steepest: float
@@ -65,26 +70,26 @@ class Suggestion:
 
     @property
     def tenth(self) -> float:
-        """A tenth of the rate at the minimum."""
+        """A tenth of the learning rate at the minimum."""
         return self.minimum / 10
 
     @property
     def lr(self) -> float:
-        """The lower of both: a run lasts longer than the test, and must bear it all along."""
+        """The lower of ``steepest`` and ``tenth``: a whole run must not diverge at it."""
         return min(self.steepest, self.tenth)
 
 
 def spread_rates(low: float, high: float, steps: int) -> list[float]:
-    """Return rates from ``low`` to ``high``, each the same factor above the one before."""
+    """Return learning rates from ``low`` to ``high``, each the same factor above the last."""
     return [float(rate) for rate in np.geomspace(low, high, steps)]
 
 
 def smooth(losses: Sequence[float], beta: float = SMOOTHING) -> Iterator[float]:
-    """Yield the exponential moving average so far, without its bias towards 0.
+    """Yield the exponential moving average after each loss, corrected for its bias towards 0.
 
     Args:
-        losses: Finite.
-        beta: Weight of the past, 0–1.
+        losses: Finite losses.
+        beta: Weight of the past, 0-1.
 
     Source: D. Kingma & J. Ba (2015), Adam, arXiv:1412.6980, section 3.
     """
@@ -101,7 +106,7 @@ def suggest(curve: Curve) -> Suggestion:
         CnncliError: If the loss never fell.
     """
     smoothed, losses = np.array(curve.smoothed), np.array(curve.losses)
-    # At the beginning the average is of few steps, and what is lowest there is so by chance.
+    # The first averages are of few steps, so that one of them may be the lowest by chance.
     first = max(_FIRST, len(losses) // 10)
     later = smoothed[first:]
     start = losses[:first].mean() if len(later) else 0.0
@@ -114,7 +119,7 @@ def suggest(curve: Curve) -> Suggestion:
     lowest = first + int(later.argmin())
     slopes = np.gradient(smoothed, np.log(curve.lrs))
     steepest = first - 1 + int(slopes[first - 1 : lowest + 1].argmin())
-    noise = np.diff(losses[: lowest + 1]).std() / math.sqrt(2)  # whatever the trend is
+    noise = np.diff(losses[: lowest + 1]).std() / math.sqrt(2)  # differences leave out the trend
     return Suggestion(
         steepest=curve.lrs[steepest],
         minimum=curve.lrs[lowest],
@@ -125,48 +130,64 @@ def suggest(curve: Curve) -> Suggestion:
 def sweep(
     trainer: Trainer,
     loader: Loader | FeatureLoader,
-    lrs: Sequence[float],
+    steps: int,
     advance: Callable[[int, str], None],
 ) -> Curve:
-    """Train a step with each learning rate until the loss runs away; the weights are spoilt.
+    """Train with ever higher learning rates until the loss runs away; the weights are spoilt.
 
     Args:
-        trainer: Before its first step; its learning rates are replaced.
-        loader: Of the training images; its epochs follow each other as in a run.
-        lrs: Rising.
-        advance: Told of each step.
+        trainer: A trainer before its first step; its ``lr_at`` rises over ``steps`` steps.
+        loader: Batches of the training split, of epoch 1, 2, ... until all steps are taken.
+        steps: Number of steps, and so of learning rates, to try.
+        advance: Called with 1 and a text for the progress bar after each step.
     """
-    trainer.lr_at = lambda step: lrs[step]
-    record = _Record(len(lrs), advance)
+    record = _Record(steps, advance)
     try:
         for epoch in itertools.count(1):
-            progress, steps = Progress(epoch), trainer.step
+            progress, before = Progress(epoch), trainer.step
             trainer.train_epoch(loader, progress, _ignore, record.follow(progress))
-            if record.is_over or trainer.step == steps:  # or not one image can be read
+            if record.is_over or trainer.step == before:  # or no image at all can be read
                 break
     except NotFiniteError:
         record.diverged = True
-    steps = len(record.losses)
-    return Curve(list(lrs[:steps]), record.losses, record.diverged and steps < len(lrs))
+    taken = len(record.losses)
+    lrs = [trainer.lr_at(step) for step in range(taken)]
+    return Curve(lrs, record.losses, record.diverged and taken < steps)
 
 
 class _Record:
-    """Keeps the loss of each step, and knows when to end."""
+    """Keeps the loss of each step, and decides when the test ends.
+
+    Attributes:
+        losses: The loss of each step so far.
+        diverged: Whether the loss has run away.
+    """
 
     def __init__(self, steps: int, advance: Callable[[int, str], None]) -> None:
+        """Begin without losses.
+
+        Args:
+            steps: Number of steps after which the test ends.
+            advance: Called with 1 and a text for the progress bar after each step.
+        """
         self.losses: list[float] = []
         self.diverged = False
         self._steps, self._advance = steps, advance
 
     @property
     def is_over(self) -> bool:
+        """Whether the test has ended."""
         return self.diverged or len(self.losses) == self._steps
 
     def follow(self, progress: Progress) -> Callable[[], bool]:
-        """Return what looks at an epoch's sums after each step and tells whether to end it."""
+        """Return a function to call after each step of an epoch; it returns whether to end.
+
+        Args:
+            progress: The epoch's sums, from which the loss of each step is computed.
+        """
         total, images = 0.0, 0
 
-        def look() -> bool:
+        def add_step() -> bool:
             nonlocal total, images
             before, seen = total, images
             total, images = progress.loss_sum.item(), progress.images
@@ -180,7 +201,7 @@ class _Record:
             self._advance(1, f"loss {smoothed[-1]:.3f}")
             return self.is_over
 
-        return look
+        return add_step
 
 
 def _ignore(count: int, text: str) -> None: ...

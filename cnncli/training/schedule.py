@@ -1,7 +1,7 @@
-"""Learning rates over a run: factors on the peak, as functions of the step alone.
+"""Learning rates over a run: factors on the peak learning rate, as functions of the step.
 
-All begin with a warm-up: linear from near 0 to the peak. Milestones and step sizes are counted from
-the run's first step, not from the warm-up's end, so that a drop in epoch 30 is one in epoch 30.
+All begin with a warm-up, in which the factor rises to 1. Milestones and step sizes are counted from
+the first step of the run, not from the end of the warm-up: a drop in epoch 30 comes in epoch 30.
 """
 
 from __future__ import annotations
@@ -13,19 +13,17 @@ from typing import Any
 
 from cnncli.choices import SchedulerName
 
-FLOOR = 0.001
+FLOOR = 0.001  # the factor at the end of cosine and linear schedules
 
 
 def warmup_cosine(step: int, steps: int, warmup: int, *, floor: float = FLOOR) -> float:
-    """Return the factor on the peak learning rate at a step.
-
-    Linear from near 0 to 1 over the warm-up, then half a cosine down to ``floor``.
+    """Return the factor: linear from near 0 to 1, then half a cosine down to ``floor``.
 
     Args:
-        step: From 0.
-        steps: Of the whole run.
-        warmup: Steps of the linear rise, fewer than ``steps``.
-        floor: The factor at the end, 0–1.
+        step: The step's number, from 0.
+        steps: Number of steps of the whole run.
+        warmup: Number of steps of the linear rise, fewer than ``steps``.
+        floor: The factor at the end, 0-1.
 
     Source: I. Loshchilov & F. Hutter (2017), SGDR, arXiv:1608.03983, eq. 5, without restarts.
     """
@@ -36,7 +34,14 @@ def warmup_cosine(step: int, steps: int, warmup: int, *, floor: float = FLOOR) -
 
 
 def warmup_linear(step: int, steps: int, warmup: int, *, floor: float = FLOOR) -> float:
-    """Return the factor: linear up to 1, then linear down to ``floor``; as `warmup_cosine`."""
+    """Return the factor: linear from near 0 to 1, then linear down to ``floor``.
+
+    Args:
+        step: The step's number, from 0.
+        steps: Number of steps of the whole run.
+        warmup: Number of steps of the linear rise, fewer than ``steps``.
+        floor: The factor at the end, 0-1.
+    """
     if step < warmup:
         return ramp(step, warmup)
     progress = min(1.0, (step - warmup) / max(1, steps - warmup))
@@ -46,17 +51,17 @@ def warmup_linear(step: int, steps: int, warmup: int, *, floor: float = FLOOR) -
 def one_cycle(
     step: int, steps: int, rise: int, *, start: float = 1 / 25, end: float = 1e-4
 ) -> float:
-    """Return the factor: half a cosine up, which is the warm-up, half a cosine down.
+    """Return the factor: half a cosine up to 1, which is the warm-up, then half a cosine down.
 
     Args:
-        step: From 0.
-        steps: Of the whole run.
-        rise: Steps until the peak; its authors take 30–45 % of the run.
-        start: The factor at step 0.
-        end: The factor at the last step, as a share of ``start``.
+        step: The step's number, from 0.
+        steps: Number of steps of the whole run.
+        rise: Number of steps until the peak; the authors take 30-45 % of the run.
+        start: The factor at step 0, 0-1.
+        end: The factor at the last step, as a fraction of ``start``.
 
     Source: L. Smith & N. Topin (2018), Super-Convergence, arXiv:1708.07120; start, end and the
-    cosine as in torch's OneCycleLR, whose change of the momentum is left out.
+    cosine as in torch's OneCycleLR; unlike there, the momentum is not changed.
     """
     top = max(0, rise - 1)
     if step < top:
@@ -82,13 +87,14 @@ def build_schedule(
     """Return a schedule: from a step, counted from 0, to the factor on the peak learning rate.
 
     Args:
-        name: ``plateau`` gives the warm-up alone; :class:`Plateau` multiplies it by epoch.
-        steps: Of the whole run.
-        warmup: Steps of the rise, fewer than ``steps``.
-        step_size: Steps between two drops of ``step``; None for a third of the run.
+        name: The schedule's name. ``plateau`` is the warm-up only; :class:`Plateau` gives a
+            further factor for each epoch.
+        steps: Number of steps of the whole run.
+        warmup: Number of steps of the rise, fewer than ``steps``.
+        step_size: Number of steps between two drops of ``step``; None for a third of the run.
         milestones: Steps at which ``multistep`` drops; None for 50 % and 75 % of the run.
-        gamma: Factor of each drop, 0–1.
-        floor: Where ``cosine`` and ``linear`` end, 0–1.
+        gamma: Factor on the learning rate at each drop, 0-1.
+        floor: The factor at the end of ``cosine`` and ``linear``, 0-1.
 
     Source: drops at 50 % and 75 % to a tenth: K. He et al. (2016), Deep Residual Learning,
     arXiv:1512.03385, section 4.2.
@@ -113,7 +119,7 @@ class Plateau:
     """Lowers the learning rate when a monitored value has stopped getting better.
 
     Attributes:
-        factor: On the learning rate, 1 at first.
+        factor: Factor on the learning rate, 1 at first.
     """
 
     def __init__(
@@ -125,14 +131,14 @@ class Plateau:
         min_delta: float = 0.0,
         floor: float = FLOOR,
     ) -> None:
-        """Set when and by how much.
+        """Set when and by how much the learning rate is lowered.
 
         Args:
-            lower_is_better: As for a loss; else as for accuracy.
-            gamma: Factor of each drop, 0–1.
-            patience: Epochs without a better value after which it drops, at least 1.
-            min_delta: By how much a value must be better to count, 0 or above.
-            floor: The factor's lowest value.
+            lower_is_better: True for a loss, False for a score such as accuracy.
+            gamma: Factor on the learning rate at each drop, 0-1.
+            patience: Number of epochs without a better value before a drop, at least 1.
+            min_delta: By how much a value must be better to count as better, 0 or above.
+            floor: The lowest value of ``factor``, 0-1.
         """
         self.sign = -1.0 if lower_is_better else 1.0
         self.gamma = gamma
@@ -144,7 +150,7 @@ class Plateau:
         self._waited = 0
 
     def update(self, value: float) -> bool:
-        """Take an epoch's value; return whether the factor has dropped."""
+        """Take the monitored value of an epoch, and return whether the factor has dropped."""
         score = self.sign * value
         if score > self._best + self.min_delta:
             self._best, self._waited = score, 0
@@ -158,15 +164,15 @@ class Plateau:
         return self.factor < before
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the epochs so far have left; plain numbers."""
+        """Return the state after the epochs so far, as plain numbers."""
         return {"factor": self.factor, "best": self._best, "waited": self._waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`."""
+        """Continue from what :meth:`state_dict` returned."""
         self.factor, self._best = float(state["factor"]), float(state["best"])
         self._waited = int(state["waited"])
 
 
 def _half_cosine(start: float, end: float, progress: float) -> float:
-    """Return ``start`` at progress 0, ``end`` at 1."""
+    """Return a value between ``start``, at progress 0, and ``end``, at progress 1."""
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * progress))

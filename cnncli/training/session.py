@@ -1,4 +1,4 @@
-"""What a run is at a moment: saved after every epoch, and put back when it goes on."""
+"""The state of a training run: saved after every epoch, and restored when the run is resumed."""
 
 from __future__ import annotations
 
@@ -10,42 +10,49 @@ from torch import nn
 from cnncli.errors import CnncliError
 from cnncli.files import LAST_FILE
 from cnncli.images.preprocess import Preprocess
+from cnncli.models.freeze_plan import FreezePlan
 from cnncli.reporting import Reporter
 from cnncli.training.distributed import World
+from cnncli.training.epoch_inputs import EpochInputs
 from cnncli.training.history import EarlyStopping, History
-from cnncli.training.loop import NotFiniteError, Progress, Trainer
+from cnncli.training.loop import NotFiniteError, Trainer
+from cnncli.training.progress import Progress
 from cnncli.training.schedule import Plateau
 from cnncli.training.state import State, load_state, random_state, restore_random_state, save_state
-from cnncli.training.time_limit import TimeLimit
+from cnncli.training.stopping import StopRequest
 
-# So often a loss that is not finite may send a run back.
+# Number of times that a run may go back because its loss is not finite.
 _MOST_ROLLBACKS = 3
 
 
 @dataclass
 class Session:
-    """The moving parts of a run.
+    """The state of a training run, and everything that changes while it runs.
 
     Attributes:
         run_dir: The run's folder.
-        network: What is trained, whole.
-        trainer: With the optimizer's state.
+        network: The whole network that is trained.
+        inputs: What an epoch trains and validates.
+        plan: What is frozen in which epoch.
+        trainer: Takes the steps; it holds the optimizer and its state.
         history: The rows of ``metrics.csv``.
-        stopping: The best epoch so far.
-        limit: The time the run has, if it is limited.
-        preprocess: What becomes of the images; it must be the same when the run goes on.
-        plateau: The scheduler that looks at results, if it is that one.
-        epoch: Epochs completed.
-        progress: Of the epoch that was broken off, if one was.
-        rollbacks: Done so far.
+        early_stopping: The best epoch so far, and how long ago it was.
+        stop_request: The time limit, and the signals received.
+        preprocess: How images are preprocessed; a resumed run must do the same.
+        plateau: Lowers the learning rate when val gets no better; None for other schedulers.
+        epoch: Number of epochs completed.
+        progress: How far the interrupted epoch was when the run was resumed; None outside one.
+        rollbacks: How often the run went back because the loss was not finite.
     """
 
     run_dir: Path
     network: nn.Module
+    inputs: EpochInputs
+    plan: FreezePlan
     trainer: Trainer
     history: History
-    stopping: EarlyStopping
-    limit: TimeLimit
+    early_stopping: EarlyStopping
+    stop_request: StopRequest
     preprocess: Preprocess
     plateau: Plateau | None = None
     epoch: int = 0
@@ -59,15 +66,18 @@ class Session:
 
     @property
     def weights(self) -> nn.Module:
-        """What is judged and kept: the average that follows the network, or the network."""
+        """The network to evaluate and save: the moving average if there is one."""
         average = self.trainer.average
         return self.network if average is None else average.module
 
     def save(self, progress: Progress | None = None) -> None:
-        """Write ``last.pt``: at an epoch's end, or within one where it has progressed so far.
+        """Write ``last.pt``, from which the run can be resumed.
+
+        Args:
+            progress: How far the epoch is, when saving within one; None at an epoch's end.
 
         Raises:
-            CnncliError: If it cannot be written; the one before is as it was.
+            CnncliError: If the file cannot be written; the one from before is unchanged.
         """
         if progress is not None:
             progress.pool(self.world)
@@ -77,12 +87,12 @@ class Session:
             "network": self.network.state_dict(),
             "trainer": self.trainer.state_dict(),
             "rows": self.history.rows,
-            "stopping": self.stopping.state_dict(),
+            "stopping": self.early_stopping.state_dict(),
             "plateau": None if self.plateau is None else self.plateau.state_dict(),
             "preprocess": self.preprocess.to_dict(),
-            "seconds": self.limit.clock(),
+            "seconds": self.stop_request.time_limit.clock(),
             "rollbacks": self.rollbacks,
-            # Of the other processes; this one's is saved with every state.
+            # The random states of the other processes; save_state adds that of this one.
             "ranks": self.world.gather(random_state())[1:],
         }
         if self.world.is_first:
@@ -90,15 +100,15 @@ class Session:
         self.world.barrier()
 
     def write_history(self) -> None:
-        """Write ``metrics.csv``."""
+        """Write ``metrics.csv``; only rank 0 does."""
         if self.world.is_first:
             self.history.write()
 
     def restore(self, state: State) -> None:
-        """Go on from what :meth:`save` wrote.
+        """Continue from what :meth:`save` wrote.
 
         Raises:
-            CnncliError: If the images are not what they were.
+            CnncliError: If the images have changed, or the number of processes is another.
         """
         processes = 1 + len(state["ranks"])
         if processes != self.world.size:
@@ -116,35 +126,53 @@ class Session:
         self.trainer.load_state_dict(state["trainer"])
         self.epoch, self.rollbacks = state["epoch"], state["rollbacks"]
         self.history.rows = list(state["rows"])
-        self.stopping.load_state_dict(state["stopping"])
+        self.early_stopping.load_state_dict(state["stopping"])
         if self.plateau is not None:
             self.plateau.load_state_dict(state["plateau"])
         self.progress = None if state["progress"] is None else Progress(**state["progress"])
         restore_random_state([state["random"], *state["ranks"]][self.world.rank])
         self.write_history()
-        if self.progress is not None and not self.world.is_first:  # rank 0 has the sums of all
+        # The saved sums are those of all processes together: rank 0 keeps them.
+        if self.progress is not None and not self.world.is_first:
             self.progress.loss_sum.zero_()
             self.progress.correct.zero_()
 
     def roll_back(self, error: NotFiniteError, reporter: Reporter) -> None:
         """Go back to what was saved last, with half the learning rate.
 
+        Args:
+            error: The error of the loss that is not finite.
+            reporter: Gets a warning.
+
         Raises:
-            NotFiniteError: If that has been done three times.
+            NotFiniteError: If the run has gone back three times already; it is ``error``.
         """
         if self.rollbacks == _MOST_ROLLBACKS:
             raise error
         rollbacks, factor = self.rollbacks + 1, self.trainer.lr_factor / 2
         self.restore(load_state(self.run_dir / LAST_FILE))
-        self.world.barrier()  # before the first of them saves again
+        self.world.barrier()  # no process saves again before all have read the file
         self.rollbacks, self.trainer.lr_factor = rollbacks, factor
         reporter.warn(
             f"the loss was not finite: back to {self.place()}, every learning rate times "
             f"{factor:g} ({rollbacks} of {_MOST_ROLLBACKS})"
         )
 
+    def raise_if_signalled(self, place: str) -> None:
+        """End the run if a signal has come, with the command that resumes it.
+
+        Args:
+            place: How far the run is, for the message.
+
+        Raises:
+            Stopped: If a signal has come.
+        """
+        size = self.world.size
+        command = "cnncli" if size == 1 else f"torchrun --nproc-per-node {size} -m cnncli"
+        self.stop_request.raise_if_signalled(place, f"{command} train --resume {self.run_dir}")
+
     def place(self) -> str:
-        """Say where the run is."""
+        """Return how far the run is, as a text."""
         if self.progress is not None and self.progress.batches:
             return f"epoch {self.progress.epoch}, batch {self.progress.batches}"
         return f"the end of epoch {self.epoch}" if self.epoch else "the beginning"

@@ -1,4 +1,4 @@
-"""``last.pt``: all that a run needs to go on as if it had never stopped."""
+"""``last.pt``: everything that a run needs to continue as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -20,49 +20,64 @@ State = dict[str, Any]
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a state of tensors, numbers, texts, lists and dicts; the old one stays until then."""
+    """Write the state of a run; the file from before stays until the new one is complete.
+
+    Args:
+        path: The file to write.
+        state: Tensors, numbers, texts, lists and dicts. The format, the random state of this
+            process and its number of threads are added.
+
+    Raises:
+        CnncliError: If the file cannot be written.
+    """
     full = {**state, "format": FORMAT, "random": random_state(), "threads": torch.get_num_threads()}
 
     def write(part: Path) -> None:
         with part.open("wb", buffering=0) as file:
-            whole = _ErrorKeepingFile(file)
+            keeping = _ErrorKeepingFile(file)
             try:
-                torch.save(full, cast("IO[bytes]", whole))
+                torch.save(full, cast("IO[bytes]", keeping))
             except RuntimeError as error:  # torch's assertion fails, which hides the real reason
-                raise (whole.error or error) from None
+                raise (keeping.error or error) from None
 
     write_atomically(path, write)
 
 
 class _ErrorKeepingFile:
-    """A file to write to that keeps what went wrong.
+    """A file to write to that keeps the error of a failed write.
 
     Attributes:
-        error: The first; None if all went well.
+        file: The file that is written to.
+        error: The error of the last write that failed; None if none did.
     """
 
     def __init__(self, file: RawIOBase) -> None:
+        """Wrap a file.
+
+        Args:
+            file: An unbuffered file that is open for writing.
+        """
         self.file = file
         self.error: Exception | None = None
 
     def write(self, data: Any) -> int:
-        """Write all of the data, as a raw file need not."""
+        """Write all of the data; an unbuffered file may write a part of it at a time."""
         try:
             rest = memoryview(data).cast("B")
             length = len(rest)
             while rest:
                 rest = rest[self.file.write(rest) or 0 :]
-        except Exception as error:  # also what a signal's handler raises here
+        except Exception as error:  # also one that a signal handler raises here
             self.error = error
             raise
         return length
 
     def flush(self) -> None:
-        """Nothing waits."""
+        """Do nothing: nothing is buffered."""
 
 
 def load_state(path: Path) -> State:
-    """Read what :func:`save_state` wrote, without running any code in it.
+    """Read what :func:`save_state` wrote; no code that the file may hold is run.
 
     Raises:
         CnncliError: If the file is missing, damaged or of a newer cnncli.
@@ -71,7 +86,7 @@ def load_state(path: Path) -> State:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CnncliError(f"--resume {path.parent}: {path.name}: {error.strerror}") from None
-    except Exception as error:  # zip, pickle … whatever the damage meets
+    except Exception as error:  # the zip reader and the unpickler raise many kinds
         first = str(error).split("\n")[0]
         raise CnncliError(f"--resume {path.parent}: {path.name} is damaged ({first})") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
@@ -83,14 +98,14 @@ def load_state(path: Path) -> State:
 
 
 def seed_everything(seed: int) -> None:
-    """Begin every generator of random numbers in this process, a library's own use included."""
+    """Seed all generators of random numbers in this process: torch's, NumPy's and Python's."""
     torch.manual_seed(seed)
     np.random.seed(seed)
     random.seed(seed)
 
 
 def random_state() -> State:
-    """Return the state of every generator of random numbers in this process."""
+    """Return the states of all generators of random numbers in this process."""
     kind, words, place, has_normal, normal = np.random.get_state()
     version, internal, next_normal = random.getstate()
     return {
@@ -109,7 +124,7 @@ def random_state() -> State:
 
 
 def restore_random_state(state: State) -> None:
-    """Put every generator where it was."""
+    """Set all generators of random numbers to what :func:`random_state` returned."""
     torch.set_rng_state(state["torch"])
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda"])

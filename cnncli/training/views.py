@@ -16,15 +16,16 @@ Views = Callable[[Array], Iterator[Array]]
 
 
 def build_views(tta: Tta, augment: Pipeline) -> Views:
-    """Return a function from images (N, H, W, C) to their views, each (N, H, W, C).
+    """Return a function that takes images (N, H, W, C) and yields views of them, each (N, H, W, C).
 
     Args:
-        tta: ``flips``: the image and its left-right mirror image, and both of them upside down
-            where training mirrored up-down too; K: the image and K - 1 draws of ``augment``.
-        augment: The steps the network was trained with; empty for none.
+        tta: ``flips`` for the image and its left-right mirror image, and both of them upside down
+            if training mirrored images up-down too; a number K for the image and K - 1 random
+            augmentations of it.
+        augment: The augmentation the network was trained with; empty for none.
 
     Raises:
-        CnncliError: If draws are asked for and there is nothing to draw from.
+        CnncliError: If augmentations are asked for and the network was trained without any.
     """
     if tta == "flips":
         upside_down = "v" in list_mirrors(augment)
@@ -45,7 +46,7 @@ def _flips(images: Array, *, upside_down: bool) -> Iterator[Array]:
 
 
 def _draws(images: Array, augmenter: Augmenter, count: int) -> Iterator[Array]:
-    # By content: an image gets the same views wherever it stands in a list, a batch or a split.
+    # Seeded by its content, an image gets the same views in whatever list, batch or split it is.
     seeds = [
         int.from_bytes(hashlib.blake2b(image.tobytes(), digest_size=16).digest(), "little")
         for image in images

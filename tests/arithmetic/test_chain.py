@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cnncli.arithmetic.chain import parse_chain, read_pair
+from cnncli.arithmetic.chain import parse_chain, parse_pair
 from cnncli.arithmetic.convolution import SlidingWindow
 from cnncli.arithmetic.layers import Activation, Conv, Dropout, Pool
 from cnncli.errors import CnncliError
@@ -85,9 +85,9 @@ def test_a_slip_in_the_words_is_told_with_its_place(text: str, message: str) -> 
 
 
 def test_read_pair_bounds() -> None:
-    assert read_pair("3", "x") == (3, 3)
-    assert read_pair(" 3 X 0005", "x") == (3, 5)
-    assert read_pair("0x2", "x", least=0) == (0, 2)
+    assert parse_pair("3", "x") == (3, 3)
+    assert parse_pair(" 3 X 0005", "x") == (3, 5)
+    assert parse_pair("0x2", "x", least=0) == (0, 2)
     for text in ("0", "-1", "1.5", "", "3x", "x3", "3x3x3", "9" * 5000, "1" + "0" * 10):
         with pytest.raises(CnncliError, match=r"^side: "):
-            read_pair(text, "side")
+            parse_pair(text, "side")

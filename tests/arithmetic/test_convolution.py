@@ -166,21 +166,21 @@ def test_what_a_fault_advises_is_right() -> None:
     for _ in range(600):
         axis = replace(random_case(rng, "conv")[0].axes[0], padding=0)
         size = rng.randint(1, 8)
-        fault = axis.find_fault(size)
+        fault = axis.why_refused(size)
         if fault is None:
             continue
         advised += 1
         most, least = fault.split("kernel of at most ")[1].split(" or padding of at least ")
-        assert replace(axis, kernel=int(most)).find_fault(size) is None
-        assert replace(axis, kernel=int(most) + 1).find_fault(size) is not None
-        assert replace(axis, padding=int(least)).find_fault(size) is None
-        assert replace(axis, padding=int(least) - 1).find_fault(size) is not None
+        assert replace(axis, kernel=int(most)).why_refused(size) is None
+        assert replace(axis, kernel=int(most) + 1).why_refused(size) is not None
+        assert replace(axis, padding=int(least)).why_refused(size) is None
+        assert replace(axis, padding=int(least) - 1).why_refused(size) is not None
     assert advised > 50
     for padding in range(1, 9):  # transposed: 3 pixels, kernel 1, stride 1
-        fault = Axis(1, padding=padding, kind="transposed").find_fault(3)
+        fault = Axis(1, padding=padding, kind="transposed").why_refused(3)
         if fault:
             assert fault.endswith("use padding of at most 1")
-    assert Axis(1, padding=1, kind="transposed").find_fault(3) is None
+    assert Axis(1, padding=1, kind="transposed").why_refused(3) is None
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_solve_finds_what_brute_force_finds(kind: str, unknown: Any) -> None:
         for value in range(0 if unknown == "padding" else 1, 70):
             tie = {"stride": value} if tied else {}
             candidate = replace(axis, **{unknown: value}, **tie)
-            if candidate.find_fault(size) is None:
+            if candidate.why_refused(size) is None:
                 outputs[value] = candidate.output(size)
         expected = [value for value, output in outputs.items() if output == target]
         try:

@@ -12,8 +12,8 @@ from sklearn.datasets import load_digits
 
 from cnncli.audit import similarity
 from cnncli.audit.check_copies import check_copies, choose_drops
+from cnncli.audit.collect import collect_facts
 from cnncli.audit.duplicates import DuplicateGroup, connect, find_duplicates
-from cnncli.audit.facts import gather_facts
 from cnncli.audit.file_facts import hash_pixels, read_file_facts
 from cnncli.data.samples import NO_SPLIT, Samples, text_array
 from cnncli.images.decode import decode
@@ -99,7 +99,7 @@ def samples_of(source, count, targets=None, splits=None):
 
 def groups_of(files):
     samples = samples_of(Memory(files), len(files))
-    facts = gather_facts(samples, threads=2, cache_folder=None)
+    facts = collect_facts(samples, threads=2, cache_folder=None)
     assert all(facts.readable)
     return find_duplicates(facts, threads=2).groups
 
@@ -206,11 +206,11 @@ def test_digits_have_no_copies_but_planted_ones_are_found():
     faint = np.clip(digits[5].astype(int) * 0.95, 0, 255).astype(np.uint8)
     clean = samples_of(Memory([encode(digit) for digit in digits]), len(digits))
     assert (
-        find_duplicates(gather_facts(clean, threads=2, cache_folder=None), threads=2).groups == ()
+        find_duplicates(collect_facts(clean, threads=2, cache_folder=None), threads=2).groups == ()
     )
     planted = np.concatenate([digits, digits[[3]], faint[None]])
     samples = samples_of(Memory([encode(digit) for digit in planted]), len(planted))
-    found = find_duplicates(gather_facts(samples, threads=2, cache_folder=None), threads=2).groups
+    found = find_duplicates(collect_facts(samples, threads=2, cache_folder=None), threads=2).groups
     assert [(g.members, g.exact) for g in found] == [((3, 1797), True), ((5, 1798), False)]
 
 

@@ -9,9 +9,9 @@ import pytest
 from sklearn.dummy import DummyClassifier
 from sklearn.model_selection import StratifiedKFold
 
-from cnncli.audit.check_shortcuts import look_for_shortcuts
-from cnncli.audit.file_facts import FileFacts, find_frame
-from cnncli.audit.ids import find_ids
+from cnncli.audit.check_shortcuts import check_shortcuts
+from cnncli.audit.file_facts import FileFacts, describe_frame
+from cnncli.audit.ids import detect_ids
 from cnncli.audit.shortcuts import (
     FAMILIES,
     chance_of,
@@ -161,13 +161,13 @@ def test_images_of_one_patient_count_once():
         class_names=("a", "b"),
         splits=np.full(60, NO_SPLIT),
     )
-    check, findings = look_for_shortcuts(samples, looks)
+    check, findings = check_shortcuts(samples, looks)
     assert [f.severity for f in findings] == ["spoils"]
-    assert check.not_told == ()
+    assert check.without_shortcut == ()
     one_each = replace(samples, groups=text_array([f"patient {t}" for t in targets]))
-    check, findings = look_for_shortcuts(one_each, looks)
+    check, findings = check_shortcuts(one_each, looks)
     assert findings == []
-    assert check.not_told == ("a", "b")
+    assert check.without_shortcut == ("a", "b")
 
 
 def framed(colour, top=0, side=0):
@@ -192,14 +192,14 @@ def framed(colour, top=0, side=0):
     ],
 )
 def test_frames_are_named(picture, expected):
-    assert find_frame(picture, 255) == expected
-    assert find_frame(picture / 255, 1) == expected
+    assert describe_frame(picture, 255) == expected
+    assert describe_frame(picture / 255, 1) == expected
 
 
 def ids_of(*names, targets=None):
     names = [f"c/{name}" for name in names]
     targets = np.zeros(len(names), int) if targets is None else np.array(targets)
-    return find_ids(text_array(names), targets)
+    return detect_ids(text_array(names), targets)
 
 
 def test_ids_are_of_one_form():

@@ -18,7 +18,7 @@ from cnncli.augmentation.notation import (
 from cnncli.augmentation.words import LEVELS, RANGES, WORDS, P
 from cnncli.config import RunConfig, dump_config, load_config
 from cnncli.errors import CnncliError
-from cnncli.yaml_text import load_yaml
+from cnncli.yaml_text import parse_yaml
 
 
 def refusal(value):
@@ -250,7 +250,7 @@ def test_what_is_read_reads_back_to_the_same(steps):
     read = parse_augment(steps)  # a class's texts may be numbers
     assert parse_augment(read) == read
     assert parse_augment("; ".join(map(format_step, read))) == read
-    assert load_yaml(yaml.safe_dump(read, allow_unicode=True)) == read
+    assert parse_yaml(yaml.safe_dump(read, allow_unicode=True)) == read
     words = [step for step in read if not list_classes([step])]
     if words:
         assert parse_augment("; ".join(format_step(w, defaults=False) for w in words)) == words

@@ -14,7 +14,7 @@ from cnncli.augmentation.notation import parse_augment
 from cnncli.augmentation.words import LEVELS, WORDS
 from cnncli.config import load_config
 from cnncli.errors import CnncliError
-from cnncli.plots.grid import GridRow, save_grid, tell_channels, to_picture
+from cnncli.plots.grid import GridRow, describe_channels, save_grid, to_picture
 from cnncli.recipes.augment import spread_over_classes
 
 
@@ -116,7 +116,7 @@ def test_pictures_of_many_channels():
         picture = to_picture(image)
         assert picture.shape == (40, 40 * panels + panels - 1, 3)
         np.testing.assert_array_equal(to_picture(image.astype(np.float32) / 255), picture)
-        assert bool(tell_channels(channels)) == (panels > 1)
+        assert bool(describe_channels(channels)) == (panels > 1)
     np.testing.assert_array_equal(picture[:, 41:81, 0], image[..., 1])
 
 
@@ -155,8 +155,8 @@ def test_the_list_of_words(cli):
         (("digits", "--image-col", "a"), "--image-col a: --data digits is no CSV"),
         (("digits", "--augment", "GausNoise"), "did you mean GaussNoise"),
         (("digits", "--augment", "hue"), "works on 3 channels"),
-        (("digits", "--output", "a.gif"), "must end in .png or .jpg"),
-        (("digits", "--output", "nosuch/a.png"), "no such folder"),
+        (("digits", "--output", "a.gif"), "must end in .png, .jpg or .jpeg"),
+        (("digits", "--output", "nosuch/a.png"), "there is no folder nosuch"),
         (("digits", "--samples", "0"), "--samples 0"),
         (("digits", "--image-size", "big"), "--image-size"),
         (("digits", "--checkpoint", "nosuch"), "no such run"),

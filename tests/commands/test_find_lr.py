@@ -110,11 +110,11 @@ class Row:
             yield torch.ones(4, 1), torch.zeros(4, dtype=torch.int64)
 
 
-def trainer_of(model, **options):
+def trainer_of(model, lrs, **options):
     return Trainer(
         classifier=model,
         optimizer=torch.optim.SGD(model.parameters(), lr=1.0),
-        lr_at=lambda step: 1.0,
+        lr_at=lambda step: lrs[step],
         criterion=nn.CrossEntropyLoss(),
         compute=Compute(torch.device("cpu"), "fp32"),
         train_mode=model.train,
@@ -124,7 +124,7 @@ def trainer_of(model, **options):
 
 def test_a_sweep_takes_each_rate_once_and_goes_on_from_epoch_to_epoch():
     model, loader, lrs = Pixel(), Row(), spread_rates(1e-3, 1e-1, 8)
-    curve = sweep(trainer_of(model), loader, lrs, ignore)
+    curve = sweep(trainer_of(model, lrs), loader, len(lrs), ignore)
     weight, losses = -1.0, []
     for lr in lrs:  # the same by hand: the loss is log(1 + exp(-2 w))
         losses.append(math.log1p(math.exp(-2 * weight)))
@@ -137,7 +137,8 @@ def test_a_sweep_takes_each_rate_once_and_goes_on_from_epoch_to_epoch():
 
 
 def test_a_step_of_several_batches_has_one_loss():
-    curve = sweep(trainer_of(Pixel(), accumulate=3), Row(), spread_rates(1e-3, 1e-2, 4), ignore)
+    trainer = trainer_of(Pixel(), spread_rates(1e-3, 1e-2, 4), accumulate=3)
+    curve = sweep(trainer, Row(), 4, ignore)
     assert len(curve.losses) == 4
     assert curve.losses[0] == pytest.approx(math.log1p(math.exp(2)), rel=1e-5)
 
@@ -156,12 +157,13 @@ class Worse(Row):
 
 @pytest.mark.parametrize(("growth", "most"), [(2.0, 10), (1e12, 4)], ids=["grows", "not finite"])
 def test_a_loss_that_runs_away_ends_the_sweep(growth, most):
-    curve = sweep(trainer_of(Pixel()), Worse(growth), [1e-9] * 100, ignore)
+    curve = sweep(trainer_of(Pixel(), [1e-9] * 100), Worse(growth), 100, ignore)
     assert curve.diverged
     assert 1 <= len(curve.losses) == len(curve.lrs) <= most
     assert np.isfinite(curve.losses).all()
     # At the last rate it was not stopped: that was the end anyway.
-    last = sweep(trainer_of(Pixel()), Worse(growth), [1e-9] * len(curve.losses), ignore)
+    trainer = trainer_of(Pixel(), [1e-9] * 100)
+    last = sweep(trainer, Worse(growth), len(curve.losses), ignore)
     assert (len(last.losses), last.diverged) == (len(curve.losses), False)
 
 
@@ -198,7 +200,7 @@ def test_the_command_prints_a_number_and_draws(cli, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--output", "x.txt"), "must end in .png or .jpg"),
+        (("--output", "x.txt"), "must end in .png, .jpg or .jpeg"),
         (("--output", "no/x.png"), "there is no folder no"),
         (("--steps", "3"), "--steps"),
         (("--lrr", "3"), "--lr"),

@@ -1,19 +1,15 @@
 """``cnncli split``, ``sample-data`` and ``--splits``: a split written down and taken up again."""
 
 import csv
-import shutil
 
 import cv2
 import numpy as np
 import pytest
 from helpers import train, write_digits
-from sklearn.model_selection import StratifiedKFold
 
 from cnncli.config import RunConfig
 from cnncli.data.find_samples import find_samples
-from cnncli.data.folds import draw_folds
-from cnncli.data.samples import text_array
-from cnncli.data.split_file import take_splits
+from cnncli.data.split_file import apply_split_file
 from cnncli.data.splits import TEST, TRAIN, VAL
 from cnncli.data.store import hash_files
 from cnncli.errors import CnncliError
@@ -106,52 +102,6 @@ def test_folds_are_stratified_and_test_is_in_none(cli, data):
     assert {row["split"] for row in rows if row["fold"]} == {"train"}
 
 
-def test_folds_are_scikit_learns(data):
-    samples = find_samples(str(data))
-    splits, folds, _ = draw_folds(samples, 5, test_fraction=0, seed=7)
-    assert (splits == TRAIN).all()
-    expected = StratifiedKFold(5, shuffle=True, random_state=7).split(
-        samples.paths, samples.targets
-    )
-    for fold, (_, held_out) in enumerate(expected, start=1):
-        assert np.flatnonzero(folds == fold).tolist() == held_out.tolist()
-
-
-def test_folds_keep_groups_whole(data):
-    from dataclasses import replace
-
-    samples = find_samples(str(data))
-    groups = text_array([f"g{n // 3}" for n in range(60)])
-    samples = replace(samples, groups=groups)
-    splits, folds, told = draw_folds(samples, 3, test_fraction=0.2, seed=0)
-    for group in set(groups.tolist()):
-        assert len(set(zip(splits[groups == group], folds[groups == group], strict=True))) == 1
-    assert told == []
-    sizes = np.bincount(folds)[1:]
-    assert sizes.max() - sizes.min() <= 6  # two groups of three
-
-
-def test_splits_of_the_data_stay_outside_the_folds(tmp_path, data):
-    for name in ("train", "val", "test"):
-        shutil.copytree(data, tmp_path / "set" / name)
-    splits, folds, told = draw_folds(
-        find_samples(str(tmp_path / "set")), 3, test_fraction=0.3, seed=0
-    )
-    assert np.bincount(splits).tolist() == [120, 0, 60]
-    assert (folds[splits == TEST] == 0).all()
-    assert np.bincount(folds)[1:].tolist() == [40, 40, 40]
-    assert told == ["the data fix their splits: test stays, all the rest is drawn into folds"]
-
-
-def test_small_classes_are_told(tmp_path):
-    write_digits(tmp_path / "d", classes=("0", "1"), per_class=9)
-    write_digits(tmp_path / "d", classes=("2",), per_class=2)
-    write_digits(tmp_path / "d", classes=("3",), per_class=1)
-    _, _, told = draw_folds(find_samples(str(tmp_path / "d")), 3, test_fraction=0, seed=0)
-    assert told[0].startswith("3: in one fold only, which cannot be val")
-    assert told[1] == "2: not in every fold"
-
-
 # --splits
 
 
@@ -206,10 +156,10 @@ def test_what_a_run_left_out_has_no_split_in_the_next(cli, data, tmp_path):
     # Another unreadable image is news, and so is one that the list does not name.
     (data / "0" / "new.png").write_bytes(b"")
     with pytest.raises(CnncliError, match=r"1 of the 61 images of --data are .* \(0/new.png"):
-        take_splits(find_samples(str(data)), str(run), None, threads=1)
+        apply_split_file(find_samples(str(data)), str(run), None, threads=1)
     (first / "bad_images.csv").unlink()
     with pytest.raises(CnncliError, match="4 of the 61 images of --data are not in it"):
-        take_splits(find_samples(str(data)), str(first), None, threads=1)
+        apply_split_file(find_samples(str(data)), str(first), None, threads=1)
 
 
 def test_splits_without_folds_take_no_fold(cli, data):
@@ -245,7 +195,7 @@ def test_other_content_of_the_same_size_is_noticed(data, tmp_path):
     rows = [row + (digest if "/b.bmp" in row else "") for row in rows]
     (tmp_path / "s.csv").write_text("path,split,bytes,hash\n" + "\n".join(rows) + "\n")
     with pytest.raises(CnncliError, match=r"not the files they were \(0/b.bmp\)"):
-        take_splits(find_samples(str(data)), str(tmp_path / "s.csv"), None, threads=1)
+        apply_split_file(find_samples(str(data)), str(tmp_path / "s.csv"), None, threads=1)
 
 
 def test_a_file_by_hand_needs_path_and_split_only(data, tmp_path):

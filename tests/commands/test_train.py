@@ -12,7 +12,7 @@ import yaml
 from helpers import train, write_digits
 
 from cnncli.config import load_config
-from cnncli.data.loader import EpochBatches
+from cnncli.data.epoch_batches import EpochBatches
 from cnncli.reporting import SilentReporter
 from cnncli.training.history import COLUMNS
 

@@ -43,9 +43,9 @@ class Player:
     def __init__(self, fail=lambda config: None):
         self.configs, self.fail, self.judged = [], fail, []
 
-    def __call__(self, config, reporter, *, on_epoch=None, judge_best=True):
+    def __call__(self, config, reporter, *, on_epoch=None, evaluate_best=True):
         self.configs.append(config)
-        self.judged.append(judge_best)
+        self.judged.append(evaluate_best)
         reporter.note("an epoch")
         reporter.warn("the data are odd")
         if error := self.fail(config):
@@ -216,7 +216,10 @@ def test_another_search_of_that_name_is_refused(plan):
     with pytest.raises(CnncliError, match=r"--study space: was begun with .*epochs: 6, now 7"):
         tune(plan(flags={"epochs": 7}, trials=1), SilentReporter(), Player())
     tune(plan(flags={"epochs": 7}, trials=1, study="longer"), SilentReporter(), Player())
-    tune(plan(flags={"device": "cpu", "seed": 5}, trials=1), SilentReporter(), Player())
+    with pytest.raises(CnncliError, match=r"seed: not set, now 5"):  # it draws the splits
+        tune(plan(flags={"seed": 5}, trials=1), SilentReporter(), Player())
+    elsewhere = {"device": "cpu", "workers": 2, "checkpoint_every": 9, "log": "tensorboard"}
+    tune(plan(flags=elsewhere, trials=1), SilentReporter(), Player())
 
 
 def test_a_storage_is_shared(plan, tmp_path):

@@ -35,14 +35,14 @@ def data(tmp_path):
 @pytest.fixture
 def saved(data, tmp_path):
     samples = find_samples(str(data))
-    _, facts, _ = load_images(samples, Preprocess(8, 8, 1), threads=1)
-    save_manifest(tmp_path / "splits.csv", samples, SPLITS, facts)
+    _, digests, _ = load_images(samples, Preprocess(8, 8, 1), threads=1)
+    save_manifest(tmp_path / "splits.csv", samples, SPLITS, digests)
     return tmp_path / "splits.csv"
 
 
 def find_splits(saved, root):
     samples = find_samples(str(root))
-    found = load_manifest(saved).find_splits(samples)
+    found = load_manifest(saved).look_up_splits(samples)
     return dict(zip(samples.paths.tolist(), found.tolist(), strict=True))
 
 
@@ -65,8 +65,8 @@ def test_groups_are_written(data, tmp_path):
     from dataclasses import replace
 
     samples = replace(find_samples(str(data)), groups=text_array(list("pqrstu")))
-    facts = FileDigests(np.arange(6), text_array([""] * 6))
-    save_manifest(tmp_path / "x.csv", samples, SPLITS, facts)
+    digests = FileDigests(np.arange(6), text_array([""] * 6))
+    save_manifest(tmp_path / "x.csv", samples, SPLITS, digests)
     with (tmp_path / "x.csv").open(encoding="utf-8") as file:
         assert [row["group"] for row in csv.DictReader(file)] == list("pqrstu")
 
@@ -74,8 +74,8 @@ def test_groups_are_written(data, tmp_path):
 def test_folds_are_a_column_of_their_own_and_no_hindrance(data, tmp_path):
     samples = find_samples(str(data))
     sizes = np.array([(data / path).stat().st_size for path in samples.paths])
-    facts = FileDigests(sizes, text_array([""] * 6))
-    save_manifest(tmp_path / "x.csv", samples, SPLITS, facts, np.array([1, 2, 0, 1, 2, 0]))
+    digests = FileDigests(sizes, text_array([""] * 6))
+    save_manifest(tmp_path / "x.csv", samples, SPLITS, digests, np.array([1, 2, 0, 1, 2, 0]))
     with (tmp_path / "x.csv").open(encoding="utf-8") as file:
         assert [row["fold"] for row in csv.DictReader(file)] == ["1", "2", "", "1", "2", ""]
     assert list(find_splits(tmp_path / "x.csv", data).values()) == SPLITS.tolist()
@@ -83,9 +83,9 @@ def test_folds_are_a_column_of_their_own_and_no_hindrance(data, tmp_path):
 
 def test_images_without_a_split_are_left_out(data, tmp_path):
     samples = find_samples(str(data))
-    facts = FileDigests(np.arange(6), text_array([""] * 6))
+    digests = FileDigests(np.arange(6), text_array([""] * 6))
     splits = np.where(np.arange(6) == 2, NO_SPLIT, SPLITS).astype(np.int8)
-    save_manifest(tmp_path / "x.csv", samples, splits, facts)
+    save_manifest(tmp_path / "x.csv", samples, splits, digests)
     with (tmp_path / "x.csv").open(encoding="utf-8") as file:
         paths = [row["path"] for row in csv.DictReader(file)]
     assert paths == [path for n, path in enumerate(samples.paths.tolist()) if n != 2]
@@ -141,7 +141,7 @@ def test_the_same_content_in_two_splits_counts_as_trained_on(saved, data, tmp_pa
 def test_a_file_that_is_gone_is_no_crash(saved, data):
     samples = find_samples(str(data))
     (data / "a/1.bmp").unlink()
-    found = load_manifest(saved).find_splits(samples)
+    found = load_manifest(saved).look_up_splits(samples)
     assert found.tolist() == [UNSEEN, *SPLITS[1:]]
 
 
@@ -149,8 +149,8 @@ def test_without_hashes_paths_still_count(data, tmp_path):
     from cnncli.data.store import open_images
 
     samples = find_samples(str(data))
-    _, facts, _ = open_images(samples, Preprocess(8, 8, 1))
-    save_manifest(tmp_path / "x.csv", samples, SPLITS, facts)
+    _, digests, _ = open_images(samples, Preprocess(8, 8, 1))
+    save_manifest(tmp_path / "x.csv", samples, SPLITS, digests)
     assert list(find_splits(tmp_path / "x.csv", data).values()) == SPLITS.tolist()
 
 

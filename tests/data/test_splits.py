@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cnncli.audit.ids import propose_groups
 from cnncli.data.find_samples import find_samples
 from cnncli.data.samples import NO_SPLIT, Samples, text_array
-from cnncli.data.splits import TEST, TRAIN, VAL, read_groups, split_samples
+from cnncli.data.splits import TEST, TRAIN, VAL, parse_groups, split_samples
 from cnncli.errors import CnncliError
 
 
@@ -189,22 +189,22 @@ def test_many_images_take_no_time():
 
 def test_groups_from_file_names():
     paths = text_array(["x/61_1.png", "y/61_2.png", "x/7_1.png", "x/none.png", "y/none.png"])
-    groups = list(read_groups(paths, r"^(\d+)_"))
+    groups = list(parse_groups(paths, r"^(\d+)_"))
     assert groups[:3] == ["61", "61", "7"]
     # Without a match, or with an empty one, an image is a group by itself.
     assert groups[3:] == ["x/none.png", "y/none.png"]
-    assert list(read_groups(paths, r"^(\d*)"))[3:] == ["x/none.png", "y/none.png"]
-    assert list(read_groups(paths, r"^\d+"))[:3] == ["61", "61", "7"]
-    assert list(read_groups(paths, r"^(?:(6)1|7)_"))[:3] == ["6", "6", "x/7_1.png"]
+    assert list(parse_groups(paths, r"^(\d*)"))[3:] == ["x/none.png", "y/none.png"]
+    assert list(parse_groups(paths, r"^\d+"))[:3] == ["61", "61", "7"]
+    assert list(parse_groups(paths, r"^(?:(6)1|7)_"))[:3] == ["6", "6", "x/7_1.png"]
     # Only the file's name counts, not its folder's.
     with pytest.raises(CnncliError, match=r"matches no file name, such as '61_1.png'"):
-        read_groups(paths, "^x/")
+        parse_groups(paths, "^x/")
 
 
 @pytest.mark.parametrize("pattern", ["(", "[", "a{9999999999999}", "*"])
 def test_a_broken_group_regex_is_told(pattern):
     with pytest.raises(CnncliError, match="not a regular expression"):
-        read_groups(text_array(["a.png"]), pattern)
+        parse_groups(text_array(["a.png"]), pattern)
 
 
 def propose(*names, targets=None):
@@ -217,7 +217,7 @@ def test_the_proposal_fires_on_repeated_ids_and_its_regex_keeps_them_together():
     assert "1 ids stand in front" in warning
     assert "'00000061'" in warning
     regex = warning.split("--group-regex '")[1].rstrip("'")
-    groups = list(read_groups(text_array(names), regex))
+    groups = list(parse_groups(text_array(names), regex))
     assert groups == ["00000061", "00000061", "00000062", "n/crazing_1.png"]
 
 

@@ -10,8 +10,7 @@ import torch
 
 from cnncli.augmentation.build import build_augment
 from cnncli.data.find_samples import find_samples
-from cnncli.data.loader import EpochBatches, Loader, SplitDataset
-from cnncli.data.look import survey_images
+from cnncli.data.loader import Loader, SplitDataset
 from cnncli.data.store import (
     ImageStore,
     fit_normalisation,
@@ -21,6 +20,7 @@ from cnncli.data.store import (
     map_in_threads,
     open_images,
 )
+from cnncli.data.survey import survey_images
 from cnncli.errors import CnncliError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import SilentReporter
@@ -49,7 +49,7 @@ def samples(data):
 
 def test_cached_and_on_demand_are_the_same(samples):
     ticks = []
-    cached, facts, bad = load_images(samples, PREPROCESS, threads=4, advance=ticks.append)
+    cached, digests, bad = load_images(samples, PREPROCESS, threads=4, advance=ticks.append)
     opened, sizes, gone = open_images(samples, PREPROCESS)
     assert bad == gone == {}
     assert cached.cached.shape == (COUNT, 12, 16, 3)
@@ -59,8 +59,8 @@ def test_cached_and_on_demand_are_the_same(samples):
         files = samples.source.read(index)
         np.testing.assert_array_equal(cached[index], PREPROCESS(files))
         np.testing.assert_array_equal(opened[index], cached[index])
-        assert facts.sizes[index] == sizes.sizes[index] == len(files[0])
-        assert facts.hashes[index] == hash_files(files)
+        assert digests.sizes[index] == sizes.sizes[index] == len(files[0])
+        assert digests.hashes[index] == hash_files(files)
     assert set(sizes.hashes.tolist()) == {""}
 
 
@@ -70,7 +70,7 @@ def test_all_bad_images_are_told_at_once(data, samples):
     half = data / "a/04.png"
     half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
     (data / "b/05.png").unlink()
-    store, facts, bad = load_images(samples, PREPROCESS, threads=3)
+    store, digests, bad = load_images(samples, PREPROCESS, threads=3)
     reasons = {str(samples.paths[index]): reason for index, reason in bad.items()}
     assert set(reasons) == {"a/00.png", "b/03.png", "a/04.png", "b/05.png"}
     assert reasons["a/00.png"] == "is empty (0 bytes)"
@@ -79,7 +79,7 @@ def test_all_bad_images_are_told_at_once(data, samples):
     assert reasons["b/05.png"] == "cannot be read (No such file or directory)"
     for index in bad:
         assert not store[index].any()
-        assert facts.hashes[index] == ""
+        assert digests.hashes[index] == ""
 
 
 def test_very_many_bad_images_are_counted(data, samples):
@@ -188,43 +188,6 @@ def test_a_look_finds_size_and_colour(data, samples):
 def test_what_fits_in_memory():
     assert fits_in_memory(10, PREPROCESS)
     assert not fits_in_memory(10**9, PREPROCESS)
-
-
-@pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 16, 17, 31])
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 8, 64])
-def test_every_image_comes_exactly_once(count, batch_size):
-    batches = EpochBatches(count, batch_size, seed=0)
-    for epoch in (1, 2):
-        batches.epoch = epoch
-        got = list(batches)
-        assert len(got) == len(batches)
-        assert sorted(position for batch in got for _, position in batch) == list(range(count))
-        assert {number for batch in got for number, _ in batch} == {epoch}
-        sizes = [len(batch) for batch in got]
-        assert all(size == batch_size for size in sizes[:-1])
-        if batch_size > 1 and count > 1:
-            assert min(sizes) > 1  # a last one joined the batch before
-            assert max(sizes) <= batch_size + 1
-
-
-def test_no_images_are_no_batches():
-    assert len(EpochBatches(0, 4, seed=0)) == 0
-    assert list(EpochBatches(0, 4, seed=0)) == []
-
-
-def order_of(seed, epoch):
-    batches = EpochBatches(50, 8, seed=seed)
-    batches.epoch = epoch
-    return [position for batch in batches for _, position in batch]
-
-
-def test_the_order_depends_on_seed_and_epoch():
-    np.random.seed(0)
-    first = order_of(0, 1)
-    np.random.seed(1)
-    assert order_of(0, 1) == first
-    assert len({tuple(order_of(*key)) for key in ((0, 1), (0, 2), (1, 1), (1, 2))}) == 4
-    assert order_of(None, 1) == order_of(None, 2) == list(range(50))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from cnncli.cli import app
 
 DOCS = ROOT / "docs"
 GROUP = typer.main.get_command(app)
+COMMANDS = {name: command.load() for name, command in GROUP.commands.items()}
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 WRITTEN = [page for page in PAGES if page.parent.name != "commands"]
 
@@ -31,7 +32,7 @@ def test_the_models_page_is_fresh():
     assert (DOCS / "models.md").read_text("utf-8") == page, "run: python docs/generate.py"
 
 
-@pytest.mark.parametrize("name", GROUP.commands)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_page_and_stands_in_the_readme(name):
     assert (DOCS / "commands" / f"{name}.md").is_file()
     assert f"docs/commands/{name}.md" in (ROOT / "README.md").read_text("utf-8")
@@ -66,7 +67,7 @@ def split_line(line: str) -> list[str]:
         return line.split()
 
 
-LAUNCHERS = {"torchrun", "srun"}
+LAUNCHERS = {"torchrun", "srun", "pytest", "pip", "ruff"}
 
 
 def unknown_flags(line: str) -> list[str]:
@@ -74,13 +75,13 @@ def unknown_flags(line: str) -> list[str]:
 
     A flag behind no command must be one of any command's, or of the app itself.
     """
-    anywhere = set().union(*map(flags_of, (GROUP, *GROUP.commands.values()))) | {"--help"}
+    anywhere = set().union(*map(flags_of, (GROUP, *COMMANDS.values()))) | {"--help"}
     known, command, before, unknown = anywhere, "", "", []
     for word in split_line(line):
         if word in LAUNCHERS:  # what follows, up to our command, is theirs
             known, command = None, ""
-        elif before == "cnncli" and word in GROUP.commands:
-            known, command = flags_of(GROUP.commands[word]) | {"--help"}, word
+        elif before == "cnncli" and word in COMMANDS:
+            known, command = flags_of(COMMANDS[word]) | {"--help"}, word
         elif word in {"|", "&&", ";", ")", "||"}:
             known, command = anywhere, ""
         elif re.fullmatch(r"--[a-z][a-z-]*", word.split("=")[0]):

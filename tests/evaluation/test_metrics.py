@@ -13,11 +13,11 @@ from cnncli.evaluation.metrics import (
     Counts,
     class_auroc,
     class_average_precision,
+    combine_classes,
     confusion_matrix,
     count_metrics,
     expected_calibration_error,
     log_loss,
-    over_classes,
     validation_metrics,
 )
 
@@ -72,8 +72,8 @@ def test_everything_equals_scikit_learn_where_every_class_occurs(num_classes, im
 @pytest.mark.parametrize("num_classes", [3, 10, 100])
 def test_auroc_and_average_precision_are_the_macro_of_one_versus_rest(num_classes):
     targets, probabilities = sample(num_classes, 500)
-    auroc = over_classes(class_auroc(targets, probabilities))
-    precision = over_classes(class_average_precision(targets, probabilities))
+    auroc = combine_classes(class_auroc(targets, probabilities))
+    precision = combine_classes(class_average_precision(targets, probabilities))
     assert auroc == pytest.approx(
         reference.roc_auc_score(targets, probabilities, multi_class="ovr", average="macro")
     )
@@ -85,11 +85,11 @@ def test_auroc_and_average_precision_are_the_macro_of_one_versus_rest(num_classe
 def test_of_two_classes_the_second_is_positive():
     targets, probabilities = sample(2, 300, skill=0.3)
     precision = class_average_precision(targets, probabilities)
-    assert over_classes(precision) == pytest.approx(
+    assert combine_classes(precision) == pytest.approx(
         reference.average_precision_score(targets, probabilities[:, 1])
     )
     assert precision[0] != pytest.approx(precision[1])  # so the choice of the class matters
-    assert over_classes(class_auroc(targets, probabilities)) == pytest.approx(
+    assert combine_classes(class_auroc(targets, probabilities)) == pytest.approx(
         reference.roc_auc_score(targets, probabilities[:, 1])
     )
 
@@ -155,10 +155,10 @@ def test_auroc_is_undefined_for_an_absent_class_and_for_one_alone():
     for one_versus_rest in (class_auroc, class_average_precision):
         two = one_versus_rest(np.array([0, 0, 2, 2]), probabilities)
         assert np.isnan(two).tolist() == [False, True, False]
-        assert over_classes(two) == pytest.approx((two[0] + two[2]) / 2)
+        assert combine_classes(two) == pytest.approx((two[0] + two[2]) / 2)
         alone = one_versus_rest(np.array([1, 1, 1, 1]), probabilities)
         assert np.isnan(alone).all()
-        assert math.isnan(over_classes(alone))
+        assert math.isnan(combine_classes(alone))
 
 
 def test_log_loss_of_certain_answers():

@@ -12,7 +12,7 @@ from cnncli.images.formats import HEAD_BYTES, is_image, read_header
 from cnncli.images.header import ImageError
 from cnncli.images.intensity import IntensityRange
 from cnncli.images.preprocess import Preprocess
-from cnncli.run.choose_preprocess import choose_windows, look_over
+from cnncli.run.choose_preprocess import choose_intensity, survey_as_read
 
 pydicom = pytest.importorskip("pydicom", reason="the extra cnncli[dicom] is not installed")
 
@@ -112,9 +112,9 @@ def test_a_window_is_found_in_the_units_that_it_is_laid_on(tmp_path):
         path = tmp_path / "ab"[number % 4 // 2] / f"{number}.dcm"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(write(stored, RescaleSlope=1, RescaleIntercept=-1024, **window))
-    look = look_over(find_samples(str(tmp_path)), None, threads=1)
+    survey = survey_as_read(find_samples(str(tmp_path)), None, threads=1)
     low, high = LEVELS.min() - 1024.0, LEVELS.max() - 1024.0
-    (window,) = choose_windows(None, look)[1]
+    (window,) = choose_intensity(None, survey)[1]
     np.testing.assert_allclose([window.low, window.high], [low, high], atol=30)
 
 

@@ -8,12 +8,12 @@ from torch import nn
 from cnncli.errors import CnncliError
 from cnncli.models.build import build_network
 from cnncli.models.freeze import (
-    describe,
+    describe_stages,
     freeze,
     is_batch_norm,
     lr_scales,
-    read_policy,
-    read_unfreezing,
+    parse_policy,
+    parse_unfreezing,
     stage_of,
     train_mode,
 )
@@ -40,7 +40,7 @@ class Tiny(nn.Module):
 
 def frozen_names(policy):
     network = Tiny()
-    freeze(network, read_policy(policy, network, STAGES))
+    freeze(network, parse_policy(policy, network, STAGES))
     return {name for name, p in network.named_parameters() if not p.requires_grad}
 
 
@@ -87,25 +87,25 @@ def test_wrong_policy_is_told(policy, said):
 
 
 def test_unfreezing_acts_before_its_epoch():
-    plan = read_unfreezing("backbone", ["3=stages:1", "5"])
+    plan = parse_unfreezing("backbone", ["3=stages:1", "5"])
     assert [plan.at(e) for e in range(1, 7)] == ["backbone"] * 2 + ["stages:1"] * 2 + ["none"] * 2
 
 
 @pytest.mark.parametrize("text", ["1", "0=none", "x", "2=", "-3", "2.5=none"])
 def test_wrong_unfreezing_is_told(text):
     with pytest.raises(CnncliError, match="--unfreeze-at"):
-        read_unfreezing("backbone", [text])
+        parse_unfreezing("backbone", [text])
 
 
 def test_one_epoch_cannot_have_two_policies():
     with pytest.raises(CnncliError, match="twice"):
-        read_unfreezing("backbone", ["2", "2=stages:1"])
+        parse_unfreezing("backbone", ["2", "2=stages:1"])
 
 
 @pytest.mark.parametrize(("freeze_norms", "wide_trains"), [(False, True), (True, False)])
 def test_frozen_stages_are_in_eval_as_a_whole(freeze_norms, wide_trains):
     network = Tiny()
-    train_mode(network, read_policy("stages:1", network, STAGES), freeze_norms=freeze_norms)
+    train_mode(network, parse_policy("stages:1", network, STAGES), freeze_norms=freeze_norms)
     assert not any(m.training for m in (network.conv, *network.block.modules()))
     assert network.wide[1].training is wide_trains
     assert network.fc.training
@@ -123,8 +123,8 @@ def test_learning_rates_by_stage():
 
 def test_table_adds_up():
     network = Tiny()
-    frozen = read_policy("stages:1", network, STAGES)
-    rows = describe(
+    frozen = parse_policy("stages:1", network, STAGES)
+    rows = describe_stages(
         network, STAGES, frozen, freeze_norms=False, lr=0.1, scales=lr_scales(STAGES, backbone=0.5)
     )
     *stages, total = rows
@@ -154,7 +154,7 @@ def train_two_steps(name, policy, *, bn_frozen=False):
     torch.manual_seed(0)
     network = build_network(name, num_classes=3, in_channels=3, image_size=(side, side))
     stages = {stage.name: stage.paths for stage in network_stages(name, network)}
-    frozen = read_policy(policy, network, stages)
+    frozen = parse_policy(policy, network, stages)
     freeze(network, frozen)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     # Weight decay would move a frozen parameter that still got a (zero) gradient.

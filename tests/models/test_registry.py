@@ -14,7 +14,7 @@ from torchvision import models
 from cnncli.errors import CnncliError
 from cnncli.models.build import build_network, count_parameters, has_batch_norm
 from cnncli.models.head import combine_aux
-from cnncli.models.registry import MODELS, find_model, list_models, short_name, weights_dir
+from cnncli.models.registry import MODELS, find_model, list_models, short_name
 from cnncli.models.stages import network_head, network_stages
 from cnncli.models.stem import replace_stem
 from cnncli.models.tables.custom import CUSTOM
@@ -38,26 +38,6 @@ def build_on_meta(name, num_classes=5, in_channels=3, side=None, **options):
 
 def test_no_classifier_of_torchvision_is_forgotten():
     assert set(models.list_models(module=models)) <= set(TORCHVISION)
-
-
-@pytest.mark.parametrize("name", TORCHVISION)
-def test_weights_are_torchvisions(name):
-    enum = models.get_model_weights(name)
-    ours = {weights.name: weights for weights in MODELS[name].weights}
-    assert set(ours) == {weights.name for weights in enum}
-    assert MODELS[name].weights[0].name == enum.DEFAULT.name
-    for theirs in enum:
-        weights, transforms = ours[theirs.name], theirs.transforms()
-        assert weights.url == theirs.url
-        assert weights.parameters == theirs.meta["num_params"]
-        assert weights.macs == round(theirs.meta["_ops"] * 1e9)
-        assert [weights.image_size] == transforms.crop_size
-        assert [weights.resize_size] == transforms.resize_size
-        assert weights.interpolation == transforms.interpolation.value
-        if name in ("googlenet", "inception_v3"):  # transform_input: ImageNet's become halves
-            assert (weights.mean, weights.std) == ((0.5,) * 3, (0.5,) * 3)
-        else:
-            assert (weights.mean, weights.std) == (tuple(transforms.mean), tuple(transforms.std))
 
 
 def check_stages(name, network):
@@ -238,17 +218,6 @@ def test_patterns():
     assert {"resnet18", "wide_resnet50_2"} <= {entry.name for entry in list_models("ResNet")}
     assert short_name("cnn:conv3x3 f8; pool2") == "cnn"
     assert short_name("timm:a/b") == "timm-a-b"
-
-
-@pytest.mark.parametrize(
-    "variables", [{}, {"TORCH_HOME": "/a/b"}, {"XDG_CACHE_HOME": "/c"}, {"TORCH_HOME": "~/x"}]
-)
-def test_the_cache_is_torchs(monkeypatch, variables):
-    for name in ("TORCH_HOME", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert str(weights_dir()) == os.path.join(torch.hub.get_dir(), "checkpoints")
 
 
 def run_models(*arguments, **environment):

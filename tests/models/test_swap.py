@@ -28,21 +28,12 @@ for _entry in sorted(MODELS.values(), key=lambda entry: entry.parameters):
     MEMBERS.setdefault(_key, _entry.name)
 NAMES = list(MEMBERS.values())
 
-NO_NORM = {
-    "alexnet": "has no normalisation layers",
-    "cnn": "has no normalisation layers",
-    "lenet": "has no normalisation layers",
-    "squeezenet": "has no normalisation layers",
-    "swin": "tokens",
-    "vit": "tokens",
-}
-
 
 def refusal(entry):
-    """Why ``--norm`` is refused for an entry, or None."""
-    if entry.family == "vgg" and not entry.batch_norm:
-        return "has no normalisation layers"
-    return NO_NORM.get(entry.family)
+    """Return why ``--norm`` is refused for an entry, or None."""
+    if entry.batch_norm or entry.family == "convnext":
+        return None
+    return "tokens" if entry.family in ("swin", "vit") else "has no normalisation layers"
 
 
 def build(name, size=None, **options):

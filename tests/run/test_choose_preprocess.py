@@ -8,14 +8,14 @@ import pytest
 from helpers import SHARED_DATA
 from PIL import Image
 
-from cnncli.choices import IntensityRule, parse_windows
+from cnncli.choices import IntensityRule, parse_intensity
 from cnncli.data.find_samples import find_samples
-from cnncli.data.look import ImageSurvey, survey_images
+from cnncli.data.survey import ImageSurvey, survey_images
 from cnncli.errors import CnncliError
 from cnncli.images.decode import decode
 from cnncli.images.intensity import IntensityRange
 from cnncli.images.preprocess import Preprocess
-from cnncli.run.choose_preprocess import Channels, choose_channels, choose_windows
+from cnncli.run.choose_preprocess import Channels, choose_channels, choose_intensity
 
 RNG = np.random.default_rng(0)
 
@@ -40,8 +40,8 @@ def test_channels_of_more_kinds_of_light_count(tmp_path, channels):
 
 def test_alpha_never_counts(tmp_path):
     arrays = [RNG.integers(0, 255, (9, 8, 4), dtype=np.uint8) for _ in range(6)]
-    look = survey_images(write_set(tmp_path, arrays, ".png"), threads=1)
-    assert (look.files, look.alpha) == ((3,), True)
+    survey = survey_images(write_set(tmp_path, arrays, ".png"), threads=1)
+    assert (survey.files, survey.alpha) == ((3,), True)
 
 
 def test_the_deepest_type_counts(tmp_path):
@@ -54,7 +54,7 @@ def test_the_deepest_type_counts(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "expected", "look", "chosen"),
+    ("given", "expected", "survey", "chosen"),
     [
         (None, None, ImageSurvey((9, 9), (1,)), Channels((1,))),
         (None, None, ImageSurvey((9, 9), (3,), alpha=True), Channels((3,))),
@@ -77,12 +77,12 @@ def test_the_deepest_type_counts(tmp_path):
         (6, None, ImageSurvey((9, 9), (1, 1)), Channels((3, 3))),
     ],
 )
-def test_channels_chosen(given, expected, look, chosen):
-    assert choose_channels(given, expected, look) == chosen
+def test_channels_chosen(given, expected, survey, chosen):
+    assert choose_channels(given, expected, survey) == chosen
 
 
 @pytest.mark.parametrize(
-    ("given", "look", "said"),
+    ("given", "survey", "said"),
     [
         (4, ImageSurvey((9, 9), (3,)), "the images have 3 channels and no alpha"),
         (2, ImageSurvey((9, 9), (5,)), "5 channels and no alpha"),
@@ -90,75 +90,84 @@ def test_channels_chosen(given, expected, look, chosen):
         (4, ImageSurvey((9, 9), (1, 1)), r"2 channels \(1 \+ 1 of 2 files\) and no alpha"),
     ],
 )
-def test_channels_refused(given, look, said):
+def test_channels_refused(given, survey, said):
     with pytest.raises(CnncliError, match=f"--in-channels {given}: .*{said}"):
-        choose_channels(given, None, look)
+        choose_channels(given, None, survey)
 
 
 def test_windows_are_read():
-    assert parse_windows("full") == (IntensityRule("full"),)
-    assert parse_windows("-1000:400, p1:p99.5") == (
+    assert parse_intensity("full") == (IntensityRule("full"),)
+    assert parse_intensity("-1000:400, p1:p99.5") == (
         IntensityRule("values", -1000, 400),
         IntensityRule("percentiles", 1, 99.5),
     )
     for bad in ("", "a:b", "5:5", "9:1", "p1:99", "p-1:p50", "p1:p101", "1:2:3", "nan:1", "1:inf"):
         with pytest.raises(CnncliError, match=r"^intensity: "):
-            parse_windows(bad)
+            parse_intensity(bad)
 
 
-def looked(values, dtype):
+def survey_of(values, dtype):
     return ImageSurvey((9, 9), (1,), dtype=dtype, values=(np.sort(np.asarray(values, float)),))
 
 
 @pytest.mark.parametrize(
-    ("look", "text", "windows"),
+    ("survey", "text", "windows"),
     [
         (ImageSurvey((9, 9), (1,)), "full", ()),
-        (looked([0, 0.5, 1], "uint16"), "full", ()),
-        (looked([0, 4000 / 65535], "uint16"), "0:4095", (IntensityRange(0, 4095 / 65535),)),
-        (looked([0, 255 / 65535], "uint16"), "0:255", (IntensityRange(0, 255 / 65535),)),
-        (looked([0, 16384 / 65535], "uint16"), "full", ()),
-        (looked([0, 0.2, 1], "float32"), "full", ()),
+        (survey_of([0, 0.5, 1], "uint16"), "full", ()),
+        (survey_of([0, 4000 / 65535], "uint16"), "0:4095", (IntensityRange(0, 4095 / 65535),)),
+        (survey_of([0, 255 / 65535], "uint16"), "0:255", (IntensityRange(0, 255 / 65535),)),
+        (survey_of([0, 16384 / 65535], "uint16"), "full", ()),
+        (survey_of([0, 0.2, 1], "float32"), "full", ()),
         (
-            looked(np.linspace(-1000, 1000, 2001), "float32"),
+            survey_of(np.linspace(-1000, 1000, 2001), "float32"),
             "-998:998",
             (IntensityRange(-998, 998, "value"),),
         ),
     ],
 )
-def test_windows_the_data_choose(look, text, windows):
-    assert choose_windows(None, look) == (text, windows)
+def test_windows_the_data_choose(survey, text, windows):
+    assert choose_intensity(None, survey) == (text, windows)
     # What stands in config.yaml gives the same again.
-    assert choose_windows(text, look) == (text, windows)
+    assert choose_intensity(text, survey) == (text, windows)
 
 
 def test_windows_the_user_chooses():
-    deep = looked([0, 0.25, 0.5, 0.75, 1], "uint16")
-    assert choose_windows("0:1000", deep)[1] == (IntensityRange(0, 1000 / 65535),)
-    text, (window,) = choose_windows("p25:p75", deep)
+    deep = survey_of([0, 0.25, 0.5, 0.75, 1], "uint16")
+    assert choose_intensity("0:1000", deep)[1] == (IntensityRange(0, 1000 / 65535),)
+    text, (window,) = choose_intensity("p25:p75", deep)
     assert text == "16384:49151"
     np.testing.assert_allclose([window.low, window.high], [0.25, 0.75], atol=1e-5)
-    assert choose_windows("20:200", ImageSurvey((9, 9), (1,)))[1] == (
+    assert choose_intensity("20:200", ImageSurvey((9, 9), (1,)))[1] == (
         IntensityRange(20 / 255, 200 / 255),
     )
     pair = ImageSurvey(
         (9, 9), (1, 1), dtype="float32", values=(np.array([0.0, 9.0]), np.array([0.0, 1]))
     )
-    assert choose_windows("0:5,full", pair) == (
+    assert choose_intensity("0:5,full", pair) == (
         "0:5,full",
         (IntensityRange(0, 5, "value"), IntensityRange(0, 1)),
     )
     with pytest.raises(CnncliError, match="2 windows, but a sample is 1 file"):
-        choose_windows("0:1,0:2", deep)
+        choose_intensity("0:1,0:2", deep)
     with pytest.raises(CnncliError, match="both percentiles are 7"):
-        choose_windows("p1:p99", looked([7, 7, 7], "float32"))
+        choose_intensity("p1:p99", survey_of([7, 7, 7], "float32"))
+
+
+@pytest.mark.parametrize("text", ["0:1234567", "-0.123456789:1e+06", "0:4095", "1e-05:0.5"])
+def test_the_text_of_a_choice_gives_the_same_choice(text):
+    floats = survey_of([-5, 2e6], "float32")
+    told, ranges = choose_intensity(text, floats)
+    assert told == text
+    assert choose_intensity(told, floats) == (told, ranges)
+    assert (ranges[0].low, ranges[0].high) == tuple(map(float, text.split(":")))
 
 
 def test_percentiles_of_8_bits_are_those_of_the_images(tmp_path):
     arrays = [RNG.integers(100, 150, (40, 40), dtype=np.uint8) for _ in range(6)]
-    look = survey_images(write_set(tmp_path, arrays, ".png"), threads=1)
+    survey = survey_images(write_set(tmp_path, arrays, ".png"), threads=1)
     low, high = (round(v) for v in np.percentile(arrays, (10, 90)))
-    text, (window,) = choose_windows("p10:p90", look)
+    text, (window,) = choose_intensity("p10:p90", survey)
     assert text == f"{low}:{high}"
     np.testing.assert_allclose([window.low, window.high], [low / 255, high / 255])
 

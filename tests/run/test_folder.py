@@ -3,7 +3,7 @@
 import pytest
 
 from cnncli.run import folder as run_dirs
-from cnncli.training.interrupt import Stopped
+from cnncli.training.stopping import Stopped
 
 
 def test_two_runs_in_one_second(tmp_path, monkeypatch):

@@ -8,8 +8,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
 from cnncli.config import load_config
+from cnncli.data.epoch_batches import EpochBatches
 from cnncli.data.find_samples import find_samples
-from cnncli.data.loader import EpochBatches, Loader, SplitDataset
+from cnncli.data.loader import Loader, SplitDataset
 from cnncli.data.store import load_images
 from cnncli.images.preprocess import Preprocess
 from cnncli.training.balance import balance_rows, class_weights

@@ -16,7 +16,7 @@ import pytest
 import torch
 from helpers import run_process, train, write_digits
 
-from cnncli.data.loader import BatchShard, EpochBatches
+from cnncli.data.epoch_batches import BatchShard, EpochBatches
 from cnncli.errors import CnncliError
 from cnncli.recipes.train import resume_run
 from cnncli.reporting import SilentReporter
@@ -207,7 +207,7 @@ def test_the_death_of_one_process_ends_all_with_one_line(data, tmp_path):
 def test_the_shares_of_a_batch_are_the_batch(count, processes):
     whole = list(EpochBatches(count, 4 * processes, seed=5))
     shares = [
-        list(EpochBatches(count, 4, seed=5, share=BatchShard(rank, processes, max(2, processes))))
+        list(EpochBatches(count, 4, seed=5, shard=BatchShard(rank, processes, max(2, processes))))
         for rank in range(processes)
     ]
     joined = [list(chain.from_iterable(parts)) for parts in zip(*shares, strict=True)]
@@ -222,7 +222,7 @@ def test_the_shares_of_a_batch_are_the_batch(count, processes):
 @pytest.mark.parametrize("count", [0, 1, 7, 8])
 def test_the_shares_of_a_split_are_the_split_in_its_order(count):
     items = np.arange(count)
-    shares = [World(rank, 3).share(items) for rank in range(3)]
+    shares = [World(rank, 3).slice(items) for rank in range(3)]
     assert np.array_equal(np.concatenate(shares), items)
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 

@@ -9,10 +9,10 @@ from tiny_network import CPU, MEAN, STD, Tiny, data, loader, trainer
 from torch import nn
 
 from cnncli.models.build import Classifier
-from cnncli.training.device import Compute, pick_compute
+from cnncli.training.device import Compute, choose_compute
 from cnncli.training.history import COLUMNS, MONITORS, EarlyStopping, History
-from cnncli.training.loop import Progress
 from cnncli.training.predictions import predict_batch, predict_split
+from cnncli.training.progress import Progress
 from cnncli.training.schedule import warmup_cosine
 
 
@@ -234,9 +234,9 @@ def test_the_native_precision_is_taken_from_the_hardware(monkeypatch):
     from cnncli.training import device
 
     for has_bf16, expected in ((True, "bf16"), (False, "fp32")):
-        monkeypatch.setattr(device, "_cpu_has_bf16", lambda has_bf16=has_bf16: has_bf16)
-        assert pick_compute("cpu", "auto").precision == expected
-    assert pick_compute("cpu", "bf16") == Compute(torch.device("cpu"), "bf16")
+        monkeypatch.setattr(device, "cpu_has_bf16", lambda has_bf16=has_bf16: has_bf16)
+        assert choose_compute("cpu", "auto").precision == expected
+    assert choose_compute("cpu", "bf16") == Compute(torch.device("cpu"), "bf16")
 
 
 def test_torch_has_no_more_threads_than_cores(monkeypatch):
@@ -247,7 +247,7 @@ def test_torch_has_no_more_threads_than_cores(monkeypatch):
     try:
         for threads, expected in ((3, 2), (1, 1)):
             torch.set_num_threads(threads)
-            pick_compute("cpu", "fp32")
+            choose_compute("cpu", "fp32")
             assert torch.get_num_threads() == expected
     finally:
         torch.set_num_threads(before)

@@ -18,10 +18,10 @@ from cnncli.choices import LossName, OptimizerName, SchedulerName
 from cnncli.config import load_config
 from cnncli.errors import CnncliError
 from cnncli.training.checkpoint import load_checkpoint
-from cnncli.training.loop import Progress
 from cnncli.training.penalties import Penalty
+from cnncli.training.progress import Progress
 from cnncli.training.state import load_state
-from cnncli.training.time_limit import TimeLimit
+from cnncli.training.stopping import TimeLimit
 
 
 class Plain(nn.Module):
@@ -67,13 +67,13 @@ def test_a_batch_that_does_not_fit_goes_through_in_parts():
 
     network = Plain()
     ours = trainer(network, lr=0.05, clip=0.5)
-    ours.forward, ours.tell = forward, said.append
+    ours.forward, ours.warn = forward, said.append
     progress = Progress(1)
     ours.train_epoch(loader(*pixels(11), 8), progress, lambda n, text: None)
     got = nn.utils.parameters_to_vector(network.parameters()).detach()
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-6)
     assert progress.images == 11
-    assert ours.parts == 4
+    assert ours.microbatches == 4
     assert ["2 parts" in text or "4 parts" in text for text in said] == [True, True]
 
 
@@ -201,7 +201,7 @@ def test_a_time_limit_ends_a_run_cleanly(cli, figures, tmp_path, monkeypatch):
 
 def test_the_schedule_is_as_far_as_the_time(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("cnncli.training.time_limit.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("cnncli.training.stopping.time.monotonic", lambda: now[0])
     limit = TimeLimit(1000.0)  # of which 3 % are for the end
     assert limit.progress == 0
     now[0] += 485

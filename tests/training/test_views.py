@@ -13,7 +13,7 @@ from cnncli.augmentation.build import build_augment
 from cnncli.augmentation.notation import parse_augment
 from cnncli.errors import CnncliError
 from cnncli.training.checkpoint import load_checkpoint, save_checkpoint
-from cnncli.training.device import pick_compute
+from cnncli.training.device import choose_compute
 from cnncli.training.predictions import predict_views
 from cnncli.training.views import build_views
 
@@ -84,7 +84,7 @@ class Brightness(torch.nn.Module):
 
 
 def test_probabilities_are_averaged_in_float64():
-    compute = pick_compute("cpu", "fp32")
+    compute = choose_compute("cpu", "fp32")
     got = predict_views(Brightness(), torch.from_numpy(IMAGES), compute, build_views("flips", []))
     assert got.dtype == np.float64
     halves = [IMAGES[:, :, :6].mean((1, 2, 3)) / 255, IMAGES[:, :, 6:].mean((1, 2, 3)) / 255]

@@ -1,1 +1,1 @@
-"""Networks of our own, one file each."""
+"""cnncli's own networks, one file for each architecture."""

@@ -7,9 +7,9 @@ from torch import nn
 
 
 class CNN(nn.Module):
-    """Conv 32 – pool – conv 32 – pool – dense 256 – dense 256 – dropout – K.
+    """Conv 32 – pool – conv 32 – pool – dense 256 – dense 256 – dropout – dense K.
 
-    3×3 convolutions without padding, 2×2 max pooling, ReLU.
+    The convolutions are 3×3 without padding, the pooling is 2×2 max pooling, the activation ReLU.
 
     Shapes: (N, C, H, W) to (N, K); H and W at least 10.
 

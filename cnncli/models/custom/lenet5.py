@@ -1,4 +1,4 @@
-"""LeNet-5."""
+"""LeNet-5, the first convolutional network in wide use."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ class LeNet5(nn.Module):
     """LeNet-5 with the pooling, activations and connections in use today.
 
     Two 5×5 convolutions, each followed by 2×2 average pooling, then dense layers of 120, 84 and
-    K units. The original scales its subsampling, joins the maps of C3 by a table and ends in
-    radial basis functions; here pooling is plain, the connections are full, the output linear.
+    K units. The original learns a scale for its pooling, connects the maps of layer C3 by a table
+    and ends in radial basis functions; here the pooling is plain, all maps are connected and the
+    output is linear.
 
     Shapes: (N, C, H, W) to (N, K); H and W at least 16. At 32×32 the second pooling leaves
     16×5×5 values, as in the paper.

@@ -8,9 +8,9 @@ from torch.nn import functional
 
 
 class Shortcut(nn.Module):
-    """The identity where size and channels change: every second pixel, new channels all zero.
+    """The shortcut of a block that changes size and channels, without parameters.
 
-    It has no parameters ("option A" of the paper).
+    It takes every second pixel and adds channels of zeros ("option A" of the paper).
 
     Shapes: (N, C, H, W) to (N, out_channels, ⌈H / 2⌉, ⌈W / 2⌉).
     """
@@ -20,7 +20,7 @@ class Shortcut(nn.Module):
         self.new_channels = out_channels - in_channels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the shortcut's maps of x (N, C, H, W)."""
+        """Return the maps of the shortcut for x (N, C, H, W)."""
         before = self.new_channels // 2
         after = self.new_channels - before
         return functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, before, after))
@@ -43,7 +43,7 @@ class BasicBlock(nn.Module):
         self.shortcut = nn.Identity() if same else Shortcut(in_channels, out_channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the block's maps of x (N, C, H, W)."""
+        """Return the maps of the block for x (N, C, H, W)."""
         y = self.activation(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
         out: torch.Tensor = self.activation(y + self.shortcut(x))
@@ -53,8 +53,9 @@ class BasicBlock(nn.Module):
 class ResNetCIFAR(nn.Module):
     """A stem, three residual stages of 16, 32 and 64 filters, global pooling, one dense layer.
 
-    The first stage sees every pixel; the second and the third halve the size. It has 6·blocks + 2
-    layers: at 10 classes and 3 channels 269,722 parameters with 3 blocks and 464,154 with 5.
+    The first stage works at full resolution; the second and the third halve the size. The network
+    has 6·blocks + 2 layers, and at 10 classes and 3 channels 269,722 parameters with 3 blocks and
+    464,154 with 5.
 
     Shapes: (N, C, H, W) to (N, K); H and W at least 8.
 
@@ -104,12 +105,12 @@ def _stage(in_channels: int, out_channels: int, blocks: int, *, stride: int) -> 
 def resnet20(
     num_classes: int, in_channels: int = 3, *, image_size: tuple[int, int] = (32, 32)
 ) -> ResNetCIFAR:
-    """Return the network with 20 layers."""
+    """Return the residual network with 20 layers; see `ResNetCIFAR`."""
     return ResNetCIFAR(num_classes, in_channels, blocks=3, image_size=image_size)
 
 
 def resnet32(
     num_classes: int, in_channels: int = 3, *, image_size: tuple[int, int] = (32, 32)
 ) -> ResNetCIFAR:
-    """Return the network with 32 layers."""
+    """Return the residual network with 32 layers; see `ResNetCIFAR`."""
     return ResNetCIFAR(num_classes, in_channels, blocks=5, image_size=image_size)

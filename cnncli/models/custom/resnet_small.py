@@ -7,14 +7,14 @@ from typing import cast
 import torch
 from torch import nn
 
-# From these sides (pixels) on, one more halving happens before layer2. Small images keep every
-# pixel; large ones lose resolution early, where a convolution costs most.
+# Image sides, in pixels, from which on the stem and layer1 halve the resolution. Small images keep
+# every pixel; large images lose resolution early, where a convolution costs most.
 HALVE_IN_STEM_FROM = 48
 HALVE_IN_LAYER1_FROM = 96
 
 
 def _conv_norm(in_channels: int, out_channels: int, kernel_size: int, stride: int) -> nn.Sequential:
-    # Batch normalisation subtracts the mean, so that a bias in the convolution would do nothing.
+    # Batch normalisation subtracts the mean, so a bias in the convolution would have no effect.
     return nn.Sequential(
         nn.Conv2d(
             in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=False
@@ -45,11 +45,12 @@ class ResidualBlock(nn.Module):
             # ceil_mode rounds odd sides up, as the padded convolution beside it does.
             halve = nn.AvgPool2d(stride, ceil_mode=True) if stride != 1 else nn.Identity()
             self.shortcut = nn.Sequential(halve, *_conv_norm(in_channels, out_channels, 1, 1))
-        # f(x) starts at zero and a block as its shortcut, which bears a higher learning rate.
+        # f(x) starts at zero, so that a block starts as its shortcut; this allows a higher learning
+        # rate.
         nn.init.zeros_(cast(torch.Tensor, self.conv2[1].weight))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the block's activations for x (N, C, H, W)."""
+        """Return the maps of the block for x (N, C, H, W)."""
         y = self.conv2(self.activation(self.conv1(x)))
         out: torch.Tensor = self.activation(y + self.shortcut(x))
         return out
@@ -59,15 +60,15 @@ class ResNetSmall(nn.Module):
     """A stem, four residual stages, global average pooling and one linear layer.
 
     With the default widths and one block per stage it has 1.2 million parameters.
-    ``image_size`` changes no weight's shape, only strides: below 48 pixels (the shorter side)
-    layer2 sees the full resolution, from 48 on the stem halves it, from 96 on layer1 halves it
-    once more. A network built for one size therefore runs at any other.
+    ``image_size`` changes only strides and no weight's shape. If the shorter side is below 48
+    pixels, layer2 gets the full resolution; from 48 pixels on the stem halves it, and from 96 on
+    layer1 halves it once more. A network that was built for one size therefore runs at any other.
 
     Shapes: (N, C, H, W) to (N, K); any H and W of at least 8. At 112×112 the stages give 28, 14,
     7 and 4 pixels a side; at 32×32 they give 32, 16, 8 and 4.
 
-    In training mode at least two images make a batch where layer4 is down to one pixel: batch
-    normalisation has no variance over a single value.
+    In training mode a batch needs at least two images if the maps of layer4 have one pixel, because
+    batch normalisation has no variance over a single value.
 
     Args:
         num_classes: K, at least 2.

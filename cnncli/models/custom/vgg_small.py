@@ -1,4 +1,4 @@
-"""VGG in small."""
+"""A small VGG."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import nn
 class VGGSmall(nn.Module):
     """Three blocks of two 3×3 convolutions and a 2×2 max pooling, then two dense layers.
 
-    32, 64 and 128 filters; BatchNorm and ReLU behind every convolution. VGG flattens its last maps
-    for layers of 4096 units; here global average pooling comes before one of 256, so that any
-    image size fits the same weights.
+    The blocks have 32, 64 and 128 filters, with BatchNorm and ReLU behind every convolution. The
+    original flattens its last maps for dense layers of 4096 units; here global average pooling
+    comes before a dense layer of 256 units, so that the same weights fit any image size.
 
     Shapes: (N, C, H, W) to (N, K); H and W at least 8.
 
@@ -50,7 +50,7 @@ class VGGSmall(nn.Module):
 def _block(in_channels: int, filters: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for channels in (in_channels, filters):
-        # BatchNorm subtracts the mean, so that a bias in the convolution would do nothing.
+        # BatchNorm subtracts the mean, so that a bias in the convolution would have no effect.
         layers += [
             nn.Conv2d(channels, filters, 3, padding=1, bias=False),
             nn.BatchNorm2d(filters),

@@ -1,1 +1,1 @@
-"""Weights trained elsewhere: found, downloaded, and fitted into a network."""
+"""Pretrained weights: finding them, downloading them and loading them into a network."""

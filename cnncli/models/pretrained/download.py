@@ -1,4 +1,4 @@
-"""torchvision's weights: out of torch's cache, or from the network into it."""
+"""torchvision's weights: from torch's cache, or downloaded into it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from urllib.error import HTTPError
 
 from cnncli.connection import why_unreachable
 from cnncli.errors import CnncliError
-from cnncli.models.pretrained.rename import DAMAGED
-from cnncli.models.registry import WeightsEntry
+from cnncli.models.pretrained.tensor_file import DAMAGED
+from cnncli.models.tables.torchvision import WeightsEntry
 
 
 def download_weights(model: str, weights: WeightsEntry) -> dict[str, Any]:
-    """Return the state dict of torchvision's weights, downloaded unless they are in the cache.
+    """Return the state dict of torchvision's weights, and download it if it is not in the cache.
+
+    Args:
+        model: Name of the model in torchvision.
+        weights: Which of its weights.
 
     Raises:
-        CnncliError: If they are not in the cache and the network does not give them, with the file
-            expected, its folder and the ways around; or if the file in the cache is damaged.
+        CnncliError: If the weights are not in the cache and cannot be downloaded; the message
+            names the file, its folder and what to do instead. Or if the file in the cache is
+            damaged, or the installed torchvision does not have these weights.
     """
     cached = weights.path.is_file()
     if not cached and (reason := why_unreachable(weights.url)):

@@ -1,42 +1,42 @@
-"""Pretrained weights: where they come from and how they get into a network.
+"""Pretrained weights: find them, read what images they expect, load them into a network.
 
-``--weights`` takes ``none``, ``default`` or a name (torchvision's), or a PATH: a state dict
-(``.pth``, read with ``weights_only``; ``.safetensors``) or the run folder of an earlier run.
+``--weights`` takes ``none``; ``default`` or a name for torchvision's weights; or the PATH of a
+state dict (``.pth``, read with ``weights_only``, or ``.safetensors``) or of a run folder.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from cnncli.errors import CnncliError
 from cnncli.files import BEST_FILE
-from cnncli.models.pretrained.carry import Tensors, fit_positions, fit_stem
 from cnncli.models.pretrained.download import download_weights
-from cnncli.models.pretrained.rename import DAMAGED, TOLD, rename, unwrap
-from cnncli.models.registry import ModelEntry, WeightsEntry, short_name
+from cnncli.models.pretrained.fit import Tensors, fit_positions, fit_stem
+from cnncli.models.pretrained.tensor_file import read_meta, read_tensors, rename, unwrap
+from cnncli.models.registry import ModelEntry, short_name
 from cnncli.models.stages import network_head
 from cnncli.models.stem import Normalisation, stem_normalisation
+from cnncli.models.tables.torchvision import WeightsEntry
 
 NONE = "none"
+NAMES_SHOWN = 3  # names in a message before "and N more"
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where weights come from, found before anything is read.
+class WeightsSource:
+    """Where weights come from; their tensors are not read yet.
 
     Attributes:
-        text: How to name them in messages.
-        path: Of the file; for torchvision's, where it lies in torch's cache.
-        entry: torchvision's, or None for a file.
-        meta: What a run wrote beside its tensors; empty for others.
+        text: Name of the weights in messages.
+        path: Path of the file. For torchvision's weights it lies in torch's cache, where it may
+            still be missing.
+        entry: torchvision's entry for the weights; None for a file of the user.
+        meta: Metadata that a run saved beside its tensors; empty for other files.
     """
 
     text: str
@@ -47,16 +47,17 @@ class Source:
 
 @dataclass(frozen=True)
 class WeightsPreprocess:
-    """What images weights expect, as plain values.
+    """The images that weights expect, as plain values.
 
     Attributes:
-        in_channels: Of the weights' first layer, as far as it is known: 3, or those of the run.
-        mean: Per channel, as a fraction of full scale.
-        std: Per channel, as a fraction of full scale.
+        in_channels: Number of channels: 3 for torchvision's weights and for a file of the user,
+            the run's channels for a run.
+        mean: Mean of each channel, as a fraction of full scale.
+        std: Standard deviation of each channel, as a fraction of full scale.
         image_size: (H, W) in pixels.
-        resize_size: Side the shorter side is brought to before ``image_size`` is cut out of the
-            centre: only ``--resize-mode crop`` does that. None for a run.
-        interpolation: Of that resize, ``bilinear`` or ``bicubic``; None for a run.
+        resize_size: Length in pixels to which the shorter side is resized before ``image_size`` is
+            cut out of the centre, as ``--resize-mode crop`` does. None for a run.
+        interpolation: Interpolation of that resize, ``bilinear`` or ``bicubic``; None for a run.
     """
 
     in_channels: int
@@ -69,15 +70,16 @@ class WeightsPreprocess:
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """What became of the tensors.
+    """Which tensors were loaded and which were not.
 
     Attributes:
-        source: How the weights are named.
-        loaded: Names of the network's tensors that were filled.
-        dropped: Names of tensors of the file that were not used: of another shape (the head, when
-            classes differ), unknown to the network or not finite.
-        missing: Names of the network's parameters and statistics that the file did not fill.
-        adapted: Names that were changed on the way (first layer, position embeddings).
+        source: Name of the weights in messages.
+        loaded: Names of the network's tensors that were loaded.
+        dropped: Names of the file's tensors that were not used, because they have another shape
+            (as the head has if the classes differ), are unknown to the network or are not finite.
+        missing: Names of the network's parameters and statistics that were not loaded.
+        adapted: Names of loaded tensors that were changed before: first layer, position
+            embeddings.
     """
 
     source: str
@@ -87,7 +89,7 @@ class WeightsReport:
     adapted: tuple[str, ...]
 
     def line(self) -> str:
-        """Return one line for the user."""
+        """Return one line of text for the user."""
         parts = [f"weights {self.source}: {len(self.loaded)} tensors loaded"]
         for words, names in (
             ("adapted", self.adapted),
@@ -95,16 +97,23 @@ class WeightsReport:
             ("left as they were", self.missing),
         ):
             if names:
-                more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
-                parts.append(f"{len(names)} {words} ({', '.join(names[:TOLD])}{more})")
+                more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+                parts.append(f"{len(names)} {words} ({', '.join(names[:NAMES_SHOWN])}{more})")
         return ", ".join(parts)
 
 
-def find_source(spec: str, entry: ModelEntry) -> Source | None:
-    """Find what ``--weights`` names; nothing is downloaded or read in full. None for ``none``.
+def look_up_source(spec: str, entry: ModelEntry) -> WeightsSource | None:
+    """Return where the weights that ``--weights`` names come from, or None for ``none``.
+
+    Nothing is downloaded, and of a file only the metadata are read.
+
+    Args:
+        spec: Value of ``--weights``.
+        entry: The network's entry in the registry.
 
     Raises:
-        CnncliError: If there are no such weights and no such file.
+        CnncliError: If there are no such weights and no such file, if a folder holds no finished
+            run, or if the file's metadata cannot be read.
     """
     if spec == NONE:
         return None
@@ -112,18 +121,22 @@ def find_source(spec: str, entry: ModelEntry) -> Source | None:
     known = spec == "default" or any(w.name.lower() == spec.lower() for w in entry.weights)
     if known or not path.exists():
         weights = entry.find_weights(spec)
-        return Source(f"{entry.name} {weights.name}", weights.path, weights, {})
+        return WeightsSource(f"{entry.name} {weights.name}", weights.path, weights, {})
     if path.is_dir():
         path = path / BEST_FILE
         if not path.is_file():
             raise CnncliError(f"--weights {spec}: no run folder: there is no {BEST_FILE} in it")
-    return Source(spec, path, None, _read_meta(path))
+    return WeightsSource(spec, path, None, read_meta(path))
 
 
-def weights_preprocess(source: Source | None, entry: ModelEntry) -> WeightsPreprocess | None:
-    """Return what images the weights expect; None where nobody knows.
+def weights_preprocess(source: WeightsSource | None, entry: ModelEntry) -> WeightsPreprocess | None:
+    """Return the images that weights expect, or None if that is unknown.
 
-    A file that is not of a run is taken to follow the model's default weights.
+    A file that no run has written is taken to expect the same images as the default weights.
+
+    Args:
+        source: Where the weights come from; None for no weights.
+        entry: The network's entry in the registry.
     """
     if source is None:
         return None
@@ -150,9 +163,19 @@ def weights_preprocess(source: Source | None, entry: ModelEntry) -> WeightsPrepr
 
 
 def weights_normalisation(
-    source: Source | None, entry: ModelEntry, in_channels: int
+    source: WeightsSource | None, entry: ModelEntry, in_channels: int
 ) -> Normalisation | None:
-    """Return mean and std to store and to train with for ``in_channels``; None: the data's own."""
+    """Return the mean and std with which to normalise images for these weights.
+
+    Args:
+        source: Where the weights come from; None for no weights.
+        entry: The network's entry in the registry.
+        in_channels: Number of channels of the images.
+
+    Returns:
+        ``in_channels`` values of each; None if the weights prescribe none, so that those of the
+        data are used.
+    """
     pre = weights_preprocess(source, entry)
     if pre is None:
         return None
@@ -161,27 +184,27 @@ def weights_normalisation(
 
 def load_weights(
     network: nn.Module,
-    source: Source,
+    source: WeightsSource,
     entry: ModelEntry,
     *,
     normalisation: Normalisation | None = None,
 ) -> WeightsReport:
-    """Fill a network with weights, as far as names and shapes agree.
+    """Load weights into a network where names and shapes agree.
 
-    The first layer is carried over to the network's channels, position embeddings to its size.
+    The first layer is adapted to the network's channels, position embeddings to its image size.
 
     Args:
-        network: It is changed; nothing of it is if this fails.
-        source: From `find_source`.
-        entry: Of the network.
-        normalisation: Mean and std that the network will see; None: those that
+        network: The network; it is changed in place, and not at all if an error is raised.
+        source: Where the weights come from, as `look_up_source` returns it.
+        entry: The network's entry in the registry.
+        normalisation: Mean and std of the images that the network gets; None for those that
             `weights_normalisation` returns.
 
     Raises:
         CnncliError: If the file is missing and cannot be downloaded, is damaged, or fits less
-            than half of the network.
+            than half of the network's tensors.
     """
-    tensors = rename(_read(source), entry)
+    tensors = rename(_load_tensors(source), entry)
     pre = weights_preprocess(source, entry)
     expected = Normalisation(pre.mean, pre.std) if pre else None
     own = network.state_dict()
@@ -207,18 +230,24 @@ def load_weights(
         ),
         adapted=tuple(name for name in adapted if name in fitting),
     )
-    _refuse_strangers(report, network, entry, source)
+    _refuse_poor_fit(report, network, entry, source)
     load_tensors(network, fitting, strict=False)
     return report
 
 
 def load_tensors(network: nn.Module, tensors: Tensors, *, strict: bool = True) -> None:
-    """Load a state dict that came without the versions torch keeps beside it.
+    """Load a state dict that has no version numbers of its modules.
 
-    safetensors files hold none, and MNASNet refuses to load without.
+    torch keeps a version number beside the tensors of each module. safetensors files have none,
+    and MNASNet cannot be loaded without, so the network's own numbers are used.
+
+    Args:
+        network: The network; it is changed in place.
+        tensors: Tensors by name.
+        strict: Whether all names must agree.
 
     Raises:
-        RuntimeError: If strict, and names or shapes differ.
+        RuntimeError: If shapes differ, or names differ and ``strict`` is set.
     """
     state: Any = network.state_dict()
     versions = state._metadata
@@ -227,10 +256,10 @@ def load_tensors(network: nn.Module, tensors: Tensors, *, strict: bool = True) -
     network.load_state_dict(state, strict=strict)
 
 
-def _refuse_strangers(
-    report: WeightsReport, network: nn.Module, entry: ModelEntry, source: Source
+def _refuse_poor_fit(
+    report: WeightsReport, network: nn.Module, entry: ModelEntry, source: WeightsSource
 ) -> None:
-    """Refuse a file that fills less than half of the network's tensors, the head left out."""
+    """Refuse a file that fits less than half of the network's parameters outside its heads."""
     head = network_head(entry.name, network)
     apart = tuple(f"{path}." for path in (head, *entry.aux_heads))
     names = [name for name, _ in network.named_parameters() if not name.startswith(apart)]
@@ -244,37 +273,15 @@ def _refuse_strangers(
 
 
 def _is_finite(tensor: torch.Tensor) -> bool:
-    """Tell NaN apart: vgg16's IMAGENET1K_FEATURES has it in all of its classifier."""
+    """Return whether no value is NaN or infinite.
+
+    In vgg16's IMAGENET1K_FEATURES, for example, all of the classifier is NaN.
+    """
     return not tensor.is_floating_point() or bool(tensor.isfinite().all())
 
 
-def _read_meta(path: Path) -> dict[str, Any]:
-    """Return what a run wrote beside its tensors; empty for other files."""
-    if path.suffix != ".safetensors":
-        return {}
-    try:
-        with safe_open(path, framework="pt") as file:
-            meta = json.loads((file.metadata() or {}).get("cnncli", "{}"))
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CnncliError(f"--weights {path}: not safetensors, or cut short ({error})") from None
-    return meta if isinstance(meta, dict) else {}
-
-
-def _read(source: Source) -> Tensors:
-    if source.entry is not None:
-        return unwrap(download_weights(source.text.split()[0], source.entry), source.text)
-    path = source.path
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError:
-        raise CnncliError(
-            f"--weights {path}: holds more than tensors, or is damaged; a pickle can run code when "
-            "it is opened, so only plain state dicts are read"
-        ) from None
-    except (SafetensorError, *DAMAGED) as error:
-        reason = str(error).split("\n")[0]
-        raise CnncliError(f"--weights {path}: no weights can be read from it: {reason}") from None
-    return unwrap(loaded, str(path))
+def _load_tensors(source: WeightsSource) -> Tensors:
+    if source.entry is None:
+        return read_tensors(source.path)
+    model = source.text.split()[0]
+    return unwrap(download_weights(model, source.entry), source.text)

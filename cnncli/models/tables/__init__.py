@@ -1,1 +1,1 @@
-"""The networks as plain data; light, so that the registry needs no torch."""
+"""The networks as plain data, without torch, so that the registry needs no torch either."""

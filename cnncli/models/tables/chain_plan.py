@@ -1,4 +1,4 @@
-"""What a network written by hand (``cnn:LAYERS``) consists of, by name; no torch here."""
+"""Names and stages of a network written by hand (``cnn:LAYERS``); no torch is imported."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ _KINDS: tuple[tuple[type[LayerSpec], str], ...] = (
 
 @dataclass(frozen=True)
 class ChainPlan:
-    """A chain read.
+    """The layers of a network written by hand, with the names of their modules.
 
     Attributes:
-        layers: As written.
-        names: Of every layer's own module, ``conv1`` for a convolution in the first place; None
-            for an activation as a layer of its own.
-        stages: One per convolution or dense layer, with what follows it; the first is the stem.
-        layout: Where stem and head lie.
+        layers: The layers as written.
+        names: Name of each layer's module, such as ``conv1`` for a convolution in the first place;
+            None for an activation that is a layer of its own.
+        stages: One stage for each convolution or dense layer, with the layers that follow it. The
+            first stage is the stem.
+        layout: Paths of the stem and the head.
     """
 
     layers: tuple[LayerSpec, ...]
@@ -49,13 +50,16 @@ class ChainPlan:
 
 
 def plan_chain(text: str) -> ChainPlan:
-    """Read a chain and name its modules.
+    """Parse a network written by hand and name its modules.
 
-    A layer that closes with an activation makes two modules, ``conv1`` and ``relu1``. Behind the
-    layers as written comes a dense layer for the classes, ``head``.
+    A layer that ends with an activation makes two modules, such as ``conv1`` and ``relu1``. A dense
+    layer for the classes, ``head``, follows the layers as written.
+
+    Args:
+        text: The layers, in the notation of `cnncli.arithmetic.chain`.
 
     Raises:
-        CnncliError: At the first layer that cannot be read.
+        CnncliError: At the first layer that cannot be parsed.
     """
     layers = parse_chain(text)
     names = tuple(_name(layer) for layer in layers)
@@ -84,7 +88,7 @@ def plan_chain(text: str) -> ChainPlan:
 
 
 def activation_name(layer: LayerSpec) -> str | None:
-    """Return the name of the module of a layer's activation, such as ``relu1``."""
+    """Return the name of the module of a layer's activation, such as ``relu1``, or None."""
     return f"{layer.activation}{layer.number}" if layer.activation else None
 
 

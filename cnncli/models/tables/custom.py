@@ -1,4 +1,7 @@
-"""Our own networks as plain data."""
+"""cnncli's own networks as plain data.
+
+A new network is a module in `cnncli.models.custom` and a row here.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,19 @@ from cnncli.models.tables.layout import ModuleLayout, Stage
 
 @dataclass(frozen=True)
 class CustomNetwork:
-    """One of our own networks.
+    """One of cnncli's own networks.
 
     Attributes:
-        builder: ``module:callable`` under ``cnncli.models.custom``.
-        family: Networks built alike share one.
-        stages: From input to head.
-        layout: Where stem and head lie.
-        image_size: The side in pixels it was designed for, or None where the data decide.
-        example: Channels and side in pixels that ``parameters`` and ``macs`` are counted for.
-        parameters: At 10 classes.
-        macs: Multiply-accumulates of one image.
+        builder: ``module:callable`` in ``cnncli.models.custom``; the callable takes K, C and
+            ``image_size=(H, W)`` and returns the network.
+        family: Family of the network, such as ``resnet``.
+        stages: Stages from the input to the head, without the head.
+        layout: Paths of the stem and the head.
+        image_size: Side in pixels of the images it was designed for; None if it has no such size.
+        example: Channels and side in pixels of the images for which ``parameters`` and ``macs``
+            are counted.
+        parameters: Number of parameters at 10 classes.
+        macs: Multiply-accumulates for one image.
     """
 
     builder: str

@@ -1,4 +1,4 @@
-"""Where stem, stages and head lie in torchvision's networks, as plain data, by family."""
+"""The paths of stem, stages and head in torchvision's networks, as plain data, by family."""
 
 from __future__ import annotations
 
@@ -154,13 +154,13 @@ LAYOUTS: dict[str, ModuleLayout] = {
 def _cut(
     prefix: str, bounds: tuple[int, ...], *, last: str = "", extra: tuple[str, ...] = ()
 ) -> tuple[Stage, ...]:
-    """Cut ``prefix.0``, ``prefix.1``, … at the bounds into stem, stage1 and so on.
+    """Cut the children ``prefix.0``, ``prefix.1``, … into ``stem``, ``stage1`` and so on.
 
     Args:
         prefix: Path of a module with numbered children.
-        bounds: First child of every stage, and the one past the last.
-        last: Name of the last stage, if not by its number.
-        extra: Further paths of the last stage.
+        bounds: Number of the first child of each stage, and then the number of children.
+        last: Name of the last stage; empty for ``stage`` and its number.
+        extra: Further paths that belong to the last stage.
     """
     stages = [
         Stage(f"stage{i}" if i else "stem", tuple(f"{prefix}.{n}" for n in range(start, stop)))
@@ -178,7 +178,10 @@ def _dense(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[Stage, Stag
 
 
 def _vgg(convolutions: tuple[int, ...], per_convolution: int) -> tuple[Stage, ...]:
-    """Return one stage per block of convolutions and pooling; the first block is the stem."""
+    """Return one stage for each block of convolutions and pooling; the first is the stem.
+
+    A convolution takes ``per_convolution`` modules: 2, or 3 with BatchNorm.
+    """
     bounds = [0]
     for count in convolutions:
         bounds.append(bounds[-1] + count * per_convolution + 1)
@@ -235,7 +238,7 @@ _SHUFFLENET = (
 )
 _HIDDEN_DENSE = Stage("classifier", ("classifier.0", "classifier.1"))
 
-# The first pattern that matches a model's name says its family and stages.
+# (pattern, family, stages): the first pattern that matches a model's name gives family and stages.
 PATTERNS: tuple[tuple[str, str, tuple[Stage, ...]], ...] = (
     ("alexnet", "alexnet", _cut("features", (0, 3, 6, 8, 10, 13)) + _dense((0, 1, 2), (3, 4, 5))),
     ("convnext_*", "convnext", _cut("features", (0, 1, 2, 4, 6, 8), extra=("classifier.0",))),
@@ -281,7 +284,7 @@ PATTERNS: tuple[tuple[str, str, tuple[Stage, ...]], ...] = (
     ("*res*", "resnet", _RESNET),  # resnet, resnext, wide_resnet
 )
 
-# Members that differ from their family.
+# Models that differ from the layout of their family, and in what.
 DIFFERENCES: dict[str, dict[str, int | bool]] = {
     "squeezenet1_1": {"min_size": 17},
     "vgg11": {"batch_norm": False},

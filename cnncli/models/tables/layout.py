@@ -1,8 +1,9 @@
-"""What is known of a network before it is built: where stem, stages and head lie; no torch.
+"""What is known of a network before it is built: the paths of its stem, stages and head.
 
-A stage names modules or bare parameters by path, in forward order. Together the stages hold every
-parameter but those of the head and of auxiliary heads, each once, and every dropout but the one
-right before the head, which acts on the finished features.
+A path is a dotted name as in ``named_modules``; no torch is imported. A stage lists paths of
+modules or single parameters in the order of the forward pass. Together the stages hold each
+parameter once, except those of the head and of auxiliary heads, and each dropout layer except the
+one directly before the head, which acts on the finished features.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ class Stage:
     """A part of the backbone that is frozen or trained as a whole.
 
     Attributes:
-        name: ``stem`` for the first.
-        paths: Of modules or parameters, dotted, in forward order.
+        name: Name that ``--freeze until:NAME`` takes; the first stage is called ``stem``.
+        paths: Dotted paths of its modules and parameters, in the order of the forward pass.
     """
 
     name: str
@@ -25,21 +26,24 @@ class Stage:
 
 @dataclass(frozen=True)
 class ModuleLayout:
-    """What a family shares.
+    """What the networks of one family have in common.
 
     Attributes:
-        stem: Path of the first convolution.
-        stem_norm: Path of the normalisation right behind it, where that convolution has no bias.
-        head: Path of the last layer, linear or (SqueezeNet) a 1×1 convolution.
-        head_dropout: Path of the dropout right before the head, or None.
+        stem: Path of the first convolution; empty if it is unknown or there is none.
+        head: Path of the last layer: a linear layer or, in SqueezeNet, a 1×1 convolution. Empty if
+            it is unknown.
+        about: Description of one line, for lists.
+        stem_norm: Path of the normalisation directly behind the first convolution; None if that
+            convolution has a bias.
+        head_dropout: Path of the dropout layer directly before the head, or None.
         aux_heads: Paths of the auxiliary heads, which act in training only.
-        batch_norm: Whether the family holds BatchNorm; VGG differs by name.
-        min_size: Smallest side in pixels.
-        size_multiple: Sides are multiples of it.
-        square: Height and width must be equal.
-        keep: Last words of paths whose activations and norms are no choice: gates of
-            squeeze-excite blocks, Swin's position bias, what stands on pooled values or logits.
-        about: One line for lists.
+        batch_norm: Whether the networks have BatchNorm layers.
+        min_size: Smallest side in pixels that an image may have.
+        size_multiple: Number of pixels of which both sides of an image must be multiples.
+        square: Whether height and width of an image must be equal.
+        keep: Parts of paths. Activations and norms below a path that contains one of them are not
+            exchanged by ``--activation`` and ``--norm``: the gates of squeeze-excite blocks,
+            Swin's position bias, and layers on pooled values or logits.
     """
 
     stem: str

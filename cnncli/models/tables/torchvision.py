@@ -1,16 +1,23 @@
 """Every pretrained classifier of torchvision 0.29, as text: no torch is imported to list them.
 
-Columns: model; weights (``IMAGENET1K_`` left out, ``*`` the default); file, without ``.pth``;
-parameters at 1000 classes, auxiliary heads as in torchvision's metadata; multiply-accumulates of
-one image in 10⁹; side of the image in pixels; side it was resized to before the centre was cut
-out; ``cubic`` where that resize was bicubic and not bilinear.
+A row of the table is one file of weights. Its columns: the model's name; the weights' name without
+``IMAGENET1K_``, with ``*`` for the default; the file's name without ``.pth``; the number of
+parameters at 1000 classes (auxiliary heads as in torchvision's metadata); multiply-accumulates for
+one image, in 10⁹; side of the image in pixels; length in pixels to which the shorter side was
+resized before the centre was cut out; ``cubic`` where that resize was bicubic and not bilinear.
 
 Source: ``Weights.meta`` and ``Weights.transforms`` of torchvision; a test compares every field.
 """
 
-URL = "https://download.pytorch.org/models/"
+from __future__ import annotations
 
-TABLE = """
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_URL = "https://download.pytorch.org/models/"
+
+_TABLE = """
 alexnet            V1*            alexnet-owt-7be5be79                61100840   0.714 224 256
 convnext_base      V1*            convnext_base-6075fbad              88591464  15.355 224 232
 convnext_large     V1*            convnext_large-ea097f82            197767336  34.361 224 232
@@ -131,12 +138,85 @@ wide_resnet50_2    V2*            wide_resnet50_2-9ba9bcbe            68883240  
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
-# (model, weights): mean and std per channel (RGB, as fractions of full scale); IMAGENET for others.
-# googlenet and inception_v3 take ImageNet's in torchvision and turn them into halves inside the
-# network (``transform_input``); here they get halves at once, so that the stem stays one layer.
-NORMALISATIONS = {
+# Weights whose images are not normalised with ImageNet's values: (model, weights) to mean and std
+# of each channel (RGB), as fractions of full scale. In torchvision, googlenet and inception_v3 take
+# images normalised with ImageNet's values and turn them into halves inside the network
+# (``transform_input``). Here they get halves directly, so that the stem stays a single layer.
+_NORMALISATIONS = {
     ("efficientnet_v2_l", "IMAGENET1K_V1"): _HALVES,
     ("googlenet", "IMAGENET1K_V1"): _HALVES,
     ("inception_v3", "IMAGENET1K_V1"): _HALVES,
     ("vgg16", "IMAGENET1K_FEATURES"): ((0.48235, 0.45882, 0.40784), (1 / 255, 1 / 255, 1 / 255)),
 }
+
+
+@dataclass(frozen=True)
+class WeightsEntry:
+    """Pretrained weights that torchvision offers, and the images they expect.
+
+    Attributes:
+        name: Name that ``--weights`` takes, such as ``IMAGENET1K_V2``.
+        file: Name of the file in torch's cache.
+        parameters: Number of the network's parameters at 1000 classes. Auxiliary heads are
+            included where torchvision's metadata include them.
+        macs: Multiply-accumulates for one image, rounded to millions.
+        image_size: Side of the square input image in pixels.
+        resize_size: Length in pixels to which the shorter side is resized before the centre is
+            cut out.
+        interpolation: Interpolation of that resize: ``bilinear`` or ``bicubic``.
+        mean: Mean of each channel (RGB), as a fraction of full scale.
+        std: Standard deviation of each channel (RGB), as a fraction of full scale.
+    """
+
+    name: str
+    file: str
+    parameters: int
+    macs: int
+    image_size: int
+    resize_size: int
+    interpolation: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def url(self) -> str:
+        """Address from which torchvision downloads the file."""
+        return _URL + self.file
+
+    @property
+    def path(self) -> Path:
+        """Path of the file in torch's cache, whether it was downloaded yet or not."""
+        return weights_dir() / self.file
+
+
+def weights_dir() -> Path:
+    """Return the folder to which torch downloads weights.
+
+    Source: ``torch.hub.get_dir``, which reads the same variables; a test compares them.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
+    return Path(os.path.expanduser(home)) / "hub" / "checkpoints"  # noqa: PTH111
+
+
+def parse_weights() -> dict[str, tuple[WeightsEntry, ...]]:
+    """Return the pretrained weights of each of torchvision's models; the default weights first."""
+    weights: dict[str, list[WeightsEntry]] = {}
+    for line in _TABLE.strip().split("\n"):
+        model, name, file, parameters, gmacs, size, resize, *cubic = line.split()
+        full_name = "IMAGENET1K_" + name.rstrip("*")
+        mean, std = _NORMALISATIONS.get((model, full_name), IMAGENET)
+        entry = WeightsEntry(
+            name=full_name,
+            file=file + ".pth",
+            parameters=int(parameters),
+            macs=round(float(gmacs) * 1e9),
+            image_size=int(size),
+            resize_size=int(resize),
+            interpolation="bicubic" if cubic else "bilinear",
+            mean=mean,
+            std=std,
+        )
+        entries = weights.setdefault(model, [])
+        entries.insert(0 if "*" in name else len(entries), entry)
+    return {model: tuple(entries) for model, entries in weights.items()}

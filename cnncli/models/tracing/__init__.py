@@ -1,1 +1,1 @@
-"""Run a network once without computing: shapes, costs and receptive fields of its layers."""
+"""Shapes, costs and receptive fields of a network's layers, without computing an image."""

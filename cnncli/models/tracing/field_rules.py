@@ -1,8 +1,9 @@
-"""How each of torch's operations changes the receptive field: a rule per operation of ATen.
+"""How torch's operations change the receptive field: one rule for each operation of ATen.
 
-A network's modules and functional calls all end in a few dozen operations of ATen, so that
-branches, skips and gates need no rule of their own. An operation with no rule makes the field
-unknown, with its name as the reason; it is never guessed.
+All modules and functional calls of a network end in a few dozen operations of ATen (torch's library
+of tensor operations), so that branches, skip connections and gates need no rules of their own. An
+operation without a rule makes the field unknown, with the operation's name as the reason: the field
+is never guessed.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from cnncli.models.tracing.dim_layout import Atom, DimLayout
 from cnncli.models.tracing.layout_rules import LAYOUT_RULES
 from cnncli.models.tracing.operation import Call, Rule
-from cnncli.models.tracing.receptive_field import Atom, DimLayout, Field, Span, join_fields
+from cnncli.models.tracing.receptive_field import Field, Span, join_fields
 
 
 def apply_rule(call: Call) -> list[Field | None]:
-    """Return the field of each tensor that came out; None where it sees nothing of the image."""
+    """Return the field of each output tensor; None for one that does not depend on the image."""
     fields = call.fields()
     if not fields or not call.shapes or call.name in _ONLY_SHAPE:
         return [None] * len(call.shapes)
@@ -33,12 +35,12 @@ def apply_rule(call: Call) -> list[Field | None]:
     else:
         result = rule(call, first, first.layout)
     outputs: list[Field | None] = list(result) if isinstance(result, list) else [result]
-    # Further outputs (indices of a pool, statistics of a norm) do not go on.
+    # No layer reads the further outputs: indices of a pool, statistics of a norm.
     return outputs + [None] * (len(call.shapes) - len(outputs))
 
 
 ATTENTION = "attention"
-# Take a tensor for its shape and type alone.
+# Operations that read only the shape and the type of their argument.
 _ONLY_SHAPE = {
     "zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "new_zeros",
     "new_ones", "new_full", "new_empty", "new_empty_strided", "zero", "fill",
@@ -54,7 +56,7 @@ def _slide(
     padding: Sequence[int],
     dilation: Sequence[int],
 ) -> Field:
-    """Slide a window over the last dimensions, one per entry of ``kernel``."""
+    """Return the field after a window has slid over the last ``len(kernel)`` dimensions."""
     shape = call.shapes[0]
     dims = list(layout)
     for i, taps in enumerate(kernel):
@@ -62,7 +64,7 @@ def _slide(
         axes = {axis for atom in layout[dim] for axis in atom.axes}
         extent = _at(dilation, i) * (taps - 1) + 1
         step, before, count = _at(stride, i), _at(padding, i), shape[dim]
-        if not axes:  # channels, as in local response normalisation
+        if not axes:  # the window slides over channels, as in local response normalisation
             dims[dim] = (Atom(count),)
         elif (extent, step, before) != (1, 1, 0):
             if len(layout[dim]) != 1 or len(axes) != 1:
@@ -83,7 +85,7 @@ def _convolution(call: Call, field: Field, layout: DimLayout) -> Field:
         return field.lose("transposed convolution")
     if call.field_of(a["weight"]) is not None:
         return field.lose(ATTENTION)
-    gathered = field.gather([1])  # the channels, which hold positions after a flatten
+    gathered = field.gather([1])  # after a flatten, the channels hold positions too
     assert gathered.layout is not None
     dims = (gathered.layout[0], (Atom(call.shapes[0][1]),), *gathered.layout[2:])
     kernel = a["weight"].shape[2:]
@@ -116,12 +118,12 @@ def _adaptive_pool(call: Call, field: Field, layout: DimLayout) -> Field:
             slide = partial(Span.slide, extent=ratio, stride=ratio, before=0, count=out)
             field = field.change(atoms[0].axes, slide)
         else:
-            field = field.change(atoms[0].axes, _vary)
+            field = field.change(atoms[0].axes, _vary_windows)
     return field.with_layout(tuple(dims))
 
 
-def _vary(span: Span) -> Span:
-    """The windows of an adaptive pool differ in size; together they still cover everything."""
+def _vary_windows(span: Span) -> Span:
+    """Return the span behind windows of different sizes that together cover all positions."""
     if span.whole or span.low is None:
         return span
     return Span(
@@ -130,7 +132,7 @@ def _vary(span: Span) -> Span:
 
 
 def _reduction(call: Call, field: Field, layout: DimLayout) -> Field:
-    """Mean, sum, maximum, norm along dimensions."""
+    """Return the field of a mean, sum, maximum or norm along some dimensions."""
     dims = call.arguments.get("dim")
     dims = [dims] if isinstance(dims, int) else list(dims or range(len(layout)))
     gathered = field.gather(dims)
@@ -156,18 +158,22 @@ def _group_norm(call: Call, field: Field, layout: DimLayout) -> Field:
 
 
 def _batch_norm(call: Call, field: Field, layout: DimLayout) -> Field:
-    # With the batch's own statistics (instance norm, no running mean) a value sees every position.
+    # Where the statistics come from the batch itself, as in instance norm or without a running
+    # mean, a value sees every position.
     everywhere = call.arguments.get("training", call.arguments.get("train", True))
     return field.gather(range(len(layout)), keep=True) if everywhere else field
 
 
 def _product(call: Call, fields: list[Field]) -> Field:
-    """A matrix product: dense layers, and attention where both matrices depend on the image."""
+    """Return the field of a matrix product.
+
+    It is a dense layer, or attention if both matrices depend on the image.
+    """
     left, right = (call.arguments[name] for name in _PRODUCTS[call.name])
     rows, columns = call.field_of(left), call.field_of(right)
     joined = join_fields(fields, ())
     if rows is not None and columns is not None:
-        # Which positions count depends on the image itself.
+        # In attention the image itself decides which positions count.
         forgotten = [Span(span.image, whole=span.whole) for span in joined.spans]
         return Field((forgotten[0], forgotten[1]), None).lose(ATTENTION)
     operand, kept = (rows, -1) if rows is not None else (columns, -2)
@@ -181,7 +187,7 @@ def _product(call: Call, fields: list[Field]) -> Field:
     return gathered.with_layout(tuple(dims))
 
 
-# The names of the two matrices.
+# Each matrix product and the names of the arguments that are its two matrices.
 _PRODUCTS = {
     "mm": ("self", "mat2"),
     "addmm": ("mat1", "mat2"),

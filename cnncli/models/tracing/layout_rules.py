@@ -1,18 +1,12 @@
-"""Rules for operations that move, cut or join values: which position lies where afterwards."""
+"""Rules for operations that move, cut or join values: where each position lies afterwards."""
 
 from __future__ import annotations
 
 from functools import partial
 
+from cnncli.models.tracing.dim_layout import Atom, DimLayout, reshape_layout
 from cnncli.models.tracing.operation import Call, Rule
-from cnncli.models.tracing.receptive_field import (
-    Atom,
-    DimLayout,
-    Field,
-    Span,
-    join_fields,
-    reshape_layout,
-)
+from cnncli.models.tracing.receptive_field import Field, Span, join_fields
 
 
 def _view(call: Call, field: Field, layout: DimLayout) -> Field:
@@ -59,7 +53,7 @@ def _expand(call: Call, field: Field, layout: DimLayout) -> Field:
 
 
 def _cut(field: Field, layout: DimLayout, dim: int, start: int, step: int, count: int) -> Field:
-    """Keep ``count`` positions along a dimension, from ``start`` on."""
+    """Return the field of ``count`` positions along a dimension, from ``start`` on."""
     atoms = layout[dim]
     axes = {axis for atom in atoms for axis in atom.axes}
     dims = list(layout)
@@ -97,7 +91,7 @@ def _select(call: Call, field: Field, layout: DimLayout) -> Field:
 
 
 def _split(call: Call, field: Field, layout: DimLayout) -> list[Field]:
-    """``split``, ``split_with_sizes`` and ``unbind``: a list of tensors."""
+    """Return a field for each tensor of ``split``, ``split_with_sizes`` or ``unbind``."""
     dim = call.arguments["dim"] % len(layout)
     parts, start = [], 0
     for shape in call.shapes:
@@ -123,7 +117,7 @@ def _cat(call: Call, field: Field, layout: DimLayout) -> Field:
     else:
         layouts = [f.layout for f in fields if f.layout is not None]
     axes = tuple(sorted({axis for held in layouts for atom in held[dim] for axis in atom.axes}))
-    # Along the joined dimension the parts keep nothing apart but which of the axes run there.
+    # Along the joined dimension only the axes that run there are known, not their positions.
     parts = [
         f.with_layout((*held[:dim], (), *held[dim + 1 :]))
         for f, held in zip(fields, layouts, strict=True)

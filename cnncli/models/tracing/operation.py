@@ -1,4 +1,4 @@
-"""One of torch's operations as it ran: its name, arguments and what they see of the image."""
+"""One call of an operation of torch: its name, its arguments and their receptive fields."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ from typing import Any
 
 import torch
 
-from cnncli.models.tracing.receptive_field import DimLayout, Field
+from cnncli.models.tracing.dim_layout import DimLayout
+from cnncli.models.tracing.receptive_field import Field
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Call:
-    """One operation as it ran.
+    """One call of an operation of torch.
 
     Attributes:
-        name: Without namespace and overload, ``relu_`` as ``relu``.
-        arguments: By the names of its schema, defaults filled in.
-        pointwise: Torch tags it as elementwise.
-        shapes: Of the tensors that came out.
-        field_of: The field of an argument; None if that does not depend on the image.
+        name: Name of the operation without namespace, overload and the ``_`` of in-place forms:
+            ``relu`` for ``aten::relu_``.
+        arguments: All arguments, also those left at their defaults, by their names in torch's
+            schema.
+        pointwise: Whether the operation works elementwise.
+        shapes: Shapes of the output tensors.
+        field_of: Function that returns the field of an argument, or None if the argument does not
+            depend on the image.
     """
 
     name: str
@@ -32,7 +36,7 @@ class Call:
     field_of: Callable[[Any], Field | None]
 
     def tensors(self) -> list[torch.Tensor]:
-        """Return all tensors among the arguments, those in lists too."""
+        """Return all tensors among the arguments, including those in lists."""
         found: list[torch.Tensor] = []
         for value in self.arguments.values():
             values = value if isinstance(value, list | tuple) else [value]
@@ -55,7 +59,15 @@ def bind_call(
     shapes: tuple[Shape, ...],
     field_of: Callable[[Any], Field | None],
 ) -> Call:
-    """Name an operation's arguments by its schema."""
+    """Describe a call whose arguments are given by place or by name.
+
+    Args:
+        func: The operation.
+        args: Arguments given by place.
+        kwargs: Arguments given by name.
+        shapes: Shapes of the output tensors.
+        field_of: See `Call`.
+    """
     name = func._schema.name.removeprefix("aten::")
     base = name.removesuffix("_") if not name.endswith("__") else name
     arguments: dict[str, Any] = {}
@@ -70,7 +82,7 @@ def bind_call(
     return Call(base, arguments, pointwise, shapes, field_of)
 
 
-# Tagged as elementwise in no release so far, or elementwise in eval mode only.
+# Elementwise operations, or ones that are so in eval mode, which torch does not tag as elementwise.
 _ALSO_POINTWISE = {
     "hardswish", "native_dropout", "alias", "detach", "clone", "contiguous", "_to_copy", "copy",
     "as_strided", "masked_fill", "log_sigmoid_forward", "_prelu_kernel", "rrelu_with_noise",

@@ -1,4 +1,4 @@
-"""A network as a table: what each layer is, costs and sees."""
+"""A network as a table: the kind, the costs and the receptive field of each layer."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ class LayerRow:
     """One layer, or all layers of a block folded into one.
 
     Attributes:
-        name: As ``named_modules`` has it; empty for what belongs to the network itself.
-        type: The module's class.
-        kernel: (height, width) in pixels, None where it has none.
-        stride: As ``kernel``.
-        padding: As ``kernel``, or "same" or "valid".
-        input_shape: Without N; None where there is not one tensor.
-        output_shape: As ``input_shape``.
-        parameters: Values in its parameters.
-        trainable: Those of them that training changes.
+        name: Name of the module in ``named_modules``; empty for the network itself.
+        type: Name of the module's class.
+        kernel: Size of its kernel, (height, width) in pixels; None if it has none.
+        stride: Stride, (height, width) in pixels; None if it has no kernel.
+        padding: Padding, (height, width) in pixels, or "same" or "valid"; None if it has no kernel.
+        input_shape: Shape of its input without N; None if it takes tensors of several shapes.
+        output_shape: Shape of its output without N; None if it returns tensors of several shapes.
+        parameters: Number of values in its parameters.
+        trainable: Number of those values that training changes.
         macs: Multiply-accumulates for one image.
-        activations: Values in the outputs of its layers, for one image.
-        calls: How often it runs; shapes and field are those of the last time.
-        field: What one value of the output sees; None where it sees nothing.
+        activations: Number of values in the outputs of its layers, for one image.
+        calls: Number of times it runs in a forward pass; the shapes and the field are those of the
+            last time.
+        field: Which pixels one value of the output sees; None if it does not depend on the image.
     """
 
     name: str
@@ -52,14 +53,14 @@ class LayerRow:
 
     @property
     def note(self) -> str:
-        """What the other columns cannot say: why a field is unknown, or that there is none."""
+        """Why the field is unknown, or that there is none; empty if the field is known."""
         if not self.calls:
             return NOT_RUN
         return NO_PIXELS if self.field is None else self.field.reason
 
     @property
     def activation_bytes(self) -> int:
-        """Memory of its outputs in float32."""
+        """Memory of its outputs in float32, in bytes."""
         return FLOAT32_BYTES * self.activations
 
 
@@ -68,11 +69,11 @@ class Totals:
     """Sums over layers.
 
     Attributes:
-        parameters: Values in all parameters; buffers such as running means not counted.
-        trainable: Those of them that training changes.
+        parameters: Number of values in all parameters, without buffers such as running means.
+        trainable: Number of those values that training changes.
         macs: Multiply-accumulates for one image.
-        activations: Values in the outputs of all layers for one image: what a forward pass keeps
-            for the backward pass if nothing is written in place.
+        activations: Number of values in the outputs of all layers, for one image. A forward pass
+            keeps them for the backward pass if no layer writes in place.
     """
 
     parameters: int
@@ -82,17 +83,17 @@ class Totals:
 
     @property
     def non_trainable(self) -> int:
-        """Values in frozen parameters."""
+        """Number of values in frozen parameters."""
         return self.parameters - self.trainable
 
     @property
     def activation_bytes(self) -> int:
-        """Memory of the outputs in float32."""
+        """Memory of the outputs in float32, in bytes."""
         return FLOAT32_BYTES * self.activations
 
     @property
     def parameter_bytes(self) -> int:
-        """Memory of the parameters in float32."""
+        """Memory of the parameters in float32, in bytes."""
         return FLOAT32_BYTES * self.parameters
 
 
@@ -108,8 +109,8 @@ def add_up(layers: Iterable[LayerRow]) -> Totals:
 
 
 @dataclass
-class _Parts:
-    """Sums over the modules that one row stands for."""
+class _RowSums:
+    """Sums over the modules that one row of the table stands for; see `LayerRow`."""
 
     parameters: int = 0
     trainable: int = 0
@@ -125,48 +126,54 @@ def summarise(
     depth: int | None = None,
     is_trainable: Callable[[str], bool] | None = None,
 ) -> tuple[LayerRow, ...]:
-    """List a network's layers in the order in which they end, each parameter counted once.
+    """List a network's layers in the order in which they end, with each parameter counted once.
 
     A layer is a module without children, or one that uses its children's weights itself, as
-    attention does. What a block owns beside its children (a class token) makes a row of its own.
+    attention does. Parameters that a block has beside its children, such as a class token, make a
+    row of their own.
 
     Args:
-        network: Maps images (N, C, H, W) to anything; it is neither changed nor computed.
+        network: Takes images (N, C, H, W) and returns anything; it is neither changed nor computed.
         image_size: (H, W) in pixels.
         in_channels: C.
-        depth: Fold what lies deeper than so many names (``layer1.0.conv1`` has 3); at least 1.
-        is_trainable: Of a parameter by name (a freeze policy); None asks ``requires_grad``.
+        depth: Longest name that is shown, in parts (``layer1.0.conv1`` has 3), at least 1; modules
+            below are added to the row of their parent. None shows all layers.
+        is_trainable: Whether training changes the parameter of that name, as a freeze policy
+            decides; None takes each parameter's ``requires_grad``.
 
     Raises:
         RuntimeError, ValueError, AssertionError: Whatever the network raises on such images.
     """
     records = trace_network(network, image_size, in_channels)
     modules = dict(network.named_modules())
-    rows: dict[str, _Parts] = {}
-    computing = _find_computing(records)
+    rows: dict[str, _RowSums] = {}
+    computing = _computing_modules(records)
     for name, record in records.items():
-        layer = _fold(_find_layer(name, records), depth)
+        layer = _fold(_row_name(name, records), depth)
         is_leaf = next(modules[name].children(), None) is None
         if is_leaf or record.macs or modules[name]._parameters:
-            row = rows.setdefault(layer, _Parts())
+            row = rows.setdefault(layer, _RowSums())
             row.macs += record.macs
             row.activations += record.outputs if name in computing else 0
-    for path, parameter in network.named_parameters():  # shared ones come once
+    for path, parameter in network.named_parameters():  # it lists a shared parameter once
         trains = parameter.requires_grad if is_trainable is None else is_trainable(path)
-        row = rows[_fold(_find_layer(path.rpartition(".")[0], records), depth)]
+        row = rows[_fold(_row_name(path.rpartition(".")[0], records), depth)]
         row.parameters += parameter.numel()
         row.trainable += parameter.numel() if trains else 0
     return tuple(
-        _describe(name, modules[name], records[name], rows[name])
-        for name in _in_order(records)
+        _build_row(name, modules[name], records[name], rows[name])
+        for name in _sort_by_end(records)
         if name in rows
     )
 
 
-def _in_order(records: dict[str, Record]) -> list[str]:
-    """Return names by the end of their last run; what does not run follows what it is beside."""
+def _sort_by_end(records: dict[str, Record]) -> list[str]:
+    """Return the modules' names, sorted by the end of their last run.
+
+    A module that does not run follows the module before it under the same parent.
+    """
     places: dict[str, tuple[int, bool]] = {}
-    beside: dict[str, int] = {}  # of the module before it, under the same parent
+    beside: dict[str, int] = {}  # parent to the place of its child that came last
     for name, record in records.items():
         parent = name.rpartition(".")[0]
         idle = not record.calls
@@ -176,11 +183,12 @@ def _in_order(records: dict[str, Record]) -> list[str]:
     return sorted(records, key=lambda name: places[name])
 
 
-def _find_layer(name: str, records: dict[str, Record]) -> str:
-    """Return the module whose row a module's parameters belong to.
+def _row_name(name: str, records: dict[str, Record]) -> str:
+    """Return the name of the module in whose row a module's parameters are counted.
 
-    A module that never runs lends its weights to the parent where that multiplies by itself
-    (attention); elsewhere it is idle (an auxiliary head in eval mode).
+    A module that never runs belongs to its nearest parent that runs, if that parent computes
+    products by itself, as attention does with its children's weights. Otherwise the module keeps a
+    row of its own, as an auxiliary head does in eval mode.
     """
     parent = name
     while parent and not records[parent].calls:
@@ -192,8 +200,8 @@ def _fold(name: str, depth: int | None) -> str:
     return ".".join(name.split(".")[:depth])
 
 
-def _find_computing(records: dict[str, Record]) -> set[str]:
-    """Return the modules whose outputs count: those that ran and did not only call others."""
+def _computing_modules(records: dict[str, Record]) -> set[str]:
+    """Return the names of the modules that computed something and did not only call others."""
     callers = set()
     for name, record in records.items():
         if record.calls and name:
@@ -202,14 +210,14 @@ def _find_computing(records: dict[str, Record]) -> set[str]:
     return {name for name, r in records.items() if r.calls and (name not in callers or r.macs)}
 
 
-def _describe(name: str, module: nn.Module, record: Record, parts: _Parts) -> LayerRow:
+def _build_row(name: str, module: nn.Module, record: Record, sums: _RowSums) -> LayerRow:
     kernel = _pair(module, "kernel_size")
     padding = getattr(module, "padding", None)
     return LayerRow(
         name=name,
         type=type(module).__name__,
         kernel=kernel,
-        # Blocks keep the stride of one of their layers under the same name.
+        # A block without a kernel may have an attribute ``stride`` that is one of its layers'.
         stride=_pair(module, "stride") if kernel else None,
         padding=None
         if not kernel
@@ -218,10 +226,10 @@ def _describe(name: str, module: nn.Module, record: Record, parts: _Parts) -> La
         else _pair(module, "padding"),
         input_shape=record.input_shape,
         output_shape=record.output_shape,
-        parameters=parts.parameters,
-        trainable=parts.trainable,
-        macs=parts.macs,
-        activations=parts.activations,
+        parameters=sums.parameters,
+        trainable=sums.trainable,
+        macs=sums.macs,
+        activations=sums.activations,
         calls=record.calls,
         field=record.field,
     )

@@ -1,4 +1,4 @@
-"""Run a network once without computing, and note what passes through each of its modules."""
+"""Run a network once without computing values, and record what passes through each module."""
 
 from __future__ import annotations
 
@@ -23,13 +23,17 @@ class Record:
     """What passed through one module.
 
     Attributes:
-        calls: How often it ran; the other values but the sums are those of the last time.
-        order: Rank of the last time's end among all modules'.
-        input_shape: Of its one tensor; None where there are more.
-        output_shape: As ``input_shape``.
-        macs: Sum over the calls, of what ran in it and in none of its children.
-        outputs: Sum over the calls, of the values that came out.
-        field: What the output sees; None where that does not depend on the image.
+        calls: Number of times it ran.
+        order: Place of its last run when all modules' runs are sorted by their ends, from 0; -1 if
+            it did not run.
+        input_shape: Shape of its input in the last run, without N; None if it took tensors of
+            several shapes.
+        output_shape: Shape of its output in the last run, without N; None if it returned tensors
+            of several shapes.
+        macs: Multiply-accumulates over all runs of the operations that it called itself, outside
+            its children.
+        outputs: Number of output values over all runs.
+        field: Field of its output in the last run; None if that does not depend on the image.
     """
 
     calls: int = 0
@@ -46,29 +50,29 @@ def trace_network(
 ) -> dict[str, Record]:
     """Run a copy of a network in eval mode on the meta device, where tensors have no values.
 
-    The network stays as it is, and none of its weights is copied.
+    The network is not changed, and none of its weights is copied.
 
     Args:
-        network: Maps (N, C, H, W) to anything.
+        network: Takes images (N, C, H, W) and returns anything.
         image_size: (H, W) in pixels.
         in_channels: C.
 
     Returns:
-        A record per module, by name, in the order of ``named_modules``.
+        A record for each module by name, in the order of ``named_modules``.
 
     Raises:
         RuntimeError, ValueError, AssertionError: Whatever the network raises on such images.
     """
     outline = _outline(network).eval()
     records = {name: Record() for name, _ in outline.named_modules()}
-    watch = _Watch()
+    recorder = _Recorder()
     handles = []
     for name, module in outline.named_modules():
-        handles.append(module.register_forward_pre_hook(watch.enter(records[name])))
-        handles.append(module.register_forward_hook(watch.leave(records[name])))
+        handles.append(module.register_forward_pre_hook(recorder.enter(records[name])))
+        handles.append(module.register_forward_hook(recorder.leave(records[name])))
     images = torch.empty(1, in_channels, *image_size, device="meta")
-    watch.remember(images, Field.of_image(in_channels, *image_size))
-    with torch.no_grad(), _attention_as_products(), watch:
+    recorder.remember(images, Field.of_image(in_channels, *image_size))
+    with torch.no_grad(), _attention_as_products(), recorder:
         outline(images)
     return records
 
@@ -86,7 +90,7 @@ def _outline(network: nn.Module) -> nn.Module:
 
 @contextmanager
 def _attention_as_products() -> Iterator[None]:
-    """Keep torch from fusing attention into one operation, which hides its matrix products."""
+    """Keep torch from fusing attention into one operation, which would hide its products."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -95,14 +99,16 @@ def _attention_as_products() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every operation, follows the receptive field and counts MACs where they happen."""
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sees every operation, computes the fields of its outputs and counts its MACs."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        # Tensors are held, so that an id stays theirs; on the meta device they take no memory.
+        # Tensors by id. They are kept alive, so that no other tensor gets the same id; on the meta
+        # device they take no memory.
         self._fields: dict[int, tuple[torch.Tensor, Field]] = {}
-        # What was written into a part of a memory: whoever else looks at it may see that too.
+        # Storage to the field of what was written into a part of it. Another tensor on the same
+        # storage may hold those values too.
         self._written: dict[int, Field] = {}
         self._running: list[Record] = []
         self._ended = 0
@@ -171,6 +177,6 @@ def _tensors_in(value: Any) -> list[torch.Tensor]:
 
 
 def _shape_of(value: Any) -> Shape | None:
-    """Return the shape of the one tensor (or the first, where others are the same), without N."""
+    """Return the one shape that all tensors in a value have, without N; None if they differ."""
     shapes = {tuple(tensor.shape[1:]) for tensor in _tensors_in(value)}
     return shapes.pop() if len(shapes) == 1 else None

@@ -1,4 +1,4 @@
-"""What ``tune`` searches: the YAML of a run with ``search:``, settings and where they may lie.
+"""What ``tune`` searches: the YAML of a run, with the values to try under ``search:``.
 
 data: ./steel
 epochs: 10
@@ -18,29 +18,22 @@ from decimal import Decimal
 from typing import Any, get_args
 
 from cnncli.choices import PrunerName
-from cnncli.config import RunConfig, check_settings
+from cnncli.config import RunConfig, check_settings, keys_of_kind
 from cnncli.errors import CnncliError, did_you_mean
 from cnncli.yaml_text import read_settings
 
 Value = str | float | bool | None
-# A search over these would compare runs that were judged on different images or by other
-# columns, pick the luckiest seed, or change nothing.
-_NOT_SEARCHED = (
-    *("data", "output", "device", "workers", "seed", "monitor", "val_fraction", "test_fraction"),
-    *("splits", "fold", "class_order", "on_bad_image", "log", "checkpoint_every"),
-    *("image_col", "label_col", "split_col", "group_col", "group_regex"),
-)
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from ``low`` to ``high``, both included; whole ones where both are.
+    """Numbers from ``low`` to ``high``, both included; whole numbers where both are whole.
 
     Attributes:
-        low: The least.
-        high: The most.
+        low: The smallest value.
+        high: The largest value.
         log: Whether each power of ten is as likely as another.
-        step: Between neighbouring values; None for any value.
+        step: Distance between neighbouring values; None where every value may be tried.
     """
 
     low: float
@@ -55,7 +48,7 @@ class Range:
 
     @property
     def ends(self) -> tuple[Value, ...]:
-        """Values which, being allowed, allow all."""
+        """Values to check before the search: where these are valid, so are all the others."""
         return self.low, self.high
 
 
@@ -67,7 +60,7 @@ class Choices:
 
     @property
     def ends(self) -> tuple[Value, ...]:
-        """Values which, being allowed, allow all."""
+        """Values to check before the search: where these are valid, so are all the others."""
         return self.values
 
 
@@ -76,13 +69,13 @@ Space = dict[str, Range | Choices]
 
 @dataclass(frozen=True)
 class Search:
-    """A search as its file and the flags say.
+    """A search as its file and the flags describe it.
 
     Attributes:
-        path: Of the YAML file.
-        settings: The keys of a run in it, but for those that are searched.
-        flags: Those that were given; they win.
-        space: What is searched.
+        path: Path of the YAML file.
+        settings: The settings of a run that the file fixes.
+        flags: Values of the flags that were given; they win over the file.
+        space: The values to try, by the names of the settings that are searched.
         options: ``trials``, ``study``, ``storage`` and ``pruner``, where the file has them.
     """
 
@@ -93,7 +86,9 @@ class Search:
     options: dict[str, Any]
 
     def config(self, values: Mapping[str, Value]) -> RunConfig:
-        """Return the config of one trial; six digits of a number are enough to read and to repeat.
+        """Return the config of one trial, its numbers rounded to six digits.
+
+        Six digits are few enough to read, and a run from the printed settings is the same run.
 
         Raises:
             CnncliError: If these settings do not go together.
@@ -102,7 +97,7 @@ class Search:
         return check_settings({**self.settings, **short}, self.flags, path=self.path)
 
     def corners(self) -> Iterator[RunConfig]:
-        """Yield the configs that hold each end of the space, the other settings at their first.
+        """Yield a config for each end of each dimension; all other dimensions have their first.
 
         Raises:
             CnncliError: At one that cannot be.
@@ -154,10 +149,12 @@ _OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def _check_key(key: object, settings: Mapping[str, Any], flags: Mapping[str, Any]) -> str | None:
-    """Return why a key cannot be searched, or None."""
+    """Return why a key cannot be searched; None where it can."""
     if key not in RunConfig.model_fields:
         return f"unknown key{did_you_mean(str(key), RunConfig.model_fields)}"
-    if key in _NOT_SEARCHED:
+    # A search over the others would compare runs that were evaluated on different images or by
+    # different columns, choose the luckiest seed, or change nothing.
+    if key not in keys_of_kind("learning"):
         return "is the same in all trials; give it outside search"
     if key in settings or key in flags:
         where = f"--{str(key).replace('_', '-')}" if key in flags else "a fixed value"
@@ -166,7 +163,7 @@ def _check_key(key: object, settings: Mapping[str, Any], flags: Mapping[str, Any
 
 
 def _parse(value: object) -> Range | Choices | str:
-    """Return what values a key may have, or what is wrong with how it is written."""
+    """Return the values that a key may have; a text that says what is wrong where it is."""
     if isinstance(value, dict):
         return _parse_range(value)
     if not isinstance(value, list) or not value:

@@ -1,4 +1,4 @@
-"""A study: the trials of one search, in a storage that several processes may share."""
+"""A study: the trials of one search, in a storage that several processes can use at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cnncli.config import RunConfig
+from cnncli.config import RunConfig, keys_of_kind
 from cnncli.errors import CnncliError
 from cnncli.recipes.tune.space import Search
 from cnncli.training.history import lower_is_better
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.trial import FrozenTrial
 
-# No run is stopped before this epoch: the learning rate still rises and a val loss says little.
+# No run is pruned before this epoch: while the learning rate rises, the loss on val says little.
 _WARM_UP = 3
 _MOST_ROWS = 40
-_STATES = {  # in the order of the table
+_STATES = {  # the states in the order of the table, by Optuna's names
     "COMPLETE": "complete",
     "PRUNED": "pruned",
     "FAIL": "failed",
@@ -38,12 +38,12 @@ class TuneSettings:
     """How to search.
 
     Attributes:
-        search: Space and fixed settings.
-        trials: To run now, in addition to those that the study has.
-        study: Its name; also that of the folder of its runs.
-        storage: An Optuna URL; None for a SQLite file beside the runs.
-        pruner: ``median``, ``hyperband`` or ``none``.
-        config: The config that holds where nothing is searched: seed, monitor, output.
+        search: The space of settings, and the fixed settings.
+        trials: Number of trials to run now, in addition to those that the study has.
+        study: Name of the study, and of the folder of its runs.
+        storage: URL of Optuna's storage; None for a SQLite file beside the folder of the runs.
+        pruner: ``median``, ``hyperband`` or ``none``: what decides to end a run early.
+        config: Settings that are the same in all trials, such as seed, monitor and output.
     """
 
     search: Search
@@ -55,7 +55,7 @@ class TuneSettings:
 
     @property
     def folder(self) -> Path:
-        """Where the trials' runs are, each in a folder of its number."""
+        """The folder of the runs; each trial has a folder with its number in it."""
         return Path(self.config.output).expanduser() / "tune" / self.study
 
     @property
@@ -65,7 +65,7 @@ class TuneSettings:
 
 
 def import_optuna() -> Any:
-    """Return the module.
+    """Return the module ``optuna``.
 
     Raises:
         CnncliError: If it is not installed.
@@ -78,10 +78,10 @@ def import_optuna() -> Any:
 
 
 def open_study(settings: TuneSettings) -> Study:
-    """Make the study, or open the one of that name.
+    """Create the study, or open the one of that name.
 
     Raises:
-        CnncliError: If the storage cannot be used, or holds another search of that name.
+        CnncliError: If the storage cannot be used, or has another search's study of that name.
     """
     optuna = import_optuna()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -102,7 +102,7 @@ def open_study(settings: TuneSettings) -> Study:
         if written is None and not study.trials:
             study.set_user_attr("cnncli", fixed)
             written = fixed
-    except Exception as error:  # of whichever database and its driver
+    except Exception as error:  # each database and driver has its own
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise CnncliError(f"--storage {storage}: cannot be used: {reason[0]}") from error
     if written != fixed:
@@ -115,10 +115,10 @@ def open_study(settings: TuneSettings) -> Study:
 
 
 def _fixed(settings: TuneSettings) -> dict[str, Any]:
-    """Return what all trials of a study have in common, as JSON can hold it."""
+    """Return what all trials of a study must have in common, as plain values."""
     search = settings.search
     fixed = {**search.settings, **search.flags}
-    for key in ("output", "device", "workers", "seed", "log"):  # they may change between machines
+    for key in keys_of_kind("place"):  # they may change between machines
         fixed.pop(key, None)
     space = {key: f"search {vars(dimension)}" for key, dimension in search.space.items()}
     common: dict[str, Any] = json.loads(json.dumps({**fixed, **space}, default=str))
@@ -126,6 +126,7 @@ def _fixed(settings: TuneSettings) -> dict[str, Any]:
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Return the first setting that differs, with both values, as a text."""
     key = next(key for key in (*new, *old) if old.get(key) != new.get(key))
     return f"{key}: {old.get(key, 'not set')}, now {new.get(key, 'not set')}"
 
@@ -138,16 +139,20 @@ def _build_pruner(settings: TuneSettings) -> BasePruner:
     return MedianPruner(n_warmup_steps=_WARM_UP) if settings.pruner == "median" else NopPruner()
 
 
-def find_same(study: Study, trial: Trial) -> FrozenTrial | None:
-    """Find a trial that ended with these settings: the same run would end the same."""
+def same_trial(study: Study, trial: Trial) -> FrozenTrial | None:
+    """Return a completed trial with the same settings, whose run would have the same result.
+
+    Returns:
+        The trial; None if there is no such trial.
+    """
     from optuna.trial import TrialState
 
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return next((other for other in done if other.params == trial.params), None)
 
 
-def count_judged(study: Study) -> int:
-    """Return the number of trials that came to a value: not the failed, the running, the killed."""
+def count_scored(study: Study) -> int:
+    """Return the number of trials that have a value: those that were completed or pruned."""
     from optuna.trial import TrialState
 
     states = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -155,7 +160,7 @@ def count_judged(study: Study) -> int:
 
 
 def best_trial(study: Study, settings: TuneSettings) -> FrozenTrial | None:
-    """Return the best of the trials that ended, or None."""
+    """Return the best completed trial; None if no trial was completed."""
     from optuna.trial import TrialState
 
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -163,12 +168,13 @@ def best_trial(study: Study, settings: TuneSettings) -> FrozenTrial | None:
 
 
 def _rank(trial: FrozenTrial, settings: TuneSettings) -> float:
+    """Return a number by which trials are sorted, the best first."""
     value = math.inf if trial.value is None else trial.value
     return value if settings.less_is_better else -value
 
 
 def trial_rows(study: Study, settings: TuneSettings) -> list[dict[str, object]]:
-    """Return the study's trials as rows of a table: the best first, then pruned and failed."""
+    """Return the rows of a table of trials: the completed ones, best first, then the others."""
     order = list(_STATES)
     trials = sorted(
         study.trials,
@@ -192,7 +198,7 @@ def trial_rows(study: Study, settings: TuneSettings) -> list[dict[str, object]]:
 
 
 def best_yaml(settings: TuneSettings, best: FrozenTrial) -> str:
-    """Return a trial's settings as ``train --config`` takes them: what was given and found."""
+    """Return a trial's settings, fixed and found, as YAML that ``train --config`` takes."""
     config = settings.search.config(best.params)
     values = config.model_dump(exclude_unset=True)
     monitor = settings.config.monitor

@@ -1,4 +1,4 @@
-"""Tune: many runs over a space of settings, chosen by Optuna and judged on val alone."""
+"""Tune: many runs with settings that Optuna chooses, compared on the validation split only."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from cnncli.recipes.tune.study import (
     TuneSettings,
     best_trial,
     best_yaml,
-    count_judged,
-    find_same,
+    count_scored,
     import_optuna,
     open_study,
+    same_trial,
     trial_rows,
 )
 from cnncli.reporting import Advance, Reporter
@@ -27,19 +27,22 @@ from cnncli.training.history import Row, StopRun
 if TYPE_CHECKING:
     from optuna import Study, Trial
 
-_ALIKE = 3  # first trials that fail alike: it is the data or the machine, not the settings
+# If this many first trials fail with the same error, it is not the settings: the search ends.
+_ALIKE = 3
 TrainRun = Callable[..., Path]
 
 
 def plan_search(search: Search, **options: Any) -> TuneSettings:
-    """Check every end of the space, before anything heavy is imported.
+    """Check the search before anything that imports slowly is imported.
 
     Args:
-        search: As the file says.
-        options: ``trials``, ``study``, ``storage`` and ``pruner`` as flags; None where not given.
+        search: The space of settings and the fixed settings, from the file. Every end of the space
+            is checked.
+        options: ``trials``, ``study``, ``storage`` and ``pruner`` as the user gave them by flags;
+            None for those not given.
 
     Raises:
-        CnncliError: If a setting cannot be, or Optuna is not installed.
+        CnncliError: If a setting is not possible, or if Optuna is not installed.
     """
     configs = list(search.corners())
     for config in configs:
@@ -62,12 +65,13 @@ def tune(settings: TuneSettings, reporter: Reporter, train: TrainRun) -> str:
     """Search, and return the best settings as the YAML of a run.
 
     Args:
-        settings: What and how.
-        reporter: Told of each trial.
-        train: Runs a trial; ``train_run``.
+        settings: What to search, and how.
+        reporter: Gets a line for each trial, and the table of trials.
+        train: Runs a trial; it is called like ``train_run``.
 
     Raises:
-        CnncliError: If the study cannot be opened or is another search's, or if no trial ended.
+        CnncliError: If the study cannot be opened or is that of another search, or if no trial was
+            completed.
     """
     study = open_study(settings)
     reporter.note(
@@ -92,7 +96,7 @@ def tune(settings: TuneSettings, reporter: Reporter, train: TrainRun) -> str:
     run = best.user_attrs.get("run")
     reporter.note(
         f"best: trial {best.number}, {settings.config.monitor} {best.value:.4g} on val, the best "
-        f"of {count_judged(study)} and so a little lucky; judge it once on test: "
+        f"of {count_scored(study)} and so a little lucky; judge it once on test: "
         f"cnncli evaluate --checkpoint {run}"
     )
     return best_yaml(settings, best)
@@ -101,21 +105,21 @@ def tune(settings: TuneSettings, reporter: Reporter, train: TrainRun) -> str:
 def _run_trial(
     study: Study, settings: TuneSettings, reporter: _Quiet, train: TrainRun
 ) -> str | None:
-    """Run one trial and write its outcome into the study; return why it failed, else None."""
+    """Run a trial and record its outcome in the study; return why it failed, or None."""
     from optuna.samplers import TPESampler
     from optuna.trial import TrialState
 
     trial = study.ask()
-    # A stream of its own for each trial: a search that goes on, or goes on elsewhere, never
-    # draws again what another has drawn. (Jointly drawn values would be drawn by ask already.)
+    # Each trial has its own random stream, so that a search that is continued, perhaps on another
+    # machine, draws new values. (With multivariate=True, ask would have drawn them already.)
     study.sampler = TPESampler(seed=settings.config.seed + trial.number, multivariate=False)
     values = suggest(trial, settings.search)
-    same = find_same(study, trial)
+    same = same_trial(study, trial)
     if same is not None:
         for key, value in same.user_attrs.items():
             trial.set_user_attr(key, value)
         study.tell(trial, same.value)
-        reporter.say(f"trial {trial.number}: as trial {same.number}: {_tell_values(values)}")
+        reporter.say(f"trial {trial.number}: as trial {same.number}: {_describe_values(values)}")
         return None
     watch = _Watch(trial, settings)
     folder = settings.folder / f"trial_{trial.number:04}"
@@ -123,32 +127,34 @@ def _run_trial(
     try:
         config = settings.search.config(values).model_copy(update={"output": str(folder)})
         check_config(config)
-        train(config, reporter, on_epoch=watch, judge_best=False)
+        train(config, reporter, on_epoch=watch, evaluate_best=False)
     except StopRun:
         pass
     except CnncliError as problem:
         error = str(problem)
         if problem.exit_code in (INTERRUPTED, TERMINATED):
             error, stopped = "stopped by a signal", problem.exit_code
-    except BaseException as problem:  # interrupted, or a bug: no trial is left open
+    except BaseException as problem:  # Ctrl-C or a bug: the trial must not stay open
         trial.set_user_attr("error", type(problem).__name__)
         study.tell(trial, state=TrialState.FAIL)
         raise
     if watch.best is None:
         error = error or "ended before its first epoch"
-    outcome = _tell_study(study, trial, watch, folder, error)
+    outcome = _record_outcome(study, trial, watch, folder, error)
     if stopped is not None:
         raise CnncliError(
             f"study {settings.study}: stopped in trial {trial.number}; the same command goes on "
             "with the search",
             exit_code=stopped,
         )
-    reporter.say(f"trial {trial.number}: {outcome}: {_tell_values(values)}")
+    reporter.say(f"trial {trial.number}: {outcome}: {_describe_values(values)}")
     return error
 
 
-def _tell_study(study: Study, trial: Trial, watch: _Watch, folder: Path, error: str | None) -> str:
-    """Write a trial's outcome into the study; return it as a text."""
+def _record_outcome(
+    study: Study, trial: Trial, watch: _Watch, folder: Path, error: str | None
+) -> str:
+    """Record a trial's outcome in the study, and return it as a text."""
     from optuna.trial import TrialState
 
     run = next(iter(sorted(folder.glob("*/metrics.csv"))), None)
@@ -166,9 +172,23 @@ def _tell_study(study: Study, trial: Trial, watch: _Watch, folder: Path, error: 
 
 
 class _Watch:
-    """Reports each epoch's monitored value to the study, and stops a run that it prunes."""
+    """Reports the monitored value of each epoch to the study, and ends a run that is pruned.
+
+    Attributes:
+        monitor: The column that is monitored.
+        best: The best value so far; None before the first finite one.
+        best_epoch: The epoch of the best value.
+        epochs: Number of epochs so far.
+        pruned: Whether the study has ended the run.
+    """
 
     def __init__(self, trial: Trial, settings: TuneSettings) -> None:
+        """Begin a trial.
+
+        Args:
+            trial: The trial of the study.
+            settings: The column to monitor, and whether lower is better.
+        """
         self._trial = trial
         self.monitor = settings.config.monitor
         self._sign = 1 if settings.less_is_better else -1
@@ -178,6 +198,11 @@ class _Watch:
         self.pruned = False
 
     def __call__(self, row: Row) -> None:
+        """Take an epoch's row of ``metrics.csv``.
+
+        Raises:
+            StopRun: If the study prunes the run.
+        """
         value, self.epochs = row[self.monitor], int(row["epoch"])
         if math.isfinite(value):
             if self.best is None or self._sign * value < self._sign * self.best:
@@ -189,7 +214,7 @@ class _Watch:
 
 
 def suggest(trial: Trial, search: Search) -> dict[str, Value]:
-    """Let the study's sampler choose a trial's settings."""
+    """Return the settings that the study's sampler chooses for a trial, by name."""
     values: dict[str, Value] = {}
     for key, dimension in search.space.items():
         if isinstance(dimension, Choices):
@@ -204,7 +229,8 @@ def suggest(trial: Trial, search: Search) -> dict[str, Value]:
     return values
 
 
-def _tell_values(values: Mapping[str, Any]) -> str:
+def _describe_values(values: Mapping[str, Any]) -> str:
+    """Return settings as a text: ``lr 0.001, optimizer adamw``."""
     return ", ".join(
         f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
         for key, value in values.items()
@@ -212,9 +238,18 @@ def _tell_values(values: Mapping[str, Any]) -> str:
 
 
 class _Quiet:
-    """A trial's voice: its bar and, once each, its warnings; the epochs are in its metrics.csv."""
+    """The reporter of the runs of a search: it shows their progress, and each warning once.
+
+    Attributes:
+        say: Shows a line, unlike ``note``, which shows nothing: the epochs are in metrics.csv.
+    """
 
     def __init__(self, reporter: Reporter) -> None:
+        """Wrap a reporter.
+
+        Args:
+            reporter: Shows what is not left out.
+        """
         self._reporter = reporter
         self._warned: set[str] = set()
         self.say = reporter.note

@@ -1,1 +1,1 @@
-"""Optimizers: torch's own, and those that torch does not have."""
+"""The table of optimizers, and those that torch does not have."""

@@ -1,13 +1,13 @@
-"""From a name to an optimizer: one table.
+"""The table of optimizers by name.
 
-Weight decay, which each group brings, is of two kinds. *Coupled*, the L2 penalty of the textbook:
+There are two kinds of weight decay. *Coupled* is the L2 penalty of the textbook:
 ``weight_decay · w`` is added to the gradient, so that an adaptive optimizer divides it by the
-gradient's size like everything else. *Decoupled*: the weights shrink by ``lr · weight_decay``
-beside the step; a value of 0.05 is usual there and far too much for the coupled kind, for which
-5e-4 is usual. Source: I. Loshchilov & F. Hutter (2019), Decoupled Weight Decay Regularization,
+gradient's size too. *Decoupled*: besides the step, the weights shrink by the factor
+``1 - lr · weight_decay``. A value of 0.05 is usual for the decoupled kind, 5e-4 for the coupled
+one. Source: I. Loshchilov & F. Hutter (2019), Decoupled Weight Decay Regularization,
 arXiv:1711.05101.
 
-Every optimizer skips what has no gradient: a frozen parameter neither moves nor decays.
+Every optimizer skips parameters without a gradient: a frozen parameter does not change.
 """
 
 from __future__ import annotations
@@ -30,14 +30,16 @@ class Entry:
     """How an optimizer is built.
 
     Attributes:
-        builder: Of groups, lr and options.
-        lr_factor: A peak learning rate to begin with, as a multiple of AdamW's; found with short
-            runs of ``resnet_small`` on the digits, warm-up, cosine and gradients clipped to 1.
-        weight_decay: A usual value.
-        batch_power: The learning rate's default grows with the batch to this power. SGD: 1, as in
-            P. Goyal et al. (2017), arXiv:1706.02677. Where steps are divided by the gradients'
-            size: 1/2, as in S. Malladi et al. (2022), arXiv:2205.10287.
-        options: What it is built with; ``momentum`` and ``betas`` among them can be set.
+        builder: The class, called with parameter groups, ``lr`` and the options.
+        lr_factor: Factor from the default learning rate of AdamW to that of this optimizer. It was
+            found with short runs of ``resnet_small`` on the digits, with warm-up, cosine schedule
+            and gradients clipped to norm 1.
+        weight_decay: The default weight decay.
+        batch_power: The default learning rate grows with the batch size to this power. It is 1 for
+            SGD, as in P. Goyal et al. (2017), arXiv:1706.02677, and 1/2 for optimizers that divide
+            by the size of the gradient, as in S. Malladi et al. (2022), arXiv:2205.10287.
+        options: Keyword arguments of the builder; ``momentum`` can be set by the user where it is
+            among them.
     """
 
     builder: Callable[..., optim.Optimizer]
@@ -62,11 +64,12 @@ OPTIMIZERS: dict[OptimizerName, Entry] = {
     "adam": Entry(optim.Adam, 1, _COUPLED, _BETAS),
     "nadam": Entry(optim.NAdam, 1, _COUPLED, _BETAS),
     "adamw": Entry(optim.AdamW, 1, _DECOUPLED, _BETAS),
-    # Decoupled as in its authors' code; torch's default is coupled.
+    # Decoupled as in the authors' code; torch's default is coupled.
     "radam": Entry(optim.RAdam, 3, _DECOUPLED, _RADAM),
     "lion": Entry(Lion, 1 / 3, _DECOUPLED, {"betas": (0.9, 0.99)}),
     "ranger": Entry(Ranger, 10, _DECOUPLED, {"betas": (0.95, 0.999)}),
-    "ranger21": Entry(Ranger21, 3, 1e-4, _BETAS),  # decoupled, and divided by small numbers
+    # Decoupled, and divided by small numbers, so that a smaller one is enough.
+    "ranger21": Entry(Ranger21, 3, 1e-4, _BETAS),
 }
 
 
@@ -76,28 +79,24 @@ def build_optimizer(
     lr: float,
     *,
     momentum: float | None = None,
-    betas: tuple[float, float] | None = None,
 ) -> optim.Optimizer:
-    """Build an optimizer; its state is tensors and numbers only.
+    """Build an optimizer; its state holds only tensors and numbers.
 
     Args:
-        name: Of the table above.
-        groups: Parameters, each group with its ``weight_decay`` (0 for norms and biases); keys the
+        name: A name of the table.
+        groups: Parameter groups as torch takes them, each with its ``weight_decay``. Keys that the
             optimizer does not know, such as ``lr_scale``, stay in the group.
-        lr: Above 0; a schedule may set each group's ``lr`` before each step.
-        momentum: 0–1, of those that have one; None for the table's.
-        betas: Decay of the two moving averages, each 0–1; None for the table's.
+        lr: Learning rate, above 0; a schedule may set the ``lr`` of each group before each step.
+        momentum: Momentum, 0-1; None for the table's, or for none where the optimizer has none.
 
     Raises:
-        CnncliError: If the optimizer has no momentum or no betas and is given some.
+        CnncliError: If a momentum is given and the optimizer has none.
     """
     entry = OPTIMIZERS[name]
     options = dict(entry.options)
-    for option, value in (("momentum", momentum), ("betas", betas)):
-        if value is None:
-            continue
-        if option not in options:
-            have = ", ".join(key for key, other in OPTIMIZERS.items() if option in other.options)
-            raise CnncliError(f"--{option}: {name} has none; those that do: {have}")
-        options[option] = value
+    if momentum is not None:
+        if "momentum" not in options:
+            have = [key for key, other in OPTIMIZERS.items() if "momentum" in other.options]
+            raise CnncliError(f"--momentum: {name} has none; those that do: {', '.join(have)}")
+        options["momentum"] = momentum
     return entry.builder([dict(group) for group in groups], lr=lr, **options)

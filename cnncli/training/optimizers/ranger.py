@@ -9,15 +9,18 @@ from torch.optim import RAdam
 
 
 class Ranger(RAdam):
-    """RAdam's steps; after every k-th, the weights go back part of the way to where they were.
+    """RAdam with Lookahead: after every k-th step the weights go back part of the way.
 
-    Each parameter counts its own steps: one that is unfrozen later begins its Lookahead then.
+    Lookahead keeps slow weights. After every k-th step these move by the fraction alpha towards the
+    weights, and the weights are set to them. Each parameter counts its own steps, so that one that
+    is unfrozen later begins then.
 
     Source: L. Wright (2019), Ranger: Synergistic combination of RAdam + LookAhead; its parts:
     L. Liu et al. (2020), On the Variance of the Adaptive Learning Rate and Beyond,
     arXiv:1908.03265, algorithm 2 (torch's own); M. Zhang et al. (2019), Lookahead Optimizer: k
-    steps forward, 1 step back, arXiv:1907.08610, algorithm 1 with k = 5, α = 0.5. Its betas and
-    epsilon are those of Wright's code, which later also centralised gradients; this one does not.
+    steps forward, 1 step back, arXiv:1907.08610, algorithm 1 with k = 5, α = 0.5. Betas and
+    epsilon are those of Wright's code. Its later versions also centralise gradients; this one does
+    not.
     """
 
     def __init__(
@@ -31,6 +34,17 @@ class Ranger(RAdam):
         k: int = 5,
         alpha: float = 0.5,
     ) -> None:
+        """Set what the groups do not set themselves.
+
+        Args:
+            groups: Parameter groups as torch takes them.
+            lr: Learning rate, above 0.
+            betas: Decay of the averages of the gradient and of its square, each 0-1.
+            eps: Added to the root of the second average, above 0.
+            weight_decay: Decoupled weight decay, 0 or above.
+            k: Number of steps between two updates of the slow weights.
+            alpha: Fraction of the way that the slow weights move towards the weights, 0-1.
+        """
         super().__init__(
             groups,
             lr=lr,
@@ -39,7 +53,7 @@ class Ranger(RAdam):
             weight_decay=weight_decay,
             decoupled_weight_decay=True,
         )
-        # In the groups, so that a checkpoint carries them.
+        # They are in the groups, so that the optimizer's state_dict holds them.
         self.defaults |= {"k": k, "alpha": alpha}
         for group in self.param_groups:
             group.setdefault("k", k)
@@ -47,14 +61,14 @@ class Ranger(RAdam):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Take one step; there is no closure."""
+        """Take one step; a closure is not supported."""
         moving = [
             (parameter, group)
             for group in self.param_groups
             for parameter in group["params"]
             if parameter.grad is not None
         ]
-        # RAdam makes its state where there is none: the slow weights join it afterwards.
+        # RAdam creates a parameter's state in its first step; the slow weights are added after it.
         first = {p: p.detach().clone() for p, _ in moving if not self.state.get(p)}
         super().step()
         for parameter, group in moving:

@@ -1,4 +1,4 @@
-"""Ranger21: AdamW's core with what its authors have put around it."""
+"""Ranger21: AdamW with several additions."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from torch.optim import Optimizer
 
 
 class Ranger21(Optimizer):
-    """AdamW with what clips, centres and averages around it.
+    """AdamW with clipped and centred gradients, other decays and Lookahead.
 
-    One step is, in this order:
+    One step consists of:
 
-    1. adaptive gradient clipping: no unit's gradient above 0.01 of its weights' norm;
-    2. gradient centralisation: matrices' and kernels' gradients get mean 0 over each unit;
-    3. positive-negative momentum, over the gradients of every other step;
-    4. Adam's division by the root of the second moment, of which the largest so far counts;
-    5. stable weight decay, divided by the root of the mean second moment over all that moves, times
-       norm loss, which pulls each unit's norm towards 1: what is above shrinks, what is below
-       grows;
-    6. Lookahead, every 5th step of a parameter.
+    1. adaptive gradient clipping: a unit's gradient has at most 0.01 of its weights' norm;
+    2. gradient centralisation: gradients of matrices and kernels get mean 0 over each unit;
+    3. positive-negative momentum: two averages, each over the gradients of every other step;
+    4. Adam's division by the root of the second moment, of which the largest value so far is taken;
+    5. stable weight decay, which is divided by the root of the mean second moment over all
+       parameters that move, times norm loss, which pulls the norm of each unit's weights towards 1:
+       larger ones shrink, smaller ones grow;
+    6. Lookahead, at every 5th step of a parameter.
 
-    Its authors' learning rates, linear warm-up, flat, linear down over the last 28 %, are left to
-    the schedule. The weight decay is divided by small numbers: 1e-4 is usual, AdamW's 0.05 far too
-    much; with 0, as for norms and biases, 5 does nothing.
+    A unit is one output of a matrix or kernel. The authors' learning rates (linear warm-up, then
+    constant, linear down over the last 28 %) are left to the schedule. The weight decay is
+    divided by small numbers: 1e-4 is usual, and AdamW's 0.05 is far too much. With a weight decay
+    of 0, as for norms and biases, 5 does nothing.
 
-    Centred gradients vanish also where all of a unit's weights have the same slope: it does not
-    minimise every loss.
+    A centred gradient is 0 where the gradient is the same for all weights of a unit. So there are
+    losses that this optimizer does not minimise.
 
     Source: L. Wright & N. Demeure (2021), Ranger21: a synergistic deep learning optimizer,
     arXiv:2106.13731, for the components; most constants are those of its authors' code,
@@ -53,19 +54,19 @@ class Ranger21(Optimizer):
         k: int = 5,
         alpha: float = 0.5,
     ) -> None:
-        """Set what the groups do not bring.
+        """Set what the groups do not set themselves.
 
         Args:
-            groups: Of parameters.
-            lr: Above 0.
-            betas: β1 and β2 of the two moments.
-            noise: β0, the share of the negative momentum.
-            eps: Keeps divisors above 0.
+            groups: Parameter groups as torch takes them.
+            lr: Learning rate, above 0.
+            betas: β1 and β2, decay of the first and the second moment, each 0-1.
+            noise: β0, weight of the older of the two averages, which is subtracted.
+            eps: Added to divisors to keep them above 0.
             weight_decay: λ, 0 or above.
-            clip: τ, largest norm of a unit's gradient as a share of its weights' norm.
-            clip_eps: What that norm is taken to be at least, so that weights of 0 can move.
-            k: Steps between two merges of Lookahead.
-            alpha: Share of the new weights in a merge.
+            clip: τ, largest norm of a unit's gradient as a fraction of its weights' norm.
+            clip_eps: Smallest value that is taken for that norm, so that weights of 0 can move.
+            k: Number of steps between two updates of Lookahead's slow weights.
+            alpha: Fraction of the way that the slow weights move towards the weights, 0-1.
         """
         defaults = {
             "lr": lr,
@@ -82,7 +83,7 @@ class Ranger21(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Take one step; there is no closure."""
+        """Take one step; a closure is not supported."""
         moving = [
             (parameter, group)
             for group in self.param_groups
@@ -92,7 +93,7 @@ class Ranger21(Optimizer):
         if not moving:
             return
         seconds = [self._take_gradient(parameter, group) for parameter, group in moving]
-        # Stays on the device: reading it would wait for the gradients.
+        # It stays on the device: reading it would wait for the gradients.
         device = seconds[0].device
         total = torch.stack([second.sum().to(device) for second in seconds]).sum()
         mean_root = (total / sum(second.numel() for second in seconds)).sqrt()
@@ -100,7 +101,7 @@ class Ranger21(Optimizer):
             self._move(parameter, group, second, mean_root.to(parameter.device))
 
     def _take_gradient(self, parameter: torch.Tensor, group: dict[str, Any]) -> torch.Tensor:
-        """Update a parameter's averages; return its second moment, bias-corrected."""
+        """Update a parameter's averages, and return its second moment, corrected for bias."""
         state = self.state[parameter]
         if not state:
             state["step"] = 0
@@ -113,7 +114,7 @@ class Ranger21(Optimizer):
         if gradient.ndim > 1:
             gradient = gradient - gradient.mean(tuple(range(1, gradient.ndim)), keepdim=True)
         beta1, beta2 = group["betas"]
-        # The older of the two takes the gradient and becomes the newer.
+        # The older of the two averages takes the gradient and so becomes the newer one.
         state["momentum"], state["previous_momentum"] = (
             state["previous_momentum"].lerp_(gradient, 1 - beta1**2),
             state["momentum"],
@@ -130,8 +131,16 @@ class Ranger21(Optimizer):
         second: torch.Tensor,
         mean_root: torch.Tensor,
     ) -> None:
+        """Change a parameter by a step.
+
+        Args:
+            parameter: The parameter.
+            group: Its group.
+            second: Its second moment, of its shape.
+            mean_root: Root of the mean second moment over all parameters, a scalar.
+        """
         state, noise, eps = self.state[parameter], group["noise"], group["eps"]
-        # The noise of the difference would grow with β0; its length is taken out.
+        # The noise of the difference grows with β0; dividing by this length undoes that.
         scale = math.hypot(1 + noise, noise) * (1 - group["betas"][0] ** state["step"])
         update = (1 + noise) * state["momentum"] - noise * state["previous_momentum"]
         update = update.div_(scale).div_(second.sqrt().add_(eps))
@@ -145,21 +154,21 @@ class Ranger21(Optimizer):
 
 
 def _unit_norm(x: torch.Tensor) -> torch.Tensor:
-    """Return the L2 norm of each output unit's weights, or of all of a vector."""
+    """Return the L2 norm of the weights of each output unit, or of a vector as a whole."""
     dims = tuple(range(1, x.ndim)) if x.ndim > 1 else None
     norm: torch.Tensor = torch.linalg.vector_norm(x, dim=dims, keepdim=x.ndim > 1)
     return norm
 
 
 def _clip(
-    gradient: torch.Tensor, parameter: torch.Tensor, share: float, eps: float
+    gradient: torch.Tensor, parameter: torch.Tensor, fraction: float, eps: float
 ) -> torch.Tensor:
-    """Return the gradient, each unit's norm at most ``share`` of its weights' norm.
+    """Return the gradient, each unit's norm cut to a fraction of its weights' norm.
 
     Source: A. Brock et al. (2021), High-Performance Large-Scale Image Recognition Without
     Normalization, arXiv:2102.06171, eq. 3.
     """
-    allowed = share * _unit_norm(parameter).clamp_(min=eps)
-    # A gradient of 0 is allowed as it is: 0 · 1.
+    allowed = fraction * _unit_norm(parameter).clamp_(min=eps)
+    # A gradient of 0 stays 0: it is multiplied by 1.
     factor = (allowed / _unit_norm(gradient).clamp_(min=1e-30)).clamp_(max=1.0)
     return gradient * factor

@@ -17,9 +17,9 @@ from cnncli.errors import CnncliError
 from cnncli.models.build import build_network
 from cnncli.models.pretrained import download
 from cnncli.models.pretrained.weights import (
-    find_source,
     load_tensors,
     load_weights,
+    look_up_source,
     weights_normalisation,
     weights_preprocess,
 )
@@ -59,7 +59,7 @@ def put(cache, name, network=None, which=0):
 
 def load(network, spec, name, **options):
     entry = MODELS[name]
-    return load_weights(network, find_source(spec, entry), entry, **options)
+    return load_weights(network, look_up_source(spec, entry), entry, **options)
 
 
 def test_all_but_the_head_comes_out_of_the_cache(cache):
@@ -103,7 +103,7 @@ def test_a_grey_network_gives_what_copies_give(cache, name, size):
     report = load(ours, "default", name)
     entry = MODELS[name]
     assert f"{entry.layout.stem}.weight" in report.adapted
-    target = weights_normalisation(find_source("default", entry), entry, 1)
+    target = weights_normalisation(look_up_source("default", entry), entry, 1)
     grey = torch.rand(2, 1, size, size)
     weights = entry.weights[0]
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (weights.mean, weights.std))
@@ -205,7 +205,7 @@ def test_a_run_gives_weights_and_what_images_they_expect(tmp_path):
     theirs = build("resnet_small", in_channels=1, seed=1)
     write_run(tmp_path / "run", "resnet_small", theirs, 1, [0.3], [0.2])
     entry = MODELS["resnet_small"]
-    source = find_source(str(tmp_path / "run"), entry)
+    source = look_up_source(str(tmp_path / "run"), entry)
     pre = weights_preprocess(source, entry)
     assert (pre.in_channels, pre.mean, pre.std, pre.image_size) == (1, (0.3,), (0.2,), (64, 64))
     ours = build("resnet_small", in_channels=3)
@@ -303,17 +303,17 @@ def test_a_damaged_file_in_the_cache_is_named(cache):
 )
 def test_unknown_weights(model, spec, message):
     with pytest.raises(CnncliError, match=message):
-        find_source(spec, MODELS[model])
+        look_up_source(spec, MODELS[model])
 
 
 def test_a_folder_without_a_run(tmp_path):
     with pytest.raises(CnncliError, match="no run folder"):
-        find_source(str(tmp_path), MODELS["resnet18"])
+        look_up_source(str(tmp_path), MODELS["resnet18"])
 
 
 def test_none_is_none():
     entry = MODELS["resnet18"]
-    assert find_source("none", entry) is None
+    assert look_up_source("none", entry) is None
     assert weights_preprocess(None, entry) is None
     assert weights_normalisation(None, entry, 1) is None
 

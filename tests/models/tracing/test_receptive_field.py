@@ -11,7 +11,7 @@ from torchvision import models
 
 from cnncli.models.custom.cnn import CNN
 from cnncli.models.custom.lenet5 import LeNet5
-from cnncli.models.tracing.receptive_field import Atom, Field, Span, reshape_layout
+from cnncli.models.tracing.receptive_field import Field, Span
 from cnncli.models.tracing.trace import trace_network
 
 LARGEST = 512  # pixels: fields from here on are checked by hand
@@ -320,18 +320,6 @@ def test_parallel_paths_join_from_the_first_start_to_the_last_end():
     other_grid = left.join(Span(100, size=3, jump=4, low=0, high=100))
     assert (other_grid.size, other_grid.jump) == (None, None)
     assert other_grid.reason
-
-
-def test_reshaping_keeps_rows_and_columns_apart_where_it_can():
-    rows, columns, channels = Atom(6, (0,)), Atom(5, (1,)), Atom(4)
-    layout = ((), (channels,), (rows,), (columns,))
-    flat = reshape_layout(layout, (1, 4, 6, 5), (1, 120))
-    assert flat == ((), (channels, rows, columns))
-    assert reshape_layout(flat, (1, 120), (1, 2, 2, 6, 5)) == (
-        (), (Atom(2),), (Atom(2),), (rows,), (columns,)
-    )  # fmt: skip
-    assert reshape_layout(layout, (1, 4, 6, 5), (1, 4, 3, 2, 5)) is None
-    assert reshape_layout(layout, (1, 4, 6, 5), (1, 4, 30)) == ((), (channels,), (rows, columns))
 
 
 def test_the_image_itself_sees_one_pixel():

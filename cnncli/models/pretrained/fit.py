@@ -1,4 +1,4 @@
-"""Tensors of a file that another number of channels or another image size gives another shape."""
+"""Fit pretrained tensors to a network with other channels or another image size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,19 @@ def fit_stem(
     source: Normalisation | None,
     target: Normalisation | None,
 ) -> list[str]:
-    """Carry the first layer over, in place; return the names of what was changed."""
+    """Adapt the weights of the first layer to the network's channels and normalisation.
+
+    Args:
+        tensors: Tensors of the file by name; they are changed in place.
+        own: Tensors of the network by name.
+        entry: The network's entry in the registry.
+        source: Mean and std that the file's weights expect; None if unknown.
+        target: Mean and std of the images that the network gets; None for what
+            `stem_normalisation` returns.
+
+    Returns:
+        Names of the tensors that were changed.
+    """
     path = entry.layout.stem
     name = f"{path}.weight"
     if not path or name not in tensors or name not in own:
@@ -27,7 +39,7 @@ def fit_stem(
     if weight.ndim != 4:
         return []
     if source is not None and len(source.mean) != weight.shape[1]:
-        source = None  # a file whose first layer is not that of the default weights
+        source = None  # the file's channels are not those of the default weights
     if source is not None and target is None:
         target = stem_normalisation(source, in_channels)
     if weight.shape[1] == in_channels and source == target:
@@ -44,7 +56,15 @@ def fit_stem(
 
 
 def fit_positions(tensors: Tensors, own: Tensors) -> list[str]:
-    """Interpolate position embeddings that have another size, in place; return their names."""
+    """Interpolate the position embeddings of transformers to the network's image size.
+
+    Args:
+        tensors: Tensors of the file by name; they are changed in place.
+        own: Tensors of the network by name.
+
+    Returns:
+        Names of the tensors that were interpolated.
+    """
     changed = []
     for name, tensor in tensors.items():
         if name not in own or own[name].shape == tensor.shape:
@@ -55,7 +75,7 @@ def fit_positions(tensors: Tensors, own: Tensors) -> list[str]:
         elif name.endswith("relative_position_bias_table"):
             tensors[name] = _interpolate(tensor, len(own[name]), extra=0)
             changed.append(name)
-    # Made from the window's size alone: nothing to carry over.
+    # These depend on the window's size alone, so the network's own are right.
     for name in [n for n in tensors if n.endswith("relative_position_index")]:
         if name in own and own[name].shape != tensors[name].shape:
             tensors[name] = own[name]
@@ -63,7 +83,15 @@ def fit_positions(tensors: Tensors, own: Tensors) -> list[str]:
 
 
 def _interpolate(rows: torch.Tensor, count: int, *, extra: int) -> torch.Tensor:
-    """Bring a square grid of rows (side², D) to ``count`` rows; ``extra`` rows before it stay.
+    """Resize a square grid of embeddings.
+
+    Args:
+        rows: (extra + side², D): first rows that do not belong to the grid, then the grid.
+        count: Number of rows to return, those of ``extra`` included.
+        extra: Number of first rows that stay as they are.
+
+    Returns:
+        (count, D).
 
     Source: ``torchvision.models.vision_transformer.interpolate_embeddings``: bicubic, with the
     corners kept.

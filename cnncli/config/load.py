@@ -1,0 +1,109 @@
+"""A config from a YAML file and flags, and back to YAML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from cnncli.config.fields import Kind, flag_name
+from cnncli.config.settings import RunConfig
+from cnncli.errors import CnncliError, did_you_mean
+from cnncli.yaml_text import read_settings
+
+
+def load_config(
+    path: str | None, flags: Mapping[str, object], config_class: type[RunConfig] = RunConfig
+) -> RunConfig:
+    """Merge a YAML file and flags.
+
+    Args:
+        path: Path of the YAML file, or None.
+        flags: Values of the flags that were given; they win over the file.
+        config_class: The class whose defaults count.
+
+    Raises:
+        CnncliError: With everything that is wrong at once.
+    """
+    settings = {} if path is None else read_settings(path)
+    return check_settings(settings, flags, path=path, config_class=config_class)
+
+
+def check_settings(
+    settings: Mapping[str, object],
+    flags: Mapping[str, object],
+    *,
+    path: str | None,
+    config_class: type[RunConfig] = RunConfig,
+) -> RunConfig:
+    """Merge the settings that a file holds and flags.
+
+    Args:
+        settings: What the file holds.
+        flags: Values of the flags that were given; they win over the file.
+        path: Path of the file, for error messages; None where there is no file.
+        config_class: The class whose defaults count.
+
+    Raises:
+        CnncliError: With everything that is wrong at once.
+    """
+    values = {**settings, **flags}
+    try:
+        return config_class.model_validate(values)
+    except ValidationError as error:
+        problems = [_describe_problem(problem, path, flags) for problem in error.errors()]
+        raise CnncliError("; ".join(problems)) from None
+
+
+def dump_config(config: RunConfig) -> str:
+    """Return the config as YAML that :func:`load_config` reads back to the same.
+
+    The headings of ``cnncli train --help`` stand between the settings as comments.
+    """
+    # default_flow_style None: a list or mapping of plain values stands on one line.
+    text = yaml.safe_dump(
+        config.model_dump(), sort_keys=False, allow_unicode=True, default_flow_style=None
+    )
+    for heading, (first, *_) in keys_by_heading().items():
+        # A line begins with a key or a dash: YAML indents what goes on from the line before.
+        text = re.sub(f"^{first}:", f"\n# {heading}\n{first}:", text, count=1, flags=re.MULTILINE)
+    return text.lstrip("\n")
+
+
+def keys_by_heading() -> dict[str, list[str]]:
+    """Return the names of all settings in their order, under the heading of each."""
+    keys: dict[str, list[str]] = {}
+    for key in RunConfig.model_fields:
+        keys.setdefault(_describe_field(key)["heading"], []).append(key)
+    return keys
+
+
+def keys_of_kind(kind: Kind) -> list[str]:
+    """Return the names of the settings of a kind, in their order."""
+    return [key for key in RunConfig.model_fields if _describe_field(key)["kind"] == kind]
+
+
+def _describe_field(key: str) -> dict[str, Any]:
+    """Return what `fields.setting` wrote down of a field."""
+    extra = RunConfig.model_fields[key].json_schema_extra
+    assert isinstance(extra, dict), f"{key}: declare it with setting()"
+    return extra
+
+
+def _describe_problem(problem: Any, path: str | None, flags: Mapping[str, object]) -> str:
+    """Return one of pydantic's errors in the words of its place: a flag or a key of the file."""
+    key = str(problem["loc"][0]) if problem["loc"] else ""
+    name = flag_name(key) if key in flags or not path else f"{path}: {key}"
+    if problem["type"] == "extra_forbidden":
+        return f"{name}: unknown key{did_you_mean(key, RunConfig.model_fields)}"
+    if problem["type"] == "missing":
+        return f"--{key}: missing; name the folder of images (or a CSV, or digits)"
+    message = problem["msg"].removeprefix("Value error, ")
+    if not key:
+        return str(message)
+    message = message[0].lower() + message[1:]
+    given = "" if isinstance(problem["input"], list) else f" {problem['input']}"
+    return f"{name}{given}: {message}"

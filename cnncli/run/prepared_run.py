@@ -1,0 +1,135 @@
+"""A run before its first step: its images, settings and network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from cnncli.arrays import Array
+from cnncli.augmentation.build import build_augment
+from cnncli.config import ResolvedConfig
+from cnncli.data.epoch_batches import WHOLE_BATCH, BatchShard
+from cnncli.data.loader import Loader, SplitDataset
+from cnncli.data.samples import NO_SPLIT, Samples
+from cnncli.data.store import (
+    Bad,
+    FileDigests,
+    ImageStore,
+)
+from cnncli.images.preprocess import Preprocess
+from cnncli.models.build import has_batch_norm
+from cnncli.training.checkpoint import Checkpoint
+from cnncli.training.device import Compute
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """Everything that is decided before the first step.
+
+    Attributes:
+        config: The settings, all of them decided.
+        samples: The N labelled images.
+        splits: (N,) indices into SPLITS, or NO_SPLIT.
+        store: The preprocessed images.
+        digests: Sizes and hashes of the image files.
+        compute: Device and precision.
+        network: The network with the weights that the run starts from, on the CPU.
+        bad: The images that cannot be used and are in no split: their number among the samples,
+            and why.
+    """
+
+    config: ResolvedConfig
+    samples: Samples
+    splits: Array
+    store: ImageStore
+    digests: FileDigests
+    compute: Compute
+    network: nn.Module
+    bad: Bad = field(default_factory=dict)
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What the run's checkpoints hold besides the weights."""
+        return _describe(self.config, self.samples, self.store.preprocess)
+
+    def leave_out(self, found: Bad) -> PreparedRun:
+        """Return the run without images that turned out to be unusable.
+
+        Args:
+            found: The images' numbers among the samples, and why each cannot be used.
+        """
+        splits = self.splits.copy()
+        splits[list(found)] = NO_SPLIT
+        return replace(self, splits=splits, bad={**self.bad, **found})
+
+    def indices(self, split: int) -> Array:
+        """Return the numbers (M,) of the images in a split."""
+        return np.flatnonzero(self.splits == split)
+
+    def loader(
+        self,
+        split: int,
+        *,
+        augment: bool = False,
+        shuffle: bool = False,
+        batch_size: int | None = None,
+        sliced: bool = False,
+    ) -> Loader:
+        """Return a split in batches.
+
+        Args:
+            split: Index into SPLITS.
+            augment: Whether to augment the images.
+            shuffle: Whether to shuffle them for training; each of several processes then gets its
+                part of each batch.
+            batch_size: Number of images per batch in each process; None for the run's.
+            sliced: Whether each process gets only its slice of the split.
+        """
+        config, world = self.config, self.compute.world
+        indices = self.indices(split)
+        dataset = SplitDataset(
+            self.store,
+            world.slice(indices) if sliced else indices,
+            self.samples.targets,
+            augment=build_augment(config.augment) if augment else None,
+            seed=config.seed,
+        )
+        return Loader(
+            dataset,
+            batch_size or config.batch_size,
+            shuffle_seed=config.seed if shuffle else None,
+            workers=config.workers,
+            pin_memory=self.compute.device.type == "cuda",
+            balanced=shuffle and config.balance == "sampler",
+            shard=self.batch_shard if shuffle else WHOLE_BATCH,
+        )
+
+    @property
+    def batch_shard(self) -> BatchShard:
+        """This process's part of each training batch.
+
+        With BatchNorm every process must have at least two images of a batch.
+        """
+        world = self.compute.world
+        min_images = world.size * (2 if has_batch_norm(self.network) else 1)
+        return BatchShard(world.rank, world.size, max(2, min_images))
+
+
+def network_options(config: ResolvedConfig) -> dict[str, Any]:
+    """Return what is to be exchanged in the network, by the arguments of `build_network`."""
+    options = {"activation": config.activation, "norm": config.norm, "dropout": config.dropout}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _describe(config: ResolvedConfig, samples: Samples, preprocess: Preprocess) -> Checkpoint:
+    return Checkpoint(
+        model=config.model,
+        class_names=samples.class_names,
+        preprocess=preprocess,
+        options=network_options(config),
+        ordered=samples.ordered,
+        augment=[] if config.augment == "none" else config.augment,
+    )

@@ -1,0 +1,63 @@
+"""A command as Typer builds it, but for its help and for values that need no conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from cnncli.shell.help import list_sections, write_sections
+
+
+class Command(TyperCommand):
+    """A command whose help has headings."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, as Typer asks for them before it reads their values."""
+        return convert_late(super().get_params(ctx))
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the command's arguments and flags."""
+        write_sections(formatter, list_sections(self.get_params(ctx), ctx))
+
+
+def build_command(name: str, function: Callable[..., None]) -> Any:
+    """Return Typer's command for a function, by the function's signature."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command(name, cls=Command)(function)
+    return typer.main.get_command(app)
+
+
+def convert_late(parameters: list[Any]) -> list[Any]:
+    """Let Typer convert only values that need it, and return the same parameters.
+
+    Newer versions of Typer convert each value with pydantic, also a text to a text and None to
+    None. Importing pydantic takes as long as importing Typer does.
+    """
+    for parameter in parameters:
+        conversion = getattr(parameter, "get_runtime_param", None)
+        if conversion is not None and "get_runtime_param" not in vars(parameter):
+            parameter.get_runtime_param = _LateConversion(conversion).get
+    return parameters
+
+
+class _LateConversion:
+    """Stands in the place of Typer's conversion of a parameter, and loads it where it is needed."""
+
+    def __init__(self, load: Callable[[], Any]) -> None:
+        self._load = load
+
+    def get(self) -> _LateConversion:
+        return self
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value is None:
+            return () if param.multiple or param.nargs == -1 else None
+        described = param.type_descriptor
+        if value is param.default or (described.annotation is str and type(value) is str):
+            return value
+        if not described.is_list and value in (described.choices or ()):
+            return value
+        return self._load().coerce(value, param=param, ctx=ctx)

@@ -1,0 +1,89 @@
+"""The classes of samples: their order, and how they match those of a network."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import find_below, labels_by_path
+
+from cnncli.data.classes import match_classes, order_classes, sort_class_names
+from cnncli.data.samples import NO_SPLIT
+from cnncli.errors import CnncliError
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["10", "9", "1"], (["1", "9", "10"], True)),
+        (["2", "-1", "0"], (["-1", "0", "2"], True)),
+        (["10", "9", "b"], (["10", "9", "b"], False)),
+        (["b", "B", "a"], (["B", "a", "b"], False)),
+        (["-", "1"], (["-", "1"], False)),
+        (["1.5", "1"], (["1", "1.5"], False)),
+    ],
+)
+def test_integers_sort_as_integers(names, expected):
+    assert sort_class_names(names) == expected
+
+
+def test_integer_classes_are_ordered(write):
+    samples = order_classes(find_below(write("10/a.png", "9/b.png", "2/c.png")), None)
+    assert samples.class_names == ("2", "9", "10")
+    assert labels_by_path(samples) == {"10/a.png": "10", "2/c.png": "2", "9/b.png": "9"}
+    assert samples.ordered
+
+
+def test_a_class_order_is_kept(write):
+    found = find_below(write("low/a.png", "high/b.png", "mid/c.png"))
+    assert not order_classes(found, None).ordered
+    samples = order_classes(found, ["low", "mid", "high"])
+    assert samples.class_names == ("low", "mid", "high")
+    assert labels_by_path(samples) == {"high/b.png": "high", "low/a.png": "low", "mid/c.png": "mid"}
+    assert samples.ordered
+
+
+@pytest.mark.parametrize(
+    ("order", "why"),
+    [
+        (["low"], "class 'high' is missing"),
+        (["low", "high", "low"], "'low' is named twice"),
+        (["low", "high", "hihg"], "there is no class 'hihg'; did you mean high"),
+        ([], "is missing"),
+    ],
+)
+def test_a_wrong_class_order_is_told(write, order, why):
+    found = find_below(write("low/a.png", "high/b.png"))
+    with pytest.raises(CnncliError, match=f"--class-order: .*{why}"):
+        order_classes(found, order)
+
+
+def test_a_class_only_in_val_is_an_error_and_one_only_in_train_is_not(write):
+    root = write("train/a/1.png", "train/b/1.png", "val/a/1.png")
+    assert order_classes(find_below(root), None).class_names == ("a", "b")
+    write("val/new/1.png")
+    with pytest.raises(CnncliError, match="class 'new' has no image in the training split"):
+        order_classes(find_below(root), None)
+
+
+def test_classes_are_matched_by_name(write):
+    found = find_below(write("cat/1.png", "dog/1.png"))
+    samples = match_classes(found, ["ant", "dog", "cat"])
+    assert samples.class_names == ("ant", "dog", "cat")
+    assert samples.targets.tolist() == [2, 1]
+    with pytest.raises(
+        CnncliError, match=r"class 'cat' is unknown to the checkpoint.*did you mean c"
+    ):
+        match_classes(found, ["dog", "cats"])
+
+
+def test_many_classes_take_no_time(write):
+    samples = find_below(write("a/1.png", "b/1.png"))
+    names = tuple(f"class {n:05d}" for n in range(20_000))
+    many = replace(
+        samples, class_names=names, targets=np.arange(20_000), splits=np.full(20_000, NO_SPLIT)
+    )
+    start = time.process_time()
+    order_classes(many, names[::-1])
+    match_classes(many, names[::-1])
+    assert time.process_time() - start < 2
