@@ -201,10 +201,13 @@ def explain_worker_death() -> Iterator[None]:
     So this context must hold the whole training, not only the loading of a batch.
 
     Raises:
-        CnncliError: In place of torch's RuntimeError.
+        CnncliError: In place of torch's RuntimeError, or of the error of a socket whose other end
+            is gone, which may be seen before torch hears of the death.
     """
     try:
         yield
+    except (ConnectionResetError, ConnectionRefusedError) as error:
+        raise CnncliError(_describe_death(str(error)), exit_code=RUNTIME_FAILURE) from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise

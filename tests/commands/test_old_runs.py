@@ -51,7 +51,7 @@ def test_evaluate_gives_the_report_of_then(cli, old):
     report, written = json.loads(result.out), json.loads((old / "finished/report.json").read_text())
     for name in ("log_loss", "ece"):  # the last digits are the processor's
         assert report.pop(name) == pytest.approx(written.pop(name), abs=1e-6)
-    assert report == written
+    assert {name: report[name] for name in written} == written  # a newer one may say more
 
 
 @pytest.mark.parametrize("checkpoint", ["finished", "finished/best.safetensors"])

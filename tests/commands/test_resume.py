@@ -340,38 +340,6 @@ def test_a_signal_saves_and_says_how_to_go_on(data, tmp_path, number, code):
     assert not list(run.glob("*.part"))
 
 
-def test_a_second_signal_ends_at_once():
-    code = (
-        "import signal, os, time\n"
-        "from cnncli.training.stopping import StopRequest, TimeLimit\n"
-        "request = StopRequest(TimeLimit(None))\n"
-        "with request.catch_signals():\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
-        "    assert request.received == signal.SIGINT\n"
-        "    os.kill(os.getpid(), signal.SIGTERM)\n"
-        "    time.sleep(30)\n"
-    )
-    start = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", code], timeout=20, capture_output=True)
-    assert done.returncode == 143
-    assert time.monotonic() - start < 15
-
-
-def test_a_second_signal_ends_a_long_step_too():
-    """No handler of Python's runs while the main thread is inside one call."""
-    code = (
-        "import hashlib, os, signal, threading\n"
-        "from cnncli.training.stopping import StopRequest, TimeLimit\n"
-        "with StopRequest(TimeLimit(None)).catch_signals():\n"
-        "    for delay in (0.5, 1):\n"
-        "        threading.Timer(delay, os.kill, (os.getpid(), signal.SIGTERM)).start()\n"
-        "    hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], timeout=30, capture_output=True, text=True)
-    assert done.returncode == 143
-    assert done.stderr == "SIGTERM: saving after this step; once more ends at once\n"
-
-
 def train_process(*args):
     return subprocess.Popen(
         [sys.executable, "-m", "cnncli", "train", *map(str, args)],

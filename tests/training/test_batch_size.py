@@ -127,7 +127,7 @@ class Greedy(torch.nn.Module):
 
 
 def test_the_search_tries_real_steps_and_leaves_the_network_alone(monkeypatch):
-    monkeypatch.setattr(batch_size, "_spare", lambda device: contextlib.nullcontext())
+    monkeypatch.setattr(batch_size, "_limited_memory", lambda device: contextlib.nullcontext())
     network = Greedy(memory=20)
     classifier = Classifier(network, (0.5,), (0.25,), 255.0)
     before = {name: value.clone() for name, value in network.state_dict().items()}

@@ -21,7 +21,6 @@ from cnncli.training.checkpoint import load_checkpoint
 from cnncli.training.penalties import Penalty
 from cnncli.training.progress import Progress
 from cnncli.training.state import load_state
-from cnncli.training.stopping import TimeLimit
 
 
 class Plain(nn.Module):
@@ -197,31 +196,6 @@ def test_a_time_limit_ends_a_run_cleanly(cli, figures, tmp_path, monkeypatch):
     assert "stopped: the time is over" in said.err
     (run,) = (tmp_path / "runs").iterdir()
     assert (run / "report.json").exists()
-
-
-def test_the_schedule_is_as_far_as_the_time(monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr("cnncli.training.stopping.time.monotonic", lambda: now[0])
-    limit = TimeLimit(1000.0)  # of which 3 % are for the end
-    assert limit.progress == 0
-    now[0] += 485
-    assert limit.progress == pytest.approx(0.5)
-    limit.keep_for_the_end(120)  # two passes and a half: 300 s
-    assert limit.progress == pytest.approx(485 / 700)
-    assert not limit.is_over
-    now[0] += 215
-    assert limit.is_over
-    limit.keep_for_the_end(10_000)
-    assert limit.reserve == 500
-
-
-def test_the_time_is_shared_between_sittings():
-    limit = TimeLimit(1000.0)
-    limit.before = 970.5
-    assert limit.progress == 1.0
-    assert limit.is_over
-    assert not TimeLimit(1000.0).is_over
-    assert TimeLimit(None).progress == 0.0
 
 
 def test_a_killed_loader_process_is_named(figures, tmp_path):
