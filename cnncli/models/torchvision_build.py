@@ -64,7 +64,7 @@ def build_torchvision(
                 "upgrade torchvision"
             ) from None
     assert isinstance(network, nn.Module)
-    network.to(torch.get_default_device())
+    network.to(torch.empty(0).device)
     if in_channels != 3:
         replace_stem(network, entry.layout.stem, in_channels)
     return network
@@ -114,7 +114,7 @@ class _EmptyOnMeta(TorchFunctionMode):
 @contextmanager
 def _computing_on_cpu(entry: ModelEntry) -> Iterator[None]:
     """Let RegNet be built on the meta device, although it computes its widths with tensors."""
-    if entry.family != "regnet" or torch.get_default_device().type != "meta":
+    if entry.family != "regnet" or torch.empty(0).device.type != "meta":
         yield
         return
     with torch.device("cpu"), _EmptyOnMeta():

@@ -111,7 +111,8 @@ def test_long_choices_stand_in_the_text(cli, monkeypatch):
     text = " ".join(cli("train", "--help").out.split())
     assert "--optimizer NAME Rule" in text
     assert "One of sgd, momentum, nesterov, adagrad, " in text
-    assert "--loss <cross_entropy|focal|bce|ordinal> What" in text  # short enough
+    # Short enough to stand beside the flag; Typer before 0.29 puts other brackets around it.
+    assert re.search(r"--loss [<\[]cross_entropy\|focal\|bce\|ordinal[>\]] What", text)
 
 
 def test_a_command_of_few_flags_has_one_list(cli):
