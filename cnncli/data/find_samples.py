@@ -12,6 +12,7 @@ from pathlib import Path
 from cnncli.data import EMBEDDED, TORCHVISION
 from cnncli.data.samples import CsvColumns, Samples
 from cnncli.errors import CnncliError, did_you_mean
+from cnncli.reporting import Reporter
 
 
 def find_samples(data: str, columns: CsvColumns | None = None) -> Samples:
@@ -40,6 +41,19 @@ def find_samples(data: str, columns: CsvColumns | None = None) -> Samples:
     return load_torchvision_samples(data)
 
 
+def report_layout(samples: Samples, reporter: Reporter) -> None:
+    """Tell how the layout of the data was understood, and warn of what in it may be a mistake.
+
+    Args:
+        samples: What `find_samples` returned.
+        reporter: Gets the remarks and warnings.
+    """
+    for remark in samples.remarks:
+        reporter.note(remark)
+    for note in samples.notes:
+        reporter.warn(note)
+
+
 def is_named_set(data: str) -> bool:
     """Return whether ``--data`` has the form of a data set's name, not of a path."""
     return data in EMBEDDED or data.startswith(TORCHVISION)
@@ -49,6 +63,7 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
     """Find labelled images in a folder or a CSV."""
     # Imported here, since a data set by its name does not need them.
     from cnncli.data.folders import find_in_folders
+    from cnncli.data.layout import find_base
     from cnncli.data.table import read_table
     from cnncli.data.table_columns import choose_table
 
@@ -64,6 +79,12 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
     if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
         raise CnncliError(f"--data {data}: the folder cannot be read (permission denied)")
     choice = choose_table(path, columns)
+    base = find_base(path) if choice.table is None and path.is_dir() and not choice.others else ""
+    inside = choose_table(path / base, columns) if base else choice
+    if choice.table is None and inside.table is not None:
+        samples = find_samples(str(path / base), columns)
+        told = f"{base[:-1]} is the only folder with images in {path}, so its table is read"
+        return replace(samples, remarks=(told, *samples.remarks))
     if choice.table is not None:
         samples = read_table(choice.table, columns)
         return replace(samples, remarks=(*choice.remarks(samples.paths), *samples.remarks))
@@ -73,7 +94,7 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
         )
     _refuse_columns(data, columns)
     samples = find_in_folders(path)
-    return replace(samples, remarks=choice.remarks(samples.paths))
+    return replace(samples, remarks=(*inside.remarks(samples.paths), *samples.remarks))
 
 
 def _siblings(path: Path) -> list[str]:

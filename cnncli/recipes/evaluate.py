@@ -13,7 +13,7 @@ from cnncli.arrays import Array
 from cnncli.augmentation.notation import Tta
 from cnncli.choices import SPLITS, OnBadImage, Precision, SplitChoice
 from cnncli.data.classes import match_classes
-from cnncli.data.find_samples import find_samples
+from cnncli.data.find_samples import find_samples, report_layout
 from cnncli.data.loader import Loader, SplitDataset
 from cnncli.data.manifest import UNSEEN, load_manifest
 from cnncli.data.samples import NO_SPLIT, CsvColumns, Samples, select_samples
@@ -92,7 +92,9 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     data, columns = settings.data, settings.columns
     if data is None:
         data, columns = _data_of_run(path, columns)
-    samples = match_classes(find_samples(data, columns), checkpoint.class_names)
+    samples = find_samples(data, columns)
+    report_layout(samples, reporter)
+    samples = match_classes(samples, checkpoint.class_names)
     samples = _leave_out(samples, path, checkpoint.preprocess, reporter)
     chosen, split = _choose(samples, path, settings.split, reporter)
     samples = select_samples(samples, chosen)

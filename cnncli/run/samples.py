@@ -8,7 +8,7 @@ from cnncli.arrays import Array
 from cnncli.audit.ids import propose_groups
 from cnncli.config import RunConfig
 from cnncli.data.classes import order_classes
-from cnncli.data.find_samples import find_samples
+from cnncli.data.find_samples import find_samples, report_layout
 from cnncli.data.samples import CsvColumns, Samples
 from cnncli.data.split_file import apply_split_file
 from cnncli.data.splits import parse_groups, split_samples
@@ -69,10 +69,7 @@ def label_samples(config: RunConfig, reporter: Reporter) -> Samples:
             reporter.warn(warning)
     if samples.skipped:
         reporter.note(f"{samples.skipped} files that are no images are skipped")
-    for remark in samples.remarks:
-        reporter.note(remark)
-    for note in samples.notes:
-        reporter.warn(note)
+    report_layout(samples, reporter)
     return samples
 
 
