@@ -19,8 +19,8 @@ def find_samples(data: str, columns: CsvColumns | None = None) -> Samples:
     """Find the labelled images that ``--data`` names.
 
     Args:
-        data: A folder of class folders, a folder of split folders, a CSV or a folder with one,
-            ``digits``, or ``torchvision:NAME``.
+        data: A folder of class folders, a folder of split folders, a CSV or a folder with one, a
+            ``.npz`` data set, a folder in MNIST's form, ``digits``, or ``torchvision:NAME``.
         columns: Names of the CSV's columns; None looks for the usual ones.
 
     Raises:
@@ -78,6 +78,10 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
         raise CnncliError(f"--data {data}: no such file or folder{near}")
     if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
         raise CnncliError(f"--data {data}: the folder cannot be read (permission denied)")
+    arrays = _find_arrays(path)
+    if arrays is not None:
+        _refuse_columns(data, columns)
+        return arrays
     choice = choose_table(path, columns)
     base = find_base(path) if choice.table is None and path.is_dir() and not choice.others else ""
     inside = choose_table(path / base, columns) if base else choice
@@ -90,11 +94,23 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
         return replace(samples, remarks=(*choice.remarks(samples.paths), *samples.remarks))
     if not path.is_dir():
         raise CnncliError(
-            f"--data {data}: neither a folder nor a CSV; give a folder with one folder per class"
+            f"--data {data}: neither a folder nor a CSV nor a .npz data set; give a folder with "
+            "one folder per class"
         )
     _refuse_columns(data, columns)
     samples = find_in_folders(path)
     return replace(samples, remarks=(*inside.remarks(samples.paths), *samples.remarks))
+
+
+def _find_arrays(path: Path) -> Samples | None:
+    """Return the images of a ``.npz`` file or of a folder in MNIST's form, None for other data."""
+    from cnncli.data.idx_set import find_idx_folder, find_in_idx
+    from cnncli.data.npz_set import find_in_npz
+
+    if path.suffix.lower() == ".npz" and path.is_file():
+        return find_in_npz(path)
+    folder = find_idx_folder(path) if path.is_dir() else None
+    return None if folder is None else find_in_idx(folder)
 
 
 def _siblings(path: Path) -> list[str]:

@@ -15,6 +15,7 @@ from cnncli.augmentation.notation import Pipeline, format_step
 from cnncli.augmentation.operations import Form
 from cnncli.choices import parse_size
 from cnncli.data.find_samples import find_samples, report_layout
+from cnncli.data.npz_set import is_npz_set
 from cnncli.data.samples import CsvColumns, FileSource, Samples, text_array
 from cnncli.data.store import ImageStore
 from cnncli.errors import CnncliError
@@ -116,7 +117,7 @@ def _find(data: str, columns: CsvColumns) -> Samples:
         CnncliError: If there are none, or the single file cannot be read.
     """
     path = Path(data).expanduser()
-    if not path.is_file() or path.suffix.lower() in (".csv", ".tsv"):
+    if not path.is_file() or path.suffix.lower() in (".csv", ".tsv") or is_npz_set(path):
         return find_samples(data, columns)
     try:
         decode(path.read_bytes())

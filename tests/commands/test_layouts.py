@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import write_digits
 
@@ -52,3 +53,37 @@ def test_every_command_understands_splits(cli, brain):
     assert (drawn.code, told in drawn.err) == (0, True)
     predicted = cli("predict", brain, "--checkpoint", run.out.strip(), "--format", "csv")
     assert len(predicted.out.splitlines()) == 1 + 51
+
+
+def test_a_run_on_arrays_is_evaluated_and_compared(cli, tmp_path, monkeypatch):
+    """The paths and hashes in splits.csv are those of the images as files."""
+    from sklearn.datasets import load_digits
+
+    monkeypatch.chdir(tmp_path)
+    digits = load_digits()
+    images = np.rint(digits.images * 255 / 16).astype(np.uint8)
+    np.savez(
+        "set.npz",
+        x_train=images[:60],
+        y_train=digits.target[:60] % 3,
+        x_test=images[60:80],
+        y_test=digits.target[60:80] % 3,
+    )
+    run = cli("train", "set.npz", *QUICK)
+    assert run.code == 0, run.err
+    report = json.loads((Path(run.out.strip()) / "report.json").read_text())
+    assert (report["split"], report["images"]) == ("test", 20)
+    again = cli("evaluate", "--checkpoint", run.out.strip(), "--output", "again")
+    assert again.code == 0
+    evaluated = json.loads(Path("again/report.json").read_text())
+    assert evaluated["confusion_matrix"] == report["confusion_matrix"]
+    np.savez("other.npz", images=images[:70], labels=digits.target[:70] % 3)
+    new = cli("evaluate", "--data", "other.npz", "--checkpoint", run.out.strip())
+    assert "left out, trained on" in new.err
+    assert cli("check-data", "set.npz").code in (0, 3)
+    assert cli("augment", "set.npz", "--augment", "hflip", "--output", "g.png").code == 0
+    assert cli("train", "--resume", run.out.strip()).code == 0
+    refused = cli("train", "set.npz", "--label-col", "x", *QUICK)
+    assert refused.code == 2
+    np.savez("objects.npz", x_train=images[:60], y_train=np.array(["a", None] * 30, object))
+    assert cli("split", "objects.npz").code == 2
