@@ -26,9 +26,16 @@ def find_samples(data: str, columns: CsvColumns | None = None) -> Samples:
     Raises:
         CnncliError: If there is no such file, folder or data set, or no usable image in it.
     """
+    # Imported here, so that the names of data sets are known without NumPy.
+    from cnncli.data.classes import merge_labels
+
+    return merge_labels(_find(data, columns or CsvColumns()))
+
+
+def _find(data: str, columns: CsvColumns) -> Samples:
+    """Find the labelled images, with their labels as they are written."""
     if not data.strip():  # Path("") is the working folder; an empty shell variable is a mistake
         raise CnncliError("--data: is empty; name a folder, a CSV or a data set")
-    columns = columns or CsvColumns()
     if not is_named_set(data) or Path(data).exists():
         return _find_on_disk(data, columns)
     _refuse_columns(data, columns)
@@ -86,7 +93,7 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
     base = find_base(path) if choice.table is None and path.is_dir() and not choice.others else ""
     inside = choose_table(path / base, columns) if base else choice
     if choice.table is None and inside.table is not None:
-        samples = find_samples(str(path / base), columns)
+        samples = _find(str(path / base), columns)
         told = f"{base[:-1]} is the only folder with images in {path}, so its table is read"
         return replace(samples, remarks=(told, *samples.remarks))
     if choice.table is not None:

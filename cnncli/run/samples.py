@@ -9,6 +9,7 @@ from cnncli.audit.ids import propose_groups
 from cnncli.config import RunConfig
 from cnncli.data.classes import order_classes
 from cnncli.data.find_samples import find_samples, report_layout
+from cnncli.data.label_text import doubt_labels
 from cnncli.data.samples import CsvColumns, Samples
 from cnncli.data.split_file import apply_split_file
 from cnncli.data.splits import parse_groups, split_samples
@@ -70,6 +71,8 @@ def label_samples(config: RunConfig, reporter: Reporter) -> Samples:
     if samples.skipped:
         reporter.note(f"{samples.skipped} files that are no images are skipped")
     report_layout(samples, reporter)
+    for doubt in doubt_labels(samples.class_names):
+        reporter.warn(doubt)
     return samples
 
 

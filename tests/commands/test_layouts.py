@@ -87,3 +87,24 @@ def test_a_run_on_arrays_is_evaluated_and_compared(cli, tmp_path, monkeypatch):
     assert refused.code == 2
     np.savez("objects.npz", x_train=images[:60], y_train=np.array(["a", None] * 30, object))
     assert cli("split", "objects.npz").code == 2
+
+
+def test_classes_spelt_in_two_ways_are_told(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_digits("set", names=("No findings", "no_findings", "ill"), per_class=8)
+    told = "the classes 'No findings' and 'no_findings' may be one"
+    split = cli("split", "set")
+    assert (split.code, told in split.err) == (0, True)
+    check = cli("check-data", "set", "--format", "json")
+    found = {f["kind"]: f["text"] for f in json.loads(check.out)["findings"]}
+    assert told in found["label-spelling"]
+
+
+def test_grades_with_a_point_train_by_an_ordinal_loss(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_digits("set", names=("0.0", "1.0", "2.0"), per_class=12)
+    run = cli("train", "set", "--loss", "ordinal", *QUICK)
+    assert run.code == 0, run.err
+    report = json.loads((Path(run.out.strip()) / "report.json").read_text())
+    assert report["class_names"] == ["0.0", "1.0", "2.0"]
+    assert report["quadratic_kappa"] is not None
