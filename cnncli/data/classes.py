@@ -143,4 +143,8 @@ def _check_order(order: list[str], names: Sequence[str]) -> None:
             if missing
             else f"there is no class {extra[0]!r}{did_you_mean(extra[0], names)}"
         )
-        raise CnncliError(f"--class-order: {wrong}; name each of {shorten(names)} once")
+        quoted = [f'"{name}"' if "," in name else name for name in names]
+        raise CnncliError(
+            f"--class-order: {wrong}; name each of {shorten(quoted)} once"
+            f"{', those with a comma in quotes' * (quoted != list(names))}"
+        )

@@ -71,7 +71,6 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
     # Imported here, since a data set by its name does not need them.
     from cnncli.data.folders import find_in_folders
     from cnncli.data.layout import find_base
-    from cnncli.data.table import read_table
     from cnncli.data.table_columns import choose_table
 
     try:
@@ -97,7 +96,7 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
         told = f"{base[:-1]} is the only folder with images in {path}, so its table is read"
         return replace(samples, remarks=(told, *samples.remarks))
     if choice.table is not None:
-        samples = read_table(choice.table, columns)
+        samples = _read_table(choice.table, columns)
         return replace(samples, remarks=(*choice.remarks(samples.paths), *samples.remarks))
     if not path.is_dir():
         raise CnncliError(
@@ -107,6 +106,18 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
     _refuse_columns(data, columns)
     samples = find_in_folders(path)
     return replace(samples, remarks=(*inside.remarks(samples.paths), *samples.remarks))
+
+
+def _read_table(table: Path, columns: CsvColumns) -> Samples:
+    """Read a CSV; if an image is not found, the error says that another column may be meant."""
+    from cnncli.data.table import read_table
+
+    try:
+        return read_table(table, columns)
+    except CnncliError as error:
+        if columns.image is None and "not found" in str(error):
+            raise CnncliError(f"{error}; --image-col names another column of images") from None
+        raise
 
 
 def _find_arrays(path: Path) -> Samples | None:

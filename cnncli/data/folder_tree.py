@@ -47,7 +47,7 @@ class FolderTree:
             same = only.casefold() == name.rsplit("/", 1)[-1].casefold() or (
                 meant is not None and outer is not None and meant.split == outer.split
             )
-            if not (same or only.lower() in _BETWEEN) or not self.folders(f"{path}{only}/"):
+            if not (same or only.lower() in _BETWEEN):
                 break
             path = f"{path}{only}/"
         return path

@@ -108,3 +108,29 @@ def test_grades_with_a_point_train_by_an_ordinal_loss(cli, tmp_path, monkeypatch
     report = json.loads((Path(run.out.strip()) / "report.json").read_text())
     assert report["class_names"] == ["0.0", "1.0", "2.0"]
     assert report["quadratic_kappa"] is not None
+
+
+def test_evaluate_from_another_folder_names_the_run(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_digits("set", per_class=8)
+    run = Path(cli("train", "set", *QUICK).out.strip()).absolute()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    refused = cli("evaluate", "--checkpoint", run)
+    assert refused.code == 2
+    assert refused.error.startswith(f"{run}/config.yaml: its data, set, are not here")
+    assert "--data" in refused.error
+    assert "go to the folder in which the run was begun" in refused.error
+    given = cli("evaluate", "--checkpoint", run, "--data", "set")
+    assert given.error.startswith("--data set: no such file or folder")
+
+
+def test_an_unlabelled_test_is_left_out_and_predicted(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_digits("set/train", per_class=8)
+    Path("set/test").mkdir()
+    for number, path in enumerate(sorted(Path("set/train/1").iterdir())[:3]):
+        os.link(path, f"set/test/{number}.png")
+    run = cli("train", "set", *QUICK)
+    assert (run.code, "cnncli predict set/test predicts them" in run.err) == (0, True)
+    assert "3 images without a class folder are left out" in run.err

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from helpers import find_below, labels_by_path
 
+from cnncli.config import load_config
 from cnncli.data.classes import match_classes, order_classes, sort_class_names
 from cnncli.data.samples import NO_SPLIT
 from cnncli.errors import CnncliError
@@ -139,3 +140,11 @@ def test_grades_with_a_point_have_an_order(write):
     assert samples.class_names == ("2", "9.0", "10.0")
     assert samples.ordered
     assert not order_classes(find_below(write("ten/a.png")), None).ordered
+
+
+def test_a_class_with_a_comma_is_ordered_and_its_quotes_are_told(write):
+    found = find_below(write("small, round/1.png", "long/2.png"))
+    order = load_config(None, {"data": "d", "class_order": 'long,"small, round"'}).class_order
+    assert order_classes(found, order).class_names == ("long", "small, round")
+    with pytest.raises(CnncliError, match='long, "small, round" once, those with a comma in quo'):
+        order_classes(found, ["long", "small", "round"])

@@ -211,6 +211,14 @@ def test_an_unlabelled_test_is_left_out_and_named(write):
     assert samples.notes == ()
 
 
+@pytest.mark.parametrize("inside", ["asl_test", "images", "Test"])
+def test_an_unlabelled_test_in_one_more_folder(write, inside):
+    root = write("asl_train/a/1.png", "asl_train/b/2.png", f"asl_test/{inside}/3.png")
+    samples = find_below(root)
+    assert set(splits_by_path(samples).values()) == {"train"}
+    assert f"cnncli predict {root}/asl_test predicts them" in samples.remarks[1]
+
+
 def test_classes_that_hold_the_same_folders_are_doubted(write):
     root = write(*(f"p{n}/{c}/1.png" for n in (1, 2, 3) for c in ("benign", "malignant")))
     (note,) = find_below(root).notes
