@@ -134,6 +134,26 @@ def test_yaml_forms_that_people_write(tmp_path):
     assert config.in_channels == 3
 
 
+@pytest.mark.parametrize(
+    ("given", "order"),
+    [
+        ('a,"b, c",d', ["a", "b, c", "d"]),
+        ('"b,c", a', ["b,c", "a"]),
+        ('a, "b,c"', ["a", "b,c"]),
+        ('"say ""hm""",b', ['say "hm"', "b"]),
+        ('6" disc,b', ['6" disc', "b"]),
+        (["a", "b, c", 2], ["a", "b, c", "2"]),
+    ],
+)
+def test_an_order_with_commas_in_names(given, order):
+    assert load_config(None, {"data": "a", "class_order": given}).class_order == order
+
+
+@pytest.mark.parametrize("given", ['"a,b', '"a"b,c'])
+def test_an_order_with_wrong_quotes_is_one_line(given):
+    assert "quotes are for a whole name" in refusal(None, data="a", class_order=given)
+
+
 def test_sizes_and_orders_of_flags():
     config = load_config(None, {"data": "a", "image_size": "64X96", "class_order": "b, a"})
     assert config.image_size == "64x96"

@@ -32,6 +32,7 @@ NoteKind = Literal[
     "odd-size",
     "rotated",
     "layout",
+    "label-spelling",
 ]
 FindingKind = SpoilingKind | NoteKind
 Severity = Literal["spoils", "note"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from typing import Annotated, Literal
 
@@ -205,9 +206,13 @@ class RunConfig(BaseModel):
     @field_validator("class_order", mode="before")
     @classmethod
     def _read_order(cls, value: object) -> object:
-        """Take "a,b,c" from the flag and a list from YAML, where 0 is a class name too."""
+        """Take 'a,"b, c",d' from the flag and a list from YAML, where 0 is a class name too."""
         if isinstance(value, str):
-            return [name.strip() for name in value.split(",")]
+            try:
+                (names,) = csv.reader([value], skipinitialspace=True, strict=True)
+            except (csv.Error, ValueError):
+                raise ValueError("quotes are for a whole name, as in 'a,\"b, c\",d'") from None
+            return [name.strip() for name in names]
         return [str(name) for name in value] if isinstance(value, list) else value
 
     @field_validator("unfreeze_at", mode="before")

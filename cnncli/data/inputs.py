@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO, TypeVar
 
-from cnncli.data.folders import looks_like_image, walk_files
+from cnncli.data.walk import is_hidden, looks_like_image, walk_files
 from cnncli.errors import CnncliError
 
 T = TypeVar("T")
@@ -92,10 +92,15 @@ def _expand(given: str) -> Iterator[str]:
         if not found:
             raise CnncliError(f"{given}: no images in this folder")
     elif glob.has_magic(given) and not os.path.lexists(given):
-        matches = sorted(glob.glob(given, recursive=True))
+        matches = sorted(m for m in glob.glob(given, recursive=True) if not _is_system(m, given))
         if not matches:
             raise CnncliError(f"{given}: matches no file")
         for match in matches:
             yield from _expand(match)
     else:
         yield given
+
+
+def _is_system(path: str, pattern: str) -> bool:
+    """Return whether a match of a pattern is in a folder of the system that it does not name."""
+    return any(is_hidden(part) for part in set(Path(path).parts) - set(Path(pattern).parts))

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.data.folders import check_names, has_image_suffix, looks_like_image, walk_files
 from cnncli.data.samples import TextColumn, text_array
+from cnncli.data.walk import check_names, has_image_suffix, looks_like_image, walk_files
 from cnncli.errors import CnncliError, shorten
 
 # With fewer names in a folder than this, each is looked for by itself; else the folder is listed.

@@ -18,9 +18,9 @@ from cnncli.choices import SPLITS, Split
 from cnncli.connection import why_unreachable
 from cnncli.data import TORCHVISION
 from cnncli.data.array_source import ArraySource
-from cnncli.data.folders import check_names
 from cnncli.data.samples import NO_SPLIT, FileSource, ImageSource, Samples, TextColumn
 from cnncli.data.torchvision_table import SETS, TorchvisionSet
+from cnncli.data.walk import check_names
 from cnncli.errors import CnncliError, did_you_mean
 
 

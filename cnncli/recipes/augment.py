@@ -14,7 +14,8 @@ from cnncli.augmentation.dry_run import check_pipeline
 from cnncli.augmentation.notation import Pipeline, format_step
 from cnncli.augmentation.operations import Form
 from cnncli.choices import parse_size
-from cnncli.data.find_samples import find_samples
+from cnncli.data.find_samples import find_samples, report_layout
+from cnncli.data.npz_set import is_npz_set
 from cnncli.data.samples import CsvColumns, FileSource, Samples, text_array
 from cnncli.data.store import ImageStore
 from cnncli.errors import CnncliError
@@ -91,6 +92,7 @@ def draw_augmentation(settings: AugmentSettings, reporter: Reporter) -> Path:
     if steps is None or steps == "none":
         raise CnncliError("--augment none: there is nothing to draw")
     samples = _find(settings.data, settings.columns)
+    report_layout(samples, reporter)
     preprocess = preprocess or _choose_preprocess(samples, settings.image_size)
     store = ImageStore(samples.source, preprocess)
     count = 1 if settings.each_step else settings.images
@@ -115,7 +117,7 @@ def _find(data: str, columns: CsvColumns) -> Samples:
         CnncliError: If there are none, or the single file cannot be read.
     """
     path = Path(data).expanduser()
-    if not path.is_file() or path.suffix.lower() in (".csv", ".tsv"):
+    if not path.is_file() or path.suffix.lower() in (".csv", ".tsv") or is_npz_set(path):
         return find_samples(data, columns)
     try:
         decode(path.read_bytes())

@@ -13,7 +13,7 @@ from cnncli.arrays import Array
 from cnncli.augmentation.notation import Tta
 from cnncli.choices import SPLITS, OnBadImage, Precision, SplitChoice
 from cnncli.data.classes import match_classes
-from cnncli.data.find_samples import find_samples
+from cnncli.data.find_samples import find_samples, report_layout
 from cnncli.data.loader import Loader, SplitDataset
 from cnncli.data.manifest import UNSEEN, load_manifest
 from cnncli.data.samples import NO_SPLIT, CsvColumns, Samples, select_samples
@@ -22,7 +22,6 @@ from cnncli.data.splits import TEST, TRAIN, VAL
 from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
 from cnncli.errors import CnncliError, shorten
 from cnncli.files import (
-    CONFIG_FILE,
     PREDICTIONS_FILE,
     REPORT_FILE,
     SPLITS_FILE,
@@ -33,6 +32,7 @@ from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.run.bad_images import check_bad, keep_good
 from cnncli.run.report import Report, evaluation_batch, report_precision, report_split, save_report
+from cnncli.run.samples import data_of_run
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
@@ -91,8 +91,10 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     views = None if settings.tta is None else build_views(settings.tta, checkpoint.augment)
     data, columns = settings.data, settings.columns
     if data is None:
-        data, columns = _data_of_run(path, columns)
-    samples = match_classes(find_samples(data, columns), checkpoint.class_names)
+        data, columns = data_of_run(path, columns)
+    samples = find_samples(data, columns)
+    report_layout(samples, reporter)
+    samples = match_classes(samples, checkpoint.class_names)
     samples = _leave_out(samples, path, checkpoint.preprocess, reporter)
     chosen, split = _choose(samples, path, settings.split, reporter)
     samples = select_samples(samples, chosen)
@@ -124,21 +126,6 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     if folder is not None and world.is_first:
         _save(folder, report, samples, probabilities)
     return report
-
-
-def _data_of_run(checkpoint: Path, columns: CsvColumns) -> tuple[str, CsvColumns]:
-    """Return the data and columns of the run that a checkpoint is of; given columns stay."""
-    from cnncli.config import load_config
-
-    config = checkpoint.parent / CONFIG_FILE
-    if not config.is_file():
-        raise CnncliError("--data: missing; name the images to evaluate on")
-    run = load_config(str(config), {})
-    return run.data, CsvColumns(
-        image=columns.image or run.image_col,
-        label=columns.label or run.label_col,
-        split=columns.split or run.split_col,
-    )
 
 
 def _leave_out(

@@ -31,6 +31,7 @@ def write_spoilt(root):
     write_digits(root / "train", ("1", "2", "3"), 110, names=("one", "two", "three"))
     write_digits(root / "train", ("4",), 6, names=("four",))  # few, and far fewer than of others
     write_digits(root / "val", ("1", "2"), 8, names=("one", "two"), start=115)  # no three, no four
+    write_digits(root / "train", ("5",), 12, names=("Four",))  # spelt in two ways
     (root / "test").mkdir()  # a folder without images
     one, two, three, four = (
         sorted((root / "train" / name).iterdir()) for name in ("one", "two", "three", "four")
