@@ -175,7 +175,13 @@ def _choose(
         )
         seen = np.full(len(samples), UNSEEN, dtype=np.int8)
     else:
-        seen = manifest.look_up_splits(samples)
+        if manifest.unhashed:
+            reporter.warn(
+                f"{SPLITS_FILE} has no hash of {manifest.unhashed} of the run's images, which are "
+                "recognised by path and size alone: a new image of equal path and size is taken "
+                "for the run's, and a renamed one of the run's for new"
+            )
+        seen = manifest.look_up_splits(samples, threads=count_cpus())
     new = seen == UNSEEN
     if wanted == "all":
         if (seen == TRAIN).any():

@@ -98,7 +98,7 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
         image_size=preprocess.image_size,
         **network_options(resolved),
     )
-    pretrained.load(network, config.model, normalisation, reporter)
+    pretrained.load(network, config.model, samples.class_names, normalisation, reporter)
     store, digests, bad = _open(samples, preprocess, reporter)
     if config.intensity is None:
         warn_of_cut(samples, store, intensity, reporter)

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 import sklearn.metrics as reference
@@ -84,6 +85,34 @@ def test_data_that_moved_are_known_by_path_and_size(cli, folder_data, run_dir, t
     shutil.copytree(folder_data, tmp_path / "elsewhere")
     result = cli("evaluate", "--data", tmp_path / "elsewhere", "--checkpoint", run_dir)
     assert answer(result) == json.loads((run_dir / "report.json").read_text())
+
+
+def test_other_images_of_equal_paths_and_sizes_are_new(cli, tmp_path):
+    for folder, seed in (("A", 0), ("B", 1)):  # as a camera writes them: one size, numbered anew
+        random = np.random.default_rng(seed)
+        for name in ("x/1.bmp", "x/2.bmp", "x/3.bmp", "y/1.bmp", "y/2.bmp", "y/3.bmp"):
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            assert cv2.imwrite(str(path), random.integers(0, 256, (8, 8), dtype=np.uint8))
+    run = train(tmp_path / "runs", data=str(tmp_path / "A"))
+    result = cli("evaluate", "--data", tmp_path / "B", "--checkpoint", run)
+    report = answer(result)
+    assert (report["split"], report["images"]) == ("new images", 6)
+    assert "left out" not in result.err
+
+
+def test_a_run_without_hashes_is_told_in_one_warning(cli, folder_data, run_dir, tmp_path):
+    for name in ("best.safetensors", "config.yaml"):
+        shutil.copy(run_dir / name, tmp_path / name)
+    rows = read_splits(run_dir)
+    with (tmp_path / "splits.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows([{**row, "hash": ""} for row in rows])
+    result = cli("evaluate", "--data", folder_data, "--checkpoint", tmp_path)
+    assert answer(result)["images"] == count(run_dir, "test")
+    (warning,) = [line for line in result.err.splitlines() if line.startswith("Warning: ")]
+    assert f"splits.csv has no hash of {len(rows)} of the run's images" in warning
 
 
 def test_files_with_other_names_are_known_by_content(cli, folder_data, run_dir, tmp_path):
