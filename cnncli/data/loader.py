@@ -55,6 +55,7 @@ class SplitDataset(Dataset["tuple[Array | str, int]"]):
         self.targets = targets
         self.augment = augment
         self.seed = seed
+        self.left_out: Bad = {}  # numbers in the store of images that are not read, and why
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -74,6 +75,8 @@ class SplitDataset(Dataset["tuple[Array | str, int]"]):
         epoch, number = key
         repeat, position = divmod(number, len(self))
         index = int(self.indices[position])
+        if index in self.left_out:
+            return self.left_out[index], index
         try:
             image = self.store[index]
         except ImageError as error:
@@ -130,6 +133,7 @@ class Loader:
             len(dataset), batch_size, seed=shuffle_seed, balanced=targets, shard=shard
         )
         self.count = len(dataset)
+        self._dataset = dataset
         self._shuffled = shuffle_seed is not None
         self.bad: Bad = {}
         self._loader = DataLoader(
@@ -175,6 +179,28 @@ class Loader:
             # BatchNorm cannot train on one image.
             if batch is not None and not (bad and self._shuffled and len(batch[1]) == 1):
                 yield batch
+
+    def leave_out(self, found: Bad) -> bool:
+        """Leave images out from the next epoch on, even if they can be read again.
+
+        Args:
+            found: Their numbers in the store, and why they are left out.
+
+        Returns:
+            Whether any of them was not left out before.
+        """
+        new = found.keys() - self._dataset.left_out.keys()
+        if new:
+            self._dataset.left_out.update(found)
+            self.close()  # the loader processes have a copy of the data set as it was
+        return bool(new)
+
+    def none_left(self) -> CnncliError:
+        """Return the error to raise where not a single image of the split can be read."""
+        reason = f" ({next(iter(self.bad.values()))})" if self.bad else ""
+        return CnncliError(
+            f"--data: none of {self.count} images can be read{reason}; cnncli check-data names them"
+        )
 
     def close(self) -> None:
         """End the loader processes, if there are any, and wait for them; the next epoch starts new.

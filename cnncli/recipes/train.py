@@ -12,7 +12,6 @@ from cnncli.choices import SPLITS
 from cnncli.config import RunConfig, dump_config, load_config
 from cnncli.data.find_samples import is_named_set
 from cnncli.data.loader import explain_worker_death
-from cnncli.data.manifest import save_manifest
 from cnncli.data.splits import TEST, VAL
 from cnncli.errors import CnncliError
 from cnncli.files import (
@@ -25,13 +24,13 @@ from cnncli.files import (
 )
 from cnncli.models.registry import short_name
 from cnncli.reporting import Reporter
-from cnncli.run.bad_images import save_bad
 from cnncli.run.check import check_config
 from cnncli.run.fit import fit
 from cnncli.run.folder import check_unfinished, new_run_dir
 from cnncli.run.prepare import prepare
 from cnncli.run.prepared_run import PreparedRun
 from cnncli.run.report import Report, evaluation_batch, report_split, save_report, summary_rows
+from cnncli.run.unreadable import settle_last, write_splits
 from cnncli.training.checkpoint import load_checkpoint
 from cnncli.training.device import (
     Compute,
@@ -79,8 +78,7 @@ def train_run(
         if world.is_first:
             text = dump_config(run.config)
             write_atomically(run_dir / CONFIG_FILE, lambda part: part.write_text(text, "utf-8"))
-            save_manifest(run_dir / SPLITS_FILE, run.samples, run.splits, run.digests)
-            save_bad(run_dir, run.samples, run.bad)
+            write_splits(run_dir, run)
         _train(run, run_dir, reporter, None, on_epoch, evaluate_best=evaluate_best)
     return run_dir
 
@@ -203,5 +201,6 @@ def _evaluate_best(run: PreparedRun, run_dir: Path, reporter: Reporter) -> Repor
     batch_size = evaluation_batch(checkpoint.preprocess)
     with closing(run.loader(split, batch_size=batch_size, sliced=True)) as loader:
         targets, probabilities = predict_split(classifier, loader, compute, sliced=True)
+        settle_last(loader, run, run_dir, reporter)
     name = SPLITS[split] if split == TEST else "val (chosen on)"
     return report_split(targets, probabilities, checkpoint, split=name, reporter=reporter)

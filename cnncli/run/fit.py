@@ -25,6 +25,7 @@ from cnncli.run.build_trainer import (
 from cnncli.run.defaults import size_of
 from cnncli.run.epochs import train_epochs
 from cnncli.run.prepared_run import PreparedRun
+from cnncli.run.unreadable import still_unreadable
 from cnncli.training.balance import balance_rows
 from cnncli.training.distributed import World
 from cnncli.training.epoch_inputs import EpochInputs
@@ -72,7 +73,7 @@ def fit(
             session.save()  # so that a run can be resumed from its very first step
             session.write_history()
         else:
-            _restore(session, state, reporter)
+            _restore(session, run, state, reporter)
         count = (inputs.train.count + inputs.val.count) * (config.epochs - session.epoch)
         with (
             session.stop_request.catch_signals(),
@@ -108,9 +109,10 @@ def _build_session(
     )
 
 
-def _restore(session: Session, state: State, reporter: Reporter) -> None:
+def _restore(session: Session, run: PreparedRun, state: State, reporter: Reporter) -> None:
     """Put the session where it was when the run was interrupted."""
     session.restore(state)
+    session.inputs.image_loaders[0].bad.update(still_unreadable(run, state.get("unreadable", {})))
     session.stop_request.time_limit.before = state["seconds"]
     reporter.note(f"going on from {session.place()}")
     threads = torch.get_num_threads()

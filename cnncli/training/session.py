@@ -92,6 +92,7 @@ class Session:
             "preprocess": self.preprocess.to_dict(),
             "seconds": self.stop_request.time_limit.clock(),
             "rollbacks": self.rollbacks,
+            "unreadable": dict(self.inputs.unreadable),
             # The random states of the other processes; save_state adds that of this one.
             "ranks": self.world.gather(random_state())[1:],
         }
@@ -167,9 +168,14 @@ class Session:
         Raises:
             Stopped: If a signal has come.
         """
+        self.stop_request.raise_if_signalled(place, self.resume_command)
+
+    @property
+    def resume_command(self) -> str:
+        """The command that resumes the run."""
         size = self.world.size
         command = "cnncli" if size == 1 else f"torchrun --nproc-per-node {size} -m cnncli"
-        self.stop_request.raise_if_signalled(place, f"{command} train --resume {self.run_dir}")
+        return f"{command} train --resume {self.run_dir}"
 
     def place(self) -> str:
         """Return how far the run is, as a text."""
