@@ -25,6 +25,7 @@ from cnncli.run.build_trainer import (
 from cnncli.run.defaults import size_of
 from cnncli.run.epochs import train_epochs
 from cnncli.run.prepared_run import PreparedRun
+from cnncli.run.resume import record_settings
 from cnncli.run.unreadable import still_unreadable
 from cnncli.training.balance import balance_rows
 from cnncli.training.distributed import World
@@ -106,6 +107,7 @@ def _build_session(
         stop_request=StopRequest(limit, quiet=not run.compute.world.is_first),
         preprocess=run.store.preprocess,
         plateau=plateau,
+        settings=record_settings(config),
     )
 
 
