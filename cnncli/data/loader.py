@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from cnncli.arrays import Array
 from cnncli.data.epoch_batches import WHOLE_BATCH, BatchShard, EpochBatches
+from cnncli.data.socket_folder import choose_socket_folder
 from cnncli.data.store import Bad, ImageStore
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.images.header import ImageError
@@ -136,6 +137,8 @@ class Loader:
         self._dataset = dataset
         self._shuffled = shuffle_seed is not None
         self.bad: Bad = {}
+        if workers:
+            choose_socket_folder(workers)
         self._loader = DataLoader(
             dataset,
             batch_sampler=self.batches,
@@ -282,6 +285,8 @@ def _start_worker(number: int) -> Any:
     # Ctrl-C in a terminal reaches every process of the run. The main one saves the run, and then
     # ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):  # so does the end of the terminal
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # torchrun sends SIGTERM to all processes as well.
     launched = "TORCHELASTIC_RUN_ID" in os.environ
     signal.signal(signal.SIGTERM, signal.SIG_IGN if launched else signal.SIG_DFL)

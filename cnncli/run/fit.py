@@ -10,7 +10,7 @@ import torch
 from cnncli.choices import format_size, parse_duration
 from cnncli.data.samples import split_counts
 from cnncli.data.splits import TRAIN
-from cnncli.files import CURVES_FILE, METRICS_FILE
+from cnncli.files import CURVES_FILE, LOCK_FILE, METRICS_FILE
 from cnncli.models.build import count_parameters
 from cnncli.models.freeze_plan import FreezePlan
 from cnncli.plots.curves import save_curves
@@ -92,7 +92,7 @@ def _build_session(
     run: PreparedRun, run_dir: Path, plan: FreezePlan, inputs: EpochInputs, reporter: Reporter
 ) -> Session:
     """Return the training's state before its first step."""
-    config = run.config
+    config, is_first = run.config, run.compute.world.is_first
     limit = TimeLimit(parse_duration(config.time_limit) if config.time_limit else None)
     plateau = build_plateau(config)
     lr_at = build_learning_rate(config, len(inputs.train), limit, plateau)
@@ -104,7 +104,9 @@ def _build_session(
         trainer=build_trainer(run, plan, inputs, lr_at, warn=reporter.warn),
         history=History(run_dir / METRICS_FILE),
         early_stopping=EarlyStopping(config.monitor, config.patience, config.min_delta),
-        stop_request=StopRequest(limit, quiet=not run.compute.world.is_first),
+        stop_request=StopRequest(
+            limit, quiet=not is_first, lock=run_dir / LOCK_FILE if is_first else None
+        ),
         preprocess=run.store.preprocess,
         plateau=plateau,
         settings=record_settings(config),

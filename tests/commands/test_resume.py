@@ -319,7 +319,9 @@ def wait_for_rows(run_parent, count, process, seconds=60):
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    ids=["SIGINT", "SIGTERM", "SIGHUP"],
 )
 def test_a_signal_saves_and_says_how_to_go_on(data, tmp_path, number, code):
     with started(*ARGS, "--data", data, cwd=tmp_path) as process:
@@ -338,13 +340,16 @@ def test_a_signal_saves_and_says_how_to_go_on(data, tmp_path, number, code):
     _, checkpoint = load_checkpoint(run / "best.safetensors")
     assert 1 <= checkpoint.epoch <= state["epoch"]
     assert not list(run.glob("*.part"))
+    assert not (run / "run.lock").exists()
 
 
-def test_a_second_signal_ends_at_once():
+def test_a_second_signal_ends_at_once(tmp_path):
+    (tmp_path / "run.lock").touch()
     code = (
         "import signal, os, time\n"
         "from cnncli.training.stopping import StopRequest, TimeLimit\n"
-        "request = StopRequest(TimeLimit(None))\n"
+        "from pathlib import Path\n"
+        "request = StopRequest(TimeLimit(None), lock=Path('run.lock'))\n"
         "with request.catch_signals():\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    assert request.received == signal.SIGINT\n"
@@ -352,8 +357,11 @@ def test_a_second_signal_ends_at_once():
         "    time.sleep(30)\n"
     )
     start = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", code], timeout=20, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], timeout=20, capture_output=True, cwd=tmp_path
+    )
     assert done.returncode == 143
+    assert not (tmp_path / "run.lock").exists()
     assert time.monotonic() - start < 15
 
 

@@ -1,6 +1,7 @@
 """What protects a run: its lock, its own settings, and what is kept of one that fails."""
 
 import os
+import pty
 import signal
 import time
 from pathlib import Path
@@ -176,3 +177,91 @@ def _with_hook(tmp_path, code):
         "store.load_images = load_images\n"
     )
     return os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+
+
+def ignore_hangup():
+    """Ignore SIGHUP, as ``nohup`` does before it starts a program."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def test_under_nohup_a_closed_terminal_does_not_stop_a_run(data, tmp_path):
+    with started(*ARGS, "--data", data, cwd=tmp_path, preexec_fn=ignore_hangup) as process:
+        rows = lambda: len(next(iter(tmp_path.glob("runs/*/metrics.csv"))).read_text().split())  # noqa: E731
+        wait_for(lambda: next(tmp_path.glob("runs/*/best.safetensors"), None), process)
+        process.send_signal(signal.SIGHUP)
+        before = rows()
+        wait_for(lambda: rows() > before + 1, process)
+        process.terminate()
+        assert process.wait(timeout=60) == 143
+
+
+def test_a_closed_terminal_ends_other_commands_with_129(tmp_path):
+    with started("predict", "-", "--checkpoint", "none", cwd=tmp_path) as process:
+        process.send_signal(signal.SIGHUP)
+        process.communicate(timeout=60)
+        assert process.returncode in (129, -signal.SIGHUP, 2)  # how far it was when that came
+
+
+FULL = Path("/dev/full")
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here")
+
+
+@needs_full
+def test_nothing_written_to_stderr_ends_a_run(data, tmp_path):
+    flags = ("--model", "lenet5", "--epochs", 2, "--device", "cpu")
+    with (
+        FULL.open("w") as full,
+        started("train", "--data", data, *flags, cwd=tmp_path, stderr=full) as process,
+    ):
+        out, _ = process.communicate(timeout=120)
+        assert process.returncode == 0
+    assert (tmp_path / out.strip() / "report.json").exists()
+
+
+@needs_full
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (("train", "--data", "nowhere", "--epochs", "x"), 2),  # Typer's error
+        (("train", "--data", "nowhere", "--model", "x"), 2),
+        (("check-data", "{data}"), 0),
+        (("check-data", "{bad}"), 3),
+        (("predict", "{bad}/0/none.png", "--checkpoint", "{run}"), 3),
+        (("evaluate", "--checkpoint", "{run}"), 0),
+    ],
+)
+def test_a_full_stderr_keeps_the_exit_code(tmp_path, data, run_dir, args, code):
+    bad = tmp_path / "bad"
+    write_digits(bad, classes=("0", "1"), per_class=20)
+    (bad / "0" / "none.png").write_bytes(b"")
+    places = {"data": data, "bad": bad, "run": run_dir}
+    args = [arg.format(**places) for arg in args]
+    with FULL.open("w") as full, started(*args, cwd=tmp_path, stderr=full) as process:
+        process.communicate(timeout=120)
+        assert process.returncode == code
+
+
+@needs_full
+def test_a_full_stdout_is_told_when_the_run_is_saved(data, tmp_path):
+    flags = ("--model", "lenet5", "--epochs", 1, "--device", "cpu")
+    with (
+        FULL.open("w") as full,
+        started("train", "--data", data, *flags, cwd=tmp_path, stdout=full) as process,
+    ):
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 1
+    assert err.splitlines()[-1] == "Error: output: No space left on device"
+    assert next(tmp_path.glob("runs/*/report.json")).exists()
+
+
+def test_a_terminal_that_is_gone_does_not_end_a_run(data, tmp_path):
+    """Each write to it fails with EIO."""
+    master, slave = pty.openpty()
+    flags = ("--model", "lenet5", "--epochs", 3, "--device", "cpu")
+    with started("train", "--data", data, *flags, cwd=tmp_path, stderr=slave) as process:
+        os.close(slave)
+        os.read(master, 10)
+        os.close(master)
+        out, _ = process.communicate(timeout=120)
+        assert process.returncode == 0
+    assert (tmp_path / out.strip() / "report.json").exists()
