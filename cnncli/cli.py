@@ -16,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from cnncli import __version__, commands
 from cnncli.errors import (
+    HUNG_UP,
     INTERRUPTED,
     RUNTIME_FAILURE,
     TERMINATED,
@@ -107,7 +108,7 @@ def _let_rank_zero_report(error: Exception) -> None:
 
 # Processes do not start that far apart. After it, an error that rank 0 did not meet is printed.
 _SECONDS_FOR_RANK_ZERO = 10
-_SIGNALS = {INTERRUPTED: "interrupted", TERMINATED: "terminated"}
+_SIGNALS = {INTERRUPTED: "interrupted", TERMINATED: "terminated", HUNG_UP: "terminal closed"}
 
 
 def _show_error(error: CnncliError | OSError) -> int:
@@ -172,10 +173,12 @@ def _root(
     ] = False,
 ) -> None:
     signal.signal(signal.SIGTERM, _terminate)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _terminate)  # not under nohup, which has it ignored
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(TERMINATED)
+    raise SystemExit(128 + number)
 
 
 def main() -> None:
@@ -190,11 +193,31 @@ def main() -> None:
     app()
 
 
+class _LastingFile(io.FileIO):
+    """A file that takes what is written to it even where that can no longer be stored.
+
+    stderr is on it. What is said there must not end a run, nor change its exit code, because a disk
+    is full, a pipe has no reader any more, or a terminal was closed.
+    """
+
+    def write(self, data: Any) -> int:
+        with suppress(OSError):
+            written = super().write(data)
+            if written is not None:
+                return written
+        return len(data)
+
+
 def _prepare_streams() -> None:
-    """Let the standard streams carry every file name, also one that is not UTF-8."""
+    """Let the standard streams carry every file name, and let no error of stderr end a run."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:  # closed by the caller: `>&-`
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
         elif name != "stderr" and isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="surrogateescape")
+    if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):
+        lasting = io.BufferedWriter(_LastingFile(sys.stderr.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(
+            lasting, sys.stderr.encoding, "backslashreplace", line_buffering=True
+        )

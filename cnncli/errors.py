@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 RUNTIME_FAILURE = 1
 USAGE_ERROR = 2  # a mistake in the arguments, the config, the data or a checkpoint
 FINDINGS = 3  # the command ran, and found problems in the data
+HUNG_UP = 129  # 128 + SIGHUP
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 TERMINATED = 143  # 128 + SIGTERM
 

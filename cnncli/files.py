@@ -16,6 +16,7 @@ BAD_IMAGES_FILE = "bad_images.csv"
 METRICS_FILE = "metrics.csv"
 BEST_FILE = "best.safetensors"
 LAST_FILE = "last.pt"
+LOCK_FILE = "run.lock"  # only while a process trains the run
 CURVES_FILE = "curves.png"
 REPORT_FILE = "report.json"
 PREDICTIONS_FILE = "predictions.csv"

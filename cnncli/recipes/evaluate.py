@@ -109,6 +109,8 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     store, bad = _open(part, checkpoint, reporter)
     bad_before = _gather_bad(bad, numbers, world)
     check_bad(samples, bad_before, settings.on_bad_image, reporter)
+    if len(bad_before) == len(samples):
+        raise CnncliError("--data: no image is left to evaluate; cnncli check-data names them")
     dataset = SplitDataset(store, keep_good(len(part), bad), part.targets)
     loader = Loader(dataset, evaluation_batch(checkpoint.preprocess))
     with reporter.progress("evaluating", len(part)) as advance:
