@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +24,76 @@ PREDICTIONS_FILE = "predictions.csv"
 
 # The endings of a picture's file name.
 PICTURES = (".png", ".jpg", ".jpeg")
+
+
+def expand_path(given: str | Path) -> Path:
+    """Return a path in which ``~`` and ``~name`` at the beginning stand for a home folder.
+
+    Raises:
+        CnncliError: If there is no user of that name, the home folder is not known, or the text
+            cannot be a path.
+    """
+    if "\0" in str(given):
+        raise CnncliError(f"{given!r}: a path has no character with the number 0")
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:
+        user = Path(given).parts[0]
+        raise CnncliError(
+            f"{given}: {user} is no home folder of this computer; write ./{user} for a folder of "
+            "that name, or the whole path"
+        ) from None
+
+
+def check_regular(path: str | Path) -> os.stat_result:
+    """Return the facts of a file of which the whole is to be read.
+
+    A pipe may never end, and a device such as ``/dev/zero`` does not. Links are followed.
+
+    Raises:
+        OSError: If there is no such file.
+        CnncliError: If it is a pipe, a device or a socket; without the path, which the caller
+            names. A folder passes: reading it fails with the system's own words.
+    """
+    facts = os.stat(path)
+    if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):
+        kind = "a pipe" if stat.S_ISFIFO(facts.st_mode) else "a device or socket"
+        raise CnncliError(f"is {kind}, and no file; write its content to a file first")
+    return facts
+
+
+def read_file(path: str | Path, *, most: int) -> bytes:
+    """Return the content of a regular file.
+
+    Args:
+        path: Path of the file.
+        most: Number of bytes that such a file has at most.
+
+    Raises:
+        OSError: If there is no such file or it cannot be read.
+        CnncliError: If it is not a regular file, or larger than ``most``; without the path.
+    """
+    check_regular(path)
+    with open(path, "rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise CnncliError(f"larger than {most / 1e6:.3g} MB, the most that is read of such a file")
+    return content
+
+
+def decode_text(content: bytes) -> str:
+    """Return bytes as text: UTF-8, or what a byte order mark at their beginning says.
+
+    PowerShell writes UTF-16 with such a mark, Excel and Notepad UTF-8 with one.
+
+    Raises:
+        UnicodeDecodeError: If the bytes are no such text.
+    """
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return content.decode("utf-32")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    return content.decode("utf-8-sig")
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -79,7 +151,7 @@ def check_output_file(
     Raises:
         CnncliError: If the file cannot be written there, or its name has another ending.
     """
-    path = Path(given).expanduser()
+    path = expand_path(given)
     if suffixes and path.suffix.lower() not in suffixes:
         known = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
         raise CnncliError(f"{flag} {given}: must end in {known}")
@@ -106,7 +178,7 @@ def make_output_folder(given: str, flag: str = "--output") -> Path:
     Raises:
         CnncliError: If the folder cannot be made or written to.
     """
-    folder = Path(given).expanduser()
+    folder = expand_path(given)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
