@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import os
 import stat
 from collections.abc import Callable, Sequence
@@ -21,6 +22,11 @@ LAST_FILE = "last.pt"
 CURVES_FILE = "curves.png"
 REPORT_FILE = "report.json"
 PREDICTIONS_FILE = "predictions.csv"
+
+# The greatest files that are read, in bytes. An image of the most pixels that are decoded has 3 GiB
+# as 32-bit colour; a table of ten million images has one.
+MOST_OF_IMAGE = 4 * 2**30
+MOST_OF_TABLE = 2 * 2**30
 
 # The endings of a picture's file name.
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -45,21 +51,30 @@ def expand_path(given: str | Path) -> Path:
         ) from None
 
 
-def check_regular(path: str | Path) -> os.stat_result:
-    """Return the facts of a file of which the whole is to be read.
+def check_regular(path: str | Path, *, most: int) -> None:
+    """Refuse what is not a file that can be read to its end; a link counts as what it leads to.
 
-    A pipe may never end, and a device such as ``/dev/zero`` does not. Links are followed.
+    A pipe may never end, and a device such as ``/dev/zero`` does not. A folder passes: reading it
+    fails with the system's own words.
+
+    Args:
+        path: Path of the file.
+        most: Number of bytes that such a file has at most.
 
     Raises:
-        OSError: If there is no such file.
-        CnncliError: If it is a pipe, a device or a socket; without the path, which the caller
-            names. A folder passes: reading it fails with the system's own words.
+        OSError: If there is no such file, or it is a pipe, a device, a socket or larger than
+            ``most``; ``strerror`` says so.
     """
     facts = os.stat(path)
-    if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):
-        kind = "a pipe" if stat.S_ISFIFO(facts.st_mode) else "a device or socket"
-        raise CnncliError(f"is {kind}, and no file; write its content to a file first")
-    return facts
+    reason = ""
+    if stat.S_ISFIFO(facts.st_mode):
+        reason = "a pipe, not a file; write what comes out of it to a file first"
+    elif not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):
+        reason = "a device or a socket, not a file"
+    elif stat.S_ISREG(facts.st_mode) and facts.st_size > most:
+        reason = f"larger than {most / 2**20:,.0f} MiB, the most that is read of such a file"
+    if reason:
+        raise OSError(errno.EINVAL, reason, str(path))
 
 
 def read_file(path: str | Path, *, most: int) -> bytes:
@@ -70,15 +85,11 @@ def read_file(path: str | Path, *, most: int) -> bytes:
         most: Number of bytes that such a file has at most.
 
     Raises:
-        OSError: If there is no such file or it cannot be read.
-        CnncliError: If it is not a regular file, or larger than ``most``; without the path.
+        OSError: As `check_regular` does, and if the file cannot be read.
     """
-    check_regular(path)
+    check_regular(path, most=most)
     with open(path, "rb") as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise CnncliError(f"larger than {most / 1e6:.3g} MB, the most that is read of such a file")
-    return content
+        return file.read(most)
 
 
 def decode_text(content: bytes) -> str:

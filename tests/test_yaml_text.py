@@ -191,7 +191,7 @@ def test_only_files_of_some_size_are_read(tmp_path):
             read_yaml(path)
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(2**40)
-    with pytest.raises(CnncliError, match="larger than 4"):
+    with pytest.raises(CnncliError, match="larger than 4 MiB"):
         read_yaml(tmp_path / "sparse")
 
 

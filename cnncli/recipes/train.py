@@ -21,6 +21,7 @@ from cnncli.files import (
     LAST_FILE,
     REPORT_FILE,
     SPLITS_FILE,
+    expand_path,
     write_atomically,
 )
 from cnncli.models.registry import short_name
@@ -127,7 +128,7 @@ def resume_run(run_dir: Path, reporter: Reporter, *, world: World = ALONE) -> Pa
         reporter.note(f"{run_dir} is finished")
         return run_dir
     config = load_config(str(run_dir / CONFIG_FILE), {})
-    if not is_named_set(config.data) and not Path(config.data).expanduser().exists():
+    if not is_named_set(config.data) and not expand_path(config.data).exists():
         raise CnncliError(
             f"--resume {run_dir}: its images, {config.data}, are not here; a run goes on from the "
             "folder that it was begun in, with its images in their place"
