@@ -148,6 +148,18 @@ def _flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def protect_cell(value: object) -> object:
+    """Return a cell of a CSV so that a spreadsheet does not take it for a formula.
+
+    A text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return gets a ``'``.
+    Numbers stay as they are.
+
+    Source: https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if formula else value
+
+
 def check_output_file(
     given: str, flag: str = "--output", *, suffixes: Sequence[str] = (), overwrite: bool = True
 ) -> Path:
