@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import signal
@@ -23,6 +24,7 @@ from cnncli.errors import (
     CnncliError,
     ReportedElsewhereError,
 )
+from cnncli.reporting import show_controls
 from cnncli.shell.command import build_command, convert_late
 from cnncli.shell.help import list_sections, write_sections
 from cnncli.shell.terminal import print_error, print_line
@@ -138,7 +140,7 @@ def _show_usage_error(error: Any) -> int:
     message = error.format_message().replace("Value error, ", "")  # pydantic's, inside Typer's
     context = getattr(error, "ctx", None)
     if "\n" in message or context is None:  # the help of a group called with no command
-        sys.stderr.write(message + "\n")
+        sys.stderr.write(show_controls(message) + "\n")
     else:
         print_error(f"{message.rstrip('.')} (see '{context.command_path} --help')")
     return int(error.exit_code)
@@ -208,14 +210,32 @@ class _LastingFile(io.FileIO):
         return len(data)
 
 
+def _encode_all(error: UnicodeError) -> tuple[str | bytes, int]:
+    r"""Encode what stdout's encoding lacks: ``\xf6``; a byte of a file name that is no text stays.
+
+    A handler of errors for `codecs.register_error`.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    first = error.object[error.start : error.start + 1]
+    end = error.start + 1
+    if "\udc80" <= first <= "\udcff":
+        return first.encode("ascii", "surrogateescape"), end
+    return first.encode("ascii", "backslashreplace").decode("ascii"), end
+
+
+_READABLE = "cnncli.readable"
+codecs.register_error(_READABLE, _encode_all)
+
+
 def _prepare_streams() -> None:
-    """Let the standard streams carry every file name, and let no error of stderr end a run."""
+    """Let the standard streams carry every text, and let no error of stderr end a run."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:  # closed by the caller: `>&-`
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
         elif name != "stderr" and isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="surrogateescape")
+            stream.reconfigure(errors="surrogateescape" if name == "stdin" else _READABLE)
     if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):
         lasting = io.BufferedWriter(_LastingFile(sys.stderr.fileno(), "w", closefd=False))
         sys.stderr = io.TextIOWrapper(

@@ -42,6 +42,8 @@ def did_you_mean(word: str, known: Iterable[str], *, count: int = 3) -> str:
         known: All names that would be right.
         count: Largest number of names to suggest.
     """
+    if len(word) > 100:  # the comparison takes the square of it
+        return ""
     lowered = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), lowered, n=count, cutoff=0.5)
     return f"; did you mean {', '.join(lowered[name] for name in near)}?" if near else ""

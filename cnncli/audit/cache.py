@@ -56,8 +56,19 @@ class FileKey:
     mtime_ns: int
 
 
-def find_cache_folder() -> Path:
-    """Return ``$CNNCLI_CACHE`` if it is set, else ``cnncli`` in the system's folder for caches."""
+def find_cache_folder() -> Path | None:
+    """Return ``$CNNCLI_CACHE`` if it is set, else ``cnncli`` in the system's folder for caches.
+
+    Returns:
+        The folder; None where the home folder is not known.
+    """
+    try:
+        return _find_cache_folder()
+    except RuntimeError:
+        return None
+
+
+def _find_cache_folder() -> Path:
     own = os.environ.get("CNNCLI_CACHE")
     if own:
         return Path(own)

@@ -12,6 +12,7 @@ from pathlib import Path
 from cnncli.data import EMBEDDED, TORCHVISION
 from cnncli.data.samples import CsvColumns, Samples
 from cnncli.errors import CnncliError, did_you_mean
+from cnncli.files import MOST_OF_TABLE, check_regular, expand_path
 from cnncli.reporting import Reporter
 
 
@@ -74,11 +75,12 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
     from cnncli.data.table_columns import choose_table
 
     try:
-        path = Path(data).expanduser()
+        path = expand_path(data)
         siblings = [] if path.exists() else _siblings(path)
-    # A folder above may not be entered (OSError); "~nobody" is no user's home (RuntimeError).
-    except (OSError, RuntimeError) as error:
-        raise CnncliError(f"--data {data}: cannot be read ({error})") from None
+        if path.exists():
+            check_regular(path, most=MOST_OF_TABLE)
+    except OSError as error:  # a folder above may not be entered, or it is a pipe
+        raise CnncliError(f"--data {data}: cannot be read ({error.strerror})") from None
     if not path.exists():
         near = did_you_mean(path.name, [*siblings, *EMBEDDED], count=1)
         raise CnncliError(f"--data {data}: no such file or folder{near}")

@@ -12,6 +12,7 @@ from cnncli.arrays import Array
 from cnncli.data.samples import SPLIT_NAMES, CsvColumns, top_folders
 from cnncli.data.walk import is_hidden
 from cnncli.errors import CnncliError, shorten
+from cnncli.files import MOST_OF_TABLE, check_regular
 
 IMAGE_COLUMNS = (
     *("image", "path", "file", "filename", "file_name", "filepath", "image_path", "img"),
@@ -106,6 +107,7 @@ def _labels_images(table: Path, columns: CsvColumns) -> bool:
     if re.search(r"submission|(^|[\W\d_])test($|[\W\d_])", table.stem.lower()):
         return False
     try:
+        check_regular(table, most=MOST_OF_TABLE)
         with table.open(newline="", encoding="utf-8-sig") as file:
             header = next((row for row in csv.reader(file) if row), [])
     except (OSError, UnicodeDecodeError, csv.Error):

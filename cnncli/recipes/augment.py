@@ -19,6 +19,7 @@ from cnncli.data.npz_set import is_npz_set
 from cnncli.data.samples import CsvColumns, FileSource, Samples, text_array
 from cnncli.data.store import ImageStore
 from cnncli.errors import CnncliError
+from cnncli.files import MOST_OF_IMAGE, expand_path, read_file
 from cnncli.images.decode import decode
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
@@ -116,11 +117,11 @@ def _find(data: str, columns: CsvColumns) -> Samples:
     Raises:
         CnncliError: If there are none, or the single file cannot be read.
     """
-    path = Path(data).expanduser()
+    path = expand_path(data)
     if not path.is_file() or path.suffix.lower() in (".csv", ".tsv") or is_npz_set(path):
         return find_samples(data, columns)
     try:
-        decode(path.read_bytes())
+        decode(read_file(path, most=MOST_OF_IMAGE))
     except (ImageError, OSError) as error:
         reason = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else error
         raise CnncliError(f"{data}: {reason}") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from cnncli.arrays import Array
@@ -23,6 +22,7 @@ from cnncli.data.find_samples import find_samples
 from cnncli.data.samples import SEPARATOR, CsvColumns, Samples
 from cnncli.data.splits import parse_groups
 from cnncli.errors import CnncliError
+from cnncli.files import expand_path
 from cnncli.reporting import Reporter
 from cnncli.run.samples import give_splits
 from cnncli.training.device import count_cpus
@@ -177,7 +177,7 @@ def save_fix_list(path: str, report: DataReport) -> int:
     if broken:
         raise CnncliError(f"--fix-list {path}: a line cannot hold the name {broken[0]!r}")
     try:
-        Path(path).expanduser().write_text("".join(f"{line}\n" for line in lines), "utf-8")
+        expand_path(path).write_text("".join(f"{line}\n" for line in lines), "utf-8")
     except OSError as error:
         raise CnncliError(f"--fix-list {path}: cannot be written ({error.strerror})") from None
     return len(lines)

@@ -26,6 +26,7 @@ from cnncli.files import (
     REPORT_FILE,
     SPLITS_FILE,
     make_output_folder,
+    protect_cell,
 )
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
@@ -56,6 +57,7 @@ class EvaluateSettings:
         on_bad_image: ``error`` refuses images that cannot be read, ``skip`` leaves them out.
         tta: Views of each image, over which the probabilities are averaged; None for the image
             alone.
+        csv_safe: Whether no cell of a CSV may be a formula for a spreadsheet.
     """
 
     data: str | None = None
@@ -67,6 +69,7 @@ class EvaluateSettings:
     output: str | None = None
     on_bad_image: OnBadImage = "error"
     tta: Tta | None = None
+    csv_safe: bool = False
 
 
 def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = ALONE) -> Report:
@@ -126,7 +129,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     if settings.precision is not None:
         report["precision"] = compute.precision
     if folder is not None and world.is_first:
-        _save(folder, report, samples, probabilities)
+        _save(folder, report, samples, probabilities, csv_safe=settings.csv_safe)
     return report
 
 
@@ -260,11 +263,14 @@ def _open(samples: Samples, checkpoint: Checkpoint, reporter: Reporter) -> tuple
     return store, bad
 
 
-def _save(folder: Path, report: Report, samples: Samples, probabilities: Array) -> None:
+def _save(
+    folder: Path, report: Report, samples: Samples, probabilities: Array, *, csv_safe: bool
+) -> None:
     """Write report.json, predictions.csv and the confusion matrix as CSV and picture."""
     from cnncli.plots.confusion_matrix import save_confusion_matrix
 
     names = list(samples.class_names)
+    cells = [protect_cell(name) if csv_safe else name for name in names]
     save_report(folder / REPORT_FILE, report)
     with (folder / PREDICTIONS_FILE).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -273,10 +279,11 @@ def _save(folder: Path, report: Report, samples: Samples, probabilities: Array) 
         for path, target, row in zip(samples.paths, samples.targets, probabilities, strict=True):
             best = int(row.argmax())
             values = [f"{value:.6f}" for value in row]
-            writer.writerow((path, names[target], names[best], values[best], *values))
+            shown = protect_cell(str(path)) if csv_safe else path
+            writer.writerow((shown, cells[target], cells[best], values[best], *values))
     with (folder / "confusion_matrix.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("target", *names))
-        for name, counts in zip(names, report["confusion_matrix"], strict=True):
+        writer.writerow(("target", *cells))
+        for name, counts in zip(cells, report["confusion_matrix"], strict=True):
             writer.writerow((name, *counts))
     save_confusion_matrix(folder / "confusion_matrix.png", report["confusion_matrix"], names)

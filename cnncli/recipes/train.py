@@ -19,6 +19,7 @@ from cnncli.files import (
     CONFIG_FILE,
     REPORT_FILE,
     SPLITS_FILE,
+    expand_path,
     write_atomically,
 )
 from cnncli.models.registry import short_name
@@ -140,7 +141,7 @@ def resume_run(run_dir: Path, reporter: Reporter, *, world: World = ALONE) -> Pa
 
 def _resume(run_dir: Path, reporter: Reporter, world: World) -> None:
     config, state = load_unfinished(run_dir)
-    if not is_named_set(config.data) and not Path(config.data).expanduser().exists():
+    if not is_named_set(config.data) and not expand_path(config.data).exists():
         raise CnncliError(
             f"--resume {run_dir}: its images, {config.data}, are not here; a run goes on from the "
             "folder that it was begun in, with its images in their place"

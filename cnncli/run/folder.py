@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cnncli.errors import CnncliError
-from cnncli.files import BEST_FILE, CONFIG_FILE, REPORT_FILE, make_output_folder
+from cnncli.files import BEST_FILE, CONFIG_FILE, REPORT_FILE, expand_path, make_output_folder
 from cnncli.training.stopping import Stopped
 
 
@@ -28,8 +28,8 @@ def find_unfinished(given: str, output: str) -> Path:
         CnncliError: If ``last`` is given and no run is unfinished.
     """
     if given != "last":
-        return Path(given).expanduser()
-    configs = sorted(Path(output).expanduser().glob(f"*/{CONFIG_FILE}"), key=_modified)
+        return expand_path(given)
+    configs = sorted(expand_path(output).glob(f"*/{CONFIG_FILE}"), key=_modified)
     unfinished = [c.parent for c in configs if not (c.parent / REPORT_FILE).exists()]
     if not unfinished:
         raise CnncliError(f"--resume last: no unfinished run in {output}/")
@@ -73,7 +73,7 @@ def new_run_dir(
         CnncliError: If it cannot be made.
     """
     name = f"{datetime.now():%Y-%m-%d_%H%M%S}_{model}"
-    folder = Path(output).expanduser()
+    folder = expand_path(output)
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     path = _make(make_output_folder(output), name)
     try:
@@ -95,7 +95,7 @@ def check_output(output: str) -> None:
     Raises:
         CnncliError: If the folder, or the one that it would be made in, cannot be written to.
     """
-    folder = Path(output).expanduser()
+    folder = expand_path(output)
     nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     if not nearest.is_dir():
         raise CnncliError(f"--output {output}: cannot be made ({nearest} is no folder)")

@@ -15,7 +15,7 @@ from cnncli.data.samples import CsvColumns, Samples
 from cnncli.data.split_file import apply_split_file
 from cnncli.data.splits import parse_groups, split_samples
 from cnncli.errors import CnncliError
-from cnncli.files import CONFIG_FILE
+from cnncli.files import CONFIG_FILE, expand_path
 from cnncli.reporting import Reporter
 from cnncli.training.device import count_cpus
 
@@ -92,7 +92,7 @@ def data_of_run(checkpoint: Path, columns: CsvColumns) -> tuple[str, CsvColumns]
     if not config.is_file():
         raise CnncliError("--data: missing; name the images to evaluate on")
     run = load_config(str(config), {})
-    if not is_named_set(run.data) and not Path(run.data).expanduser().exists():
+    if not is_named_set(run.data) and not expand_path(run.data).exists():
         raise CnncliError(
             f"{config}: its data, {run.data}, are not here ({Path.cwd()}); go to the folder in "
             "which the run was begun, or name the images with --data"

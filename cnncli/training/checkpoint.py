@@ -20,7 +20,7 @@ from torch import nn
 from cnncli import __version__
 from cnncli.augmentation.notation import Pipeline, parse_augment
 from cnncli.errors import CnncliError
-from cnncli.files import BEST_FILE, write_atomically
+from cnncli.files import BEST_FILE, expand_path, write_atomically
 from cnncli.images.preprocess import FULL_SCALE, Preprocess
 from cnncli.models.build import Classifier, build_network
 from cnncli.models.pretrained.digest import KEY, check_digest, compute_digest
@@ -222,9 +222,11 @@ def find_checkpoint(given: str | None, output: str = "runs") -> tuple[Path, bool
         CnncliError: If there is none.
     """
     if given is not None:
-        path = Path(given).expanduser()
+        path = expand_path(given)
         if path.is_dir():
             path = path / BEST_FILE
+        if path.exists() and not path.is_file():
+            raise CnncliError(f"--checkpoint {given}: not a file but a pipe or a device ({path})")
         if not path.is_file():
             raise CnncliError(f"--checkpoint {given}: no such run folder or file ({path})")
         return path, False

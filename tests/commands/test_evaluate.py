@@ -2,14 +2,17 @@
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import cv2
 import numpy as np
 import pytest
 import sklearn.metrics as reference
 import torch
-from helpers import train, write_digits
+from helpers import run_process, train, write_digits
 
 CLASSES = ("zero", "one", "two")
 
@@ -309,3 +312,41 @@ def test_a_run_on_a_csv_needs_no_flags_again(cli, tmp_path):
     assert answer(cli("evaluate", "--checkpoint", run)) == json.loads(
         (run / "report.json").read_text()
     )
+
+
+@pytest.mark.slow
+def test_hostile_class_names_reach_neither_terminal_nor_spreadsheet(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ("=1+1", "größe", "red\x1b[31m\u202e")
+    write_digits(tmp_path / "data", names=names)
+    run = train(tmp_path / "runs", data="data")
+    before = (run / "config.yaml").read_bytes()
+    for command in (
+        ("evaluate", "--format", "table"),
+        ("evaluate", "--format", "json"),
+        ("predict", "data", "--format", "table"),
+        ("check-data", "data", "--format", "table"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "cnncli", *command],
+            capture_output=True,
+            env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"},
+        )
+        assert done.returncode in (0, 3), done.stderr
+        shown = (done.stdout + done.stderr).decode("ascii")
+        assert "Traceback" not in shown
+        assert "\x1b" not in shown
+        if "json" in command:
+            assert sorted(json.loads(done.stdout)["class_names"]) == sorted(names)
+        else:
+            assert r"gr\xf6\xdfe" in shown
+            assert r"red\x1b[31m\u202e" in shown
+    result = run_process("evaluate", "--output", "out", "--csv-safe", cwd=tmp_path)
+    assert result.code == 0, result.err
+    with (tmp_path / "out" / "confusion_matrix.csv").open(newline="", encoding="utf-8") as file:
+        assert next(csv.reader(file)) == ["target", "'=1+1", *names[1:]]
+    with (tmp_path / "out" / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {"'=1+1", *names[1:]} == {row["target"] for row in rows}
+    assert all(row["path"].startswith(("'=", "größe", "red")) for row in rows)
+    assert (run / "config.yaml").read_bytes() == before

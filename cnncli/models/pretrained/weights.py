@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from cnncli.errors import CnncliError
-from cnncli.files import BEST_FILE
+from cnncli.files import BEST_FILE, expand_path
 from cnncli.models.pretrained.download import download_weights
 from cnncli.models.pretrained.fit import Tensors, fit_positions, fit_stem
 from cnncli.models.pretrained.head_rows import find_heads, fit_head, imagenet_classes
@@ -86,7 +86,7 @@ def look_up_source(spec: str, entry: ModelEntry) -> WeightsSource | None:
     """
     if spec == NONE:
         return None
-    path = Path(spec).expanduser()
+    path = expand_path(spec)
     known = spec == "default" or any(w.name.lower() == spec.lower() for w in entry.weights)
     if known or not path.exists():
         weights = entry.find_weights(spec)
@@ -95,6 +95,8 @@ def look_up_source(spec: str, entry: ModelEntry) -> WeightsSource | None:
         path = path / BEST_FILE
         if not path.is_file():
             raise CnncliError(f"--weights {spec}: no run folder: there is no {BEST_FILE} in it")
+    elif not path.is_file():
+        raise CnncliError(f"--weights {spec}: a pipe or a device, not a file; name a file or a run")
     return WeightsSource(spec, path, None, read_meta(path))
 
 
