@@ -12,6 +12,7 @@ from cnncli.audit.check_classes import check_classes
 from cnncli.audit.check_copies import check_copies
 from cnncli.audit.check_files import check_files
 from cnncli.audit.check_groups import check_groups
+from cnncli.audit.check_levels import check_levels
 from cnncli.audit.check_shortcuts import ShortcutCheck, check_shortcuts
 from cnncli.audit.collect import CollectedFacts, collect_facts
 from cnncli.audit.duplicates import Duplicates, find_duplicates
@@ -153,6 +154,7 @@ def _check_all(
     splits, files = samples.splits, facts.files
     yield from (Finding("layout", note) for note in samples.notes)
     yield from check_files(samples.paths, files)
+    yield from check_levels(files)
     areas = [file.width * file.height for file in files]
     yield from check_copies(samples, splits, duplicates.groups, areas)
     yield from check_groups(samples, splits)

@@ -68,7 +68,7 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
     survey = survey_as_read(samples, config.intensity, threads=count_cpus())
     expected = pretrained.expects.in_channels if pretrained.expects else None
     channels = choose_channels(config.in_channels, expected, survey)
-    intensity, intensity_ranges = choose_intensity(config.intensity, survey)
+    intensity, intensity_ranges = choose_intensity(config.intensity, survey, reporter)
     resolved = fill_in(
         config,
         pretrained,
