@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cnncli.data import EMBEDDED, TORCHVISION
 from cnncli.data.samples import CsvColumns, Samples
-from cnncli.errors import CnncliError, did_you_mean
+from cnncli.errors import CnncliError, did_you_mean, shorten
 from cnncli.reporting import Reporter
 
 
@@ -121,14 +121,25 @@ def _read_table(table: Path, columns: CsvColumns) -> Samples:
 
 
 def _find_arrays(path: Path) -> Samples | None:
-    """Return the images of a ``.npz`` file or of a folder in MNIST's form, None for other data."""
+    """Return the images of a ``.npz`` file or of a folder in MNIST's form, None for other data.
+
+    A folder that holds but one such file, and no folders, stands for it.
+    """
     from cnncli.data.idx_set import find_idx_folder, find_in_idx
-    from cnncli.data.npz_set import find_in_npz
+    from cnncli.data.npz_set import find_in_npz, find_npz_sets
 
     if path.suffix.lower() == ".npz" and path.is_file():
         return find_in_npz(path)
-    folder = find_idx_folder(path) if path.is_dir() else None
-    return None if folder is None else find_in_idx(folder)
+    if not path.is_dir():
+        return None
+    folder = find_idx_folder(path)
+    if folder is not None:
+        return find_in_idx(folder)
+    sets = find_npz_sets(path)
+    if len(sets) > 1:
+        names = shorten([file.name for file in sets])
+        raise CnncliError(f"--data {path}: several data sets ({names}); name one of them")
+    return find_in_npz(sets[0]) if sets else None
 
 
 def _siblings(path: Path) -> list[str]:
