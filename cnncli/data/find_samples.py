@@ -6,12 +6,13 @@ A new source of images is one more case in `find_samples`, and a module that ret
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 from cnncli.data import EMBEDDED, TORCHVISION
 from cnncli.data.samples import CsvColumns, Samples
-from cnncli.errors import CnncliError, did_you_mean
+from cnncli.errors import CnncliError, did_you_mean, shorten
 from cnncli.files import MOST_OF_TABLE, check_regular, expand_path
 from cnncli.reporting import Reporter
 
@@ -78,7 +79,9 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
         path = expand_path(data)
         siblings = [] if path.exists() else _siblings(path)
         if path.exists():
-            check_regular(path, most=MOST_OF_TABLE)
+            # A .npz has bounds of its own: it is never read as a whole.
+            is_npz = path.suffix.lower() == ".npz"
+            check_regular(path, most=sys.maxsize if is_npz else MOST_OF_TABLE)
     except OSError as error:  # a folder above may not be entered, or it is a pipe
         raise CnncliError(f"--data {data}: cannot be read ({error.strerror})") from None
     if not path.exists():
@@ -123,14 +126,25 @@ def _read_table(table: Path, columns: CsvColumns) -> Samples:
 
 
 def _find_arrays(path: Path) -> Samples | None:
-    """Return the images of a ``.npz`` file or of a folder in MNIST's form, None for other data."""
+    """Return the images of a ``.npz`` file or of a folder in MNIST's form, None for other data.
+
+    A folder that holds but one such file, and no folders, stands for it.
+    """
     from cnncli.data.idx_set import find_idx_folder, find_in_idx
-    from cnncli.data.npz_set import find_in_npz
+    from cnncli.data.npz_set import find_in_npz, find_npz_sets
 
     if path.suffix.lower() == ".npz" and path.is_file():
         return find_in_npz(path)
-    folder = find_idx_folder(path) if path.is_dir() else None
-    return None if folder is None else find_in_idx(folder)
+    if not path.is_dir():
+        return None
+    folder = find_idx_folder(path)
+    if folder is not None:
+        return find_in_idx(folder)
+    sets = find_npz_sets(path)
+    if len(sets) > 1:
+        names = shorten([file.name for file in sets])
+        raise CnncliError(f"--data {path}: several data sets ({names}); name one of them")
+    return find_in_npz(sets[0]) if sets else None
 
 
 def _siblings(path: Path) -> list[str]:
