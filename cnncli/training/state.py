@@ -16,7 +16,7 @@ import torch
 
 from cnncli.errors import CnncliError
 from cnncli.files import write_atomically
-from cnncli.models.pretrained.tensor_file import DAMAGED, load_pickle
+from cnncli.models.pretrained.tensor_file import DAMAGED, describe_damage, load_pickle
 
 FORMAT = 1
 # What the comment at the end of the file begins with; a digest of all before it follows.
@@ -102,22 +102,23 @@ def load_state(path: Path) -> State:
     where = f"--resume {path.parent}: {path.name}"
     instead = f"its weights can still be trained on: cnncli finetune --weights {path.parent}"
     try:
-        if not _is_whole(path):
-            raise CnncliError(
-                f"{where} is damaged: what is in it is not what was written (another digest); copy "
-                f"it again from where it is whole; {instead}"
-            )
-        state = load_pickle(path)
+        whole = _is_whole(path)
     except OSError as error:
         raise CnncliError(f"{where}: {error.strerror}") from None
+    if not whole:
+        raise CnncliError(
+            f"{where} is damaged: what is in it is not what was written (another digest); copy it "
+            f"again from where it is whole; {instead}"
+        )
+    try:
+        state = load_pickle(path)
     except UnpicklingError:
         raise CnncliError(
             f"{where} is damaged, or no run has written it: it holds more than numbers, texts and "
             f"tensors, and a pickle can run code when it is opened; {instead}"
         ) from None
     except DAMAGED as error:
-        first = str(error).split("\n")[0]
-        raise CnncliError(f"{where} is damaged ({first}); {instead}") from None
+        raise CnncliError(f"{where} is damaged ({describe_damage(error)}); {instead}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CnncliError(f"{where} is not of a run that this cnncli can go on with; {instead}")
     return state

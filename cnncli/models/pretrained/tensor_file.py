@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import warnings
@@ -101,9 +102,17 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
             "it is opened, so only plain state dicts are read (torch.save(network.state_dict(), …))"
         ) from None
     except (SafetensorError, *DAMAGED) as error:
-        reason = str(error).split("\n")[0]
-        raise CnncliError(f"--weights {path}: no weights can be read from it: {reason}") from None
+        raise CnncliError(
+            f"--weights {path}: no weights can be read from it: {describe_damage(error)}"
+        ) from None
     return unwrap(loaded, str(path))
+
+
+def describe_damage(error: Exception) -> str:
+    """Return in a few words why a file of tensors cannot be read."""
+    if isinstance(error, EOFError) or (isinstance(error, OSError) and error.errno == errno.EINVAL):
+        return "it is cut short"
+    return str(error).split("\n")[0] or type(error).__name__
 
 
 def load_pickle(path: Path) -> Any:
