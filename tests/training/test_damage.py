@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from cnncli.errors import CnncliError
 from cnncli.images.preprocess import Preprocess
+from cnncli.models.pretrained.tensor_file import read_tensors
 from cnncli.models.pretrained.weights import look_up_source
 from cnncli.models.registry import MODELS
 from cnncli.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -149,6 +150,14 @@ def test_no_bit_of_last_pt_can_flip_unnoticed(last, seed):
             assert told["epoch"] == 3
             assert torch.equal(told["network"]["w"], state["network"]["w"])
     assert refused > 150
+
+
+def test_last_pt_as_weights_is_checked_too(last):
+    data = last.read_bytes()
+    assert read_tensors(last)["w"].shape == (100,)
+    last.write_bytes(flipped(data, data.index(b"data/0") + 100, 2))
+    with pytest.raises(CnncliError, match=r"--weights .*last.pt: damaged.*another digest"):
+        read_tensors(last)
 
 
 def test_last_pt_stays_an_archive_that_torch_reads(last):

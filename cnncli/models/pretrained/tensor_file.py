@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from cnncli.errors import CnncliError, shorten
 from cnncli.files import BEST_FILE
-from cnncli.models.pretrained.digest import KEY, check_digest
+from cnncli.models.pretrained.digest import KEY, check_digest, is_whole
 from cnncli.models.pretrained.wrappers import unwrap
 from cnncli.models.registry import ModelEntry
 
@@ -95,6 +95,11 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         if path.suffix == ".safetensors":
             return read_safetensors(path)
+        if not is_whole(path):  # the last.pt of a run
+            raise CnncliError(
+                f"--weights {path}: damaged: what is in it is not what was written (another "
+                "digest); copy it again from where it is whole"
+            )
         loaded = load_pickle(path)
     except UnpicklingError:
         raise CnncliError(
