@@ -77,6 +77,18 @@ def check_regular(path: str | Path, *, most: int) -> None:
         raise OSError(errno.EINVAL, reason, str(path))
 
 
+def check_table(path: Path, where: str) -> None:
+    """Refuse a table that cannot be read to its end; ``where`` is named in front of the reason.
+
+    Raises:
+        CnncliError: If `check_regular` refuses it.
+    """
+    try:
+        check_regular(path, most=MOST_OF_TABLE)
+    except OSError as error:
+        raise CnncliError(f"{where}: cannot be read ({error.strerror})") from None
+
+
 def read_file(path: str | Path, *, most: int) -> bytes:
     """Return the content of a regular file.
 

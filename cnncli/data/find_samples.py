@@ -12,7 +12,7 @@ from pathlib import Path
 from cnncli.data import EMBEDDED, TORCHVISION
 from cnncli.data.samples import CsvColumns, Samples
 from cnncli.errors import CnncliError, did_you_mean
-from cnncli.files import MOST_OF_TABLE, check_regular, expand_path
+from cnncli.files import check_table, expand_path
 
 
 def find_samples(data: str, columns: CsvColumns | None = None) -> Samples:
@@ -56,17 +56,17 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
     try:
         path = expand_path(data)
         siblings = [] if path.exists() else _siblings(path)
-        if path.exists():
-            check_regular(path, most=MOST_OF_TABLE)
-    except OSError as error:  # a folder above may not be entered, or it is a pipe
+    except OSError as error:  # a folder above may not be entered
         raise CnncliError(f"--data {data}: cannot be read ({error.strerror})") from None
     if not path.exists():
         near = did_you_mean(path.name, [*siblings, *EMBEDDED], count=1)
         raise CnncliError(f"--data {data}: no such file or folder{near}")
+    check_table(path, f"--data {data}")
     if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
         raise CnncliError(f"--data {data}: the folder cannot be read (permission denied)")
     choice = choose_table(path, columns)
     if choice.table is not None:
+        check_table(choice.table, str(choice.table))
         samples = read_table(choice.table, columns)
         return replace(samples, remarks=(*choice.remarks(samples.paths), *samples.remarks))
     if not path.is_dir():
