@@ -78,6 +78,23 @@ def check_regular(path: str | Path, *, most: int) -> None:
         raise OSError(errno.EINVAL, reason, str(path))
 
 
+def check_table(path: Path, where: str, *, most: int = MOST_OF_TABLE) -> None:
+    """Refuse a table that cannot be read to its end.
+
+    Args:
+        path: Path of the table.
+        where: What stands in front of the reason in the error.
+        most: Number of bytes that such a file has at most.
+
+    Raises:
+        CnncliError: If `check_regular` refuses it.
+    """
+    try:
+        check_regular(path, most=most)
+    except OSError as error:
+        raise CnncliError(f"{where}: cannot be read ({error.strerror})") from None
+
+
 def read_file(path: str | Path, *, most: int) -> bytes:
     """Return the content of a regular file.
 

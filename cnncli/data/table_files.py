@@ -19,6 +19,8 @@ from cnncli.data.samples import SEPARATOR, TextColumn, text_array
 from cnncli.data.walk import check_names, has_image_suffix, looks_like_image, walk_files
 from cnncli.errors import CnncliError, shorten
 
+# The column was chosen by its name, where none was given.
+_HINT = "; if another column names the images, give it by --image-col"
 # With fewer names in a folder than this, each is looked for by itself; else the folder is listed.
 _LISTED_FROM = 10
 # So many rows are turned into texts of one array at a time.
@@ -289,7 +291,7 @@ def _choose(table: Path, line: int, name: str, files: Sequence[str]) -> str:
     if len(found) > 1 and "train" in table.stem.lower():
         found = [f for f in found if "train" in f.rpartition("/")[0].lower()] or found
     if not found or (len(found) > 1 and not _same(root, found)):
-        what = f"is ambiguous: {shorten(found)}" if found else f"not found below {root}"
+        what = f"is ambiguous: {shorten(found)}" if found else f"not found below {root}{_HINT}"
         raise CnncliError(f"{table}, line {line}: image {name!r} {what}")
     return found[0]
 

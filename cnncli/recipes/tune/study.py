@@ -105,7 +105,7 @@ def open_study(settings: TuneSettings) -> Study:
     except Exception as error:  # each database and driver has its own
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise CnncliError(f"--storage {storage}: cannot be used: {reason[0]}") from error
-    if written != fixed:
+    if _make_comparable(written) != _make_comparable(fixed):
         other = _difference(written or {}, fixed)
         raise CnncliError(
             f"--study {settings.study}: was begun with other settings ({other}), which would be "
@@ -125,9 +125,25 @@ def _fixed(settings: TuneSettings) -> dict[str, Any]:
     return common | {"monitor": settings.config.monitor}
 
 
+def _make_comparable(value: Any) -> Any:
+    """Return settings in which 64 and "64" are equal: older studies hold some texts as numbers."""
+    if isinstance(value, dict):
+        return {key: _make_comparable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_make_comparable(item) for item in value]
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return str(value)
+
+
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """Return the first setting that differs, with both values, as a text."""
-    key = next(key for key in (*new, *old) if old.get(key) != new.get(key))
+    key = next(
+        key
+        for key in (*new, *old)
+        if _make_comparable(old.get(key)) != _make_comparable(new.get(key))
+    )
     return f"{key}: {old.get(key, 'not set')}, now {new.get(key, 'not set')}"
 
 
