@@ -10,11 +10,11 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
 from cnncli.arrays import Array
-from cnncli.images.header import Header, ImageError, check_size
+from cnncli.images.header import Header, ImageError, check_bytes, check_size, out_of_memory
 
 # Number of bytes at the beginning of a file that recognise its format. DICOM needs the most: its
 # mark is four bytes long and follows 128 bytes that may hold anything.
@@ -234,15 +234,31 @@ def _unread(row: UnreadFormat) -> str:
     return f"is {row.name}, which cannot be read; convert it to {row.instead}"
 
 
-def read_header(data: bytes) -> Header:
+def read_header(data: bytes, channels: int | None = None) -> Header:
     """Return what an image file says about itself, after a check of its size.
 
     Args:
         data: The whole file: TIFF and EXIF data may lie far behind its beginning.
+        channels: The number of channels that is wanted, which decides whether the first or the
+            last axis of a NumPy array is the channels. 0 takes the likelier axis.
 
     Raises:
-        ImageError: If the file is no image, is damaged before the pixels, or is too large.
+        ImageError: If the file is no image, is damaged before the pixels, is too large, or is an
+            array that could be read in two ways.
     """
-    header = find_format(data).load().read_header(data)
+    try:
+        header = find_format(data).load().read_header(data)
+    except MemoryError:
+        raise out_of_memory() from None
+    if header.other_axes is not None and channels != header.channels:
+        height, width, count = header.other_axes
+        if channels == count:
+            header = replace(header, height=height, width=width, channels=count)
+        elif header.ambiguous and channels != 0:
+            raise ImageError(
+                f"is an array of {header.channels} or {count} channels, by its first or last axis; "
+                "--in-channels decides which, when a network is trained"
+            )
     check_size(header.width, header.height)
+    check_bytes(header)
     return header
