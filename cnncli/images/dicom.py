@@ -111,7 +111,10 @@ def _read(data: bytes, *, pixels: bool) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _check_deflated(data)
-            dataset = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=not pixels)
+            dataset = pydicom.dcmread(
+                io.BytesIO(data), stop_before_pixels=not pixels, force=data[128:132] != b"DICM"
+            )
+            _complete_syntax(dataset)
             if pixels and "PixelData" not in dataset:
                 raise ImageError("is a DICOM file without a picture")  # noqa: TRY301 - see below
             for name in _OFTEN_EMPTY:
@@ -122,6 +125,17 @@ def _read(data: bytes, *, pixels: bool) -> Any:
         raise
     except Exception as error:
         raise damaged(error) from None
+
+
+def _complete_syntax(dataset: Any) -> None:
+    """Give a dataset without a preamble the transfer syntax that its elements were read in."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if "TransferSyntaxUID" in dataset.file_meta:
+        return
+    implicit, little = dataset.original_encoding
+    explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
 
 
 def _check_deflated(data: bytes) -> None:

@@ -100,6 +100,19 @@ def _brands(head: bytes) -> set[bytes]:
     return {head[8:12], *(head[place : place + 4] for place in range(16, end, 4))}
 
 
+# A DICOM file without its preamble begins with an element of group 2 or 8. With a VR (two capital
+# letters) that is certain enough; without one, only the usual first elements count.
+_DICOM_START = re.compile(
+    rb"(\x02\0[\0-\x02]\0(UL|OB)|\x08\0.\0(CS|UI|DA|TM|LO|SH|UL))"
+    rb"|\x08\0(\0\0\x04\0\0\0|[\x05\x08\x16\x18]\0.\0\0\0)",
+    re.DOTALL,
+)
+
+
+def _is_dicom(head: bytes) -> bool:
+    return head[128:132] == b"DICM" or _DICOM_START.match(head) is not None
+
+
 def _is_avif(head: bytes) -> bool:
     return bool(_brands(head) & {b"avif", b"avis"})
 
@@ -154,7 +167,7 @@ FORMATS: tuple[ImageFormat, ...] = (
     ImageFormat("NumPy", (".npy",), _begins(b"\x93NUMPY"), "npy"),
     # A .npz file is a zip archive like many files that hold no images.
     ImageFormat("NumPy", (".npz",), _begins(b"PK\x03\x04"), "npy", by_name_only=True),
-    ImageFormat("DICOM", (".dcm", ".dicom"), lambda head: head[128:132] == b"DICM", "dicom"),
+    ImageFormat("DICOM", (".dcm", ".dicom"), _is_dicom, "dicom"),
 )
 
 

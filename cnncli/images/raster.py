@@ -46,6 +46,8 @@ MODES = {
 
 def read_header(data: bytes) -> Header:
     """Return what a file says about itself; see :class:`cnncli.images.formats.FormatModule`."""
+    if data.startswith(b"\xff\xd8"):
+        _check_jpeg(data)
     try:
         with PILLOW_LOCK, warnings.catch_warnings():
             # They are about corrupt EXIF, which is harmless, and about size, which we check.
@@ -119,6 +121,33 @@ def _read_pnm_maximum(data: bytes) -> int | None:
     # OpenCV stretches the values itself in text files (P2, P3) of 8 bits, and in no others.
     stretched = data[1:2] in b"23" and maximum <= 255
     return None if stretched else maximum or None
+
+
+def _check_jpeg(data: bytes) -> None:
+    """Refuse kinds of JPEG that no decoder here reads, which would be called damaged otherwise.
+
+    Source: ITU-T T.81, B.2.2 (start of frame: its kind and precision).
+
+    Raises:
+        ImageError: If the file is lossless or hierarchical, or has other than 8 bits.
+    """
+    place = 2
+    while data[place : place + 1] == b"\xff" and place + 4 < len(data):
+        kind = data[place + 1]
+        if kind == 0xFF:  # a fill byte
+            place += 1
+            continue
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            bits = data[place + 4]
+            named = {0xC3: "lossless JPEG", 0xCB: "lossless JPEG"}.get(kind)
+            if named is None and kind in (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF):
+                named = "hierarchical JPEG"
+            if named is None and bits != 8:
+                named = f"JPEG of {bits} bits"
+            if named:
+                raise ImageError(f"is {named}, which cannot be read; convert it to PNG or TIFF")
+            return
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
 
 
 def _check_png(data: bytes) -> None:

@@ -113,3 +113,15 @@ def test_they_are_counted_and_named_by_each_command(cli, tmp_path):
     with pytest.raises(CnncliError, match=r"11 images cannot be used: .* is HEIC"):
         train(tmp_path / "runs", data=str(tmp_path / "data"))
     assert train(tmp_path / "runs", data=str(tmp_path / "data"), on_bad_image="skip")
+
+
+@pytest.mark.parametrize(
+    ("kind", "bits", "named"),
+    [(0xC3, 8, "lossless JPEG"), (0xC1, 12, "JPEG of 12 bits"), (0xC5, 8, "hierarchical JPEG")],
+)
+def test_jpegs_that_cannot_be_read_are_named(kind, bits, named):
+    data = bytearray(save(smooth(40, 60), "JPEG"))
+    place = data.find(b"\xff\xc0")
+    data[place + 1], data[place + 4] = kind, bits
+    with pytest.raises(ImageError, match=f"is {named}, which cannot be read; convert"):
+        read_header(bytes(data))
