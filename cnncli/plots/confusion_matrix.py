@@ -43,7 +43,7 @@ def save_confusion_matrix(
             number from 0, and a line under the picture says so.
 
     Raises:
-        OSError: If the file cannot be written.
+        CnncliError: If the file cannot be written.
     """
     from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure

@@ -23,6 +23,7 @@ from cnncli.data.find_samples import find_samples
 from cnncli.data.samples import SEPARATOR, CsvColumns, Samples
 from cnncli.data.splits import parse_groups
 from cnncli.errors import CnncliError
+from cnncli.files import write_atomically
 from cnncli.reporting import Reporter
 from cnncli.run.samples import give_splits
 from cnncli.training.device import count_cpus
@@ -176,8 +177,6 @@ def save_fix_list(path: str, report: DataReport) -> int:
     broken = [line for line in lines if "\n" in line]
     if broken:
         raise CnncliError(f"--fix-list {path}: a line cannot hold the name {broken[0]!r}")
-    try:
-        Path(path).expanduser().write_text("".join(f"{line}\n" for line in lines), "utf-8")
-    except OSError as error:
-        raise CnncliError(f"--fix-list {path}: cannot be written ({error.strerror})") from None
+    text = "".join(f"{line}\n" for line in lines)
+    write_atomically(Path(path).expanduser(), lambda part: part.write_text(text, "utf-8"))
     return len(lines)

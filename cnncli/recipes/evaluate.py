@@ -27,6 +27,7 @@ from cnncli.files import (
     REPORT_FILE,
     SPLITS_FILE,
     make_output_folder,
+    write_atomically,
 )
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
@@ -272,18 +273,26 @@ def _save(folder: Path, report: Report, samples: Samples, probabilities: Array) 
     from cnncli.plots.confusion_matrix import save_confusion_matrix
 
     names = list(samples.class_names)
+
+    def write_predictions(part: Path) -> None:
+        with part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            header = ("path", "target", "label", "probability")
+            writer.writerow((*header, *(f"probability_{name}" for name in names)))
+            rows = zip(samples.paths, samples.targets, probabilities, strict=True)
+            for path, target, row in rows:
+                best = int(row.argmax())
+                values = [f"{value:.6f}" for value in row]
+                writer.writerow((path, names[target], names[best], values[best], *values))
+
+    def write_matrix(part: Path) -> None:
+        with part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("target", *names))
+            for name, counts in zip(names, report["confusion_matrix"], strict=True):
+                writer.writerow((name, *counts))
+
     save_report(folder / REPORT_FILE, report)
-    with (folder / PREDICTIONS_FILE).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        header = ("path", "target", "label", "probability")
-        writer.writerow((*header, *(f"probability_{name}" for name in names)))
-        for path, target, row in zip(samples.paths, samples.targets, probabilities, strict=True):
-            best = int(row.argmax())
-            values = [f"{value:.6f}" for value in row]
-            writer.writerow((path, names[target], names[best], values[best], *values))
-    with (folder / "confusion_matrix.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("target", *names))
-        for name, counts in zip(names, report["confusion_matrix"], strict=True):
-            writer.writerow((name, *counts))
+    write_atomically(folder / PREDICTIONS_FILE, write_predictions)
+    write_atomically(folder / "confusion_matrix.csv", write_matrix)
     save_confusion_matrix(folder / "confusion_matrix.png", report["confusion_matrix"], names)
