@@ -53,7 +53,7 @@ def save_comparison(path: Path, runs: Sequence[RunCurves]) -> None:
         runs: At least one run, each with at least one epoch.
 
     Raises:
-        CnncliError: If the file cannot be written.
+        OSError: If the file cannot be written.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

@@ -41,7 +41,7 @@ def save_curves(
         best_epoch: Epoch that is marked by a vertical line; None for no line.
 
     Raises:
-        CnncliError: If the file cannot be written.
+        OSError: If the file cannot be written.
     """
     from matplotlib.figure import Figure
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnncli.errors import CnncliError
 from cnncli.files import write_atomically
 from cnncli.plots.lettering import use_plain_text
 
@@ -29,7 +30,7 @@ def save_figure(figure: Figure, path: Path) -> None:
         path: File to write, in a folder that exists.
 
     Raises:
-        CnncliError: If the file cannot be written; it names the file, which is unchanged.
+        OSError: If the file cannot be written; it names the file, which is unchanged.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -40,4 +41,9 @@ def save_figure(figure: Figure, path: Path) -> None:
     def write(part: Path) -> None:
         figure.savefig(part, format=kind, bbox_inches="tight", pad_inches=0.15, facecolor="white")
 
-    write_atomically(path, write)
+    try:
+        write_atomically(path, write)
+    except CnncliError as error:
+        cause = error.__cause__
+        assert isinstance(cause, OSError)
+        raise OSError(cause.errno, cause.strerror, str(path)) from error

@@ -44,7 +44,7 @@ def save_grid(path: Path, rows: Sequence[GridRow], titles: Sequence[str], note: 
         note: Line of text under the grid; empty for none.
 
     Raises:
-        CnncliError: If the file cannot be written.
+        OSError: If the file cannot be written.
     """
     from matplotlib.figure import Figure
 

@@ -31,7 +31,7 @@ def save_range_test(
         marks: Names and values of learning rates that are marked by a vertical line, at most two.
 
     Raises:
-        CnncliError: If the file cannot be written.
+        OSError: If the file cannot be written.
     """
     from matplotlib.figure import Figure
 

@@ -101,7 +101,7 @@ def draw(found: Found, path: Path) -> None:
     """Draw the losses over the learning rate into a picture.
 
     Raises:
-        CnncliError: If the file cannot be written.
+        OSError: If the file cannot be written.
     """
     from cnncli.plots.lr_range import save_range_test
 

@@ -51,7 +51,9 @@ def print_rows(rows: Iterable[Row], columns: Sequence[str], output_format: str) 
 
 def print_json(value: object) -> None:
     """Write one indented JSON document to stdout; NaN is a bug, not a value."""
-    print_line(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2))
+    encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2)
+    sys.stdout.writelines(encoder.iterencode(value))  # in pieces: it may be hundreds of megabytes
+    print_line("")
 
 
 def print_line(text: str) -> None:
