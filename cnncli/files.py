@@ -129,14 +129,19 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file under a temporary name, flush it to disk, then rename it.
 
     Args:
-        path: The file's final path.
+        path: The file's final path. What a symbolic link names is replaced, not the link. A device
+            such as ``/dev/stdout`` is written to as it is.
         write: Called with the temporary path, in the same folder, to write the content.
 
     Raises:
         CnncliError: If the disk is full or the folder cannot be written; ``path`` is unchanged.
     """
+    given, path = path, path.resolve() if path.is_symlink() else path
     temporary = path.with_name(path.name + ".part")
     try:
+        if path.exists() and not path.is_file():
+            write(path)
+            return
         temporary.touch()
         mode = temporary.stat().st_mode
         write(temporary)
@@ -148,7 +153,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise CnncliError(
-            f"{path}: cannot be written: {reason}", exit_code=RUNTIME_FAILURE
+            f"{given}: cannot be written: {reason}", exit_code=RUNTIME_FAILURE
         ) from error
     finally:  # also after Ctrl-C
         with suppress(OSError):

@@ -13,6 +13,7 @@ from cnncli.config import RunConfig, keys_of_kind
 from cnncli.errors import CnncliError
 from cnncli.files import expand_path
 from cnncli.recipes.tune.space import Search
+from cnncli.run.lock import Process
 from cnncli.training.history import lower_is_better
 from cnncli.yaml_text import dump_yaml
 
@@ -112,6 +113,23 @@ def open_study(settings: TuneSettings) -> Study:
             "compared with these; give another --study"
         )
     return study
+
+
+def end_killed_trials(study: Study) -> list[int]:
+    """Record as failed what processes that were killed have left running, and return the numbers.
+
+    Trials of processes that run, or that cannot be seen from this machine, stay as they are.
+    """
+    from optuna.trial import TrialState
+
+    ended = []
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        recorded = trial.user_attrs.get("process")
+        process = None if recorded is None else Process(**recorded)
+        if process is not None and process.is_visible() and process.is_gone():
+            study.tell(trial.number, state=TrialState.FAIL)
+            ended.append(trial.number)
+    return ended
 
 
 def _fixed(settings: TuneSettings) -> dict[str, Any]:
