@@ -49,7 +49,6 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
     """Find labelled images in a folder or a CSV."""
     # Imported here, since a data set by its name does not need them.
     from cnncli.data.folders import find_in_folders
-    from cnncli.data.table import read_table
     from cnncli.data.table_columns import choose_table
 
     try:
@@ -65,6 +64,8 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
         raise CnncliError(f"--data {data}: the folder cannot be read (permission denied)")
     choice = choose_table(path, columns)
     if choice.table is not None:
+        from cnncli.data.table import read_table  # imports pandas
+
         samples = read_table(choice.table, columns)
         return replace(samples, remarks=(*choice.remarks(samples.paths), *samples.remarks))
     if not path.is_dir():

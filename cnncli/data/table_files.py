@@ -7,7 +7,8 @@ import os
 import posixpath
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ _LISTED_FROM = 10
 _CHUNK = 1 << 16
 
 
-def find_files(table: Path, names: Array, lines: Array) -> Array:
+def find_files(table: Path, names: Array, line_of: Callable[[int], int]) -> Array:
     """Return (N,) the path of each row's file, relative to the folder of the CSV or absolute.
 
     A name that is not the path of a file is an id. It is looked up anywhere below the folder of
@@ -32,7 +33,7 @@ def find_files(table: Path, names: Array, lines: Array) -> Array:
     Args:
         table: Path of the CSV.
         names: (N,) fields of the image column, none of them empty.
-        lines: (N,) line of each row, for messages.
+        line_of: Returns the line of a row, for messages.
 
     Raises:
         CnncliError: If a file is not found, or if a name may mean several files.
@@ -49,7 +50,7 @@ def find_files(table: Path, names: Array, lines: Array) -> Array:
     files = np.concatenate(parts)
     missing = _find_missing(str(table.parent), files, np.asarray(folder_of), list(folders))
     if len(missing):
-        files[missing] = _look_up(table, files[missing], lines[missing])
+        files[missing] = _look_up(table, files[missing], lambda row: line_of(missing[row]))
     return files
 
 
@@ -118,13 +119,13 @@ def _list_files(folder: str, wanted: set[str]) -> tuple[set[str], bool]:
     return found, True
 
 
-def _look_up(table: Path, names: Array, lines: Array) -> Array:
+def _look_up(table: Path, names: Array, line_of: Callable[[int], int]) -> Array:
     """Return (M,) the file that each id means, from one walk through the folder of the CSV.
 
     Args:
         table: Path of the CSV.
         names: (M,) ids.
-        lines: (M,) line of each, for messages.
+        line_of: Returns the line of a name, for messages.
 
     Raises:
         CnncliError: If there is no file for an id, or more than one.
@@ -158,8 +159,8 @@ def _look_up(table: Path, names: Array, lines: Array) -> Array:
     plain &= np.fromiter(map(has_image_suffix, found), bool, len(found))
     for row in np.flatnonzero(~plain).tolist():
         start, stop = starts[slot_of[row]], starts[slot_of[row] + 1]
-        name, line = str(names[row]), int(lines[row])
-        found[row] = _choose(table, line, name, candidates[start:stop].tolist())
+        files_of_row = candidates[start:stop].tolist()
+        found[row] = _choose(table, str(names[row]), files_of_row, partial(line_of, row))
     return found
 
 
@@ -168,16 +169,16 @@ def _last(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _choose(table: Path, line: int, name: str, files: Sequence[str]) -> str:
+def _choose(table: Path, name: str, files: Sequence[str], find_line: Callable[[], int]) -> str:
     """Return the file that an id means, among those with the id's last part as their name.
 
     Only images count. If any file ends in the whole id, folders included, the others do not count.
 
     Args:
         table: Path of the CSV.
-        line: Line of the id, for messages.
         name: The id.
         files: Paths relative to the folder of the CSV.
+        find_line: Returns the line of the id, for messages.
 
     Raises:
         CnncliError: If there is no such file, or if several differ in content.
@@ -198,7 +199,7 @@ def _choose(table: Path, line: int, name: str, files: Sequence[str]) -> str:
         found = [f for f in found if "train" in f.rpartition("/")[0].lower()] or found
     if not found or (len(found) > 1 and not _same(root, found)):
         what = f"is ambiguous: {shorten(found)}" if found else f"not found below {root}"
-        raise CnncliError(f"{table}, line {line}: image {name!r} {what}")
+        raise CnncliError(f"{table}, line {find_line()}: image {name!r} {what}")
     return found[0]
 
 

@@ -84,7 +84,7 @@ def bind_call(
 
 # Elementwise operations, or ones that are so in eval mode, which torch does not tag as elementwise.
 _ALSO_POINTWISE = {
-    "hardswish", "hardtanh", "native_dropout", "alias", "detach", "clone", "contiguous", "_to_copy", "copy",
-    "as_strided", "masked_fill", "log_sigmoid_forward", "_prelu_kernel", "rrelu_with_noise",
+    "hardswish", "hardtanh", "native_dropout", "alias", "detach", "clone", "contiguous", "_to_copy",
+    "copy", "as_strided", "masked_fill", "log_sigmoid_forward", "_prelu_kernel", "rrelu_with_noise",
     "_native_batch_norm_legit_no_training", "_batch_norm_no_update",
 }  # fmt: skip

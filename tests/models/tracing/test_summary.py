@@ -211,5 +211,5 @@ def test_the_network_stays_as_it_is():
 
 def test_what_does_not_fit_raises_as_the_network_does():
     # torch's words: those of today, and those of 2.6.
-    with pytest.raises(RuntimeError, match="Kernel size|Output size is too small"):
+    with pytest.raises(RuntimeError, match=r"Kernel size|Output size is too small"):
         summarise(build("inception_v3"), (40, 40), 3)
