@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import signal
@@ -16,12 +17,14 @@ from typer.core import TyperCommand, TyperGroup
 
 from cnncli import __version__, commands
 from cnncli.errors import (
+    HUNG_UP,
     INTERRUPTED,
     RUNTIME_FAILURE,
     TERMINATED,
     CnncliError,
     ReportedElsewhereError,
 )
+from cnncli.reporting import show_controls
 from cnncli.shell.command import build_command, convert_late
 from cnncli.shell.help import list_sections, write_sections
 from cnncli.shell.terminal import print_error, print_line
@@ -107,7 +110,7 @@ def _let_rank_zero_report(error: Exception) -> None:
 
 # Processes do not start that far apart. After it, an error that rank 0 did not meet is printed.
 _SECONDS_FOR_RANK_ZERO = 10
-_SIGNALS = {INTERRUPTED: "interrupted", TERMINATED: "terminated"}
+_SIGNALS = {INTERRUPTED: "interrupted", TERMINATED: "terminated", HUNG_UP: "terminal closed"}
 
 
 def _show_error(error: CnncliError | OSError) -> int:
@@ -137,7 +140,7 @@ def _show_usage_error(error: Any) -> int:
     message = error.format_message().replace("Value error, ", "")  # pydantic's, inside Typer's
     context = getattr(error, "ctx", None)
     if "\n" in message or context is None:  # the help of a group called with no command
-        sys.stderr.write(message + "\n")
+        sys.stderr.write(show_controls(message) + "\n")
     else:
         print_error(f"{message.rstrip('.')} (see '{context.command_path} --help')")
     return int(error.exit_code)
@@ -172,10 +175,12 @@ def _root(
     ] = False,
 ) -> None:
     signal.signal(signal.SIGTERM, _terminate)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _terminate)  # not under nohup, which has it ignored
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(TERMINATED)
+    raise SystemExit(128 + number)
 
 
 def main() -> None:
@@ -190,11 +195,49 @@ def main() -> None:
     app()
 
 
+class _LastingFile(io.FileIO):
+    """A file that takes what is written to it even where that can no longer be stored.
+
+    stderr is on it. What is said there must not end a run, nor change its exit code, because a disk
+    is full, a pipe has no reader any more, or a terminal was closed.
+    """
+
+    def write(self, data: Any) -> int:
+        with suppress(OSError):
+            written = super().write(data)
+            if written is not None:
+                return written
+        return len(data)
+
+
+def _encode_all(error: UnicodeError) -> tuple[str | bytes, int]:
+    r"""Encode what stdout's encoding lacks: ``\xf6``; a byte of a file name that is no text stays.
+
+    A handler of errors for `codecs.register_error`.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    first = error.object[error.start : error.start + 1]
+    end = error.start + 1
+    if "\udc80" <= first <= "\udcff":
+        return first.encode("ascii", "surrogateescape"), end
+    return first.encode("ascii", "backslashreplace").decode("ascii"), end
+
+
+_READABLE = "cnncli.readable"
+codecs.register_error(_READABLE, _encode_all)
+
+
 def _prepare_streams() -> None:
-    """Let the standard streams carry every file name, also one that is not UTF-8."""
+    """Let the standard streams carry every text, and let no error of stderr end a run."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:  # closed by the caller: `>&-`
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
         elif name != "stderr" and isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="surrogateescape")
+            stream.reconfigure(errors="surrogateescape" if name == "stdin" else _READABLE)
+    if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):
+        lasting = io.BufferedWriter(_LastingFile(sys.stderr.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(
+            lasting, sys.stderr.encoding, "backslashreplace", line_buffering=True
+        )

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 RUNTIME_FAILURE = 1
 USAGE_ERROR = 2  # a mistake in the arguments, the config, the data or a checkpoint
 FINDINGS = 3  # the command ran, and found problems in the data
+HUNG_UP = 129  # 128 + SIGHUP
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 TERMINATED = 143  # 128 + SIGTERM
 
@@ -41,6 +42,8 @@ def did_you_mean(word: str, known: Iterable[str], *, count: int = 3) -> str:
         known: All names that would be right.
         count: Largest number of names to suggest.
     """
+    if len(word) > 100:  # the comparison takes the square of it
+        return ""
     lowered = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), lowered, n=count, cutoff=0.5)
     return f"; did you mean {', '.join(lowered[name] for name in near)}?" if near else ""

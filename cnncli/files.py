@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import errno
 import os
+import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,12 +19,93 @@ BAD_IMAGES_FILE = "bad_images.csv"
 METRICS_FILE = "metrics.csv"
 BEST_FILE = "best.safetensors"
 LAST_FILE = "last.pt"
+LOCK_FILE = "run.lock"  # only while a process trains the run
 CURVES_FILE = "curves.png"
 REPORT_FILE = "report.json"
 PREDICTIONS_FILE = "predictions.csv"
 
+# The greatest files that are read, in bytes. An image of the most pixels that are decoded has 3 GiB
+# as 32-bit colour; a table of ten million images has one.
+MOST_OF_IMAGE = 4 * 2**30
+MOST_OF_TABLE = 2 * 2**30
+
 # The endings of a picture's file name.
 PICTURES = (".png", ".jpg", ".jpeg")
+
+
+def expand_path(given: str | Path) -> Path:
+    """Return a path in which ``~`` and ``~name`` at the beginning stand for a home folder.
+
+    Raises:
+        CnncliError: If there is no user of that name, the home folder is not known, or the text
+            cannot be a path.
+    """
+    if "\0" in str(given):
+        raise CnncliError(f"{given!r}: a path has no character with the number 0")
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:
+        user = Path(given).parts[0]
+        raise CnncliError(
+            f"{given}: {user} is no home folder of this computer; write ./{user} for a folder of "
+            "that name, or the whole path"
+        ) from None
+
+
+def check_regular(path: str | Path, *, most: int) -> None:
+    """Refuse what is not a file that can be read to its end; a link counts as what it leads to.
+
+    A pipe may never end, and a device such as ``/dev/zero`` does not. A folder passes: reading it
+    fails with the system's own words.
+
+    Args:
+        path: Path of the file.
+        most: Number of bytes that such a file has at most.
+
+    Raises:
+        OSError: If there is no such file, or it is a pipe, a device, a socket or larger than
+            ``most``; ``strerror`` says so.
+    """
+    facts = os.stat(path)
+    reason = ""
+    if stat.S_ISFIFO(facts.st_mode):
+        reason = "a pipe, not a file; write what comes out of it to a file first"
+    elif not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):
+        reason = "a device or a socket, not a file"
+    elif stat.S_ISREG(facts.st_mode) and facts.st_size > most:
+        reason = f"larger than {most / 2**20:,.0f} MiB, the most that is read of such a file"
+    if reason:
+        raise OSError(errno.EINVAL, reason, str(path))
+
+
+def read_file(path: str | Path, *, most: int) -> bytes:
+    """Return the content of a regular file.
+
+    Args:
+        path: Path of the file.
+        most: Number of bytes that such a file has at most.
+
+    Raises:
+        OSError: As `check_regular` does, and if the file cannot be read.
+    """
+    check_regular(path, most=most)
+    with open(path, "rb") as file:
+        return file.read(most)
+
+
+def decode_text(content: bytes) -> str:
+    """Return bytes as text: UTF-8, or what a byte order mark at their beginning says.
+
+    PowerShell writes UTF-16 with such a mark, Excel and Notepad UTF-8 with one.
+
+    Raises:
+        UnicodeDecodeError: If the bytes are no such text.
+    """
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return content.decode("utf-32")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    return content.decode("utf-8-sig")
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -65,6 +149,18 @@ def _flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def protect_cell(value: object) -> object:
+    """Return a cell of a CSV so that a spreadsheet does not take it for a formula.
+
+    A text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return gets a ``'``.
+    Numbers stay as they are.
+
+    Source: https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if formula else value
+
+
 def check_output_file(
     given: str, flag: str = "--output", *, suffixes: Sequence[str] = (), overwrite: bool = True
 ) -> Path:
@@ -79,7 +175,7 @@ def check_output_file(
     Raises:
         CnncliError: If the file cannot be written there, or its name has another ending.
     """
-    path = Path(given).expanduser()
+    path = expand_path(given)
     if suffixes and path.suffix.lower() not in suffixes:
         known = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
         raise CnncliError(f"{flag} {given}: must end in {known}")
@@ -106,7 +202,7 @@ def make_output_folder(given: str, flag: str = "--output") -> Path:
     Raises:
         CnncliError: If the folder cannot be made or written to.
     """
-    folder = Path(given).expanduser()
+    folder = expand_path(given)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

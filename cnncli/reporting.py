@@ -5,9 +5,25 @@ All reports go to stderr. The result of a command is what its recipe returns, an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
+
+# Characters that make a terminal do something, or show a text in another order than it has: C0 but
+# for tab and line break, C1, marks of direction, separators of lines, and the byte order mark.
+UNSEEN_CHARACTERS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+)
+
+
+def show_controls(text: str) -> str:
+    r"""Return a text for a person to read, with control characters as ``\x1b`` or ``\u202e``."""
+    return UNSEEN_CHARACTERS.sub(lambda found: _escape(found[0]), text)
+
+
+def _escape(letter: str) -> str:
+    return f"\\x{ord(letter):02x}" if letter < "\u0100" else f"\\u{ord(letter):04x}"
 
 
 class Advance(Protocol):

@@ -29,7 +29,7 @@ def cli(capsys, monkeypatch):
     def run(*args, stdin=""):
         monkeypatch.setattr(sys, "argv", ["cnncli", *map(str, args)])
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        before = signal.getsignal(signal.SIGTERM)
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
         capsys.readouterr()
         code = 0
         try:
@@ -37,7 +37,8 @@ def cli(capsys, monkeypatch):
         except SystemExit as error:
             code = error.code
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
         out, err = capsys.readouterr()
         return Result(code, out, err)
 

@@ -97,6 +97,12 @@ def train(output, **settings):
     return train_run(RunConfig(output=str(output), **settings), SilentReporter())
 
 
+def hear_signals():
+    """Let signals do what they do by default, in a process that is about to start the tool."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def started(*args, cwd, **streams):
     """Start the tool and end it for certain."""
@@ -105,16 +111,15 @@ def started(*args, cwd, **streams):
         [sys.executable, "-m", "cnncli", *map(str, args)],
         cwd=cwd,
         text=True,
-        # A shell's background jobs, and what they start, ignore SIGINT.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        **(pipes | streams),
+        # A shell's background jobs, and what they start, ignore SIGINT; under nohup SIGHUP.
+        **({"preexec_fn": hear_signals} | pipes | streams),
     )
     try:
         yield process
     finally:
         process.kill()
         process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
+        for stream in filter(None, (process.stdin, process.stdout, process.stderr)):
             with contextlib.suppress(OSError):  # what is buffered has no reader
                 stream.close()
 

@@ -104,12 +104,14 @@ def test_all_problems_at_once(tmp_path):
         ("- a\n- b\n", "holds no settings"),
         ("just words", "holds no settings"),
         ("data: [unclosed", "not YAML"),
-        ("data: !!python/object/apply:os.system ['echo hacked']", "not YAML"),
+        ("data: !!python/object/apply:os.system ['echo hacked']", "has no meaning"),
         ("\t- a", "not YAML"),
         ("", "--data: missing"),
         ("1: 2\ndata: a", "1"),
-        ("data: a\nepochs: yes", "need quotes"),
-        ("data: a\nclass_order: [yes, no]", "need quotes"),
+        ("data: a\nepochs: yes", "epochs yes: "),
+        ("data: a\nepochs: true", "true and false"),
+        ("data: a\nclass_order: [a, ]\nseed: x", "seed x"),
+        ("data: a\nclass_order:\n- a\n-\n", "class_order: an item of the list is empty"),
         ("data: a\nclass_order: {a: b}", "class_order"),
         ("data: [a, b]", "data"),
     ],
@@ -132,6 +134,26 @@ def test_yaml_forms_that_people_write(tmp_path):
     assert (config.data, config.lr, config.image_size) == ("2024", 0.001, "64")
     assert config.class_order == ["1", "2"]
     assert config.in_channels == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "order"),
+    [
+        ('a,"b, c",d', ["a", "b, c", "d"]),
+        ('"b,c", a', ["b,c", "a"]),
+        ('a, "b,c"', ["a", "b,c"]),
+        ('"say ""hm""",b', ['say "hm"', "b"]),
+        ('6" disc,b', ['6" disc', "b"]),
+        (["a", "b, c", 2], ["a", "b, c", "2"]),
+    ],
+)
+def test_an_order_with_commas_in_names(given, order):
+    assert load_config(None, {"data": "a", "class_order": given}).class_order == order
+
+
+@pytest.mark.parametrize("given", ['"a,b', '"a"b,c'])
+def test_an_order_with_wrong_quotes_is_one_line(given):
+    assert "quotes are for a whole name" in refusal(None, data="a", class_order=given)
 
 
 def test_sizes_and_orders_of_flags():

@@ -24,7 +24,7 @@ from cnncli.audit.file_facts import THUMBNAIL, FileFacts
 
 # Raise it when `read_file_facts` returns something else for the same file, or when the fields of
 # `FileFacts` change. Each version has a database of its own.
-VERSION = 2
+VERSION = 3
 
 # Facts that were last read from a file more days ago than this are deleted.
 _DAYS_KEPT = 180
@@ -56,8 +56,19 @@ class FileKey:
     mtime_ns: int
 
 
-def find_cache_folder() -> Path:
-    """Return ``$CNNCLI_CACHE`` if it is set, else ``cnncli`` in the system's folder for caches."""
+def find_cache_folder() -> Path | None:
+    """Return ``$CNNCLI_CACHE`` if it is set, else ``cnncli`` in the system's folder for caches.
+
+    Returns:
+        The folder; None where the home folder is not known.
+    """
+    try:
+        return _find_cache_folder()
+    except RuntimeError:
+        return None
+
+
+def _find_cache_folder() -> Path:
     own = os.environ.get("CNNCLI_CACHE")
     if own:
         return Path(own)

@@ -1,4 +1,4 @@
-"""Findings on classes: missing in a split, with few images, or with far more than another."""
+"""Findings on classes: spelt in two ways, missing in a split, with few images, or with many."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.audit.findings import Finding
 from cnncli.choices import SPLITS
+from cnncli.data.label_text import doubt_labels
 from cnncli.data.samples import NO_SPLIT, Samples
 from cnncli.errors import shorten
 
@@ -26,6 +27,7 @@ def check_classes(samples: Samples, splits: Array) -> Iterator[Finding]:
         splits: (N,) indices into SPLITS, ``NO_SPLIT`` for an image without a split.
     """
     names = samples.class_names
+    yield from (Finding("label-spelling", doubt) for doubt in doubt_labels(names))
     for split in sorted(set(splits.tolist()) - {NO_SPLIT}):
         present = set(samples.targets[splits == split].tolist())
         missing = [name for target, name in enumerate(names) if target not in present]

@@ -49,10 +49,18 @@ def check_files(paths: Array, files: Sequence[FileFacts]) -> Iterator[Finding]:
         text = f"{count_of(len(bad), 'image')} cannot be read: {why}"
         yield Finding("unreadable", text, one_by_one(bad), tuple(bad))
     good = [index for index, file in enumerate(files) if not file.problem]
-    empty = [index for index in good if files[index].constant]
+    blank = [index for index in good if files[index].blank_on_white]
+    empty = [index for index in good if files[index].constant and not files[index].blank_on_white]
     if empty:
         text = f"{count_of(len(empty), 'image')} of one colour all over, with nothing to see"
         yield Finding("constant", text, one_by_one(empty), tuple(empty))
+    if blank:
+        text = (
+            f"{count_of(len(blank), 'image')} with nothing to see once laid on white, as they are "
+            "read: what they show is white or only in their alpha; keep it with --in-channels 4, "
+            "or lay them on another colour"
+        )
+        yield Finding("blank-on-white", text, one_by_one(blank))
     named = [
         index for index in good if _PLACEHOLDER_NAME.search(str(paths[index]).rsplit("/", 1)[-1])
     ]

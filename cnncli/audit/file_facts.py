@@ -18,6 +18,7 @@ from cnncli.images.channels import full_scale, is_grey
 from cnncli.images.decode import decode
 from cnncli.images.formats import read_header
 from cnncli.images.header import Header, ImageError
+from cnncli.images.levels import measure_levels
 
 # Side in pixels of the square grey picture by which near duplicates are compared.
 THUMBNAIL = 64
@@ -27,6 +28,8 @@ THUMBNAIL = 64
 _FRAME_FRACTION, _FRAME_SPREAD = 0.02, 6.0
 # Pictures with a shorter side in pixels have no frame: their margins are part of what they show.
 _FRAME_SMALLEST = 32
+# A transparent picture is blank on white if no value is below this fraction of white.
+_BLANK = 0.97
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,14 @@ class FileFacts:
             ``none`` if there is none.
         pixel_hash: Hash of the decoded pixels in 32 hex digits. It is the same for the PNG, the
             TIFF and the lossless WebP of one picture.
+        blank_on_white: Whether the picture has transparency and is one even white area once it is
+            laid on white, while its stored colours or its alpha show something.
+        depth: Number type of the pixels: ``uint8``, ``uint16`` or ``float32``.
+        lowest: Least stored value.
+        highest: Greatest stored value.
+        low: Least value that is content, as :class:`cnncli.images.levels.Levels` has it.
+        high: Greatest value that is content.
+        fills: Values that probably mean "no data", separated by blanks.
     """
 
     problem: str = ""
@@ -65,6 +76,13 @@ class FileFacts:
     constant: bool = False
     frame: str = "none"
     pixel_hash: str = ""
+    blank_on_white: bool = False
+    depth: str = "uint8"
+    lowest: float = 0.0
+    highest: float = 255.0
+    low: float = 0.0
+    high: float = 255.0
+    fills: str = ""
 
     def fields(self) -> tuple[object, ...]:
         """Return the values of all attributes in their order, as the cache keeps them."""
@@ -95,8 +113,38 @@ def read_file_facts(files: Sequence[bytes]) -> tuple[FileFacts, Array]:
         constant=all(_is_constant(array) for array in arrays),
         frame=describe_frame(grey[0], full_scale(first)),
         pixel_hash=hash_pixels(arrays),
+        blank_on_white=_is_blank_on_white(files[0], headers[0], first),
+        **_level_facts(first),
     )
     return facts, _make_thumbnail(grey)
+
+
+def _level_facts(array: Array) -> dict[str, Any]:
+    """Return the attributes of ``FileFacts`` on the stored values of (H, W, C) pixels."""
+    levels = measure_levels(array)
+    fills = " ".join(f"{value:.9g}" for value in levels.fills)
+    return {
+        "depth": levels.dtype,
+        "lowest": levels.lowest,
+        "highest": levels.highest,
+        "low": levels.low,
+        "high": levels.high,
+        "fills": fills,
+    }
+
+
+def _is_blank_on_white(data: bytes, header: Header, on_white: Array) -> bool:
+    """Return whether a picture with alpha shows nothing once it is laid on white.
+
+    Args:
+        data: Content of the file.
+        header: Its header.
+        on_white: (H, W, C) its pixels, laid on white.
+    """
+    if not header.alpha or float(on_white.min()) < _BLANK * full_scale(on_white):
+        return False
+    stored = decode(data, header, keep_alpha=True)
+    return stored.shape[2] in (2, 4) and not _is_constant(stored)
 
 
 def header_facts(header: Header, data: bytes) -> dict[str, Any]:

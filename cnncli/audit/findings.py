@@ -24,14 +24,20 @@ NoteKind = Literal[
     "shared-ids",
     "placeholder",
     "constant",
+    "blank-on-white",
     "partial-shortcut",
     "imbalance",
     "few-images",
     "stored-in-colour",
     "odd-format",
     "odd-size",
+    "outliers",
+    "no-data",
+    "mixed-depth",
+    "small-range",
     "rotated",
     "layout",
+    "label-spelling",
 ]
 FindingKind = SpoilingKind | NoteKind
 Severity = Literal["spoils", "note"]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 from cnncli.augmentation.values import (
@@ -135,14 +134,9 @@ def parse_tta(text: str) -> Tta:
 
 def _read_file(path: str) -> Pipeline | Literal["none"]:
     """Read the steps from a YAML file; raises CnncliError if there are none in it."""
-    from cnncli.yaml_text import parse_yaml  # takes 15 ms, and is needed for files only
+    from cnncli.yaml_text import read_yaml  # takes 15 ms, and is needed for files only
 
-    try:
-        values = parse_yaml(Path(path).expanduser().read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CnncliError(error.strerror or str(error)) from None
-    except ValueError as error:  # the file is not YAML, or not UTF-8
-        raise CnncliError(f"not YAML: {' '.join(str(error).split())}") from None
+    values = read_yaml(path)
     if isinstance(values, str) and not values.lower().endswith((".yaml", ".yml")):
         return parse_augment(values)
     if not isinstance(values, list):

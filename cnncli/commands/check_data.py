@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnncli.errors import FINDINGS
-from cnncli.shell.flags import Flags, takes
+from cnncli.shell.flags import CsvSafe, Flags, takes
 from cnncli.shell.run_flags import choose_flags
 from cnncli.shell.terminal import (
     TerminalReporter,
     choose_format,
     print_json,
-    print_line,
     print_rows,
+    print_text,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def check_data(
         CheckFormat | None,
         typer.Option("--format", help="Form of the answer [table on a terminal, json in a pipe]."),
     ] = None,
+    csv_safe: CsvSafe = False,
 ) -> None:
     """Find what in labelled images would spoil a result; exit code 3 if anything does.
 
@@ -69,7 +70,8 @@ def check_data(
     if chosen == "json":
         print_json(report.as_dict())
     elif chosen == "csv":
-        print_rows(report.rows(), ("severity", "kind", "group", "path", "drop", "text"), "csv")
+        columns = ("severity", "kind", "group", "path", "drop", "text")
+        print_rows(report.rows(), columns, "csv", csv_safe=csv_safe)
     else:
         _print_report(report)
     if report.spoiled:
@@ -81,7 +83,7 @@ def _print_report(report: DataReport) -> None:
     classes = whole["classes"]
     print_rows(classes[:_MOST_CLASSES], list(classes[0]), "table")
     if len(classes) > _MOST_CLASSES:
-        print_line(f"and {len(classes) - _MOST_CLASSES} more classes")
+        print_text(f"and {len(classes) - _MOST_CLASSES} more classes")
     print_rows(_file_rows(whole["files"]), ("files", ""), "table")
     rows = [
         {
@@ -94,11 +96,11 @@ def _print_report(report: DataReport) -> None:
     if rows:
         print_rows(rows, ("finding", "what", "such as"), "table")
     else:
-        print_line("nothing found")
+        print_text("nothing found")
     told = whole["told_by_nothing"]
     if whole["shortcuts"] and len(told) > 1:
         shown = ", ".join(told[:_MOST_CLASSES])
-        print_line(f"no file property tells these from each other: {shown}")
+        print_text(f"no file property tells these from each other: {shown}")
 
 
 def _file_rows(files: dict[str, Any]) -> list[dict[str, object]]:

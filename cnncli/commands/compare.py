@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cnncli.errors import FINDINGS
+from cnncli.shell.flags import CsvSafe
 from cnncli.shell.terminal import (
     TerminalReporter,
     choose_format,
@@ -33,6 +34,7 @@ def compare(
         ListFormat | None,
         typer.Option("--format", help="Form of the answer [table on a terminal, csv in a pipe]."),
     ] = None,
+    csv_safe: CsvSafe = False,
 ) -> None:
     """Lay runs side by side: settings that differ, best epochs, test figures, learning curves.
 
@@ -53,7 +55,8 @@ def compare(
         print_json({"runs": summaries, "paired": comparison.paired})
     elif chosen == "csv":
         fields = [_fields(summary) for summary in summaries]
-        print_rows(fields, list(dict.fromkeys(name for row in fields for name in row)), "csv")
+        names = dict.fromkeys(name for row in fields for name in row)
+        print_rows(fields, list(names), "csv", csv_safe=csv_safe)
     else:
         cells = [_cells(summary) for summary in summaries]
         names = dict.fromkeys(name for row in cells for name in row)

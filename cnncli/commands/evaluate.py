@@ -8,7 +8,7 @@ import typer
 
 from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import OnBadImage, ReportFormat, SplitChoice
-from cnncli.shell.flags import Flags, JudgingPrecision, TestTimeViews, takes
+from cnncli.shell.flags import CsvSafe, Flags, JudgingPrecision, TestTimeViews, takes
 from cnncli.shell.run_flags import choose_flags
 from cnncli.shell.terminal import choose_format, choose_reporter, print_json, print_rows
 
@@ -42,6 +42,7 @@ def evaluate(
         ReportFormat | None,
         typer.Option("--format", help="Form of the answer [table on a terminal, json in a pipe]."),
     ] = None,
+    csv_safe: CsvSafe = False,
 ) -> None:
     """Evaluate a trained classifier on labelled images."""
     views = None if tta is None else parse_tta(tta)
@@ -61,6 +62,7 @@ def evaluate(
         output=output,
         tta=views,
         on_bad_image=on_bad_image,
+        csv_safe=csv_safe,
     )
     with join_world(device) as world:
         report = evaluate_run(settings, choose_reporter(), world)

@@ -12,7 +12,7 @@ import typer
 from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import RowFormat, parse_shard
 from cnncli.errors import FINDINGS, CnncliError
-from cnncli.shell.flags import JudgingPrecision, TestTimeViews
+from cnncli.shell.flags import CsvSafe, JudgingPrecision, TestTimeViews
 from cnncli.shell.terminal import choose_format, choose_reporter, print_rows
 
 
@@ -45,6 +45,7 @@ def predict(
         RowFormat | None,
         typer.Option("--format", help="Form of the answer [table on a terminal, csv in a pipe]."),
     ] = None,
+    csv_safe: CsvSafe = False,
 ) -> None:
     """Predict the class of images: a row each, in the order given."""
     for flag, value in (("--top-k", top_k), ("--batch-size", batch_size)):
@@ -79,7 +80,7 @@ def predict(
     with join_world(device) as world:
         predictor = Predictor(settings, reporter, world)
         if world.is_first:
-            print_rows(rows(predictor), predictor.columns, chosen)
+            print_rows(rows(predictor), predictor.columns, chosen, csv_safe=csv_safe)
         else:
             deque(rows(predictor), maxlen=0)  # they go to rank 0
     if bad:

@@ -5,22 +5,28 @@ Every key is a flag with underscores, and every flag a key. Flags win over the f
 
 from cnncli.config.fields import Kind
 from cnncli.config.load import (
+    MOST_PROBLEMS,
     check_settings,
     dump_config,
+    join_problems,
     keys_by_heading,
     keys_of_kind,
     load_config,
+    text_settings,
 )
 from cnncli.config.settings import FinetuneConfig, ResolvedConfig, RunConfig
 
 __all__ = [
+    "MOST_PROBLEMS",
     "FinetuneConfig",
     "Kind",
     "ResolvedConfig",
     "RunConfig",
     "check_settings",
     "dump_config",
+    "join_problems",
     "keys_by_heading",
     "keys_of_kind",
     "load_config",
+    "text_settings",
 ]

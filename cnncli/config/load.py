@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any, get_args
 
-import yaml
 from pydantic import ValidationError
 
 from cnncli.config.fields import Kind, flag_name
 from cnncli.config.settings import RunConfig
 from cnncli.errors import CnncliError, did_you_mean
-from cnncli.yaml_text import read_settings
+from cnncli.yaml_text import dump_yaml, read_settings
+
+# Problems of one file that an error tells; the others are counted.
+MOST_PROBLEMS = 10
+# Settings that take steps, or a text with steps.
+_TEXTS_TOO = ("augment",)
 
 
 def load_config(
@@ -28,7 +33,7 @@ def load_config(
     Raises:
         CnncliError: With everything that is wrong at once.
     """
-    settings = {} if path is None else read_settings(path)
+    settings = {} if path is None else read_settings(path, text_settings())
     return check_settings(settings, flags, path=path, config_class=config_class)
 
 
@@ -54,8 +59,27 @@ def check_settings(
     try:
         return config_class.model_validate(values)
     except ValidationError as error:
-        problems = [_describe_problem(problem, path, flags) for problem in error.errors()]
-        raise CnncliError("; ".join(problems)) from None
+        found = error.errors(include_url=False, include_context=False)
+        problems = (_describe_problem(problem, path, flags) for problem in found)
+        raise CnncliError(join_problems(problems)) from None
+
+
+def join_problems(problems: Iterable[str]) -> str:
+    """Return problems as one line; of very many, the first."""
+    found = list(islice(problems, MOST_PROBLEMS + 1))
+    return "; ".join(
+        [*found[:MOST_PROBLEMS], *(["and more"] if len(found) > MOST_PROBLEMS else [])]
+    )
+
+
+def text_settings() -> dict[str, bool]:
+    """Return the settings that are texts or lists of texts, and whether each may be null."""
+    found = {}
+    for key, field in RunConfig.model_fields.items():
+        kinds = get_args(field.annotation) or (field.annotation,)
+        if key in _TEXTS_TOO or {str, list[str]} & {field.annotation, *kinds}:
+            found[key] = type(None) in kinds
+    return found
 
 
 def dump_config(config: RunConfig) -> str:
@@ -63,10 +87,7 @@ def dump_config(config: RunConfig) -> str:
 
     The headings of ``cnncli train --help`` stand between the settings as comments.
     """
-    # default_flow_style None: a list or mapping of plain values stands on one line.
-    text = yaml.safe_dump(
-        config.model_dump(), sort_keys=False, allow_unicode=True, default_flow_style=None
-    )
+    text = dump_yaml(config.model_dump(), flat=True)
     for heading, (first, *_) in keys_by_heading().items():
         # A line begins with a key or a dash: YAML indents what goes on from the line before.
         text = re.sub(f"^{first}:", f"\n# {heading}\n{first}:", text, count=1, flags=re.MULTILINE)
@@ -96,7 +117,7 @@ def _describe_field(key: str) -> dict[str, Any]:
 def _describe_problem(problem: Any, path: str | None, flags: Mapping[str, object]) -> str:
     """Return one of pydantic's errors in the words of its place: a flag or a key of the file."""
     key = str(problem["loc"][0]) if problem["loc"] else ""
-    name = flag_name(key) if key in flags or not path else f"{path}: {key}"
+    name = flag_name(key) if key in flags or not path else f"{path}: {_shorten(key)}"
     if problem["type"] == "extra_forbidden":
         return f"{name}: unknown key{did_you_mean(key, RunConfig.model_fields)}"
     if problem["type"] == "missing":
@@ -105,5 +126,10 @@ def _describe_problem(problem: Any, path: str | None, flags: Mapping[str, object
     if not key:
         return str(message)
     message = message[0].lower() + message[1:]
-    given = "" if isinstance(problem["input"], list) else f" {problem['input']}"
+    given = "" if isinstance(problem["input"], list | dict) else f" {_shorten(problem['input'])}"
     return f"{name}{given}: {message}"
+
+
+def _shorten(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 100 else text[:99] + "…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from typing import Annotated, Literal
 
@@ -205,9 +206,13 @@ class RunConfig(BaseModel):
     @field_validator("class_order", mode="before")
     @classmethod
     def _read_order(cls, value: object) -> object:
-        """Take "a,b,c" from the flag and a list from YAML, where 0 is a class name too."""
+        """Take 'a,"b, c",d' from the flag and a list from YAML, where 0 is a class name too."""
         if isinstance(value, str):
-            return [name.strip() for name in value.split(",")]
+            try:
+                (names,) = csv.reader([value], skipinitialspace=True, strict=True)
+            except (csv.Error, ValueError):
+                raise ValueError("quotes are for a whole name, as in 'a,\"b, c\",d'") from None
+            return [name.strip() for name in names]
         return [str(name) for name in value] if isinstance(value, list) else value
 
     @field_validator("unfreeze_at", mode="before")
@@ -218,12 +223,15 @@ class RunConfig(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _refuse_booleans(cls, value: object, info: ValidationInfo) -> object:
-        """YAML reads yes, no, on and off as booleans, and pydantic those as the number 1 or 0."""
+    def _refuse_other_types(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse true and false, which pydantic takes for the numbers 1 and 0, and empty items."""
         if cls.model_fields[str(info.field_name)].annotation is bool:
             return value
-        if any(isinstance(item, bool) for item in (value if isinstance(value, list) else [value])):
-            raise ValueError("yes, no, on, off, true and false need quotes in YAML")
+        items = value if isinstance(value, list) else [value]
+        if any(isinstance(item, bool) for item in items):
+            raise ValueError("true and false are no value of it; as a text, they need quotes")
+        if isinstance(value, list) and None in items:
+            raise ValueError("an item of the list is empty; write '' for an empty text")
         return value
 
     @model_validator(mode="after")

@@ -9,18 +9,55 @@ from dataclasses import replace
 import numpy as np
 
 from cnncli.arrays import Array
+from cnncli.data.label_text import normalise_label, whole_number
 from cnncli.data.samples import NO_SPLIT, Samples
 from cnncli.errors import CnncliError, did_you_mean, shorten
 
 
 def sort_class_names(names: Sequence[str]) -> tuple[list[str], bool]:
-    """Sort class names: as integers if all of them are integers, else as texts.
+    """Sort class names: as integers if all of them are integers (``2`` or ``2.0``), else as texts.
 
     Returns:
         The sorted names, and whether their order means something: grades such as 0 to 4 do.
     """
-    integers = all(name.removeprefix("-").isdecimal() for name in names)
-    return sorted(names, key=int if integers else None), integers
+    numbers = {name: whole_number(name) for name in names}
+    grades = {name: number for name, number in numbers.items() if number is not None}
+    integers = len(grades) == len(numbers)
+    return sorted(names, key=grades.__getitem__ if integers else None), integers
+
+
+def merge_labels(samples: Samples) -> Samples:
+    """Make one class of labels that are certainly the same, and remark it.
+
+    They are the same if they differ only in outer white space, in characters that are not to be
+    seen, or in how accents are composed; see `cnncli.data.label_text.normalise_label`.
+
+    Args:
+        samples: The labelled images, as they are found.
+
+    Returns:
+        The samples with ``targets`` and ``class_names`` of the merged classes.
+    """
+    spellings: dict[str, list[str]] = {}
+    for name in samples.class_names:
+        spellings.setdefault(normalise_label(name), []).append(name)
+    if tuple(spellings) == samples.class_names:
+        return samples
+    names, _ = sort_class_names(list(spellings))
+    position = {name: number for number, name in enumerate(names)}
+    renumbered = np.array([position[normalise_label(name)] for name in samples.class_names])
+    told = [
+        f"{' and '.join(map(ascii, same))} are one class, {name!r}: they differ only in spaces at "
+        "the ends, in characters that are not to be seen or in how accents are stored"
+        for name, same in spellings.items()
+        if len(same) > 1
+    ]
+    return replace(
+        samples,
+        targets=renumbered[samples.targets],
+        class_names=tuple(names),
+        remarks=(*samples.remarks, *told),
+    )
 
 
 def order_classes(samples: Samples, class_order: Sequence[str] | None) -> Samples:
@@ -39,7 +76,7 @@ def order_classes(samples: Samples, class_order: Sequence[str] | None) -> Sample
     """
     order, ordered = sort_class_names(samples.class_names)
     if class_order is not None:
-        order, ordered = list(class_order), True
+        order, ordered = [normalise_label(name) for name in class_order], True
         _check_order(order, samples.class_names)
     in_train = np.unique(samples.targets[np.isin(samples.splits, (NO_SPLIT, 0))])
     known = {samples.class_names[target] for target in in_train}
@@ -76,14 +113,20 @@ def match_classes(samples: Samples, class_names: Sequence[str]) -> Samples:
     Raises:
         CnncliError: If the samples have a class that the checkpoint does not know.
     """
-    known = set(class_names)
-    unknown = [name for name in samples.class_names if name not in known]
+    # A checkpoint may be older than the merging of spellings: its own one counts first.
+    known = {normalise_label(name): name for name in reversed(class_names)}
+    known |= {name: name for name in class_names}
+    mine = {
+        name: known.get(name) or known.get(normalise_label(name)) for name in samples.class_names
+    }
+    unknown = [name for name, found in mine.items() if found is None]
     if unknown:
         raise CnncliError(
             f"--data: class {unknown[0]!r} is unknown to the checkpoint, which knows "
             f"{shorten(class_names)}{did_you_mean(unknown[0], class_names)}"
         )
-    return replace(samples, targets=_renumber(samples, class_names), class_names=tuple(class_names))
+    renamed = replace(samples, class_names=tuple(str(name) for name in mine.values()))
+    return replace(renamed, targets=_renumber(renamed, class_names), class_names=tuple(class_names))
 
 
 def _check_order(order: list[str], names: Sequence[str]) -> None:
@@ -100,4 +143,8 @@ def _check_order(order: list[str], names: Sequence[str]) -> None:
             if missing
             else f"there is no class {extra[0]!r}{did_you_mean(extra[0], names)}"
         )
-        raise CnncliError(f"--class-order: {wrong}; name each of {shorten(names)} once")
+        quoted = [f'"{name}"' if "," in name else name for name in names]
+        raise CnncliError(
+            f"--class-order: {wrong}; name each of {shorten(quoted)} once"
+            f"{', those with a comma in quotes' * (quoted != list(names))}"
+        )

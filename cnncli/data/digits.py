@@ -9,6 +9,7 @@ import numpy as np
 from cnncli.data.array_source import ArraySource
 from cnncli.data.samples import NO_SPLIT, Samples, text_array
 from cnncli.errors import CnncliError
+from cnncli.files import expand_path
 
 
 def load_digits_samples() -> Samples:
@@ -42,7 +43,7 @@ def write_digits(folder: str) -> Path:
     Raises:
         CnncliError: If the folder is not empty, or cannot be written to.
     """
-    root = Path(folder).expanduser()
+    root = expand_path(folder)
     try:
         if root.exists() and any(root.iterdir()):
             raise CnncliError(f"{folder}: not empty; name a new folder")

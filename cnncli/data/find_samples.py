@@ -12,22 +12,31 @@ from pathlib import Path
 from cnncli.data import EMBEDDED, TORCHVISION
 from cnncli.data.samples import CsvColumns, Samples
 from cnncli.errors import CnncliError, did_you_mean
+from cnncli.files import MOST_OF_TABLE, check_regular, expand_path
+from cnncli.reporting import Reporter
 
 
 def find_samples(data: str, columns: CsvColumns | None = None) -> Samples:
     """Find the labelled images that ``--data`` names.
 
     Args:
-        data: A folder of class folders, a folder of split folders, a CSV or a folder with one,
-            ``digits``, or ``torchvision:NAME``.
+        data: A folder of class folders, a folder of split folders, a CSV or a folder with one, a
+            ``.npz`` data set, a folder in MNIST's form, ``digits``, or ``torchvision:NAME``.
         columns: Names of the CSV's columns; None looks for the usual ones.
 
     Raises:
         CnncliError: If there is no such file, folder or data set, or no usable image in it.
     """
+    # Imported here, so that the names of data sets are known without NumPy.
+    from cnncli.data.classes import merge_labels
+
+    return merge_labels(_find(data, columns or CsvColumns()))
+
+
+def _find(data: str, columns: CsvColumns) -> Samples:
+    """Find the labelled images, with their labels as they are written."""
     if not data.strip():  # Path("") is the working folder; an empty shell variable is a mistake
         raise CnncliError("--data: is empty; name a folder, a CSV or a data set")
-    columns = columns or CsvColumns()
     if not is_named_set(data) or Path(data).exists():
         return _find_on_disk(data, columns)
     _refuse_columns(data, columns)
@@ -40,6 +49,19 @@ def find_samples(data: str, columns: CsvColumns | None = None) -> Samples:
     return load_torchvision_samples(data)
 
 
+def report_layout(samples: Samples, reporter: Reporter) -> None:
+    """Tell how the layout of the data was understood, and warn of what in it may be a mistake.
+
+    Args:
+        samples: What `find_samples` returned.
+        reporter: Gets the remarks and warnings.
+    """
+    for remark in samples.remarks:
+        reporter.note(remark)
+    for note in samples.notes:
+        reporter.warn(note)
+
+
 def is_named_set(data: str) -> bool:
     """Return whether ``--data`` has the form of a data set's name, not of a path."""
     return data in EMBEDDED or data.startswith(TORCHVISION)
@@ -49,32 +71,66 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
     """Find labelled images in a folder or a CSV."""
     # Imported here, since a data set by its name does not need them.
     from cnncli.data.folders import find_in_folders
+    from cnncli.data.layout import find_base
     from cnncli.data.table_columns import choose_table
 
     try:
-        path = Path(data).expanduser()
+        path = expand_path(data)
         siblings = [] if path.exists() else _siblings(path)
-    # A folder above may not be entered (OSError); "~nobody" is no user's home (RuntimeError).
-    except (OSError, RuntimeError) as error:
-        raise CnncliError(f"--data {data}: cannot be read ({error})") from None
+        if path.exists():
+            check_regular(path, most=MOST_OF_TABLE)
+    except OSError as error:  # a folder above may not be entered, or it is a pipe
+        raise CnncliError(f"--data {data}: cannot be read ({error.strerror})") from None
     if not path.exists():
         near = did_you_mean(path.name, [*siblings, *EMBEDDED], count=1)
         raise CnncliError(f"--data {data}: no such file or folder{near}")
     if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
         raise CnncliError(f"--data {data}: the folder cannot be read (permission denied)")
+    arrays = _find_arrays(path)
+    if arrays is not None:
+        _refuse_columns(data, columns)
+        return arrays
     choice = choose_table(path, columns)
+    base = find_base(path) if choice.table is None and path.is_dir() and not choice.others else ""
+    inside = choose_table(path / base, columns) if base else choice
+    if choice.table is None and inside.table is not None:
+        samples = _find(str(path / base), columns)
+        told = f"{base[:-1]} is the only folder with images in {path}, so its table is read"
+        return replace(samples, remarks=(told, *samples.remarks))
     if choice.table is not None:
-        from cnncli.data.table import read_table  # imports pandas
-
-        samples = read_table(choice.table, columns)
+        samples = _read_table(choice.table, columns)
         return replace(samples, remarks=(*choice.remarks(samples.paths), *samples.remarks))
     if not path.is_dir():
         raise CnncliError(
-            f"--data {data}: neither a folder nor a CSV; give a folder with one folder per class"
+            f"--data {data}: neither a folder nor a CSV nor a .npz data set; give a folder with "
+            "one folder per class"
         )
     _refuse_columns(data, columns)
     samples = find_in_folders(path)
-    return replace(samples, remarks=choice.remarks(samples.paths))
+    return replace(samples, remarks=(*inside.remarks(samples.paths), *samples.remarks))
+
+
+def _read_table(table: Path, columns: CsvColumns) -> Samples:
+    """Read a CSV; if an image is not found, the error says that another column may be meant."""
+    from cnncli.data.table import read_table
+
+    try:
+        return read_table(table, columns)
+    except CnncliError as error:
+        if columns.image is None and "not found" in str(error):
+            raise CnncliError(f"{error}; --image-col names another column of images") from None
+        raise
+
+
+def _find_arrays(path: Path) -> Samples | None:
+    """Return the images of a ``.npz`` file or of a folder in MNIST's form, None for other data."""
+    from cnncli.data.idx_set import find_idx_folder, find_in_idx
+    from cnncli.data.npz_set import find_in_npz
+
+    if path.suffix.lower() == ".npz" and path.is_file():
+        return find_in_npz(path)
+    folder = find_idx_folder(path) if path.is_dir() else None
+    return None if folder is None else find_in_idx(folder)
 
 
 def _siblings(path: Path) -> list[str]:

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from cnncli.arrays import Array
 from cnncli.data.epoch_batches import WHOLE_BATCH, BatchShard, EpochBatches
+from cnncli.data.socket_folder import choose_socket_folder
 from cnncli.data.store import Bad, ImageStore
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.images.header import ImageError
@@ -55,6 +56,7 @@ class SplitDataset(Dataset["tuple[Array | str, int]"]):
         self.targets = targets
         self.augment = augment
         self.seed = seed
+        self.left_out: Bad = {}  # numbers in the store of images that are not read, and why
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -74,6 +76,8 @@ class SplitDataset(Dataset["tuple[Array | str, int]"]):
         epoch, number = key
         repeat, position = divmod(number, len(self))
         index = int(self.indices[position])
+        if index in self.left_out:
+            return self.left_out[index], index
         try:
             image = self.store[index]
         except ImageError as error:
@@ -130,8 +134,11 @@ class Loader:
             len(dataset), batch_size, seed=shuffle_seed, balanced=targets, shard=shard
         )
         self.count = len(dataset)
+        self._dataset = dataset
         self._shuffled = shuffle_seed is not None
         self.bad: Bad = {}
+        if workers:
+            choose_socket_folder(workers)
         self._loader = DataLoader(
             dataset,
             batch_sampler=self.batches,
@@ -175,6 +182,28 @@ class Loader:
             # BatchNorm cannot train on one image.
             if batch is not None and not (bad and self._shuffled and len(batch[1]) == 1):
                 yield batch
+
+    def leave_out(self, found: Bad) -> bool:
+        """Leave images out from the next epoch on, even if they can be read again.
+
+        Args:
+            found: Their numbers in the store, and why they are left out.
+
+        Returns:
+            Whether any of them was not left out before.
+        """
+        new = found.keys() - self._dataset.left_out.keys()
+        if new:
+            self._dataset.left_out.update(found)
+            self.close()  # the loader processes have a copy of the data set as it was
+        return bool(new)
+
+    def none_left(self) -> CnncliError:
+        """Return the error to raise where not a single image of the split can be read."""
+        reason = f" ({next(iter(self.bad.values()))})" if self.bad else ""
+        return CnncliError(
+            f"--data: none of {self.count} images can be read{reason}; cnncli check-data names them"
+        )
 
     def close(self) -> None:
         """End the loader processes, if there are any, and wait for them; the next epoch starts new.
@@ -259,6 +288,8 @@ def _start_worker(number: int) -> Any:
     # Ctrl-C in a terminal reaches every process of the run. The main one saves the run, and then
     # ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):  # so does the end of the terminal
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # torchrun sends SIGTERM to all processes as well.
     launched = "TORCHELASTIC_RUN_ID" in os.environ
     signal.signal(signal.SIGTERM, signal.SIG_IGN if launched else signal.SIG_DFL)

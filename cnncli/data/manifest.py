@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS
 from cnncli.data.samples import NO_SPLIT, Samples
-from cnncli.data.store import FileDigests, hash_files
+from cnncli.data.store import FileDigests, hash_files, map_in_threads
 from cnncli.errors import CnncliError
 
 COLUMNS = ("path", "label", "split", "group", "bytes", "hash")
@@ -57,49 +60,71 @@ def save_manifest(
 
 @dataclass(frozen=True)
 class Manifest:
-    """The images that a run has seen, with the split of each.
+    """The M images that a run has seen, with the split of each.
 
     Attributes:
-        by_path: For each path: the size of the file in bytes times 4, plus the index of its split.
-            One number takes less memory than a tuple: a million tuples are 200 MB.
+        by_path: For each path: its number, 0 to M - 1.
         by_hash: For each hash of a file's content: the index of its split.
-        sizes: Sizes in bytes of the files that have a hash.
+        splits: M indices into SPLITS.
+        sizes: M sizes of the files in bytes.
+        hashes: M hashes of the files' content; empty where it is not known.
     """
 
     by_path: dict[str, int]
     by_hash: dict[str, int]
-    sizes: frozenset[int]
+    splits: Sequence[int]
+    sizes: Sequence[int]
+    hashes: Sequence[str]
+
+    @property
+    def unhashed(self) -> int:
+        """Number of images whose content is not known."""
+        return self.hashes.count("")
 
     def has(self, split: int) -> bool:
         """Return whether any image is in the split with this index."""
-        return any(known % 4 == split for known in self.by_path.values())
+        return split in self.splits
 
-    def look_up_splits(self, samples: Samples) -> Array:
+    def look_up_splits(self, samples: Samples, *, threads: int = 1) -> Array:
         """Return (N,) the split that each image had in the run, ``UNSEEN`` for a new image.
 
-        An image is recognised by its relative path and its size, or else by its content. The
-        content is read only if some file of the run has the same size. Where the folder lies and
-        what it is called does not matter.
+        An image is recognised by its content, wherever it lies and whatever it is called. It is
+        read only if some file of the run has the same size. Where the content of the run's file is
+        not known, path and size must do.
 
         Args:
             samples: N images.
+            threads: Number of threads that read and hash.
         """
         found = np.full(len(samples), UNSEEN, dtype=np.int8)
+        hashed = set(compress(self.sizes, self.hashes))
+        to_read = []
         for index, path in enumerate(samples.paths):
-            found[index] = self._look_up_split(samples, index, path)
+            try:
+                size = samples.source.size(index)
+            except OSError:
+                continue  # it is reported when the image is read to be evaluated
+            row = self.by_path.get(path)
+            if row is not None and not self.hashes[row] and self.sizes[row] == size:
+                found[index] = self.splits[row]
+            elif size in hashed:
+                to_read.append(index)
+
+        def look_up(index: int) -> int:
+            return self._look_up_content(samples, index)
+
+        found[to_read] = list(map_in_threads(look_up, to_read, threads))
         return found
 
-    def _look_up_split(self, samples: Samples, index: int, path: str) -> int:
+    def _look_up_content(self, samples: Samples, index: int) -> int:
         try:
-            size = samples.source.size(index)
-            known = self.by_path.get(path)
-            if known is not None and known // 4 == size:
-                return known % 4
-            if size in self.sizes:
-                return self.by_hash.get(hash_files(samples.source.read(index)), UNSEEN)
+            content = hash_files(samples.source.read(index))
         except OSError:
-            pass  # the error is reported when the image is read to be evaluated
-        return UNSEEN
+            return UNSEEN
+        row = self.by_path.get(str(samples.paths[index]))
+        if row is not None and self.hashes[row] == content:
+            return self.splits[row]
+        return self.by_hash.get(content, UNSEEN)
 
 
 def load_manifest(path: Path) -> Manifest | None:
@@ -112,20 +137,22 @@ def load_manifest(path: Path) -> Manifest | None:
         return None
     by_path: dict[str, int] = {}
     by_hash: dict[str, int] = {}
-    sizes: set[int] = set()
+    splits, sizes, hashes = array("b"), array("q"), []
     try:
         with path.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
-                split, size = SPLITS.index(row["split"]), int(row["bytes"])
-                by_path[row["path"]] = size * 4 + split
+                split = SPLITS.index(row["split"])
+                by_path[row["path"]] = len(splits)
+                splits.append(split)
+                sizes.append(int(row["bytes"]))
                 if row["hash"] is None:
                     raise ValueError("a row is cut short")  # noqa: TRY301 - reported below
+                hashes.append(row["hash"])
                 if row["hash"]:
                     # Content in two splits counts as in the first: train, val, test.
                     by_hash[row["hash"]] = min(split, by_hash.get(row["hash"], split))
-                    sizes.add(size)
-    except (KeyError, ValueError, TypeError, OSError, csv.Error) as error:
+    except (KeyError, ValueError, TypeError, OverflowError, OSError, csv.Error) as error:
         raise CnncliError(f"{path}: not the splits.csv of a run ({error!r})") from None
     if not by_path:  # every image that the run was trained on would count as new
         raise CnncliError(f"{path}: not the splits.csv of a run (it names no image)")
-    return Manifest(by_path, by_hash, frozenset(sizes))
+    return Manifest(by_path, by_hash, splits, sizes, hashes)

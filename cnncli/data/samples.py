@@ -15,6 +15,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS, Split
+from cnncli.files import MOST_OF_IMAGE, read_file
 
 # The names of splits that folders and CSV columns may use, in lower case.
 SPLIT_NAMES: dict[str, Split] = {
@@ -88,7 +89,7 @@ class FileSource:
 
     def read(self, index: int) -> tuple[bytes, ...]:
         """Return the content of each file of a sample; raises OSError."""
-        return tuple(_read(path) for path in self.file_paths(index))
+        return tuple(read_file(path, most=MOST_OF_IMAGE) for path in self.file_paths(index))
 
     def size(self, index: int) -> int:
         """Return the size of all files of a sample together in bytes; raises OSError."""
@@ -99,11 +100,6 @@ class FileSource:
         path = str(self.paths[index])
         names = [path] if self.files == 1 else path.split(SEPARATOR)
         return [os.path.join(self.root, name) for name in names]
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import FileDigests, hash_files, map_in_threads
 from cnncli.data.table_rows import read_records
 from cnncli.errors import CnncliError, shorten
-from cnncli.files import BAD_IMAGES_FILE, SPLITS_FILE
+from cnncli.files import BAD_IMAGES_FILE, SPLITS_FILE, expand_path
 
 # In the place of a fold, for an image that is in none.
 NO_FOLD = -1
@@ -132,9 +132,11 @@ def load_split_file(given: str) -> SplitFile:
     Raises:
         CnncliError: If there is no such file, or if it is not such a CSV.
     """
-    path = Path(given).expanduser()
+    path = expand_path(given)
     if path.is_dir():
         path = path / SPLITS_FILE
+    if path.exists() and not path.is_file():
+        raise CnncliError(f"--splits {given}: a pipe or a device, not a file; write it to a file")
     if not path.is_file():
         raise CnncliError(f"--splits {given}: no such file; `cnncli split` writes one")
     records = read_records(path)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,22 +31,62 @@ def parse_groups(paths: Array, pattern: str) -> Array:
             does not match is a group by itself.
 
     Raises:
-        CnncliError: If the pattern is not a regular expression, or matches no file name.
+        CnncliError: If the pattern is not a regular expression, matches no file name, or takes too
+            long.
     """
     try:
-        regex = re.compile(pattern)
+        re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
         raise CnncliError(f"--group-regex {pattern!r}: not a regular expression: {error}") from None
     groups, matched = TextColumn(), 0
-    for path in paths:
-        match = regex.search(path.rsplit("/", 1)[-1])
-        matched += match is not None
-        found = (match[1] if regex.groups else match[0]) if match else None
+    for path, found in zip(paths, _search_names(paths, pattern), strict=True):
+        matched += found is not None
         groups.append(found or path)  # otherwise all images with an empty match were one group
     if not matched:
         example = str(paths[0]).rsplit("/", 1)[-1]
         raise CnncliError(f"--group-regex {pattern!r}: matches no file name, such as {example!r}")
     return groups.array()
+
+
+# Run in a process of its own: a search that is under way cannot be stopped on every system.
+_SEARCH = """
+import json, re, sys
+pattern, names = json.load(sys.stdin)
+regex = re.compile(pattern)
+place = 1 if regex.groups else 0
+found = (regex.search(name) for name in names)
+json.dump([match and (match[place] or "") for match in found], sys.stdout)
+"""
+# Seconds for a search in all file names, and for each of them in addition; one takes 1 µs.
+_SEARCH_TIME = (10.0, 1e-4)
+
+
+def _search_names(paths: Array, pattern: str) -> list[str | None]:
+    """Return what a pattern finds in each file name; None where it does not match.
+
+    A pattern such as ``(a+)+$`` takes a time that doubles with every letter of a name.
+
+    Raises:
+        CnncliError: If the search takes too long.
+    """
+    names = [path.rsplit("/", 1)[-1] for path in paths]
+    limit = _SEARCH_TIME[0] + _SEARCH_TIME[1] * len(names)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-ISWignore", "-c", _SEARCH],
+            input=json.dumps([pattern, names]),
+            stdout=subprocess.PIPE,
+            encoding="ascii",
+            timeout=limit,
+            check=True,
+        )
+    except subprocess.TimeoutExpired:
+        raise CnncliError(
+            f"--group-regex {pattern!r}: the search takes longer than {limit:.0f} seconds; do not "
+            "repeat a group that repeats itself, such as (a+)+"
+        ) from None
+    found: list[str | None] = json.loads(done.stdout)
+    return found
 
 
 def split_samples(

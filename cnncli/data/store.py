@@ -97,10 +97,10 @@ def fits_in_memory(count: int, preprocess: Preprocess) -> bool:
     """Return whether so many preprocessed images may be kept in memory."""
     size = np.dtype(preprocess.dtype).itemsize * preprocess.channels
     size *= preprocess.height * preprocess.width
-    return count * size <= _MEMORY_FRACTION * _free_memory()
+    return count * size <= _MEMORY_FRACTION * free_memory()
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Return the free memory in bytes, within the limit of a container; 4 GiB if unknown."""
     free = 4 << 30
     try:

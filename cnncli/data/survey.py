@@ -15,12 +15,11 @@ from cnncli.images.channels import is_grey
 from cnncli.images.decode import decode
 from cnncli.images.formats import read_header
 from cnncli.images.header import ImageError
+from cnncli.images.levels import Levels, measure_levels, sample_values
 
 # A set counts as grey if at least this fraction of its images looks grey, so that one photograph
 # with a colour chart does not make it a colour set.
 _GREY_FRACTION = 0.9
-# Number of pixels kept of each image, to choose a range of intensities by.
-_KEPT = 4096
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,9 @@ class ImageSurvey:
         dtype: The deepest number type among the images: ``uint8``, ``uint16`` or ``float32``.
         values: Per file of a sample, (M,) sorted pixel values: fractions of full scale (0–1), or,
             of float images, the values themselves. The smallest and the greatest value of each
-            image are among them.
+            image are among them. Images of a shallower number type are left out.
+        levels: Per file of a sample, the stored values of each image of the deepest number type;
+            empty if they are not known.
     """
 
     sides: tuple[int, int]
@@ -43,6 +44,7 @@ class ImageSurvey:
     alpha: bool = False
     dtype: str = "uint8"
     values: tuple[Array, ...] = ()
+    levels: tuple[tuple[Levels, ...], ...] = ()
 
     @property
     def channels(self) -> int:
@@ -60,7 +62,8 @@ class _FileSurvey:
         grey: Whether the picture looks grey.
         alpha: Whether it has transparency.
         dtype: Its number type as `decode` returns it.
-        values: (M,) values of some pixels, not sorted; see `ImageSurvey.values`.
+        values: (M,) values of some pixels; see `ImageSurvey.values`.
+        levels: Its least and greatest value, with and without outliers.
     """
 
     size: tuple[int, int]
@@ -69,6 +72,7 @@ class _FileSurvey:
     alpha: bool
     dtype: str
     values: Array
+    levels: Levels
 
 
 def survey_images(
@@ -110,17 +114,15 @@ def survey_images(
         files=tuple(_count_channels(files) for files in by_file),
         alpha=any(file.alpha for file in by_file[0]),
         dtype=dtype,
-        values=tuple(np.sort(np.concatenate([f.values for f in files])) for files in by_file),
+        values=tuple(_pool_values(files, dtype) for files in by_file),
+        levels=tuple(tuple(f.levels for f in files if f.dtype == dtype) for files in by_file),
     )
 
 
 def _survey_file(data: bytes, *, raw: bool) -> _FileSurvey:
     header = read_header(data)
     image = decode(data, header, raw=raw)
-    flat = image.reshape(-1)
-    some = flat[:: max(1, flat.size // _KEPT)]
-    # With the extremes, so that a range can be chosen that holds all values.
-    values = np.concatenate([some, [flat.min(), flat.max()]]).astype(np.float64)
+    values = sample_values(image)
     if image.dtype.kind == "u":
         values /= np.iinfo(image.dtype).max
     return _FileSurvey(
@@ -130,6 +132,7 @@ def _survey_file(data: bytes, *, raw: bool) -> _FileSurvey:
         alpha=header.alpha,
         dtype=image.dtype.name,
         values=values,
+        levels=measure_levels(image),
     )
 
 
@@ -143,3 +146,9 @@ def _count_channels(files: tuple[_FileSurvey, ...]) -> int:
     if 2 * len(plain) >= len(files):
         return 1 if np.mean([file.grey for file in plain]) >= _GREY_FRACTION else 3
     return Counter(file.channels for file in files).most_common(1)[0][0]
+
+
+def _pool_values(files: tuple[_FileSurvey, ...], dtype: str) -> Array:
+    """Return the sorted values of the files of a number type; of all files if none has it."""
+    chosen = [file.values for file in files if file.dtype == dtype]
+    return np.sort(np.concatenate(chosen or [file.values for file in files]))

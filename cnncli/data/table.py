@@ -27,7 +27,7 @@ from cnncli.data.table_columns import (
     find_usual,
     split_names,
 )
-from cnncli.data.table_files import find_files
+from cnncli.data.table_files import check_channels, find_files, unify_paths
 from cnncli.data.table_rows import find_line, open_table, read_header
 from cnncli.errors import CnncliError, did_you_mean, shorten
 
@@ -79,11 +79,11 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
         empty = np.flatnonzero(rows.columns[name] == "")
         if len(empty):
             raise CnncliError(f"{path}, line {rows.find_line(empty[0])}: column {name!r} is empty")
-    files = _find_paths(path, [rows.columns.pop(name) for name in images], rows.find_line)
+    files, moved = _find_paths(path, [rows.columns.pop(name) for name in images], rows.find_line)
     labels, texts = pd.factorize(rows.columns.pop(label).astype(object))
     names, _ = sort_class_names(texts.tolist())
     position = {name: number for number, name in enumerate(names)}
-    _check_repeats(path, files, labels, rows.find_line)
+    _check_repeats(path, unify_paths(path.parent, files), labels, rows.find_line)
     others = [name for name in find_usual(header, LABEL_COLUMNS) if name != label]
     told = f"labels are column {label!r}; {shorten(others)} could be too: see --label-col"
     return Samples(
@@ -93,7 +93,7 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
         class_names=tuple(names),
         splits=_read_splits(path, rows, split),
         groups=_read_groups(rows.columns[group], files) if group else None,
-        remarks=(told,) if others and columns.label is None else (),
+        remarks=(*moved, told) if others and columns.label is None else moved,
         group_hint=_build_group_hint(maybe_group, rows) if maybe_group else None,
         files=len(images),
     )
@@ -184,31 +184,33 @@ def _unnamed_column_error(path: Path, header: list[str], flag: str) -> CnncliErr
     return CnncliError(f"{path}: name the column with {flag}; it has {shorten(header, 12)}")
 
 
-def _find_paths(path: Path, columns: list[Array], line_of: Callable[[int], int]) -> Array:
-    """Return (N,) the path of each row's file; the paths of several columns are joined.
+def _find_paths(
+    path: Path, columns: list[Array], line_of: Callable[[int], int]
+) -> tuple[Array, tuple[str, ...]]:
+    """Find each row's file; the paths of several columns are joined.
 
     Args:
         path: The CSV, for messages.
         columns: The fields of each column of images.
         line_of: Returns the line of a row, for messages.
 
+    Returns:
+        (N,) the paths, and sentences on files that are not where the table says.
+
     Raises:
-        CnncliError: If a file is not found, or if ``SEPARATOR`` is part of a name that is joined.
+        CnncliError: If a file is not found, if two columns of a row name the same file, or if
+            ``SEPARATOR`` is part of a name that is joined.
     """
-    paths = find_files(path, columns[0], line_of)
+    found = [find_files(path, column, line_of) for column in columns]
+    several = [files for files, _ in found]
+    remarks = tuple(dict.fromkeys(remark for _, told in found for remark in told))
+    paths = several[0]
     if len(columns) == 1:
-        return paths
-    several = [paths, *(find_files(path, column, line_of) for column in columns[1:])]
-    for files in several:
-        torn = np.flatnonzero(np.strings.find(files, SEPARATOR) >= 0)
-        if len(torn):
-            raise CnncliError(
-                f"{path}, line {line_of(torn[0])}: {str(files[torn[0]])!r} has a {SEPARATOR!r} in "
-                "its name, which separates the files of a sample; rename it"
-            )
+        return paths, remarks
+    check_channels(path, several, line_of)
     for files in several[1:]:
         paths = paths + SEPARATOR + files
-    return paths
+    return paths, remarks
 
 
 def _read_groups(groups: Array, files: Array) -> Array:

@@ -10,6 +10,7 @@ from pathlib import Path
 from cnncli.arrays import Array
 from cnncli.data.samples import SPLIT_NAMES, CsvColumns, top_folders
 from cnncli.data.table_rows import read_header
+from cnncli.data.walk import is_hidden
 from cnncli.errors import CnncliError, shorten
 
 IMAGE_COLUMNS = (
@@ -65,7 +66,7 @@ def choose_table(path: Path, columns: CsvColumns) -> TableChoice:
     """
     if path.is_file():
         return TableChoice(path if path.suffix.lower() == ".csv" else None)
-    visible = sorted(p for p in path.iterdir() if not p.name.startswith("."))
+    visible = sorted(p for p in path.iterdir() if not is_hidden(p.name))
     tables = [p for p in visible if p.suffix.lower() == ".csv" and p.is_file()]
     folders = [p for p in visible if p.is_dir()]
     chosen = _choose(path, tables, folders, columns) if tables else None

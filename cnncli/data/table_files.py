@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.data.folders import check_names, has_image_suffix, looks_like_image, walk_files
-from cnncli.data.samples import TextColumn, text_array
+from cnncli.data.moved_files import find_moved, is_absolute
+from cnncli.data.samples import SEPARATOR, TextColumn, text_array
+from cnncli.data.walk import check_names, has_image_suffix, looks_like_image, walk_files
 from cnncli.errors import CnncliError, shorten
 
 # With fewer names in a folder than this, each is looked for by itself; else the folder is listed.
@@ -24,20 +25,34 @@ _LISTED_FROM = 10
 _CHUNK = 1 << 16
 
 
-def find_files(table: Path, names: Array, line_of: Callable[[int], int]) -> Array:
-    """Return (N,) the path of each row's file, relative to the folder of the CSV or absolute.
+def find_files(
+    table: Path, names: Array, line_of: Callable[[int], int]
+) -> tuple[Array, tuple[str, ...]]:
+    """Find the file of each row.
 
-    A name that is not the path of a file is an id. It is looked up anywhere below the folder of
-    the CSV, as the name of a file with or without its ending.
+    A name without folders that is not the path of a file is an id. It is looked up anywhere below
+    the folder of the CSV, as the name of a file with or without its ending. A name with folders is
+    found elsewhere only if the whole of it is the end of a file's path. An absolute path is looked
+    up by `find_moved`.
 
     Args:
         table: Path of the CSV.
         names: (N,) fields of the image column, none of them empty.
         line_of: Returns the line of a row, for messages.
 
+    Returns:
+        (N,) the paths, relative to the folder of the CSV or absolute; and sentences on files that
+        are not where the table says.
+
     Raises:
-        CnncliError: If a file is not found, or if a name may mean several files.
+        CnncliError: If a file is not found, if a name may mean several files, or if it is a URL.
     """
+    urls = np.flatnonzero(np.strings.find(names, "://") >= 0)
+    if len(urls):
+        raise CnncliError(
+            f"{table}, line {line_of(urls[0])}: image {str(names[urls[0]])!r} is an address (URL), "
+            "and nothing is downloaded; give the path of a file"
+        )
     parts = []
     folders: dict[str, int] = {}
     folder_of = array("i")
@@ -49,9 +64,59 @@ def find_files(table: Path, names: Array, line_of: Callable[[int], int]) -> Arra
         )
     files = np.concatenate(parts)
     missing = _find_missing(str(table.parent), files, np.asarray(folder_of), list(folders))
+    remarks: tuple[str, ...] = ()
+    moved = np.fromiter((is_absolute(path) for path in files[missing]), bool, len(missing))
+    if moved.any():
+        there = np.delete(files, missing)
+        rows = missing[moved]
+        files[rows], remarks = find_moved(table, files[rows], lambda row: line_of(rows[row]), there)
+        missing = missing[~moved]
     if len(missing):
         files[missing] = _look_up(table, files[missing], lambda row: line_of(missing[row]))
+    return files, remarks
+
+
+def unify_paths(root: Path, files: Array) -> Array:
+    """Return (N,) paths in which a file below the root has one path only, the relative one.
+
+    Args:
+        root: Folder of the CSV.
+        files: (N,) paths, relative to it or absolute.
+    """
+    start = f"{root.absolute().as_posix()}/"
+    below = np.flatnonzero(np.strings.startswith(files, start))
+    if len(below):
+        files = files.copy()
+        files[below] = text_array([path[len(start) :] for path in files[below]])
     return files
+
+
+def check_channels(table: Path, columns: Sequence[Array], line_of: Callable[[int], int]) -> None:
+    """Check the files of samples that have several, one per channel.
+
+    Args:
+        table: Path of the CSV, for messages.
+        columns: (N,) paths of each channel's files.
+        line_of: Returns the line of a row, for messages.
+
+    Raises:
+        CnncliError: If a sample has the same file twice, or if ``SEPARATOR`` is part of a name.
+    """
+    unified = [unify_paths(table.parent, files) for files in columns]
+    for number, files in enumerate(columns):
+        torn = np.flatnonzero(np.strings.find(files, SEPARATOR) >= 0)
+        if len(torn):
+            raise CnncliError(
+                f"{table}, line {line_of(torn[0])}: {str(files[torn[0]])!r} has a {SEPARATOR!r} in "
+                "its name, which separates the files of a sample; rename it"
+            )
+        for others in unified[:number]:
+            twice = np.flatnonzero(unified[number] == others)
+            if len(twice):
+                raise CnncliError(
+                    f"{table}, line {line_of(twice[0])}: {str(files[twice[0]])!r} is the file of "
+                    "two channels of this sample; each channel needs a file of its own"
+                )
 
 
 def _tidy(path: str) -> str:
@@ -172,7 +237,7 @@ def _last(path: str) -> str:
 def _choose(table: Path, name: str, files: Sequence[str], find_line: Callable[[], int]) -> str:
     """Return the file that an id means, among those with the id's last part as their name.
 
-    Only images count. If any file ends in the whole id, folders included, the others do not count.
+    Only images count. If any file ends in the whole id, the others do not count.
 
     Args:
         table: Path of the CSV.
@@ -185,12 +250,19 @@ def _choose(table: Path, name: str, files: Sequence[str], find_line: Callable[[]
     """
     root = str(table.parent)
     ends = f"/{name}"
+    above = table.parent.absolute().as_posix()  # a path may begin above the CSV's folder
     exact = [
-        f for f in files if f"/{f}".endswith(ends) or f"/{f}".rpartition(".")[0].endswith(ends)
+        f
+        for f in files
+        if f"{above}/{f}".endswith(ends) or f"{above}/{f}".rpartition(".")[0].endswith(ends)
     ]
-    if not exact and "/" in name and os.path.isdir(os.path.join(root, name.rpartition("/")[0])):
-        files = []  # its folder exists without it: a file of this name elsewhere is another image
-    found = [f for f in exact or files if looks_like_image(os.path.join(root, f))]
+    folder, _, last = name.rpartition("/")
+    top = folder.partition("/")[0]
+    if top and os.path.isdir(os.path.join(root, top)):
+        # Its folder exists without it: a file of this name elsewhere is another image.
+        exact = [f for f in exact if f.startswith(f"{top}/")]
+    found = exact if folder else exact or files
+    found = [f for f in found if looks_like_image(os.path.join(root, f))]
     if len(found) > 1:
         # Some of Kaggle's data sets come as DICOM and as JPEG, and some use the same ids in train/
         # and in test/.
@@ -199,6 +271,8 @@ def _choose(table: Path, name: str, files: Sequence[str], find_line: Callable[[]
         found = [f for f in found if "train" in f.rpartition("/")[0].lower()] or found
     if not found or (len(found) > 1 and not _same(root, found)):
         what = f"is ambiguous: {shorten(found)}" if found else f"not found below {root}"
+        if not found and files and folder:
+            what += f" ({shorten(files, 1)} has the name {last}, but lies in another folder)"
         raise CnncliError(f"{table}, line {find_line()}: image {name!r} {what}")
     return found[0]
 

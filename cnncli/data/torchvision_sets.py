@@ -18,10 +18,11 @@ from cnncli.choices import SPLITS, Split
 from cnncli.connection import why_unreachable
 from cnncli.data import TORCHVISION
 from cnncli.data.array_source import ArraySource
-from cnncli.data.folders import check_names
 from cnncli.data.samples import NO_SPLIT, FileSource, ImageSource, Samples, TextColumn
 from cnncli.data.torchvision_table import SETS, TorchvisionSet
+from cnncli.data.walk import check_names
 from cnncli.errors import CnncliError, did_you_mean
+from cnncli.files import expand_path
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def data_root() -> Path:
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
     chosen = os.environ.get("CNNCLI_DATA") or os.path.join(home, "datasets")
-    return Path(chosen).expanduser().absolute()
+    return expand_path(chosen).absolute()
 
 
 def load_torchvision_samples(data: str) -> Samples:

@@ -13,6 +13,8 @@ from cnncli.images.header import ImageError
 
 # Resampling may leave floats this far beyond 0 and 1; they still count as fractions.
 _SLACK = 1e-3
+# A range that ends below this fraction of full scale leaves fewer than 32 of the levels of 8 bits.
+_DEEP_ONLY = 0.125
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,29 @@ def to_fractions(array: Array, intensity_range: IntensityRange | None) -> Array:
                 f"{intensity_range.low:g} to {intensity_range.high:g}"
             )
     elif array.dtype.kind == "u":
+        if not _applies(intensity_range, array):
+            intensity_range = None
         array = array / np.float32(full_scale(array))
     else:
         _check_fractions(array)
     if intensity_range is not None:
         width = np.float32(intensity_range.high - intensity_range.low)
-        array = (array - np.float32(intensity_range.low)) / width
+        with np.errstate(over="ignore"):  # a fill value of -3.4e38 is cut below
+            array = (array - np.float32(intensity_range.low)) / width
     return np.clip(array, 0, 1).astype(np.float32, copy=False)
+
+
+def _applies(intensity_range: IntensityRange | None, array: Array) -> bool:
+    """Return whether a range can be meant for an image, by its number type.
+
+    The range of 12-bit values in 16-bit files, such as 0–4095, ends at 16 of 255 levels of an
+    8-bit file, and between two of them. An 8-bit file in such a set has been scaled to its own
+    full scale, which is then its range.
+    """
+    if intensity_range is None or array.dtype != np.uint8 or intensity_range.unit == "value":
+        return True
+    end = intensity_range.high * 255
+    return intensity_range.high >= _DEEP_ONLY or abs(end - round(end)) < 1e-6
 
 
 def fraction_cut(array: Array, intensity_range: IntensityRange | None) -> float:
@@ -78,9 +96,12 @@ def fraction_cut(array: Array, intensity_range: IntensityRange | None) -> float:
 
     Args:
         array: Array of uint8, uint16 or float32, of any shape.
-        intensity_range: As in :func:`to_fractions`; None gives 0.
+        intensity_range: As in :func:`to_fractions`; None gives 0, or 1 if 16-bit values use no more
+            than the lowest 12 bits, so that nearly nothing is left of them at full scale.
     """
-    if intensity_range is None:
+    if intensity_range is None and array.dtype == np.uint16:
+        return float(0 < int(np.ptp(array)) <= int(array.max()) < 4096)
+    if intensity_range is None or not _applies(intensity_range, array):
         return 0.0
     scale = full_scale(array) if array.dtype.kind == "u" else 1.0
     ends = scale * np.array([intensity_range.low, intensity_range.high])

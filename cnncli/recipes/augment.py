@@ -14,10 +14,12 @@ from cnncli.augmentation.dry_run import check_pipeline
 from cnncli.augmentation.notation import Pipeline, format_step
 from cnncli.augmentation.operations import Form
 from cnncli.choices import parse_size
-from cnncli.data.find_samples import find_samples
+from cnncli.data.find_samples import find_samples, report_layout
+from cnncli.data.npz_set import is_npz_set
 from cnncli.data.samples import CsvColumns, FileSource, Samples, text_array
 from cnncli.data.store import ImageStore
 from cnncli.errors import CnncliError
+from cnncli.files import MOST_OF_IMAGE, expand_path, read_file
 from cnncli.images.decode import decode
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
@@ -91,6 +93,7 @@ def draw_augmentation(settings: AugmentSettings, reporter: Reporter) -> Path:
     if steps is None or steps == "none":
         raise CnncliError("--augment none: there is nothing to draw")
     samples = _find(settings.data, settings.columns)
+    report_layout(samples, reporter)
     preprocess = preprocess or _choose_preprocess(samples, settings.image_size)
     store = ImageStore(samples.source, preprocess)
     count = 1 if settings.each_step else settings.images
@@ -114,11 +117,11 @@ def _find(data: str, columns: CsvColumns) -> Samples:
     Raises:
         CnncliError: If there are none, or the single file cannot be read.
     """
-    path = Path(data).expanduser()
-    if not path.is_file() or path.suffix.lower() in (".csv", ".tsv"):
+    path = expand_path(data)
+    if not path.is_file() or path.suffix.lower() in (".csv", ".tsv") or is_npz_set(path):
         return find_samples(data, columns)
     try:
-        decode(path.read_bytes())
+        decode(read_file(path, most=MOST_OF_IMAGE))
     except (ImageError, OSError) as error:
         reason = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else error
         raise CnncliError(f"{data}: {reason}") from None

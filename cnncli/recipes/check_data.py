@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from cnncli.arrays import Array
@@ -13,6 +12,7 @@ from cnncli.audit.check_classes import check_classes
 from cnncli.audit.check_copies import check_copies
 from cnncli.audit.check_files import check_files
 from cnncli.audit.check_groups import check_groups
+from cnncli.audit.check_levels import check_levels
 from cnncli.audit.check_shortcuts import ShortcutCheck, check_shortcuts
 from cnncli.audit.collect import CollectedFacts, collect_facts
 from cnncli.audit.duplicates import Duplicates, find_duplicates
@@ -23,6 +23,7 @@ from cnncli.data.find_samples import find_samples
 from cnncli.data.samples import SEPARATOR, CsvColumns, Samples
 from cnncli.data.splits import parse_groups
 from cnncli.errors import CnncliError
+from cnncli.files import expand_path
 from cnncli.reporting import Reporter
 from cnncli.run.samples import give_splits
 from cnncli.training.device import count_cpus
@@ -153,6 +154,7 @@ def _check_all(
     splits, files = samples.splits, facts.files
     yield from (Finding("layout", note) for note in samples.notes)
     yield from check_files(samples.paths, files)
+    yield from check_levels(files)
     areas = [file.width * file.height for file in files]
     yield from check_copies(samples, splits, duplicates.groups, areas)
     yield from check_groups(samples, splits)
@@ -177,7 +179,7 @@ def save_fix_list(path: str, report: DataReport) -> int:
     if broken:
         raise CnncliError(f"--fix-list {path}: a line cannot hold the name {broken[0]!r}")
     try:
-        Path(path).expanduser().write_text("".join(f"{line}\n" for line in lines), "utf-8")
+        expand_path(path).write_text("".join(f"{line}\n" for line in lines), "utf-8")
     except OSError as error:
         raise CnncliError(f"--fix-list {path}: cannot be written ({error.strerror})") from None
     return len(lines)

@@ -15,7 +15,7 @@ from typing import Any
 
 from cnncli.errors import CnncliError
 from cnncli.evaluation.paired import mcnemar_p
-from cnncli.files import CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE
+from cnncli.files import CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE, expand_path
 from cnncli.reporting import Reporter
 from cnncli.run.read_folder import FIGURES, RunRecord, load_run, read_correct
 
@@ -75,7 +75,7 @@ def compare_runs(paths: Sequence[str], reporter: Reporter, *, best_first: bool) 
 def _load_all(paths: Sequence[str], reporter: Reporter) -> tuple[list[RunRecord], int]:
     folders: dict[str, Path] = {}
     for text in paths:
-        path = Path(text).expanduser()
+        path = expand_path(text)
         if not path.exists():
             raise CnncliError(f"{text}: no such run folder")
         for folder in _expand(path):

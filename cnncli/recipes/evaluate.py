@@ -13,7 +13,7 @@ from cnncli.arrays import Array
 from cnncli.augmentation.notation import Tta
 from cnncli.choices import SPLITS, OnBadImage, Precision, SplitChoice
 from cnncli.data.classes import match_classes
-from cnncli.data.find_samples import find_samples
+from cnncli.data.find_samples import find_samples, report_layout
 from cnncli.data.loader import Loader, SplitDataset
 from cnncli.data.manifest import UNSEEN, load_manifest
 from cnncli.data.samples import NO_SPLIT, CsvColumns, Samples, select_samples
@@ -22,17 +22,18 @@ from cnncli.data.splits import TEST, TRAIN, VAL
 from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
 from cnncli.errors import CnncliError, shorten
 from cnncli.files import (
-    CONFIG_FILE,
     PREDICTIONS_FILE,
     REPORT_FILE,
     SPLITS_FILE,
     make_output_folder,
+    protect_cell,
 )
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.run.bad_images import check_bad, keep_good
 from cnncli.run.report import Report, evaluation_batch, report_precision, report_split, save_report
+from cnncli.run.samples import data_of_run
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
@@ -56,6 +57,7 @@ class EvaluateSettings:
         on_bad_image: ``error`` refuses images that cannot be read, ``skip`` leaves them out.
         tta: Views of each image, over which the probabilities are averaged; None for the image
             alone.
+        csv_safe: Whether no cell of a CSV may be a formula for a spreadsheet.
     """
 
     data: str | None = None
@@ -67,6 +69,7 @@ class EvaluateSettings:
     output: str | None = None
     on_bad_image: OnBadImage = "error"
     tta: Tta | None = None
+    csv_safe: bool = False
 
 
 def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = ALONE) -> Report:
@@ -91,8 +94,10 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     views = None if settings.tta is None else build_views(settings.tta, checkpoint.augment)
     data, columns = settings.data, settings.columns
     if data is None:
-        data, columns = _data_of_run(path, columns)
-    samples = match_classes(find_samples(data, columns), checkpoint.class_names)
+        data, columns = data_of_run(path, columns)
+    samples = find_samples(data, columns)
+    report_layout(samples, reporter)
+    samples = match_classes(samples, checkpoint.class_names)
     samples = _leave_out(samples, path, checkpoint.preprocess, reporter)
     chosen, split = _choose(samples, path, settings.split, reporter)
     samples = select_samples(samples, chosen)
@@ -107,6 +112,8 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     store, bad = _open(part, checkpoint, reporter)
     bad_before = _gather_bad(bad, numbers, world)
     check_bad(samples, bad_before, settings.on_bad_image, reporter)
+    if len(bad_before) == len(samples):
+        raise CnncliError("--data: no image is left to evaluate; cnncli check-data names them")
     dataset = SplitDataset(store, keep_good(len(part), bad), part.targets)
     loader = Loader(dataset, evaluation_batch(checkpoint.preprocess))
     with reporter.progress("evaluating", len(part)) as advance:
@@ -122,23 +129,8 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     if settings.precision is not None:
         report["precision"] = compute.precision
     if folder is not None and world.is_first:
-        _save(folder, report, samples, probabilities)
+        _save(folder, report, samples, probabilities, csv_safe=settings.csv_safe)
     return report
-
-
-def _data_of_run(checkpoint: Path, columns: CsvColumns) -> tuple[str, CsvColumns]:
-    """Return the data and columns of the run that a checkpoint is of; given columns stay."""
-    from cnncli.config import load_config
-
-    config = checkpoint.parent / CONFIG_FILE
-    if not config.is_file():
-        raise CnncliError("--data: missing; name the images to evaluate on")
-    run = load_config(str(config), {})
-    return run.data, CsvColumns(
-        image=columns.image or run.image_col,
-        label=columns.label or run.label_col,
-        split=columns.split or run.split_col,
-    )
 
 
 def _leave_out(
@@ -188,7 +180,13 @@ def _choose(
         )
         seen = np.full(len(samples), UNSEEN, dtype=np.int8)
     else:
-        seen = manifest.look_up_splits(samples)
+        if manifest.unhashed:
+            reporter.warn(
+                f"{SPLITS_FILE} has no hash of {manifest.unhashed} of the run's images, which are "
+                "recognised by path and size alone: a new image of equal path and size is taken "
+                "for the run's, and a renamed one of the run's for new"
+            )
+        seen = manifest.look_up_splits(samples, threads=count_cpus())
     new = seen == UNSEEN
     if wanted == "all":
         if (seen == TRAIN).any():
@@ -265,11 +263,14 @@ def _open(samples: Samples, checkpoint: Checkpoint, reporter: Reporter) -> tuple
     return store, bad
 
 
-def _save(folder: Path, report: Report, samples: Samples, probabilities: Array) -> None:
+def _save(
+    folder: Path, report: Report, samples: Samples, probabilities: Array, *, csv_safe: bool
+) -> None:
     """Write report.json, predictions.csv and the confusion matrix as CSV and picture."""
     from cnncli.plots.confusion_matrix import save_confusion_matrix
 
     names = list(samples.class_names)
+    cells = [protect_cell(name) if csv_safe else name for name in names]
     save_report(folder / REPORT_FILE, report)
     with (folder / PREDICTIONS_FILE).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -278,10 +279,11 @@ def _save(folder: Path, report: Report, samples: Samples, probabilities: Array) 
         for path, target, row in zip(samples.paths, samples.targets, probabilities, strict=True):
             best = int(row.argmax())
             values = [f"{value:.6f}" for value in row]
-            writer.writerow((path, names[target], names[best], values[best], *values))
+            shown = protect_cell(str(path)) if csv_safe else path
+            writer.writerow((shown, cells[target], cells[best], values[best], *values))
     with (folder / "confusion_matrix.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("target", *names))
-        for name, counts in zip(names, report["confusion_matrix"], strict=True):
+        writer.writerow(("target", *cells))
+        for name, counts in zip(cells, report["confusion_matrix"], strict=True):
             writer.writerow((name, *counts))
     save_confusion_matrix(folder / "confusion_matrix.png", report["confusion_matrix"], names)

@@ -9,6 +9,7 @@ from typing import Any
 
 from cnncli.config import ResolvedConfig, RunConfig
 from cnncli.reporting import Reporter
+from cnncli.run.bad_images import check_bad
 from cnncli.run.build_inputs import build_inputs
 from cnncli.run.build_trainer import build_freeze_plan, build_trainer
 from cnncli.run.check import check_config
@@ -67,6 +68,7 @@ def find_lr(config: RunConfig, reporter: Reporter, *, steps: int) -> Found:
         reporter.progress("range test", steps) as advance,
     ):
         curve = sweep(trainer, inputs.train, steps, advance)
+    check_bad(run.samples, inputs.unreadable, run.config.on_bad_image, reporter)
     found = Found(curve, suggest(curve), run.config)
     _report(found, reporter)
     return found

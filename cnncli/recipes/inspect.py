@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from cnncli.choices import format_size
 from cnncli.errors import CnncliError, did_you_mean
+from cnncli.files import expand_path
 from cnncli.models.build import build_network
 from cnncli.models.freeze import parse_policy
 from cnncli.models.registry import CHAIN, MODELS, TIMM, find_model
@@ -117,7 +117,7 @@ def _is_run(target: str) -> bool:
     if target in MODELS or target.startswith((CHAIN, TIMM)):
         return False
     looks_like_path = os.sep in target or target.endswith((".safetensors", ".pt", ".pth"))
-    return looks_like_path or Path(target).expanduser().exists()
+    return looks_like_path or expand_path(target).exists()
 
 
 _Network = tuple[nn.Module, str, tuple[int, int], int, int]

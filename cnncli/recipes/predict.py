@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice, zip_longest
-from pathlib import Path
 from queue import Empty, Queue
 from threading import Event, Thread
 from typing import TextIO
@@ -19,6 +18,7 @@ from cnncli.augmentation.notation import Tta
 from cnncli.choices import Precision
 from cnncli.data.inputs import expand_inputs, group_files, select_shard
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
+from cnncli.files import MOST_OF_IMAGE, read_file
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
@@ -270,7 +270,7 @@ def _load(files: tuple[str, ...], preprocess: Preprocess) -> Loaded:
     """Read and preprocess an image of one or several files."""
     path = "|".join(files)  # as splits.csv names a sample of several files
     try:
-        return path, preprocess([Path(file).read_bytes() for file in files])
+        return path, preprocess([read_file(file, most=MOST_OF_IMAGE) for file in files])
     except ImageError as error:
         return path, str(error)
     except OSError as error:

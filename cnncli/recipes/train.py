@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
 
 from cnncli.choices import SPLITS
-from cnncli.config import RunConfig, dump_config, load_config
+from cnncli.config import RunConfig, dump_config
 from cnncli.data.find_samples import is_named_set
 from cnncli.data.loader import explain_worker_death
-from cnncli.data.manifest import save_manifest
 from cnncli.data.splits import TEST, VAL
 from cnncli.errors import CnncliError
 from cnncli.files import (
     BEST_FILE,
     CONFIG_FILE,
-    LAST_FILE,
     REPORT_FILE,
     SPLITS_FILE,
+    expand_path,
     write_atomically,
 )
 from cnncli.models.registry import short_name
 from cnncli.reporting import Reporter
-from cnncli.run.bad_images import save_bad
 from cnncli.run.check import check_config
 from cnncli.run.fit import fit
-from cnncli.run.folder import check_unfinished, new_run_dir
+from cnncli.run.folder import check_output, check_unfinished, new_run_dir
+from cnncli.run.lock import lock_run
 from cnncli.run.prepare import prepare
 from cnncli.run.prepared_run import PreparedRun
 from cnncli.run.report import Report, evaluation_batch, report_split, save_report, summary_rows
+from cnncli.run.resume import load_unfinished, was_trained
+from cnncli.run.unreadable import settle_last, write_splits
 from cnncli.training.checkpoint import load_checkpoint
 from cnncli.training.device import (
     Compute,
@@ -43,7 +44,7 @@ from cnncli.training.distributed import ALONE, World
 from cnncli.training.history import OnEpoch, Row
 from cnncli.training.logs import open_log
 from cnncli.training.predictions import predict_split
-from cnncli.training.state import State, load_state
+from cnncli.training.state import State
 
 
 def train_run(
@@ -74,13 +75,14 @@ def train_run(
     check_config(config)
     compute = _choose_compute(config, world)
     keep_freed_memory()
-    with _make_run_dir(config, world) as run_dir:
-        run = prepare(config, compute, reporter)
+    check_output(config.output)
+    # Before there is a folder: a run that is killed while it reads images leaves none behind.
+    run = prepare(config, compute, reporter)
+    with _make_run_dir(config, world, reporter) as run_dir:
         if world.is_first:
             text = dump_config(run.config)
             write_atomically(run_dir / CONFIG_FILE, lambda part: part.write_text(text, "utf-8"))
-            save_manifest(run_dir / SPLITS_FILE, run.samples, run.splits, run.digests)
-            save_bad(run_dir, run.samples, run.bad)
+            write_splits(run_dir, run)
         _train(run, run_dir, reporter, None, on_epoch, evaluate_best=evaluate_best)
     return run_dir
 
@@ -97,12 +99,15 @@ def _choose_compute(config: RunConfig, world: World) -> Compute:
 
 
 @contextmanager
-def _make_run_dir(config: RunConfig, world: World) -> Iterator[Path]:
-    """Let rank 0 make the run folder, and yield it in all processes."""
+def _make_run_dir(config: RunConfig, world: World, reporter: Reporter) -> Iterator[Path]:
+    """Let rank 0 make the run folder and lock it, and yield it in all processes."""
     if not world.is_first:
         yield world.from_first(Path())
         return
-    with new_run_dir(config.output, short_name(config.model)) as run_dir:
+    with (
+        new_run_dir(config.output, short_name(config.model), was_trained) as run_dir,
+        lock_run(run_dir, reporter.note),
+    ):
         yield world.from_first(run_dir)
 
 
@@ -121,13 +126,22 @@ def resume_run(run_dir: Path, reporter: Reporter, *, world: World = ALONE) -> Pa
         The run folder.
 
     Raises:
-        CnncliError: If the folder is not that of a run, or if its images have changed.
+        CnncliError: If the folder is not that of a run, if another process trains it, or if its
+            settings or images have changed.
     """
     if not check_unfinished(run_dir):
         reporter.note(f"{run_dir} is finished")
         return run_dir
-    config = load_config(str(run_dir / CONFIG_FILE), {})
-    if not is_named_set(config.data) and not Path(config.data).expanduser().exists():
+    with lock_run(run_dir, reporter.note) if world.is_first else nullcontext():
+        # Another process may have finished it while this one waited for the lock.
+        if world.from_first(check_unfinished(run_dir)):
+            _resume(run_dir, reporter, world)
+    return run_dir
+
+
+def _resume(run_dir: Path, reporter: Reporter, world: World) -> None:
+    config, state = load_unfinished(run_dir)
+    if not is_named_set(config.data) and not expand_path(config.data).exists():
         raise CnncliError(
             f"--resume {run_dir}: its images, {config.data}, are not here; a run goes on from the "
             "folder that it was begun in, with its images in their place"
@@ -135,10 +149,7 @@ def resume_run(run_dir: Path, reporter: Reporter, *, world: World = ALONE) -> Pa
     config = config.model_copy(update={"splits": str(run_dir / SPLITS_FILE), "fold": None})
     compute = _choose_compute(config, world)
     keep_freed_memory()
-    # A run that was killed before its first step has no state yet, and starts anew.
-    state = load_state(run_dir / LAST_FILE) if (run_dir / LAST_FILE).exists() else None
     _train(prepare(config, compute, reporter), run_dir, reporter, state, None)
-    return run_dir
 
 
 def _train(
@@ -203,5 +214,6 @@ def _evaluate_best(run: PreparedRun, run_dir: Path, reporter: Reporter) -> Repor
     batch_size = evaluation_batch(checkpoint.preprocess)
     with closing(run.loader(split, batch_size=batch_size, sliced=True)) as loader:
         targets, probabilities = predict_split(classifier, loader, compute, sliced=True)
+        settle_last(loader, run, run_dir, reporter)
     name = SPLITS[split] if split == TEST else "val (chosen on)"
     return report_split(targets, probabilities, checkpoint, split=name, reporter=reporter)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from cnncli.data.samples import NO_SPLIT, Samples
 from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import Bad
 from cnncli.errors import CnncliError, shorten
-from cnncli.files import BAD_IMAGES_FILE
+from cnncli.files import BAD_IMAGES_FILE, write_atomically
 from cnncli.reporting import Reporter
 
 
@@ -32,9 +31,7 @@ def check_bad(samples: Samples, bad: Bad, policy: OnBadImage, reporter: Reporter
     """
     if not bad:
         return
-    described = _describe(
-        [f"{samples.paths[index]} {reason}" for index, reason in sorted(bad.items())]
-    )
+    described = describe_bad(samples, bad)
     if policy == "error":
         raise CnncliError(f"--data: {described}. Mend or remove them, or use --on-bad-image skip")
     reporter.warn(f"{described}; left out")
@@ -77,10 +74,14 @@ def save_bad(run_dir: Path, samples: Samples, bad: Bad) -> None:
     """Write the images that were left out, and why, into the run's folder; none writes no file."""
     if not bad:
         return
-    with (run_dir / BAD_IMAGES_FILE).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("path", "reason"))
-        writer.writerows((samples.paths[index], bad[index]) for index in sorted(bad))
+
+    def write(part: Path) -> None:
+        with part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("path", "reason"))
+            writer.writerows((samples.paths[index], bad[index]) for index in sorted(bad))
+
+    write_atomically(run_dir / BAD_IMAGES_FILE, write)
 
 
 def keep_good(count: int, bad: Bad) -> Array:
@@ -88,8 +89,9 @@ def keep_good(count: int, bad: Bad) -> Array:
     return np.setdiff1d(np.arange(count), list(bad))
 
 
-def _describe(bad: Sequence[str]) -> str:
+def describe_bad(samples: Samples, bad: Bad) -> str:
     """Return a sentence that lists images with their reasons, at most twenty of them."""
-    images = "1 image" if len(bad) == 1 else f"{len(bad)} images"
-    listed = "; ".join(bad[:20]) + (f"; and {len(bad) - 20} more" if len(bad) > 20 else "")
-    return f"{images} cannot be used: {listed}"
+    listed = [f"{samples.paths[index]} {reason}" for index, reason in sorted(bad.items())]
+    images = "1 image" if len(listed) == 1 else f"{len(listed)} images"
+    more = f"; and {len(listed) - 20} more" if len(listed) > 20 else ""
+    return f"{images} cannot be used: {'; '.join(listed[:20])}{more}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 
-from cnncli.arrays import Array
 from cnncli.choices import (
     IntensityRule,
     Interpolation,
@@ -19,19 +19,19 @@ from cnncli.data.samples import Samples
 from cnncli.data.store import ImageStore
 from cnncli.data.survey import ImageSurvey, survey_images
 from cnncli.errors import CnncliError
-from cnncli.images.intensity import IntensityRange, are_fractions
+from cnncli.images.intensity import IntensityRange
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.pretrained.weights import WeightsPreprocess
 from cnncli.models.stem import Normalisation
 from cnncli.reporting import Reporter
+from cnncli.run.intensity_rule import choose_rule, explain_rule, hold_fractions, round_range
 
-# 16-bit files whose values fit into fewer bits than this use at most a quarter of the scale; those
-# bits are then stretched to the whole scale.
-_FEW_BITS = 14
 # An image is reported if more than this fraction of its values lies outside the chosen range. A
 # range in fractions was chosen to hold every value of a set, so 1 % is much. A range in values was
 # chosen by percentiles, which cut off some of the brightest images.
 _MUCH_CUT = {"fraction": 0.01, "value": 0.25}
+T = TypeVar("T")
+
 _FULL_SCALE = {"uint8": 255.0, "uint16": 65535.0}
 
 
@@ -87,15 +87,15 @@ def choose_channels(given: int | None, expected: int | None, survey: ImageSurvey
 
 
 def choose_intensity(
-    text: str | None, survey: ImageSurvey
+    text: str | None, survey: ImageSurvey, reporter: Reporter | None = None
 ) -> tuple[str, tuple[IntensityRange, ...]]:
     """Choose the stored values that become 0 and 1.
 
     Args:
         text: What the user said, as :func:`cnncli.choices.parse_intensity` takes it. None lets
-            the images decide: 16-bit files that use 13 bits or fewer get the range of these bits,
-            and floats beyond 0–1 get their percentiles 0.1 and 99.9.
+            the images decide, see :func:`cnncli.run.intensity_rule.choose_rule`.
         survey: What the images are like.
+        reporter: Gets a note on what decided, if the images did and it is not the full scale.
 
     Returns:
         The choice as text, and one range per file. The text gives the same ranges again for the
@@ -107,7 +107,7 @@ def choose_intensity(
     """
     count = len(survey.files)
     if text is None:
-        rules = tuple(_choose_rule(survey, number) for number in range(count))
+        rules = tuple(choose_rule(survey, number) for number in range(count))
     else:
         rules = parse_intensity(text)
         rules = rules * count if len(rules) == 1 else rules
@@ -116,29 +116,14 @@ def choose_intensity(
                 f"--intensity {text}: {len(rules)} windows, but a sample is {count} "
                 f"file{'s' * (count > 1)}"
             )
-    if all(rule.kind == "full" for rule in rules):
-        return "full", ()
     texts, ranges = zip(
         *(_apply_rule(rule, survey, number) for number, rule in enumerate(rules)), strict=True
     )
-    return texts[0] if len(set(texts)) == 1 else ",".join(texts), ranges
-
-
-def _choose_rule(survey: ImageSurvey, number: int) -> IntensityRule:
-    """Choose the rule for one file of a sample by the values seen in it."""
-    if survey.dtype == "uint8":
-        return IntensityRule("full")
-    values = survey.values[number]
-    if survey.dtype == "float32":
-        fractions = _hold_fractions(values)
-        return IntensityRule("full") if fractions else IntensityRule("percentiles", 0.1, 99.9)
-    bits = max(8, round(values[-1] * 65535).bit_length())
-    return IntensityRule("values", 0, 2**bits - 1) if bits < _FEW_BITS else IntensityRule("full")
-
-
-def _hold_fractions(values: Array) -> bool:
-    """Return whether sorted float values, (M,), are fractions of full scale."""
-    return are_fractions(float(values[0]), float(values[-1]))
+    told = texts[0] if len(set(texts)) == 1 else ",".join(texts)
+    if text is None and reporter is not None:
+        for reason in explain_rule(survey):
+            reporter.note(f"intensity {told}: {reason}")
+    return told, () if told == "full" else ranges
 
 
 def _apply_rule(
@@ -152,13 +137,12 @@ def _apply_rule(
     # The text has whole numbers as the files store them, while the range has fractions.
     scale = _FULL_SCALE.get(survey.dtype, 1.0)
     values = survey.values[number] if survey.values else np.array([0.0, 1.0])
-    fractions = survey.dtype != "float32" or _hold_fractions(values)
+    fractions = survey.dtype != "float32" or hold_fractions(values)
     if rule.kind == "full":
         return "full", IntensityRange(0.0, 1.0)
     if rule.kind == "percentiles":
         low, high = (float(v) * scale for v in np.percentile(values, (rule.low, rule.high)))
-        low, high = (round(v) for v in (low, high)) if scale > 1 else (low, high)
-        low, high = (float(f"{v:.6g}") for v in (low, high))
+        low, high = round_range(low, high, whole=scale > 1)
         if low >= high:
             raise CnncliError(
                 f"--intensity p{rule.low:g}:p{rule.high:g}: both percentiles are {low:g}; take "
@@ -244,12 +228,21 @@ def survey_as_read(
     """
     raw = text is not None and any(rule.kind != "full" for rule in parse_intensity(text))
     survey = survey_images(samples, threads=threads, most=most, raw=raw)
-    if text is not None or survey.dtype != "float32" or all(map(_hold_fractions, survey.values)):
+    if text is not None or survey.dtype != "float32" or all(map(hold_fractions, survey.values)):
         return survey
     # A file of a sample whose values are beyond 0–1 will get a range of values: look at its units.
-    in_units = survey_images(samples, threads=threads, most=most, raw=True).values
-    pairs = zip(survey.values, in_units, strict=True)
-    return replace(survey, values=tuple(v if _hold_fractions(v) else units for v, units in pairs))
+    in_units = survey_images(samples, threads=threads, most=most, raw=True)
+    shown = [hold_fractions(values) for values in survey.values]
+    return replace(
+        survey,
+        values=_choose_each(shown, survey.values, in_units.values),
+        levels=_choose_each(shown, survey.levels, in_units.levels),
+    )
+
+
+def _choose_each(first: Sequence[bool], one: Sequence[T], other: Sequence[T]) -> tuple[T, ...]:
+    """Return each item of ``one`` where ``first`` is true, else that of ``other``."""
+    return tuple(a if take else b for take, a, b in zip(first, one, other, strict=True))
 
 
 def warn_of_cut(samples: Samples, store: ImageStore, intensity: str, reporter: Reporter) -> None:
@@ -262,7 +255,16 @@ def warn_of_cut(samples: Samples, store: ImageStore, intensity: str, reporter: R
         reporter: Prints the warning.
     """
     ranges = store.preprocess.windows
-    if store.cut is None or not ranges:
+    if store.cut is None:
+        return
+    if not ranges:
+        dark = np.flatnonzero(store.cut)
+        if len(dark):
+            reporter.warn(
+                f"{len(dark)} images are nearly black: their 16-bit values use 12 bits or fewer, "
+                f"and the other images the full scale (such as {samples.paths[int(dark[0])]}); "
+                "--intensity LOW:HIGH takes another range, or convert them to the same depth"
+            )
         return
     limit = _MUCH_CUT[ranges[0].unit]
     far = np.flatnonzero(store.cut > limit)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 
-from cnncli.data.manifest import save_manifest
-from cnncli.data.splits import TEST
-from cnncli.data.store import Bad
+from cnncli.errors import CnncliError
 from cnncli.evaluation.metrics import log_loss, validation_metrics
-from cnncli.files import BEST_FILE, SPLITS_FILE
+from cnncli.files import BEST_FILE
 from cnncli.reporting import Reporter
-from cnncli.run.bad_images import check_bad, save_bad
 from cnncli.run.prepared_run import PreparedRun
+from cnncli.run.unreadable import refuse_lost, settle_unreadable
 from cnncli.training.checkpoint import Checkpoint, save_checkpoint
 from cnncli.training.history import OnEpoch, Row
 from cnncli.training.loop import NotFiniteError
@@ -46,7 +43,7 @@ def train_epochs(
         on_epoch: Called with each epoch's row of ``metrics.csv``; it may raise to end the run.
 
     Returns:
-        The run, without the images that the first epoch could not read.
+        The run, without the images that could not be read and were left out.
 
     Raises:
         Stopped: If a signal came; all that was trained is saved.
@@ -60,15 +57,20 @@ def train_epochs(
         _apply_freezing(session, epoch, config.lr, reporter)
         while True:
             try:
-                row = _train_and_validate(session, epoch, config.checkpoint_every, advance)
+                progress = _train(session, run, epoch, advance)
+                row = _validate(session, progress, advance)
                 break
             except NotFiniteError as error:
                 if config.on_nan == "error":
                     raise
                 session.roll_back(error, reporter)
+        try:
+            run = settle_unreadable(session, run, reporter)
+        except CnncliError:
+            if epoch == 1:
+                _keep_first_epoch(session, progress, row, run.checkpoint)
+            raise
         is_best = _save_epoch(session, epoch, row, run.checkpoint, reporter)
-        if epoch == 1 and run.store.cached is None:
-            run = _leave_out_unreadable(session, run, reporter)
         reporter.note(_describe_epoch(row, config.epochs, is_best=is_best))
         _report_early_end(session, reporter)
         if on_epoch is not None:
@@ -97,41 +99,50 @@ def _apply_freezing(session: Session, epoch: int, lr: float, reporter: Reporter)
         reporter.table(f"freeze {policy} from epoch {epoch}", plan.table(lr))
 
 
-def _train_and_validate(
-    session: Session, epoch: int, checkpoint_every: int | None, advance: Advance
-) -> Row:
-    """Train an epoch, or what is left of it, and validate it.
+def _train(session: Session, run: PreparedRun, epoch: int, advance: Advance) -> Progress:
+    """Train an epoch, or what is left of it.
 
     Args:
         session: The state of the training, which moves on.
+        run: The images and settings.
         epoch: The epoch's number, from 1.
-        checkpoint_every: Number of steps between two saves within an epoch; None for no such save.
         advance: Called with the number of images done and a text for the progress bar.
 
     Returns:
-        The epoch's row of ``metrics.csv``.
+        The progress, with all batches of the epoch done.
 
     Raises:
         Stopped: If a signal came while it trained.
         NotFiniteError: If the loss is not finite.
+        CnncliError: If an image cannot be read any more, and is not to be skipped.
     """
     inputs, trainer, world = session.inputs, session.trainer, session.world
-    stop_request = session.stop_request
+    stop_request, checkpoint_every = session.stop_request, run.config.checkpoint_every
     progress = session.progress or Progress(epoch)
     session.progress = None
-    show = _show_rate(epoch, advance)
 
     def save_and_sync() -> bool:
         """Save if it is time to; return whether to stop training here."""
-        if checkpoint_every is not None and trainer.step % checkpoint_every == 0:
+        is_due = checkpoint_every is not None and trainer.step % checkpoint_every == 0
+        refuse_lost(session, run, together=is_due)
+        if is_due:
             session.save(progress)
         sync_stop_request(stop_request, world)
         return stop_request.is_set
 
-    trainer.train_epoch(inputs.train, progress, show, save_and_sync)
+    trainer.train_epoch(inputs.train, progress, _show_rate(epoch, advance), save_and_sync)
     if stop_request.signal is not None and not stop_request.time_limit.is_over:
+        refuse_lost(session, run, together=True)
         session.save(progress)
         session.raise_if_signalled(f"epoch {epoch}, step {progress.batches} of {len(inputs.train)}")
+    return progress
+
+
+def _validate(session: Session, progress: Progress, advance: Advance) -> Row:
+    """Validate the network after an epoch, and return the epoch's row of ``metrics.csv``."""
+    inputs, trainer, world = session.inputs, session.trainer, session.world
+    epoch, stop_request = progress.epoch, session.stop_request
+    show = _show_rate(epoch, advance)
     start = time.perf_counter()
     for module in {session.network, session.weights}:
         world.copy_buffers(module)
@@ -180,26 +191,24 @@ def _save_epoch(
     return is_best
 
 
-def _leave_out_unreadable(session: Session, run: PreparedRun, reporter: Reporter) -> PreparedRun:
-    """Return the run without the images that could not be read; the test split is read for it.
+def _keep_first_epoch(
+    session: Session, progress: Progress, row: Row, checkpoint: Checkpoint
+) -> None:
+    """Keep what epoch 1 has trained, though images are missing; a resumed run validates it anew.
 
-    Raises:
-        CnncliError: If there are any and they are not to be skipped; the first epoch is kept.
+    Args:
+        session: The state of the training.
+        progress: The epoch's progress, with all batches done.
+        row: The epoch's row of ``metrics.csv``, from the images that could be read.
+        checkpoint: What the weights are saved with.
     """
-    with closing(run.loader(TEST, sliced=True)) as test:
-        for _ in test.epoch(1):
-            pass
-    found: Bad = {}
-    for bad in session.world.gather({**session.inputs.unreadable, **test.bad}):
-        found.update(bad)
-    check_bad(run.samples, found, run.config.on_bad_image, reporter)
-    if not found:
-        return run
-    run = run.leave_out(found)
+    session.save(progress)
     if session.world.is_first:
-        save_manifest(session.run_dir / SPLITS_FILE, run.samples, run.splits, run.digests)
-        save_bad(session.run_dir, run.samples, run.bad)
-    return run
+        freeze = session.plan.unfreezing.at(1)
+        best = replace(checkpoint, freeze=freeze, epoch=1, metrics=row)
+        save_checkpoint(session.run_dir / BEST_FILE, session.weights, best)
+    session.history.append(row)
+    session.write_history()
 
 
 def _report_early_end(session: Session, reporter: Reporter) -> None:

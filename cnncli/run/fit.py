@@ -10,7 +10,7 @@ import torch
 from cnncli.choices import format_size, parse_duration
 from cnncli.data.samples import split_counts
 from cnncli.data.splits import TRAIN
-from cnncli.files import CURVES_FILE, METRICS_FILE
+from cnncli.files import CURVES_FILE, LOCK_FILE, METRICS_FILE
 from cnncli.models.build import count_parameters
 from cnncli.models.freeze_plan import FreezePlan
 from cnncli.plots.curves import save_curves
@@ -25,6 +25,8 @@ from cnncli.run.build_trainer import (
 from cnncli.run.defaults import size_of
 from cnncli.run.epochs import train_epochs
 from cnncli.run.prepared_run import PreparedRun
+from cnncli.run.resume import record_settings
+from cnncli.run.unreadable import still_unreadable
 from cnncli.training.balance import balance_rows
 from cnncli.training.distributed import World
 from cnncli.training.epoch_inputs import EpochInputs
@@ -72,7 +74,7 @@ def fit(
             session.save()  # so that a run can be resumed from its very first step
             session.write_history()
         else:
-            _restore(session, state, reporter)
+            _restore(session, run, state, reporter)
         count = (inputs.train.count + inputs.val.count) * (config.epochs - session.epoch)
         with (
             session.stop_request.catch_signals(),
@@ -90,7 +92,7 @@ def _build_session(
     run: PreparedRun, run_dir: Path, plan: FreezePlan, inputs: EpochInputs, reporter: Reporter
 ) -> Session:
     """Return the training's state before its first step."""
-    config = run.config
+    config, is_first = run.config, run.compute.world.is_first
     limit = TimeLimit(parse_duration(config.time_limit) if config.time_limit else None)
     plateau = build_plateau(config)
     lr_at = build_learning_rate(config, len(inputs.train), limit, plateau)
@@ -102,15 +104,19 @@ def _build_session(
         trainer=build_trainer(run, plan, inputs, lr_at, warn=reporter.warn),
         history=History(run_dir / METRICS_FILE),
         early_stopping=EarlyStopping(config.monitor, config.patience, config.min_delta),
-        stop_request=StopRequest(limit, quiet=not run.compute.world.is_first),
+        stop_request=StopRequest(
+            limit, quiet=not is_first, lock=run_dir / LOCK_FILE if is_first else None
+        ),
         preprocess=run.store.preprocess,
         plateau=plateau,
+        settings=record_settings(config),
     )
 
 
-def _restore(session: Session, state: State, reporter: Reporter) -> None:
+def _restore(session: Session, run: PreparedRun, state: State, reporter: Reporter) -> None:
     """Put the session where it was when the run was interrupted."""
     session.restore(state)
+    session.inputs.image_loaders[0].bad.update(still_unreadable(run, state.get("unreadable", {})))
     session.stop_request.time_limit.before = state["seconds"]
     reporter.note(f"going on from {session.place()}")
     threads = torch.get_num_threads()

@@ -5,14 +5,15 @@ This module is imported before torch, and must not import it.
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from cnncli.errors import CnncliError
-from cnncli.files import BEST_FILE, CONFIG_FILE, REPORT_FILE, make_output_folder
+from cnncli.files import BEST_FILE, CONFIG_FILE, REPORT_FILE, expand_path, make_output_folder
 from cnncli.training.stopping import Stopped
 
 
@@ -27,8 +28,8 @@ def find_unfinished(given: str, output: str) -> Path:
         CnncliError: If ``last`` is given and no run is unfinished.
     """
     if given != "last":
-        return Path(given).expanduser()
-    configs = sorted(Path(output).expanduser().glob(f"*/{CONFIG_FILE}"), key=_modified)
+        return expand_path(given)
+    configs = sorted(expand_path(output).glob(f"*/{CONFIG_FILE}"), key=_modified)
     unfinished = [c.parent for c in configs if not (c.parent / REPORT_FILE).exists()]
     if not unfinished:
         raise CnncliError(f"--resume last: no unfinished run in {output}/")
@@ -51,16 +52,19 @@ def check_unfinished(run_dir: Path) -> bool:
 
 
 @contextmanager
-def new_run_dir(output: str, model: str) -> Iterator[Path]:
+def new_run_dir(
+    output: str, model: str, was_trained: Callable[[Path], bool] = lambda path: False
+) -> Iterator[Path]:
     """Make the folder ``output/<date>_<time>_<model>`` for a run.
 
-    If the run fails before an epoch is complete, the folder is removed again, and so are the
-    folders above it that were made for it. The folder of a run that was stopped by a signal stays:
-    the run has saved its state and can be resumed.
+    If the run fails before anything it has trained is saved, the folder is removed again, and so
+    are the folders above it that were made for it. The folder of a run that was stopped by a signal
+    stays: the run has saved its state and can be resumed.
 
     Args:
         output: The folder that holds the run folders.
         model: The name that the folder's name ends in.
+        was_trained: Returns whether a folder without a complete epoch holds trained steps.
 
     Yields:
         The new folder.
@@ -69,7 +73,7 @@ def new_run_dir(output: str, model: str) -> Iterator[Path]:
         CnncliError: If it cannot be made.
     """
     name = f"{datetime.now():%Y-%m-%d_%H%M%S}_{model}"
-    folder = Path(output).expanduser()
+    folder = expand_path(output)
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     path = _make(make_output_folder(output), name)
     try:
@@ -77,12 +81,26 @@ def new_run_dir(output: str, model: str) -> Iterator[Path]:
     except Stopped:
         raise
     except BaseException:
-        if not (path / BEST_FILE).exists():
+        if not (path / BEST_FILE).exists() and not was_trained(path):
             shutil.rmtree(path, ignore_errors=True)
             with suppress(OSError):  # it is not empty: another run is in it
                 for parent in made:
                     parent.rmdir()
         raise
+
+
+def check_output(output: str) -> None:
+    """Refuse a folder in which no run folder can be made, before the images are read.
+
+    Raises:
+        CnncliError: If the folder, or the one that it would be made in, cannot be written to.
+    """
+    folder = expand_path(output)
+    nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not nearest.is_dir():
+        raise CnncliError(f"--output {output}: cannot be made ({nearest} is no folder)")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise CnncliError(f"--output {output}: the folder {nearest} cannot be written to")
 
 
 def _make(output: Path, name: str) -> Path:

@@ -68,7 +68,7 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
     survey = survey_as_read(samples, config.intensity, threads=count_cpus())
     expected = pretrained.expects.in_channels if pretrained.expects else None
     channels = choose_channels(config.in_channels, expected, survey)
-    intensity, intensity_ranges = choose_intensity(config.intensity, survey)
+    intensity, intensity_ranges = choose_intensity(config.intensity, survey, reporter)
     resolved = fill_in(
         config,
         pretrained,
@@ -98,7 +98,7 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
         image_size=preprocess.image_size,
         **network_options(resolved),
     )
-    pretrained.load(network, config.model, normalisation, reporter)
+    pretrained.load(network, config.model, samples.class_names, normalisation, reporter)
     store, digests, bad = _open(samples, preprocess, reporter)
     if config.intensity is None:
         warn_of_cut(samples, store, intensity, reporter)

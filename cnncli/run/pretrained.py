@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -40,13 +41,19 @@ class Pretrained:
         self,
         network: nn.Module,
         model: str,
+        class_names: Sequence[str],
         normalisation: Normalisation | None,
         reporter: Reporter,
     ) -> None:
         """Load the weights into a network, and report what was adapted, dropped and missing."""
         if self.source is not None:
-            entry = find_model(model)
-            report = load_weights(network, self.source, entry, normalisation=normalisation)
+            report = load_weights(
+                network,
+                self.source,
+                find_model(model),
+                class_names=class_names,
+                normalisation=normalisation,
+            )
             reporter.note(report.line())
 
 

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from cnncli.choices import SPLITS
+from cnncli.config import text_settings
 from cnncli.errors import CnncliError
 from cnncli.files import BEST_FILE, CONFIG_FILE, METRICS_FILE, REPORT_FILE, SPLITS_FILE
 from cnncli.training.history import COLUMNS, EarlyStopping, Row, lower_is_better
-from cnncli.yaml_text import parse_yaml
+from cnncli.yaml_text import read_yaml
 
 # The figures of report.json that runs are compared by, and whether each has an interval.
 FIGURES = {"accuracy": True, "balanced_accuracy": True, "ece": False}
@@ -101,11 +102,9 @@ def load_run(path: Path, name: str) -> RunRecord:
 
 def _read_settings(path: Path) -> dict[str, Any]:
     try:
-        settings = parse_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CnncliError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
-        raise CnncliError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        settings = read_yaml(path, text_settings())
+    except CnncliError as error:
+        raise CnncliError(f"{path}: {error}") from None
     if not isinstance(settings, dict):
         raise CnncliError(f"{path}: holds no settings")
     return settings

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from cnncli.arrays import Array
 from cnncli.audit.ids import propose_groups
-from cnncli.config import RunConfig
+from cnncli.config import RunConfig, load_config
 from cnncli.data.classes import order_classes
-from cnncli.data.find_samples import find_samples
+from cnncli.data.find_samples import find_samples, is_named_set, report_layout
+from cnncli.data.label_text import doubt_labels
 from cnncli.data.samples import CsvColumns, Samples
 from cnncli.data.split_file import apply_split_file
 from cnncli.data.splits import parse_groups, split_samples
 from cnncli.errors import CnncliError
+from cnncli.files import CONFIG_FILE, expand_path
 from cnncli.reporting import Reporter
 from cnncli.training.device import count_cpus
 
@@ -69,11 +72,36 @@ def label_samples(config: RunConfig, reporter: Reporter) -> Samples:
             reporter.warn(warning)
     if samples.skipped:
         reporter.note(f"{samples.skipped} files that are no images are skipped")
-    for remark in samples.remarks:
-        reporter.note(remark)
-    for note in samples.notes:
-        reporter.warn(note)
+    report_layout(samples, reporter)
+    for doubt in doubt_labels(samples.class_names):
+        reporter.warn(doubt)
     return samples
+
+
+def data_of_run(checkpoint: Path, columns: CsvColumns) -> tuple[str, CsvColumns]:
+    """Return the data and columns of the run that a checkpoint is of; given columns stay.
+
+    Args:
+        checkpoint: The checkpoint's file; the run's config lies beside it.
+        columns: Names of columns that the user gave.
+
+    Raises:
+        CnncliError: If there is no config, or if its data are not where it says.
+    """
+    config = checkpoint.parent / CONFIG_FILE
+    if not config.is_file():
+        raise CnncliError("--data: missing; name the images to evaluate on")
+    run = load_config(str(config), {})
+    if not is_named_set(run.data) and not expand_path(run.data).exists():
+        raise CnncliError(
+            f"{config}: its data, {run.data}, are not here ({Path.cwd()}); go to the folder in "
+            "which the run was begun, or name the images with --data"
+        )
+    return run.data, CsvColumns(
+        image=columns.image or run.image_col,
+        label=columns.label or run.label_col,
+        split=columns.split or run.split_col,
+    )
 
 
 def give_splits(samples: Samples, config: RunConfig) -> Samples:

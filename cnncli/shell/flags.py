@@ -66,6 +66,14 @@ PrintConfig = Annotated[
     bool, typer.Option("--print-config", help="Print the settings as YAML and exit.")
 ]
 
+CsvSafe = Annotated[
+    bool,
+    typer.Option(
+        "--csv-safe",
+        help="In a CSV, put ' before a text that a spreadsheet takes for a formula.",
+    ),
+]
+
 TestTimeViews = Annotated[
     str | None,
     typer.Option(

@@ -39,8 +39,8 @@ RUN_FLAGS: Mapping[str, Any] = {
         "Most used",
         data=flag(
             str,
-            "Folder of class folders, folder of train/val/test folders, a CSV, digits or "
-            "torchvision:NAME.",
+            "Folder of class folders, folder of train/val/test folders, a CSV, a .npz of arrays, "
+            "digits or torchvision:NAME.",
             metavar="PATH",
             autocompletion=complete_data,
         ),

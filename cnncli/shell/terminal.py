@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
-from cnncli.reporting import SilentReporter
+from cnncli.files import protect_cell
+from cnncli.reporting import UNSEEN_CHARACTERS, SilentReporter, show_controls
 from cnncli.torchrun import is_follower
 
 if TYPE_CHECKING:  # rich costs 50 ms, and conv-size never needs it
@@ -26,23 +28,25 @@ def choose_format(chosen: str | None, *, piped: str) -> str:
     return chosen or ("table" if sys.stdout.isatty() else piped)
 
 
-def print_rows(rows: Iterable[Row], columns: Sequence[str], output_format: str) -> None:
+def print_rows(
+    rows: Iterable[Row], columns: Sequence[str], output_format: str, *, csv_safe: bool = False
+) -> None:
     """Write rows to stdout as they come (``table`` and ``json`` need them all first).
 
     Args:
         rows: Mappings with the ``columns`` as keys; ``None`` is an empty field.
         columns: The header, in order; jsonl and json keep a row's other keys too.
         output_format: ``table``, ``csv``, ``json`` or ``jsonl``.
+        csv_safe: Whether no cell of a CSV may be a formula for a spreadsheet.
     """
     if output_format == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
+        protect = protect_cell if csv_safe else _keep
+        _write_csv([protect(column) for column in columns])
         for row in rows:
-            writer.writerow(["" if row.get(c) is None else row[c] for c in columns])
-            sys.stdout.flush()
+            _write_csv(["" if row.get(c) is None else protect(row[c]) for c in columns])
     elif output_format == "jsonl":
         for row in rows:
-            print_line(json.dumps(dict(row), ensure_ascii=False, allow_nan=False))
+            print_line(_escape_json(json.dumps(dict(row), ensure_ascii=False, allow_nan=False)))
     elif output_format == "json":
         print_json([dict(row) for row in rows])
     else:
@@ -51,7 +55,39 @@ def print_rows(rows: Iterable[Row], columns: Sequence[str], output_format: str) 
 
 def print_json(value: object) -> None:
     """Write one indented JSON document to stdout; NaN is a bug, not a value."""
-    print_line(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2))
+    print_line(_escape_json(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2)))
+
+
+def _escape_json(text: str) -> str:
+    r"""Escape what stdout's encoding lacks, bytes that are no text, and control characters.
+
+    They can only stand in strings of the document, where ``\u202e`` means the same.
+    """
+    text = UNSEEN_CHARACTERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return "".join(c if c < "\x80" else json.dumps(c)[1:-1] for c in text)
+    return text
+
+
+def _write_csv(cells: Sequence[object]) -> None:
+    """Write a row of CSV to stdout at once."""
+    # Python's writer puts no quotes around a carriage return, but its reader ends the row there.
+    quote = any(isinstance(cell, str) and "\r" in cell for cell in cells)
+    csv.writer(
+        sys.stdout, lineterminator="\n", quoting=csv.QUOTE_ALL if quote else csv.QUOTE_MINIMAL
+    ).writerow(cells)
+    sys.stdout.flush()
+
+
+def _keep(value: object) -> object:
+    return value
+
+
+def print_text(text: str) -> None:
+    """Write one line for a person to stdout, with control characters made visible."""
+    print_line(show_controls(text))
 
 
 def print_line(text: str) -> None:
@@ -62,7 +98,7 @@ def print_line(text: str) -> None:
 
 def print_error(text: str) -> None:
     """Write one line to stderr; line breaks inside ``text`` are folded."""
-    _write_to_stderr("Error: " + " ".join(text.splitlines()) + "\n")
+    _write_to_stderr("Error: " + show_controls(" ".join(re.split(r"\r?\n", text))) + "\n")
 
 
 def _console(stream: TextIO) -> Console:
@@ -92,13 +128,16 @@ def _print_table(
     from rich.table import Table
     from rich.text import Text
 
+    title = title and show_controls(title)
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     rows = list(rows)
     for column in columns:
         numeric = rows and all(isinstance(r.get(column), int | float | None) for r in rows)
-        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(
+            Text(show_controls(column)), justify="right" if numeric else "left", overflow="fold"
+        )
     for row in rows:
-        table.add_row(*(Text(format_cell(row.get(column))) for column in columns))
+        table.add_row(*(Text(show_controls(format_cell(row.get(column)))) for column in columns))
     console.print(table)
 
 
@@ -150,10 +189,10 @@ class TerminalReporter:
         )
         with bars.Progress(*columns, console=_console(sys.stderr), transient=True) as live:
             self._live = live
-            task = live.add_task(label, total=total, text="")
+            task = live.add_task(show_controls(label), total=total, text="")
 
             def advance(count: int = 1, text: str = "") -> None:
-                live.update(task, advance=count, text=text)
+                live.update(task, advance=count, text=show_controls(text))
 
             try:
                 yield advance
@@ -161,6 +200,7 @@ class TerminalReporter:
                 self._live = None
 
     def _print(self, text: str) -> None:
+        text = show_controls(text)
         if self._live is not None:  # keeps the bar below the line
             self._live.console.print(text, markup=False, soft_wrap=True)
         else:
@@ -172,8 +212,9 @@ def _write_to_stderr(text: str) -> None:
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    except OSError:
+        with suppress(OSError):  # a stderr that is no file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def choose_reporter() -> Reporter:

@@ -20,9 +20,11 @@ from torch import nn
 from cnncli import __version__
 from cnncli.augmentation.notation import Pipeline, parse_augment
 from cnncli.errors import CnncliError
-from cnncli.files import BEST_FILE, write_atomically
+from cnncli.files import BEST_FILE, expand_path, write_atomically
 from cnncli.images.preprocess import FULL_SCALE, Preprocess
 from cnncli.models.build import Classifier, build_network
+from cnncli.models.pretrained.digest import KEY, check_digest, compute_digest
+from cnncli.models.pretrained.tensor_file import parse_class_names
 from cnncli.models.pretrained.weights import load_tensors
 from cnncli.training.history import TIME_COLUMNS
 
@@ -103,6 +105,7 @@ def save_checkpoint(path: Path, network: nn.Module, checkpoint: Checkpoint) -> N
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
     }
+    meta[KEY] = compute_digest(tensors, meta)
     metadata = {_KEY: json.dumps(meta, ensure_ascii=False, allow_nan=False)}
 
     def write(part: Path) -> None:
@@ -133,7 +136,7 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Checkpoint]:
     try:
         checkpoint = Checkpoint(
             model=meta["model"],
-            class_names=tuple(meta["class_names"]),
+            class_names=parse_class_names(meta["class_names"]),
             preprocess=Preprocess.from_dict(meta["preprocess"]),
             options=meta["options"],
             freeze=meta["freeze"],
@@ -144,16 +147,22 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Checkpoint]:
             versions=meta["versions"],
         )
         _check_normalisation(checkpoint.preprocess)
+    except (CnncliError, KeyError, TypeError, ValueError) as error:
+        raise _unusable(path, error) from error
+    check_digest(tensors, meta, f"--checkpoint {path}")  # before a damaged number is built
+    try:
         network = checkpoint.build()
         load_tensors(network, tensors)
     except (CnncliError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        first = str(error).split("\n")[0]
-        if isinstance(error, KeyError):
-            first = f"{first} is missing in its metadata"
-        raise CnncliError(
-            f"--checkpoint {path}: not a checkpoint this version can use: {first}"
-        ) from error
+        raise _unusable(path, error) from error
     return network.eval(), checkpoint
+
+
+def _unusable(path: Path, error: Exception) -> CnncliError:
+    first = str(error).split("\n")[0]
+    if isinstance(error, KeyError):
+        first = f"{first} is missing in its metadata"
+    return CnncliError(f"--checkpoint {path}: not a checkpoint this version can use: {first}")
 
 
 def _parse_augment(steps: object) -> Pipeline:
@@ -213,9 +222,11 @@ def find_checkpoint(given: str | None, output: str = "runs") -> tuple[Path, bool
         CnncliError: If there is none.
     """
     if given is not None:
-        path = Path(given).expanduser()
+        path = expand_path(given)
         if path.is_dir():
             path = path / BEST_FILE
+        if path.exists() and not path.is_file():
+            raise CnncliError(f"--checkpoint {given}: not a file but a pipe or a device ({path})")
         if not path.is_file():
             raise CnncliError(f"--checkpoint {given}: no such run folder or file ({path})")
         return path, False

@@ -44,6 +44,15 @@ class EpochInputs:
         """The images that this process could not read so far: their number, and why."""
         return {index: why for loader in self.image_loaders for index, why in loader.bad.items()}
 
+    def leave_out(self, found: Bad) -> None:
+        """Leave images out of all later epochs, even if they can be read again.
+
+        Args:
+            found: Their numbers, and why they are left out.
+        """
+        for loader in self.image_loaders:
+            loader.leave_out(found)
+
     def close(self) -> None:
         """End the processes of all image loaders."""
         for loader in self.image_loaders:

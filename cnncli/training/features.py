@@ -78,7 +78,9 @@ def detect_head(
     head = Head(tuple(paths))
     was_training = {module: module.training for module in classifier.modules()}
     classifier.eval()
-    images, _ = next(iter(loader.epoch(1)))
+    images, _ = next(iter(loader.epoch(1)), (None, None))
+    if images is None:
+        raise loader.none_left()
     with torch.no_grad(), compute.autocast():
         images = images.to(compute.device)
         features, logits = _run(classifier, head, images)
@@ -131,6 +133,22 @@ def compute_features(
     # The head runs too, though only its input is wanted. Its dropout must draw no random numbers:
     # training would not have drawn them.
     head.module(classifier.network).eval()
+    while True:
+        features = _compute_views(classifier, head, loader, compute, views, spill, advance)
+        if features is not None:
+            return features
+
+
+def _compute_views(
+    classifier: Classifier,
+    head: Head,
+    loader: Loader,
+    compute: Compute,
+    views: int,
+    spill: Path | None,
+    advance: Callable[[int, str], None],
+) -> Features | None:
+    """Return the features; None if an image of the first view could not be read for another one."""
     values: torch.Tensor | None = None
     targets: list[torch.Tensor] = []
     with torch.no_grad(), compute.autocast():
@@ -145,7 +163,11 @@ def compute_features(
                 if view == 0:
                     targets.append(batch_targets)
                 advance(len(batch), "")
-    assert values is not None
+            # Every view must be of the same images, or features and targets would not match.
+            if loader.leave_out(loader.bad) and view > 0:
+                return None
+    if values is None:
+        raise loader.none_left()
     kept = torch.cat(targets)
     return Features(values[:, : len(kept)], kept)  # images that cannot be read are not in it
 

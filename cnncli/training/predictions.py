@@ -77,5 +77,8 @@ def predict_split(
     answers = list(batches())
     if sliced:
         answers = [pair for part in compute.world.gather(answers) for pair in part]
+    if not answers:
+        assert isinstance(loader, Loader)  # features of no image are an error already
+        raise loader.none_left()
     targets, probabilities = zip(*answers, strict=True)
     return np.concatenate(targets), np.concatenate(probabilities)

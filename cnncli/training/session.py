@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from cnncli.errors import CnncliError
-from cnncli.files import LAST_FILE
+from cnncli.files import CONFIG_FILE, LAST_FILE
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.freeze_plan import FreezePlan
 from cnncli.reporting import Reporter
@@ -40,6 +42,7 @@ class Session:
         stop_request: The time limit, and the signals received.
         preprocess: How images are preprocessed; a resumed run must do the same.
         plateau: Lowers the learning rate when val gets no better; None for other schedulers.
+        settings: The settings by which the run trains; a resumed run must have the same.
         epoch: Number of epochs completed.
         progress: How far the interrupted epoch was when the run was resumed; None outside one.
         rollbacks: How often the run went back because the loss was not finite.
@@ -55,6 +58,7 @@ class Session:
     stop_request: StopRequest
     preprocess: Preprocess
     plateau: Plateau | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     epoch: int = 0
     progress: Progress | None = None
     rollbacks: int = 0
@@ -82,6 +86,7 @@ class Session:
         if progress is not None:
             progress.pool(self.world)
         state: State = {
+            "settings": dict(self.settings),
             "epoch": self.epoch,
             "progress": None if progress is None else vars(progress),
             "network": self.network.state_dict(),
@@ -92,6 +97,7 @@ class Session:
             "preprocess": self.preprocess.to_dict(),
             "seconds": self.stop_request.time_limit.clock(),
             "rollbacks": self.rollbacks,
+            "unreadable": dict(self.inputs.unreadable),
             # The random states of the other processes; save_state adds that of this one.
             "ranks": self.world.gather(random_state())[1:],
         }
@@ -122,7 +128,13 @@ class Session:
                 f"--resume {self.run_dir}: the images are not what they were (their mean and "
                 "deviation differ); a run goes on with the same images only"
             )
-        self.network.load_state_dict(state["network"])
+        try:
+            self.network.load_state_dict(state["network"])
+        except RuntimeError as error:  # an edited config.yaml, in a run without its settings
+            raise CnncliError(
+                f"--resume {self.run_dir}: {LAST_FILE} is of another network than the one that "
+                f"{CONFIG_FILE} describes; a run goes on with the settings it was begun with"
+            ) from error
         self.trainer.load_state_dict(state["trainer"])
         self.epoch, self.rollbacks = state["epoch"], state["rollbacks"]
         self.history.rows = list(state["rows"])
@@ -167,9 +179,14 @@ class Session:
         Raises:
             Stopped: If a signal has come.
         """
+        self.stop_request.raise_if_signalled(place, self.resume_command)
+
+    @property
+    def resume_command(self) -> str:
+        """The command that resumes the run."""
         size = self.world.size
         command = "cnncli" if size == 1 else f"torchrun --nproc-per-node {size} -m cnncli"
-        self.stop_request.raise_if_signalled(place, f"{command} train --resume {self.run_dir}")
+        return f"{command} train --resume {self.run_dir}"
 
     def place(self) -> str:
         """Return how far the run is, as a text."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import random
 from collections.abc import Mapping
 from io import RawIOBase
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import IO, Any, cast
 
 import numpy as np
@@ -13,8 +16,14 @@ import torch
 
 from cnncli.errors import CnncliError
 from cnncli.files import write_atomically
+from cnncli.models.pretrained.tensor_file import DAMAGED, load_pickle
 
 FORMAT = 1
+# What the comment at the end of the file begins with; a digest of all before it follows.
+_MARK = b"cnncli blake2b "
+_LENGTH_BYTES = 2
+# So many bytes are read at a time.
+_CHUNK = 1 << 20
 
 State = dict[str, Any]
 
@@ -39,6 +48,11 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
                 torch.save(full, cast("IO[bytes]", keeping))
             except RuntimeError as error:  # torch's assertion fails, which hides the real reason
                 raise (keeping.error or error) from None
+            # The file is a ZIP archive, which ends with a comment and before it the comment's
+            # length, here 0.
+            comment = _MARK + keeping.digest.hexdigest().encode()
+            file.seek(-_LENGTH_BYTES, os.SEEK_END)
+            _ErrorKeepingFile(file).write(len(comment).to_bytes(_LENGTH_BYTES, "little") + comment)
 
     write_atomically(path, write)
 
@@ -49,6 +63,7 @@ class _ErrorKeepingFile:
     Attributes:
         file: The file that is written to.
         error: The error of the last write that failed; None if none did.
+        digest: BLAKE2b of all that was written.
     """
 
     def __init__(self, file: RawIOBase) -> None:
@@ -59,12 +74,14 @@ class _ErrorKeepingFile:
         """
         self.file = file
         self.error: Exception | None = None
+        self.digest = hashlib.blake2b(digest_size=32)
 
     def write(self, data: Any) -> int:
         """Write all of the data; an unbuffered file may write a part of it at a time."""
         try:
             rest = memoryview(data).cast("B")
             length = len(rest)
+            self.digest.update(rest)
             while rest:
                 rest = rest[self.file.write(rest) or 0 :]
         except Exception as error:  # also one that a signal handler raises here
@@ -77,24 +94,56 @@ class _ErrorKeepingFile:
 
 
 def load_state(path: Path) -> State:
-    """Read what :func:`save_state` wrote; no code that the file may hold is run.
+    """Read what `save_state` wrote; no code that the file may hold is run.
 
     Raises:
         CnncliError: If the file is missing, damaged or of a newer cnncli.
     """
+    where = f"--resume {path.parent}: {path.name}"
+    instead = f"its weights can still be trained on: cnncli finetune --weights {path.parent}"
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not _is_whole(path):
+            raise CnncliError(
+                f"{where} is damaged: what is in it is not what was written (another digest); copy "
+                f"it again from where it is whole; {instead}"
+            )
+        state = load_pickle(path)
     except OSError as error:
-        raise CnncliError(f"--resume {path.parent}: {path.name}: {error.strerror}") from None
-    except Exception as error:  # the zip reader and the unpickler raise many kinds
-        first = str(error).split("\n")[0]
-        raise CnncliError(f"--resume {path.parent}: {path.name} is damaged ({first})") from None
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise CnncliError(f"{where}: {error.strerror}") from None
+    except UnpicklingError:
         raise CnncliError(
-            f"--resume {path.parent}: {path.name} is not of a run that this cnncli can go on with; "
-            f"its weights can still be trained on: cnncli finetune --weights {path.parent}"
-        )
+            f"{where} is damaged, or no run has written it: it holds more than numbers, texts and "
+            f"tensors, and a pickle can run code when it is opened; {instead}"
+        ) from None
+    except DAMAGED as error:
+        first = str(error).split("\n")[0]
+        raise CnncliError(f"{where} is damaged ({first}); {instead}") from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise CnncliError(f"{where} is not of a run that this cnncli can go on with; {instead}")
     return state
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether a file is as it was written, by the digest at its end; older ones have none.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=32)
+    size = len(_MARK) + 2 * digest.digest_size
+    with path.open("rb") as file:
+        length = max(0, file.seek(0, os.SEEK_END) - size)
+        file.seek(length)
+        comment = file.read()
+        if not comment.startswith(_MARK):
+            return True
+        file.seek(0)
+        rest = length - _LENGTH_BYTES
+        while rest > 0 and (data := file.read(min(rest, _CHUNK))):
+            digest.update(data)
+            rest -= len(data)
+    digest.update(bytes(_LENGTH_BYTES))  # as torch wrote the length of the comment
+    return comment == _MARK + digest.hexdigest().encode()
 
 
 def seed_everything(seed: int) -> None:

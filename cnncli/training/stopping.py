@@ -1,4 +1,4 @@
-"""What ends a run before its last epoch: SIGINT, SIGTERM or ``--time-limit``.
+"""What ends a run before its last epoch: SIGINT, SIGTERM, SIGHUP or ``--time-limit``.
 
 The first signal is obeyed after the step in progress, and everything is saved; the second one ends
 the process at once. Of several processes all must stop at the same step, or those that go on would
@@ -15,15 +15,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from cnncli.errors import INTERRUPTED, TERMINATED, CnncliError
+from cnncli.errors import HUNG_UP, INTERRUPTED, TERMINATED, CnncliError
 
 if TYPE_CHECKING:
     from cnncli.training.distributed import World
 
 _EXIT_CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+if hasattr(signal, "SIGHUP"):  # its terminal was closed; Windows has no such signal
+    _EXIT_CODES[signal.SIGHUP] = HUNG_UP
 
 
 class Stopped(CnncliError):  # noqa: N818 - nothing is wrong
@@ -96,17 +99,21 @@ class StopRequest:
             before one came.
     """
 
-    def __init__(self, time_limit: TimeLimit, *, quiet: bool = False) -> None:
+    def __init__(
+        self, time_limit: TimeLimit, *, quiet: bool = False, lock: Path | None = None
+    ) -> None:
         """Begin with no request.
 
         Args:
             time_limit: The time that the run may take.
             quiet: Whether to print nothing when a signal comes, because another process does.
+            lock: A file to delete when a second signal ends the process; None for no file.
         """
         self.time_limit = time_limit
         self.received: signal.Signals | None = None
         self.signal: signal.Signals | None = None
         self._quiet = quiet
+        self._lock = lock
 
     @property
     def is_set(self) -> bool:
@@ -131,14 +138,17 @@ class StopRequest:
 
     @contextmanager
     def catch_signals(self) -> Iterator[None]:
-        """Receive SIGINT and SIGTERM inside this context.
+        """Receive SIGINT, SIGTERM and SIGHUP inside this context.
+
+        A signal that is ignored stays ignored: ``nohup`` does so with SIGHUP.
 
         Outside a process's main thread Python allows no signal handlers; nothing is caught there.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._receive) for number in _EXIT_CODES}
+        numbers_caught = [n for n in _EXIT_CODES if signal.getsignal(n) != signal.SIG_IGN]
+        before = {number: signal.signal(number, self._receive) for number in numbers_caught}
         numbers, written = socket.socketpair()
         written.setblocking(False)
         fd = signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
@@ -171,6 +181,8 @@ class StopRequest:
             for number in filter(_EXIT_CODES.__contains__, data):
                 count += 1
                 if count > 1:
+                    if self._lock is not None:
+                        self._lock.unlink(missing_ok=True)
                     os._exit(_EXIT_CODES[signal.Signals(number)])
                 name = signal.Signals(number).name
                 if not self._quiet:

@@ -125,7 +125,7 @@ YAML = """
 - crop: [0.5, 0.9]
 - translate: {amount: 1e-1, p: 1}
 - noise 0.05 p=0.2
-- GaussNoise: {std_range: [0.02, 0.08], p: 0.2, per_channel: no}
+- GaussNoise: {std_range: [0.02, 0.08], p: 0.2, per_channel: false}
 - clahe:
 """
 
@@ -149,7 +149,7 @@ def test_a_yaml_file(tmp_path):
         ("other.yaml", "no list of steps"),
         ("- [hflip]", "step 1"),
         ("- {hflip: , rotate: 3}", "not one step"),
-        ("- rotate: {angle: !!python/object/apply:os.system [id]}", "not YAML"),
+        ("- rotate: {angle: !!python/object/apply:os.system [id]}", "has no meaning"),
         ("- rotate: [", "not YAML"),
         ("- rotate: 2026-01-01", "a number or a range"),
         ("[]", "holds no step"),

@@ -2,13 +2,17 @@
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
 
+import cv2
 import numpy as np
 import pytest
 import sklearn.metrics as reference
 import torch
-from helpers import train, write_digits
+from helpers import run_process, train, write_digits
 
 CLASSES = ("zero", "one", "two")
 
@@ -84,6 +88,34 @@ def test_data_that_moved_are_known_by_path_and_size(cli, folder_data, run_dir, t
     shutil.copytree(folder_data, tmp_path / "elsewhere")
     result = cli("evaluate", "--data", tmp_path / "elsewhere", "--checkpoint", run_dir)
     assert answer(result) == json.loads((run_dir / "report.json").read_text())
+
+
+def test_other_images_of_equal_paths_and_sizes_are_new(cli, tmp_path):
+    for folder, seed in (("A", 0), ("B", 1)):  # as a camera writes them: one size, numbered anew
+        random = np.random.default_rng(seed)
+        for name in ("x/1.bmp", "x/2.bmp", "x/3.bmp", "y/1.bmp", "y/2.bmp", "y/3.bmp"):
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            assert cv2.imwrite(str(path), random.integers(0, 256, (8, 8), dtype=np.uint8))
+    run = train(tmp_path / "runs", data=str(tmp_path / "A"))
+    result = cli("evaluate", "--data", tmp_path / "B", "--checkpoint", run)
+    report = answer(result)
+    assert (report["split"], report["images"]) == ("new images", 6)
+    assert "left out" not in result.err
+
+
+def test_a_run_without_hashes_is_told_in_one_warning(cli, folder_data, run_dir, tmp_path):
+    for name in ("best.safetensors", "config.yaml"):
+        shutil.copy(run_dir / name, tmp_path / name)
+    rows = read_splits(run_dir)
+    with (tmp_path / "splits.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows([{**row, "hash": ""} for row in rows])
+    result = cli("evaluate", "--data", folder_data, "--checkpoint", tmp_path)
+    assert answer(result)["images"] == count(run_dir, "test")
+    (warning,) = [line for line in result.err.splitlines() if line.startswith("Warning: ")]
+    assert f"splits.csv has no hash of {len(rows)} of the run's images" in warning
 
 
 def test_files_with_other_names_are_known_by_content(cli, folder_data, run_dir, tmp_path):
@@ -280,3 +312,41 @@ def test_a_run_on_a_csv_needs_no_flags_again(cli, tmp_path):
     assert answer(cli("evaluate", "--checkpoint", run)) == json.loads(
         (run / "report.json").read_text()
     )
+
+
+@pytest.mark.slow
+def test_hostile_class_names_reach_neither_terminal_nor_spreadsheet(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ("=1+1", "größe", "red\x1b[31m\u202e")
+    write_digits(tmp_path / "data", names=names)
+    run = train(tmp_path / "runs", data="data")
+    before = (run / "config.yaml").read_bytes()
+    for command in (
+        ("evaluate", "--format", "table"),
+        ("evaluate", "--format", "json"),
+        ("predict", "data", "--format", "table"),
+        ("check-data", "data", "--format", "table"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "cnncli", *command],
+            capture_output=True,
+            env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"},
+        )
+        assert done.returncode in (0, 3), done.stderr
+        shown = (done.stdout + done.stderr).decode("ascii")
+        assert "Traceback" not in shown
+        assert "\x1b" not in shown
+        if "json" in command:
+            assert sorted(json.loads(done.stdout)["class_names"]) == sorted(names)
+        else:
+            assert r"gr\xf6\xdfe" in shown
+            assert r"red\x1b[31m\u202e" in shown
+    result = run_process("evaluate", "--output", "out", "--csv-safe", cwd=tmp_path)
+    assert result.code == 0, result.err
+    with (tmp_path / "out" / "confusion_matrix.csv").open(newline="", encoding="utf-8") as file:
+        assert next(csv.reader(file)) == ["target", "'=1+1", *names[1:]]
+    with (tmp_path / "out" / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {"'=1+1", *names[1:]} == {row["target"] for row in rows}
+    assert all(row["path"].startswith(("'=", "größe", "red")) for row in rows)
+    assert (run / "config.yaml").read_bytes() == before

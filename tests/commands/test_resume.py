@@ -319,7 +319,9 @@ def wait_for_rows(run_parent, count, process, seconds=60):
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    ids=["SIGINT", "SIGTERM", "SIGHUP"],
 )
 def test_a_signal_saves_and_says_how_to_go_on(data, tmp_path, number, code):
     with started(*ARGS, "--data", data, cwd=tmp_path) as process:
@@ -338,6 +340,7 @@ def test_a_signal_saves_and_says_how_to_go_on(data, tmp_path, number, code):
     _, checkpoint = load_checkpoint(run / "best.safetensors")
     assert 1 <= checkpoint.epoch <= state["epoch"]
     assert not list(run.glob("*.part"))
+    assert not (run / "run.lock").exists()
 
 
 def train_process(*args):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from helpers import find_below, labels_by_path
 
+from cnncli.config import load_config
 from cnncli.data.classes import match_classes, order_classes, sort_class_names
 from cnncli.data.samples import NO_SPLIT
 from cnncli.errors import CnncliError
@@ -87,3 +88,63 @@ def test_many_classes_take_no_time(write):
     order_classes(many, names[::-1])
     match_classes(many, names[::-1])
     assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize("other", ["cat\u200b", "cat ", "\ufeffcat", "cat\u00a0"])
+def test_folders_of_the_same_label_are_one_class(write, other):
+    samples = find_below(write("cat/1.png", "dog/2.png", f"{other}/3.png"))
+    assert samples.class_names == ("cat", "dog")
+    assert labels_by_path(samples)[f"{other}/3.png"] == "cat"
+    (told,) = samples.remarks
+    assert ascii(other) in told
+    assert "'cat' and" in told or "and 'cat'" in told
+
+
+def test_accents_of_both_forms_are_one_class(write):
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    samples = find_below(write(f"{composed}/1.png", f"{apart}/2.png", "tea/3.png"))
+    assert samples.class_names == (composed, "tea")
+    assert samples.targets.tolist() == [0, 0, 1]
+    only = find_below(write("x/1.png").parent / "data")
+    assert set(only.class_names) == {composed, "tea", "x"}
+
+
+def test_labels_of_a_table_are_merged_too(write):
+    root = write("1.png", "2.png", "3.png", "4.png")
+    labels = ("caf\u00e9", "cafe\u0301", "tea\u200b", "tea")
+    rows = "".join(f"{n}.png,{label}\n" for n, label in enumerate(labels, start=1))
+    (root / "t.csv").write_text(f"image,label\n{rows}", "utf-8")
+    samples = find_below(root / "t.csv")
+    assert samples.class_names == ("caf\u00e9", "tea")
+    assert samples.targets.tolist() == [0, 0, 1, 1]
+    assert len(samples.remarks) == 2
+
+
+def test_the_classes_of_an_old_checkpoint_match_in_their_own_form(write):
+    samples = find_below(write("caf\u00e9/1.png", "tea/2.png"))
+    old = ["tea ", "cafe\u0301"]
+    matched = match_classes(samples, old)
+    assert matched.class_names == tuple(old)
+    assert [old[target] for target in matched.targets] == ["cafe\u0301", "tea "]
+    with pytest.raises(CnncliError, match="class 'caf\u00e9' is unknown"):
+        match_classes(samples, ["Caf\u00e9", "tea"])
+
+
+def test_an_order_is_given_in_any_form(write):
+    found = find_below(write("caf\u00e9/1.png", "tea/2.png"))
+    assert order_classes(found, ["tea ", "cafe\u0301"]).class_names == ("tea", "caf\u00e9")
+
+
+def test_grades_with_a_point_have_an_order(write):
+    samples = order_classes(find_below(write("10.0/a.png", "9.0/b.png", "2/c.png")), None)
+    assert samples.class_names == ("2", "9.0", "10.0")
+    assert samples.ordered
+    assert not order_classes(find_below(write("ten/a.png")), None).ordered
+
+
+def test_a_class_with_a_comma_is_ordered_and_its_quotes_are_told(write):
+    found = find_below(write("small, round/1.png", "long/2.png"))
+    order = load_config(None, {"data": "d", "class_order": 'long,"small, round"'}).class_order
+    assert order_classes(found, order).class_names == ("long", "small, round")
+    with pytest.raises(CnncliError, match='long, "small, round" once, those with a comma in quo'):
+        order_classes(found, ["long", "small", "round"])

@@ -149,12 +149,6 @@ def test_a_class_may_be_called_train(write):
     assert samples.notes == ()
 
 
-def test_split_folders_beside_another_folder_are_classes_but_that_is_told(write):
-    samples = find_below(write("train/a/1.png", "val/a/1.png", "masks/1.png"))
-    assert samples.class_names == ("masks", "train", "val")
-    assert [n for n in samples.notes if n.startswith("the folders train, val are taken as classes")]
-
-
 def test_split_folders_without_class_folders(write):
     refuses_to_find(
         write("train/1.png", "val/2.png"), "2 images lie in no class folder; put them in DATA/tr"

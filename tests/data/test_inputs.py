@@ -92,3 +92,44 @@ def test_stdin_is_streamed():
 def test_a_folder_is_walked_only_as_far_as_it_is_read(images):
     paths = expand_inputs(["a", "empty"], io.StringIO())
     assert next(paths) == "a/1.PNG"  # the error of the second input comes when it is its turn
+
+
+def stream(content, encoding="utf-8"):
+    """Return a stdin of these bytes, as the tool opens it."""
+    return io.TextIOWrapper(io.BytesIO(content), encoding=encoding, errors="surrogateescape")
+
+
+LISTS = {
+    "utf-8": "größe/1.png\nb 2.png\n".encode(),
+    "utf-8 of Windows": "größe/1.png\r\nb 2.png\r\n".encode("utf-8-sig"),
+    "no last line end": "\ufeffgröße/1.png\r\nb 2.png".encode(),
+    "PowerShell": "größe/1.png\r\nb 2.png\r\n".encode("utf-16"),
+    "big endian": "\ufeffgröße/1.png\r\n\r\nb 2.png\r\n".encode("utf-16-be"),
+    "no mark": "größe/1.png\r\nb 2.png\r\n".encode("utf-16-le"),
+    "no mark, big endian": "größe/1.png\nb 2.png\n".encode("utf-16-be"),
+    "four bytes": "größe/1.png\nb 2.png\n".encode("utf-32"),
+    "two lists": "\ufeffgröße/1.png\n\ufeffb 2.png\n".encode(),
+    "old Mac": "größe/1.png\rb 2.png\r".encode(),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_in_every_encoding(name):
+    assert list(expand_inputs(["-"], stream(LISTS[name]))) == ["größe/1.png", "b 2.png"]
+
+
+def test_a_list_in_the_locales_encoding():
+    latin = stream("größe.png\n".encode("latin-1"), "latin-1")
+    assert list(expand_inputs(["-"], latin)) == ["größe.png"]
+    marked = stream("größe.png\nä.png\n".encode("utf-8-sig"), "latin-1")
+    assert list(expand_inputs(["-"], marked)) == ["größe.png", "ä.png"]
+    assert list(expand_inputs(["-"], stream(b"caf\xe9.png\n"))) == ["caf\udce9.png"]
+
+
+def test_lists_that_are_none():
+    with pytest.raises(CnncliError, match="too long for a path"):
+        list(expand_inputs(["-"], stream(bytes(3 * 2**20))))
+    with pytest.raises(CnncliError, match="begins as UTF-16"):
+        list(expand_inputs(["-"], stream(b"\xff\xfea\0\n")))
+    # find -print0: reading such a path fails, with a reason in its row
+    assert list(expand_inputs(["-"], stream(b"a\0b\0"))) == ["a\0b\0"]

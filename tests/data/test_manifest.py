@@ -97,11 +97,48 @@ def test_a_manifest_knows_its_splits(saved):
     assert not load_manifest(saved).has(3)
 
 
-def test_images_are_known_by_path_and_size_without_being_read(saved, data, monkeypatch):
+def test_other_images_of_equal_paths_and_sizes_are_new(saved, data, tmp_path):
+    for number, path in enumerate(sorted(p for p in data.rglob("*") if p.is_file())):
+        size = path.stat().st_size
+        path.write_bytes(image(100 + number))
+        assert path.stat().st_size == size
+    assert set(find_splits(saved, data).values()) == {UNSEEN}
+
+
+def test_an_image_in_the_place_of_another_keeps_its_own_split(saved, data):
+    first, second = data / "a/1.bmp", data / "a/ü.bmp"  # train, test
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+    found = find_splits(saved, data)
+    assert (found["a/1.bmp"], found["a/ü.bmp"]) == (TEST, TRAIN)
+
+
+def test_copies_in_two_splits_keep_the_split_of_their_path(data, tmp_path):
+    (data / "b/1.bmp").write_bytes((data / "a/ü.bmp").read_bytes())  # train, test
+    samples = find_samples(str(data))
+    _, digests, _ = load_images(samples, Preprocess(8, 8, 1), threads=1)
+    save_manifest(tmp_path / "splits.csv", samples, SPLITS, digests)
+    assert list(find_splits(tmp_path / "splits.csv", data).values()) == SPLITS.tolist()
+
+
+def test_only_what_may_be_known_is_read(saved, data, monkeypatch):
     from cnncli.data.samples import FileSource
 
-    monkeypatch.setattr(FileSource, "read", None)
-    assert list(find_splits(saved, data).values()) == SPLITS.tolist()
+    (data / "b/4.bmp").write_bytes(image(0) + b"\0")  # a size that no image of the run has
+    read = []
+
+    def spy(source, index):
+        read.append(str(source.paths[index]))
+        return plain(source, index)
+
+    plain = FileSource.read
+    monkeypatch.setattr(FileSource, "read", spy)
+    assert find_splits(saved, data) == {
+        **dict(zip(sorted(read), SPLITS.tolist(), strict=True)),
+        "b/4.bmp": UNSEEN,
+    }
+    assert len(read) == 6
 
 
 def test_images_are_known_by_content_after_moving_and_renaming(saved, data, tmp_path):
@@ -152,6 +189,7 @@ def test_without_hashes_paths_still_count(data, tmp_path):
     _, digests, _ = open_images(samples, Preprocess(8, 8, 1))
     save_manifest(tmp_path / "x.csv", samples, SPLITS, digests)
     assert list(find_splits(tmp_path / "x.csv", data).values()) == SPLITS.tolist()
+    assert load_manifest(tmp_path / "x.csv").unhashed == 6
 
 
 def test_no_file_is_none(tmp_path):

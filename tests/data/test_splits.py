@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnncli.audit.ids import propose_groups
+from cnncli.data import splits as splits_module
 from cnncli.data.find_samples import find_samples
 from cnncli.data.samples import NO_SPLIT, Samples, text_array
 from cnncli.data.splits import TEST, TRAIN, VAL, parse_groups, split_samples
@@ -205,6 +206,22 @@ def test_groups_from_file_names():
 def test_a_broken_group_regex_is_told(pattern):
     with pytest.raises(CnncliError, match="not a regular expression"):
         parse_groups(text_array(["a.png"]), pattern)
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", "^(a|aa)+$", "(.*a){25}", "(x+x+)+y|(a*)*b"])
+def test_a_group_regex_without_end_is_stopped(monkeypatch, pattern):
+    monkeypatch.setattr(splits_module, "_SEARCH_TIME", (1.0, 0.0))
+    with pytest.raises(CnncliError, match=r"the search takes longer than 1 seconds") as error:
+        parse_groups(text_array(["a.png", "b/" + "a" * 60 + "!"]), pattern)
+    assert error.value.exit_code == 2
+    assert repr(pattern) in str(error.value)
+
+
+def test_groups_of_odd_names():
+    paths = text_array(["x/a\nb_1.png", "größe_2.png", "日本_3.png", '"_4.png', "'_5.png"])
+    assert list(parse_groups(paths, r"(?s)^(.*)_")) == ["a\nb", "größe", "日本", '"', "'"]
+    many = text_array([f"d/{n // 2}_{n}.png" for n in range(50_000)])
+    assert list(parse_groups(many, r"^(\d+)_")) == [str(n // 2) for n in range(50_000)]
 
 
 def propose(*names, targets=None):

@@ -31,6 +31,7 @@ def write_spoilt(root):
     write_digits(root / "train", ("1", "2", "3"), 110, names=("one", "two", "three"))
     write_digits(root / "train", ("4",), 6, names=("four",))  # few, and far fewer than of others
     write_digits(root / "val", ("1", "2"), 8, names=("one", "two"), start=115)  # no three, no four
+    write_digits(root / "train", ("5",), 12, names=("Four",))  # spelt in two ways
     (root / "test").mkdir()  # a folder without images
     one, two, three, four = (
         sorted((root / "train" / name).iterdir()) for name in ("one", "two", "three", "four")
@@ -57,6 +58,22 @@ def write_spoilt(root):
         path.rename(path.with_name(f"p7_{split}.png"))
 
 
+def write_deep(root):
+    """Write images of 16 bits and with alpha, with at least one fault of every kind of these."""
+    rng = np.random.default_rng(0)
+    (root / "one").mkdir(parents=True)
+    for number in range(12):
+        levels = rng.integers(29000, 31000, (40, 40), dtype=np.uint16)
+        if number == 1:
+            levels[:9, :9] = 0
+        if number == 2:
+            levels[20, 20] = 65535
+        Image.fromarray(levels).save(root / "one" / f"{number}.png")
+    clear = np.full((40, 40, 4), 255, np.uint8)
+    clear[:9, :9, 3] = 0
+    Image.fromarray(clear).save(root / "one" / "white.png")
+
+
 def kinds_found(data, **settings):
     report = check_data(RunConfig(data=str(data), **settings), SilentReporter(), cache=False)
     return {(finding.severity, finding.kind) for finding in report.findings}
@@ -70,6 +87,8 @@ def test_each_kind_can_be_found(tmp_path):
         for number, path in enumerate(sorted((tmp_path / "digits" / split / "two").iterdir())):
             path.rename(path.with_name(f"p{number:03d}_{split}{path.suffix}"))
     guessed = kinds_found(tmp_path / "digits")
-    assert named | guessed == {(key, kind) for key, kinds in KINDS.items() for kind in kinds}
+    write_deep(tmp_path / "deep")
+    deep = kinds_found(tmp_path / "deep")
+    assert named | guessed | deep == {(key, kind) for key, kinds in KINDS.items() for kind in kinds}
     assert ("spoils", "group-leak") in named - guessed
     assert ("note", "shared-ids") in guessed - named

@@ -75,8 +75,8 @@ def test_augment_and_evaluate_take_both_forms(cli, folder_data, run_dir, tmp_pat
 
 def test_an_argument_wins_over_the_yaml_as_the_flag_does(cli, tmp_path):
     (tmp_path / "run.yaml").write_text("data: x\n")
-    result = cli("train", "y", "--config", tmp_path / "run.yaml", "--print-config")
-    assert "\ndata: y\n" in result.out
+    result = cli("train", "z", "--config", tmp_path / "run.yaml", "--print-config")
+    assert "\ndata: z\n" in result.out
 
 
 @pytest.mark.parametrize("given", [("x",), ("--data", "x")])

@@ -1,10 +1,21 @@
 """Cells as a table shows them, and rows in every format."""
 
+import csv
+import io
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
-from cnncli.shell.terminal import format_cell, print_rows
+from cnncli.shell.terminal import (
+    TerminalReporter,
+    format_cell,
+    print_error,
+    print_rows,
+    print_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -36,3 +47,88 @@ def test_the_same_rows_in_every_format(capsys):
     assert json.loads(shown["json"]) == rows
     assert "[red]é" in shown["table"]
     assert "\x1b" not in shown["table"]
+
+
+HOSTILE = "\x1b[31m\x07\x9b\u202e\u2066\r\u2028\ufeff\x7f"
+SHOWN = r"\x1b[31m\x07\x9b\u202e\u2066\x0d\u2028\ufeff\x7f"
+
+
+def test_control_characters_are_shown_to_people_and_kept_in_data(capsys):
+    rows = [{f"k{HOSTILE}": f"v{HOSTILE}é 👩‍⚕️"}]
+    columns = list(rows[0])
+    print_rows(rows, columns, "table")
+    table = capsys.readouterr().out
+    assert f"k{SHOWN}" in table
+    assert f"v{SHOWN}é 👩‍⚕️" in table
+    assert not set(HOSTILE) - set("[31m") & set(table)
+    print_rows(rows, columns, "csv")
+    assert HOSTILE in capsys.readouterr().out
+    for output_format in ("json", "jsonl"):
+        print_rows(rows, columns, output_format)
+        out = capsys.readouterr().out
+        assert json.loads(out) == (rows if output_format == "json" else rows[0])
+        assert not set(HOSTILE) - set("[31m") & set(out)
+        assert "é 👩‍⚕️" in out
+
+
+def test_control_characters_in_messages(capsys):
+    reporter = TerminalReporter()
+    reporter.note(f"n{HOSTILE}")
+    reporter.warn(f"w{HOSTILE}\ttab")
+    reporter.table(f"t{HOSTILE}", [{f"k{HOSTILE}": f"v{HOSTILE}"}])
+    print_error(f"e{HOSTILE}\nline")
+    print_text(f"p{HOSTILE}")
+    out, err = capsys.readouterr()
+    assert out == f"p{SHOWN}\n"
+    assert not set(HOSTILE) - set("[31m") & set(err)
+    assert f"n{SHOWN}\nWarning: w{SHOWN}\ttab\n" in err
+    assert f"t{SHOWN}" in err
+    assert f"k{SHOWN}" in err
+    assert f"v{SHOWN}" in err
+    assert err.endswith(f"Error: e{SHOWN} line\n")
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_formulas_in_a_csv(capsys, start):
+    rows = [{"path": f"{start}1+1", "label": "a=b", "n": -1.5, start: None}]
+    print_rows(rows, list(rows[0]), "csv", csv_safe=True)
+    (header, row) = csv.reader(io.StringIO(capsys.readouterr().out, newline=""))
+    assert header == ["path", "label", "n", f"'{start}"]
+    assert row == [f"'{start}1+1", "a=b", "-1.5", ""]
+    print_rows(rows, list(rows[0]), "csv")
+    (_, row) = csv.reader(io.StringIO(capsys.readouterr().out, newline=""))
+    assert row[0] == f"{start}1+1"
+
+
+TEXT = "größe-日本-\udcff"
+WRITTEN = {
+    "ascii": rb"gr\xf6\xdfe-\u65e5\u672c-" + b"\xff",
+    "latin-1": "größe-".encode("latin-1") + rb"\u65e5\u672c-" + b"\xff",
+    "utf-8": TEXT.encode("utf-8", "surrogateescape"),
+}
+
+
+@pytest.mark.parametrize("encoding", WRITTEN)
+def test_a_stdout_that_lacks_characters(encoding):
+    script = (
+        "import sys; from cnncli.cli import _prepare_streams; _prepare_streams()\n"
+        "from cnncli.shell.terminal import *\n"
+        f"text = {TEXT!a}; print_line(text)\n"
+        "print_rows([{'path': text}], ['path'], 'csv')\n"
+        "print_rows([{'path': text}], ['path'], 'jsonl')\n"
+        "print_rows([{'path': text}], ['path'], 'table')\n"
+        "TerminalReporter().note(text); print_error(text)\n"
+        "TerminalReporter().table(text, [{'path': text}])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == WRITTEN[encoding]
+    assert lines[2] == WRITTEN[encoding]
+    assert json.loads(lines[3].decode(encoding)) == {"path": TEXT}
+    assert WRITTEN[encoding] in b"".join(lines[4:])
+    assert b"udcff" in done.stderr

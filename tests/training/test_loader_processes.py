@@ -2,13 +2,19 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 from helpers import write_digits
+
+from cnncli.data import socket_folder
+from cnncli.errors import CnncliError
 
 # Without garbage collection nothing ends loader processes by chance, as it does in most runs.
 MAIN = """
@@ -106,3 +112,35 @@ def test_a_closed_loader_has_no_processes_and_starts_new_ones():
     batches.close()  # a second time does nothing
     assert [targets.tolist() for _, targets in batches.epoch(1)] == first
     batches.close()
+
+
+@pytest.mark.parametrize("length", [60, 90, 200])
+def test_a_long_temporary_folder_does_not_stop_a_run(data, tmp_path, length):
+    """The path of a UNIX socket has 107 bytes at most, and sockets lie below TMPDIR."""
+    folder = Path("/tmp") / f"cnncli-{os.getpid()}"
+    folder = folder / ("x" * (length - len(str(folder)) - 1))
+    folder.mkdir(parents=True)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", MAIN, "train", "--data", str(data), *ARGS, "--epochs", "1"],
+            cwd=tmp_path,
+            env={**os.environ, "TMPDIR": str(folder)},
+            text=True,
+            capture_output=True,
+            timeout=100,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+        assert list(folder.iterdir()) == []
+    finally:
+        shutil.rmtree(folder.parent)
+
+
+def test_without_any_short_folder_an_error_says_what_to_set(tmp_path, monkeypatch):
+    long = tmp_path / ("x" * 90)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    monkeypatch.setattr(socket_folder, "_SHORT_FOLDERS", ())
+    with pytest.raises(CnncliError, match="set a shorter one, or --workers 0") as caught:
+        socket_folder.choose_socket_folder(2)
+    assert caught.value.exit_code == 2

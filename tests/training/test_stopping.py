@@ -12,11 +12,13 @@ import torch
 from cnncli.training.stopping import Stopped, StopRequest, TimeLimit, sync_stop_request
 
 
-def test_a_second_signal_ends_at_once():
+def test_a_second_signal_ends_at_once(tmp_path):
+    (tmp_path / "run.lock").touch()
     code = (
         "import signal, os, time\n"
         "from cnncli.training.stopping import StopRequest, TimeLimit\n"
-        "request = StopRequest(TimeLimit(None))\n"
+        "from pathlib import Path\n"
+        "request = StopRequest(TimeLimit(None), lock=Path('run.lock'))\n"
         "with request.catch_signals():\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    assert request.received == signal.SIGINT\n"
@@ -24,8 +26,11 @@ def test_a_second_signal_ends_at_once():
         "    time.sleep(30)\n"
     )
     start = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", code], timeout=20, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], timeout=20, capture_output=True, cwd=tmp_path
+    )
     assert done.returncode == 143
+    assert not (tmp_path / "run.lock").exists()
     assert time.monotonic() - start < 15
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import warnings
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -12,7 +12,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, shorten
+from cnncli.files import BEST_FILE
+from cnncli.models.pretrained.digest import KEY, check_digest
+from cnncli.models.pretrained.wrappers import unwrap
 from cnncli.models.registry import ModelEntry
 
 # What reading a damaged file raises: the unpickler runs any bytes as its program.
@@ -27,10 +30,6 @@ DAMAGED = (
     AttributeError,
 )
 
-# Keys under which training scripts save the weights, and prefixes that wrappers add to names.
-_KEYS = ("state_dict", "model_state_dict", "model_state", "model", "network")
-_PREFIXES = ("module.", "_orig_mod.", "network.", "model.")
-
 # torchvision's DenseNet files have names from a time when names could hold dots: ``norm.1`` is now
 # ``norm1``.
 # Source: ``torchvision.models.densenet._load_state_dict``.
@@ -43,33 +42,63 @@ def read_meta(path: Path) -> dict[str, Any]:
     """Return the metadata that a run saved beside its tensors; empty for other files.
 
     Raises:
-        CnncliError: If the file is called ``.safetensors`` and is not of that format.
+        CnncliError: If the file is called ``.safetensors`` and is not of that format, or if its
+            metadata cannot be of a run.
     """
     if path.suffix != ".safetensors":
         return {}
+    where = f"--weights {path}"
     try:
         with safe_open(path, framework="pt") as file:
             meta = json.loads((file.metadata() or {}).get("cnncli", "{}"))
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CnncliError(f"--weights {path}: not safetensors, or cut short ({error})") from None
-    return meta if isinstance(meta, dict) else {}
+        if not isinstance(meta, dict) or (path.name == BEST_FILE and not meta):
+            raise ValueError("no metadata of a run in it")  # noqa: TRY301 - reported below
+        if "class_names" in meta:
+            parse_class_names(meta["class_names"])
+        if KEY in meta:
+            check_digest(read_safetensors(path), meta, where)
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise CnncliError(
+            f"{where}: not safetensors, or damaged ({error}); copy it again from where it is whole"
+        ) from None
+    return meta
+
+
+def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a safetensors file by name; raises SafetensorError or OSError."""
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def parse_class_names(names: object) -> tuple[str, ...]:
+    """Return the names of classes from the metadata of a checkpoint.
+
+    Raises:
+        ValueError: If they are not a list of different texts.
+    """
+    if not isinstance(names, list) or not names:
+        raise ValueError("its class_names are not a list of names")
+    if not all(isinstance(name, str) and name for name in names):
+        raise ValueError("not all of its class_names are texts")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"its class_names have {shorten(twice)} more than once")
+    return tuple(names)
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Return the tensors of a file by the names they have in it, without prefixes of wrappers.
+    """Return the tensors of a file by the names they have in it.
 
     Raises:
         CnncliError: If the file is damaged, holds more than tensors or holds no tensors.
     """
     try:
         if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+            return read_safetensors(path)
+        loaded = load_pickle(path)
     except UnpicklingError:
         raise CnncliError(
             f"--weights {path}: holds more than tensors, or is damaged; a pickle can run code when "
-            "it is opened, so only plain state dicts are read"
+            "it is opened, so only plain state dicts are read (torch.save(network.state_dict(), …))"
         ) from None
     except (SafetensorError, *DAMAGED) as error:
         reason = str(error).split("\n")[0]
@@ -77,37 +106,24 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     return unwrap(loaded, str(path))
 
 
-def unwrap(loaded: object, where: str) -> dict[str, torch.Tensor]:
-    """Find the state dict in what ``torch.load`` returned.
+def load_pickle(path: Path) -> Any:
+    """Return the tensors, numbers, texts, lists and dicts of a file that ``torch.save`` wrote.
 
-    Args:
-        loaded: A state dict, or nested mappings that hold one.
-        where: Name of the file, for the message.
-
-    Returns:
-        Tensors by name, without the prefixes of wrappers.
+    Nothing else is loaded, so that no code that the file may hold is run. torch's own warnings are
+    not printed: they advise to load the rest, too.
 
     Raises:
-        CnncliError: If there is no state dict in it.
+        UnpicklingError: If it holds anything else.
+        OSError: If it cannot be read. A damaged file raises any of ``DAMAGED``.
     """
-    for _ in range(3):
-        if not isinstance(loaded, Mapping):
-            break
-        tensors: dict[str, Any] = {
-            str(key): value for key, value in loaded.items() if isinstance(value, torch.Tensor)
-        }
-        inner = next((loaded[key] for key in _KEYS if isinstance(loaded.get(key), Mapping)), None)
-        if inner is None and tensors:
-            return _without_prefix(tensors)
-        loaded = inner
-    raise CnncliError(f"--weights {where}: no state dict in it (tensors by name)")
-
-
-def _without_prefix(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    for prefix in _PREFIXES:
-        if all(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-    return tensors
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except RuntimeError as error:
+            if "weights_only" in str(error):  # an archive of TorchScript, which is a program
+                raise UnpicklingError from None
+            raise
 
 
 def rename(tensors: dict[str, torch.Tensor], entry: ModelEntry) -> dict[str, torch.Tensor]:

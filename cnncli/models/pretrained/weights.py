@@ -6,6 +6,7 @@ state dict (``.pth``, read with ``weights_only``, or ``.safetensors``) or of a r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,19 @@ import torch
 from torch import nn
 
 from cnncli.errors import CnncliError
-from cnncli.files import BEST_FILE
+from cnncli.files import BEST_FILE, expand_path
 from cnncli.models.pretrained.download import download_weights
 from cnncli.models.pretrained.fit import Tensors, fit_positions, fit_stem
-from cnncli.models.pretrained.tensor_file import read_meta, read_tensors, rename, unwrap
-from cnncli.models.registry import ModelEntry, short_name
-from cnncli.models.stages import network_head
+from cnncli.models.pretrained.head_rows import find_heads, fit_head, imagenet_classes
+from cnncli.models.pretrained.report import WeightsReport, refuse_poor_fit
+from cnncli.models.pretrained.tensor_file import read_meta, read_tensors, rename
+from cnncli.models.pretrained.wrappers import strip_prefix, unwrap
+from cnncli.models.registry import ModelEntry
 from cnncli.models.stem import Normalisation, stem_normalisation
 from cnncli.models.tables.torchvision import WeightsEntry
 
 NONE = "none"
-NAMES_SHOWN = 3  # names in a message before "and N more"
+IMAGENET_CLASSES = 1000
 
 
 @dataclass(frozen=True)
@@ -68,40 +71,6 @@ class WeightsPreprocess:
     interpolation: str | None
 
 
-@dataclass(frozen=True)
-class WeightsReport:
-    """Which tensors were loaded and which were not.
-
-    Attributes:
-        source: Name of the weights in messages.
-        loaded: Names of the network's tensors that were loaded.
-        dropped: Names of the file's tensors that were not used, because they have another shape
-            (as the head has if the classes differ), are unknown to the network or are not finite.
-        missing: Names of the network's parameters and statistics that were not loaded.
-        adapted: Names of loaded tensors that were changed before: first layer, position
-            embeddings.
-    """
-
-    source: str
-    loaded: tuple[str, ...]
-    dropped: tuple[str, ...]
-    missing: tuple[str, ...]
-    adapted: tuple[str, ...]
-
-    def line(self) -> str:
-        """Return one line of text for the user."""
-        parts = [f"weights {self.source}: {len(self.loaded)} tensors loaded"]
-        for words, names in (
-            ("adapted", self.adapted),
-            ("dropped", self.dropped),
-            ("left as they were", self.missing),
-        ):
-            if names:
-                more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-                parts.append(f"{len(names)} {words} ({', '.join(names[:NAMES_SHOWN])}{more})")
-        return ", ".join(parts)
-
-
 def look_up_source(spec: str, entry: ModelEntry) -> WeightsSource | None:
     """Return where the weights that ``--weights`` names come from, or None for ``none``.
 
@@ -117,7 +86,7 @@ def look_up_source(spec: str, entry: ModelEntry) -> WeightsSource | None:
     """
     if spec == NONE:
         return None
-    path = Path(spec).expanduser()
+    path = expand_path(spec)
     known = spec == "default" or any(w.name.lower() == spec.lower() for w in entry.weights)
     if known or not path.exists():
         weights = entry.find_weights(spec)
@@ -126,6 +95,8 @@ def look_up_source(spec: str, entry: ModelEntry) -> WeightsSource | None:
         path = path / BEST_FILE
         if not path.is_file():
             raise CnncliError(f"--weights {spec}: no run folder: there is no {BEST_FILE} in it")
+    elif not path.is_file():
+        raise CnncliError(f"--weights {spec}: a pipe or a device, not a file; name a file or a run")
     return WeightsSource(spec, path, None, read_meta(path))
 
 
@@ -187,27 +158,30 @@ def load_weights(
     source: WeightsSource,
     entry: ModelEntry,
     *,
+    class_names: Sequence[str],
     normalisation: Normalisation | None = None,
 ) -> WeightsReport:
     """Load weights into a network where names and shapes agree.
 
-    The first layer is adapted to the network's channels, position embeddings to its image size.
+    The first layer is adapted to the network's channels, position embeddings to its image size. The
+    rows of the head follow the names of the classes.
 
     Args:
         network: The network; it is changed in place, and not at all if an error is raised.
         source: Where the weights come from, as `look_up_source` returns it.
         entry: The network's entry in the registry.
+        class_names: The names of the network's K classes, in the order of its logits.
         normalisation: Mean and std of the images that the network gets; None for those that
             `weights_normalisation` returns.
 
     Raises:
-        CnncliError: If the file is missing and cannot be downloaded, is damaged, or fits less
-            than half of the network's tensors.
+        CnncliError: If the file is missing and cannot be downloaded, is damaged, fits less than
+            half of the network's tensors, or holds the network twice.
     """
-    tensors = rename(_load_tensors(source), entry)
+    own = network.state_dict()
+    tensors, extra = strip_prefix(rename(_load_tensors(source), entry), own, source.text)
     pre = weights_preprocess(source, entry)
     expected = Normalisation(pre.mean, pre.std) if pre else None
-    own = network.state_dict()
     adapted = [
         name
         for name in (
@@ -216,23 +190,42 @@ def load_weights(
         )
         if name in tensors
     ]
+    known = _class_names(source, len(class_names))
+    others, head = fit_head(tensors, own, find_heads(entry, network), known, class_names)
     fitting = {
         name: tensor
         for name, tensor in tensors.items()
-        if name in own and own[name].shape == tensor.shape and _is_finite(tensor)
+        if name in own
+        and name not in others
+        and own[name].shape == tensor.shape
+        and _is_finite(tensor)
     }
     report = WeightsReport(
         source=source.text,
         loaded=tuple(fitting),
-        dropped=tuple(name for name in tensors if name not in fitting),
+        dropped=(*(name for name in tensors if name not in fitting), *extra),
         missing=tuple(
             name for name in own if name not in fitting and not name.endswith("num_batches_tracked")
         ),
         adapted=tuple(name for name in adapted if name in fitting),
+        head=head,
     )
-    _refuse_poor_fit(report, network, entry, source)
+    refuse_poor_fit(report, network, entry, tensors, source.meta.get("model"))
     load_tensors(network, fitting, strict=False)
     return report
+
+
+def _class_names(source: WeightsSource, count: int) -> Sequence[str] | None:
+    """Return the names of the classes that the head of the weights is of; None if unknown.
+
+    Args:
+        source: Where the weights come from.
+        count: Number of the network's classes; torchvision's names are read only for as many.
+    """
+    if source.entry is None:
+        names: Sequence[str] | None = source.meta.get("class_names")
+        return names
+    return imagenet_classes() if count == IMAGENET_CLASSES else None
 
 
 def load_tensors(network: nn.Module, tensors: Tensors, *, strict: bool = True) -> None:
@@ -254,22 +247,6 @@ def load_tensors(network: nn.Module, tensors: Tensors, *, strict: bool = True) -
     state = type(state)(tensors)
     state._metadata = versions
     network.load_state_dict(state, strict=strict)
-
-
-def _refuse_poor_fit(
-    report: WeightsReport, network: nn.Module, entry: ModelEntry, source: WeightsSource
-) -> None:
-    """Refuse a file that fits less than half of the network's parameters outside its heads."""
-    head = network_head(entry.name, network)
-    apart = tuple(f"{path}." for path in (head, *entry.aux_heads))
-    names = [name for name, _ in network.named_parameters() if not name.startswith(apart)]
-    filled = sum(name in report.loaded for name in names)
-    if 2 * filled < len(names) or not report.loaded:
-        of = f" (they are of {short_name(source.meta['model'])})" if "model" in source.meta else ""
-        raise CnncliError(
-            f"--weights {report.source}: only {filled} of {len(names)} tensors fit "
-            f"{short_name(entry.name)}{of}; name the model they are of with --model"
-        )
 
 
 def _is_finite(tensor: torch.Tensor) -> bool:

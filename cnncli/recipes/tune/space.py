@@ -18,7 +18,14 @@ from decimal import Decimal
 from typing import Any, get_args
 
 from cnncli.choices import PrunerName
-from cnncli.config import RunConfig, check_settings, keys_of_kind
+from cnncli.config import (
+    MOST_PROBLEMS,
+    RunConfig,
+    check_settings,
+    join_problems,
+    keys_of_kind,
+    text_settings,
+)
 from cnncli.errors import CnncliError, did_you_mean
 from cnncli.yaml_text import read_settings
 
@@ -114,7 +121,7 @@ def load_search(path: str, flags: Mapping[str, Any]) -> Search:
     Raises:
         CnncliError: With everything that is wrong with ``search`` at once.
     """
-    values = read_settings(path)
+    values = read_settings(path, text_settings())
     texts = values.pop("search", None)
     if not isinstance(texts, dict) or not texts:
         raise CnncliError(
@@ -129,13 +136,15 @@ def load_search(path: str, flags: Mapping[str, Any]) -> Search:
     ]
     space = {}
     for key, value in texts.items():
+        if len(problems) > MOST_PROBLEMS:
+            break
         found = _check_key(key, values, flags) or _parse(value)
         if isinstance(found, str):
-            problems.append(f"{path}: search: {key}: {found}")
+            problems.append(f"{path}: search: {str(key)[:100]}: {found}")
         else:
             space[key] = found
     if problems:
-        raise CnncliError("; ".join(problems))
+        raise CnncliError(join_problems(problems))
     return Search(path, values, dict(flags), space, options)
 
 
@@ -210,7 +219,7 @@ def _parse_range(value: dict[Any, Any]) -> Range | str:
 
 
 def _number(value: object) -> int | float | None:
-    """Take 1e-4 too, which YAML 1.1 reads as a text: its numbers need a point."""
+    """Return a finite number, also of a text that is one; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     try:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from cnncli.config import RunConfig, keys_of_kind
 from cnncli.errors import CnncliError
+from cnncli.files import expand_path
 from cnncli.recipes.tune.space import Search
 from cnncli.training.history import lower_is_better
+from cnncli.yaml_text import dump_yaml
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -56,7 +56,7 @@ class TuneSettings:
     @property
     def folder(self) -> Path:
         """The folder of the runs; each trial has a folder with its number in it."""
-        return Path(self.config.output).expanduser() / "tune" / self.study
+        return expand_path(self.config.output) / "tune" / self.study
 
     @property
     def less_is_better(self) -> bool:
@@ -203,5 +203,5 @@ def best_yaml(settings: TuneSettings, best: FrozenTrial) -> str:
     values = config.model_dump(exclude_unset=True)
     monitor = settings.config.monitor
     comment = f"# trial {best.number} of study {settings.study}: {monitor} {best.value:.4g} on val"
-    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    text = dump_yaml(values)
     return f"{comment}\n{text}".rstrip()

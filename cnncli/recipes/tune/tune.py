@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnncli.errors import INTERRUPTED, RUNTIME_FAILURE, TERMINATED, CnncliError
+from cnncli.errors import HUNG_UP, INTERRUPTED, RUNTIME_FAILURE, TERMINATED, CnncliError
 from cnncli.recipes.tune.space import Choices, Search, Value
 from cnncli.recipes.tune.study import (
     TuneSettings,
@@ -132,7 +132,7 @@ def _run_trial(
         pass
     except CnncliError as problem:
         error = str(problem)
-        if problem.exit_code in (INTERRUPTED, TERMINATED):
+        if problem.exit_code in (HUNG_UP, INTERRUPTED, TERMINATED):
             error, stopped = "stopped by a signal", problem.exit_code
     except BaseException as problem:  # Ctrl-C or a bug: the trial must not stay open
         trial.set_user_attr("error", type(problem).__name__)

@@ -1,0 +1,102 @@
+"""Findings on the stored values of deep images: outliers, fill values, depths, small ranges."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from cnncli.audit.file_facts import FileFacts
+from cnncli.audit.findings import Finding, count_of, one_by_one
+from cnncli.images.levels import Extent, Levels, find_extent
+
+_FULL = {"uint16": 65535.0, "float32": 1.0}
+# A range is small if it is less than this fraction of the scale of its number type.
+_SMALL = 0.125
+# 16-bit files that stay below this value are nearly black beside files that use the whole scale.
+_DARK, _USED = 65535 / 16, 65535 / 4
+
+
+def check_levels(files: Sequence[FileFacts]) -> Iterator[Finding]:
+    """Yield findings on the stored values of files of more than 8 bits.
+
+    Args:
+        files: Facts on the files of each of the N images.
+    """
+    good = [index for index, file in enumerate(files) if not file.problem]
+    deep = [index for index in good if files[index].depth != "uint8"]
+    if not deep:
+        return
+    depth = "float32" if any(files[i].depth == "float32" for i in deep) else "uint16"
+    chosen = [index for index in deep if files[index].depth == depth]
+    extent = find_extent([_levels(files[index]) for index in chosen])
+    yield from _check_fills(files, chosen)
+    yield from _check_outliers(files, chosen, extent)
+    yield from _check_depths(files, good, chosen, extent)
+    width, full = extent.high - extent.low, _FULL[depth]
+    fractions = depth == "uint16" or (extent.low >= 0 and extent.high <= 1)
+    if fractions and 0 < width < _SMALL * full:
+        text = (
+            f"the values of {count_of(len(chosen), 'image')} go from {_number(extent.low)} to "
+            f"{_number(extent.high)}, a small part of 0 to {full:.0f}; train stretches them to "
+            "their own range"
+        )
+        yield Finding("small-range", text)
+
+
+def _levels(file: FileFacts) -> Levels:
+    return Levels(file.depth, file.lowest, file.highest, file.low, file.high)
+
+
+def _check_fills(files: Sequence[FileFacts], chosen: Sequence[int]) -> Iterator[Finding]:
+    filled = [index for index in chosen if files[index].fills]
+    if filled:
+        values = Counter(value for index in filled for value in files[index].fills.split(" "))
+        listed = ", ".join(value for value, _ in values.most_common(3))
+        text = (
+            f"{count_of(len(filled), 'image')} with a part of one value far from all others "
+            f"({listed}): probably no data, which train cuts to black or white"
+        )
+        yield Finding("no-data", text, one_by_one(filled))
+
+
+def _check_outliers(
+    files: Sequence[FileFacts], chosen: Sequence[int], extent: Extent
+) -> Iterator[Finding]:
+    """Yield a finding on images with a few values far beyond those of the set."""
+    beyond = [
+        index
+        for index in chosen
+        if not files[index].fills
+        and (files[index].lowest < extent.low or files[index].highest > extent.high)
+    ]
+    if beyond and extent.trimmed:
+        text = (
+            f"{count_of(len(beyond), 'image')} with values far beyond those of the others, "
+            f"{_number(extent.low)} to {_number(extent.high)}, such as hot pixels (from "
+            f"{_number(extent.lowest)} to {_number(extent.highest)}): train cuts them"
+        )
+        yield Finding("outliers", text, one_by_one(beyond))
+
+
+def _check_depths(
+    files: Sequence[FileFacts], good: Sequence[int], chosen: Sequence[int], extent: Extent
+) -> Iterator[Finding]:
+    """Yield findings on images of another depth, by their number type or by the bits they use."""
+    counts = Counter(files[index].depth for index in good)
+    if len(counts) > 1:
+        usual = counts.most_common(1)[0][0]
+        others = [index for index in good if files[index].depth != usual]
+        listed = ", ".join(f"{n:,} {name}" for name, n in counts.most_common())
+        text = f"images of several depths ({listed}): one picture may differ in them by its values"
+        yield Finding("mixed-depth", text, one_by_one(others))
+    dark = [i for i in chosen if 0 < files[i].high < _DARK and files[i].high > files[i].low]
+    if files[chosen[0]].depth == "uint16" and extent.high >= _USED and dark:
+        text = (
+            f"{count_of(len(dark), 'image')} of {len(chosen):,} use 12 bits or fewer of their 16, "
+            f"the others up to {_number(extent.high)}: beside them they are nearly black"
+        )
+        yield Finding("mixed-depth", text, one_by_one(dark))
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value == round(value) and abs(value) < 1e9 else f"{value:.6g}"

@@ -1,0 +1,80 @@
+"""When two labels are the same: certainly, or only perhaps."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+# Characters that are not to be seen: soft hyphen, zero-width space, word joiner, byte order mark,
+# and marks of the direction of writing.
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+# These join letters in some scripts and in emoji, but say nothing at the end of a word.
+_JOINERS = "\u200c\u200d"
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+_WHOLE = re.compile(r"-?\d+([.]0+)?")
+# With so many pairs such as "a" and "A", the classes are letters, and their case means something.
+_LETTER_PAIRS = 3
+
+
+def normalise_label(label: str) -> str:
+    """Return a label in the form that all its certain equals share.
+
+    Accents are composed (NFC), characters that are not to be seen are gone, and so is white space
+    at both ends; every kind of space inside is a plain one. A label of which nothing would be left
+    stays as it is.
+
+    Args:
+        label: The label as the data give it.
+    """
+    if label.isascii():
+        return label.strip() or label
+    text = _INVISIBLE.sub("", unicodedata.normalize("NFC", label))
+    text = "".join(" " if unicodedata.category(letter) == "Zs" else letter for letter in text)
+    previous = ""
+    while text != previous:
+        previous, text = text, text.strip().strip(_JOINERS)
+    return text or label
+
+
+def loosen_label(label: str) -> str:
+    """Return a label in a form in which likely misspellings of it are the same.
+
+    Case does not count, nor do spaces, underscores and hyphens between letters, nor how a number
+    is written.
+
+    Args:
+        label: The label as the data give it.
+    """
+    text = unicodedata.normalize("NFKC", normalise_label(label)).casefold()
+    if _NUMBER.fullmatch(text):
+        return f"{float(text.replace(',', '.')):g}" if len(text) < 16 else text
+    text = text.translate(dict.fromkeys(map(ord, _JOINERS)))
+    text = re.sub("[\u2010-\u2015\u2212]", "-", text)
+    text = re.sub(r"(?<=\d)[\s_-]+(?=\d)", "#", text)  # "1-2" is not 12
+    return re.sub(r"(?<=[^\W_])[\s_-]+(?=[^\W_])", "", text)
+
+
+def whole_number(label: str) -> int | None:
+    """Return the whole number that a label is, such as ``2`` or ``2.0``; None for another label."""
+    return int(label.split(".")[0]) if _WHOLE.fullmatch(label) else None
+
+
+def doubt_labels(class_names: Sequence[str]) -> list[str]:
+    """Return a sentence for each set of classes that may be one, spelt differently.
+
+    Args:
+        class_names: The names of the classes.
+    """
+    alike: dict[str, list[str]] = {}
+    for name in class_names:
+        alike.setdefault(loosen_label(name), []).append(name)
+    groups = [names for names in alike.values() if len(names) > 1]
+    letters = [g for g in groups if all(len(name) == 1 and name.isalpha() for name in g)]
+    if len(letters) >= _LETTER_PAIRS:
+        groups = [group for group in groups if group not in letters]
+    return [
+        f"the classes {' and '.join(map(repr, names))} may be one, spelt differently; if so, "
+        "give them one name"
+        for names in groups
+    ]

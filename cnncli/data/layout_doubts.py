@@ -1,0 +1,84 @@
+"""What in the layout of folders may be a mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cnncli.choices import Split
+from cnncli.data.folder_tree import FolderTree
+from cnncli.data.label_text import loosen_label
+from cnncli.data.split_names import is_mask_name, parse_split_name
+from cnncli.errors import shorten
+
+
+def normalise_names(names: Iterable[str]) -> set[str]:
+    """Return names of classes in a form in which small differences of spelling do not count."""
+    return {loosen_label(name) for name in names}
+
+
+def doubt_splits(
+    used: dict[str, Split], classes: dict[str, set[str]], others: list[str], tree: FolderTree
+) -> tuple[str, ...]:
+    """Return what may be a mistake where folders are taken as splits."""
+    notes = []
+    empty = [name for name in used if name not in classes]
+    if empty:
+        notes.append(f"no image in {shorten(empty)}")
+    for split in ("train", "val", "test"):
+        same = [name for name in classes if used[name] == split and classes[name]]
+        if len(same) > 1:
+            notes.append(f"{shorten(same)} are all taken as {split}; move away what is not")
+    known = set().union(*classes.values())
+    alike = [o for o in others if len(known & normalise_names(tree.folders(f"{o}/"))) > 1]
+    if alike:
+        notes.append(
+            f"{shorten(alike)} beside the splits holds folders of the same classes, but its name "
+            "is none of a split: it is not read"
+        )
+    classes_beside = [o for o in others if loosen_label(o) in known]
+    if classes_beside:
+        notes.append(
+            f"{shorten(classes_beside)} beside the splits is called like a class in them: it is "
+            "not read"
+        )
+    return tuple(notes)
+
+
+def doubt_classes(tree: FolderTree, below: dict[str, list[str]]) -> list[str]:
+    """Return what may be a mistake where folders are taken as classes."""
+    meant = {name: parse_split_name(name) for name in below}
+    plain = [name for name, found in meant.items() if found is not None and found.is_plain]
+    splits = {found.split for name, found in meant.items() if found is not None and name in plain}
+    others = [name for name in below if name not in plain]
+    if "train" in splits and len(splits) > 1:
+        return [
+            f"the folders {shorten(plain)} are taken as classes, because {shorten(others)} beside "
+            "them is no split"
+        ]
+    holding = [n for n in plain if len(below[n]) > 1 and not tree.has_images(f"{n}/")]
+    if holding and others:
+        return [
+            f"the folder {holding[0]} is taken as a class, though it holds the folders "
+            f"{shorten(below[holding[0]])}; if these are the classes, name it: "
+            f"--data DATA/{holding[0]}"
+        ]
+    shared = set.intersection(*map(set, below.values())) if len(below) > 1 else set()
+    masks = sorted(name for name in shared if is_mask_name(name))
+    if masks:
+        return [
+            f"each class holds a folder {masks[0]}, whose pictures are read as images of the "
+            "class; move them away if they are none"
+        ]
+    if len(shared) > 1:
+        return [
+            f"each of the folders {shorten(list(below))} holds the folders "
+            f"{shorten(sorted(shared))}: if these are the classes, move them to the top"
+        ]
+    within = [n for n in below if len(set(below[n]) & set(below)) > 1]
+    if within:
+        return [
+            f"the folder {within[0]} is taken as a class, though it holds folders with the names "
+            f"of other classes: {shorten(below[within[0]])}"
+        ]
+    small = [n for n in below if n.lower() in ("thumbs", "thumbnails", "thumbnail")]
+    return [f"the folder {name} is taken as a class; move it away if it is none" for name in small]

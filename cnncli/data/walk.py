@@ -1,0 +1,149 @@
+"""Walks through folders: which files are images, and which folders hold none of the user's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from cnncli.errors import CnncliError
+from cnncli.images.formats import HEAD_BYTES, IMAGE_SUFFIXES, is_image
+
+# Folders that systems make: of macOS's archives and file servers, Windows, Linux, the network
+# drives of Synology, QNAP and others, and Python. What lies in them is none of the data.
+_SYSTEM_FOLDERS = {
+    *("__macosx", "network trash folder", "temporary items", "thevolumesettingsfolder"),
+    *("$recycle.bin", "recycler", "recycled", "system volume information", "found.000"),
+    *("lost+found", "@eadir", "#recycle", "@recycle", "@recently-snapshot", "#snapshot"),
+    *("@sharebin", "@tmp", "__pycache__"),
+}
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder is left out: its name begins with a dot, or a system made it.
+
+    Args:
+        name: The last part of its path.
+    """
+    return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
+
+
+def check_names(root: Path, names: Iterable[str]) -> None:
+    """Refuse file names that are not valid UTF-8.
+
+    They can be written neither to splits.csv nor to a terminal.
+
+    Args:
+        root: The folder that ``--data`` names, for the message.
+        names: File names or paths below it.
+
+    Raises:
+        CnncliError: If a name is not valid UTF-8.
+    """
+    for name in names:
+        # Python represents bytes that are not UTF-8 by these surrogates.
+        if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise CnncliError(
+                f"--data {root}: the file name {os.fsencode(name)!r} is not UTF-8; rename it"
+            )
+
+
+def walk_files(folder: Path) -> Iterator[str]:
+    """Yield the files at any depth below a folder, as sorted relative paths with ``/``.
+
+    Files and folders whose names begin with a dot are left out, and so are folders of the system,
+    such as those of thumbnails. Symbolic links are followed, except those that lead back to a
+    folder above.
+
+    Raises:
+        CnncliError: If a folder cannot be read.
+    """
+    yield from _walk(str(folder), "", frozenset())
+
+
+def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
+    """Yield the files below a folder.
+
+    Args:
+        folder: The folder.
+        prefix: What is put in front of each path: the folder's own path below the root and ``/``.
+        above: Device and inode number of each folder above this one.
+    """
+    try:
+        status = os.stat(folder)
+        identity = (status.st_dev, status.st_ino)
+        if identity in above:
+            return
+        folders, files = _list(folder)
+    except OSError as error:
+        raise CnncliError(f"{folder}: the folder cannot be read ({error.strerror})") from None
+    inside = set(folders)
+    for name in sorted(folders + files):
+        if name in inside:
+            yield from _walk(os.path.join(folder, name), f"{prefix}{name}/", above | {identity})
+        else:
+            yield prefix + name
+
+
+def list_folder(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the sorted names of the folders and of the files in a folder, but hidden ones.
+
+    Raises:
+        CnncliError: If the folder cannot be read.
+    """
+    try:
+        folders, files = _list(str(folder))
+    except OSError as error:
+        raise CnncliError(f"{folder}: the folder cannot be read ({error.strerror})") from None
+    return sorted(folders), sorted(files)
+
+
+def _list(folder: str) -> tuple[list[str], list[str]]:
+    """Return the names of the folders and of the files in a folder; raises OSError."""
+    folders, files = [], []
+    with os.scandir(folder) as entries:  # only names are kept: a million entries are 400 MB
+        for entry in entries:
+            kind = "" if is_hidden(entry.name) else _kind(entry)
+            if kind == "folder":
+                folders.append(entry.name)
+            elif kind:
+                files.append(entry.name)
+    return folders, files
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """Return ``file``, ``folder``, or an empty text for what is neither.
+
+    A symbolic link to nothing counts as a file if its name is that of an image, so that the lost
+    image is reported.
+    """
+    try:
+        if entry.is_file():
+            return "file"
+        if entry.is_dir():
+            return "folder"
+        lost = entry.is_symlink() and not Path(entry.path).exists()
+    except OSError:  # a symbolic link to itself
+        lost = True
+    return "file" if lost and has_image_suffix(entry.name) else ""
+
+
+def has_image_suffix(path: str) -> bool:
+    """Return whether the name of a file ends like that of an image."""
+    return path[path.rfind(".") :].lower() in IMAGE_SUFFIXES
+
+
+def looks_like_image(path: str) -> bool:
+    """Return whether a file is meant to be an image: by its name's ending, or its first bytes."""
+    if has_image_suffix(path):
+        return True
+    try:
+        with open(path, "rb") as file:
+            return is_image(file.read(HEAD_BYTES))
+    except OSError:
+        return False
+
+
+def holds_image(folder: Path) -> bool:
+    """Return whether there is an image at any depth below a folder; it stops at the first."""
+    return any(looks_like_image(os.path.join(folder, path)) for path in walk_files(folder))

@@ -1,0 +1,89 @@
+"""What became of the tensors of pretrained weights, and whether enough of them fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import nn
+
+from cnncli.errors import CnncliError, shorten
+from cnncli.models.registry import ModelEntry, short_name
+from cnncli.models.stages import network_head
+
+NAMES_SHOWN = 3  # names in a message before "and N more"
+
+
+@dataclass(frozen=True)
+class WeightsReport:
+    """Which tensors were loaded and which were not.
+
+    Attributes:
+        source: Name of the weights in messages.
+        loaded: Names of the network's tensors that were loaded.
+        dropped: Names of the file's tensors that were not used, because they have another shape
+            (as the head has if the number of classes differs), belong to other classes, are unknown
+            to the network or are not finite.
+        missing: Names of the network's parameters and statistics that were not loaded.
+        adapted: Names of loaded tensors that were changed before: first layer, position
+            embeddings.
+        head: A clause on what was done with the head because of its classes; empty for nothing.
+    """
+
+    source: str
+    loaded: tuple[str, ...]
+    dropped: tuple[str, ...]
+    missing: tuple[str, ...]
+    adapted: tuple[str, ...]
+    head: str = ""
+
+    def line(self) -> str:
+        """Return one line of text for the user."""
+        parts = [f"weights {self.source}: {len(self.loaded)} tensors loaded"]
+        for words, names in (
+            ("adapted", self.adapted),
+            ("dropped", self.dropped),
+            ("left as they were", self.missing),
+        ):
+            if names:
+                parts.append(f"{len(names)} {words} ({shorten(names, NAMES_SHOWN)})")
+        return ", ".join(parts) + f"; {self.head}" * bool(self.head)
+
+
+def refuse_poor_fit(
+    report: WeightsReport,
+    network: nn.Module,
+    entry: ModelEntry,
+    known: Iterable[str],
+    model: str | None,
+) -> None:
+    """Refuse a file that fits less than half of the network's parameters outside its heads.
+
+    Args:
+        report: What fits.
+        network: The network.
+        entry: The network's entry in the registry.
+        known: Names of the file's tensors, without prefixes.
+        model: The network that the file says its weights are of; None if it does not say.
+
+    Raises:
+        CnncliError: If less than half fits.
+    """
+    head = network_head(entry.name, network)
+    apart = tuple(f"{path}." for path in (head, *entry.aux_heads))
+    names = [name for name, _ in network.named_parameters() if not name.startswith(apart)]
+    filled = sum(name in report.loaded for name in names)
+    if 2 * filled >= len(names) and report.loaded:
+        return
+    short, theirs = short_name(entry.name), list(known)
+    if model is None and not set(names) & set(theirs):
+        raise CnncliError(
+            f"--weights {report.source}: none of its tensors has a name of {short}'s: it has "
+            f"{shorten(theirs, NAMES_SHOWN)}, {short} has {shorten(names, NAMES_SHOWN)}; "
+            "rename them, or name the model they are of with --model"
+        )
+    of = "" if model is None else f" (they are of {short_name(model)})"
+    raise CnncliError(
+        f"--weights {report.source}: only {filled} of {len(names)} tensors fit {short}{of}; name "
+        "the model they are of with --model"
+    )

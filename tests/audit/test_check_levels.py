@@ -1,0 +1,84 @@
+"""Findings on stored values: outliers, fill values, mixed depths, small ranges, white on white."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+RNG = np.random.default_rng(0)
+
+
+def check(cli, root):
+    said = cli("check-data", "--data", root, "--format", "json", "--no-cache")
+    return {f["kind"]: f for f in json.loads(said.out)["findings"]}
+
+
+def write(root, make, count=24):
+    for number in range(count):
+        path = root / "ab"[number % 2] / f"{number:02d}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, make(number))
+    return root
+
+
+def grey(low, high, dtype):
+    return RNG.uniform(low, high, (40, 40)).astype(dtype)
+
+
+def with_corner(array, value):
+    array[:10, :10] = value
+    return array
+
+
+def with_pixel(array, value):
+    array[7, 9] = value
+    return array
+
+
+@pytest.mark.parametrize(
+    ("kind", "odd", "usual"),
+    [
+        ("outliers", lambda: with_pixel(grey(200, 710, "uint16"), 65535), (200, 710, "uint16")),
+        ("outliers", lambda: with_pixel(grey(1, 2, "f4"), -5e4), (1, 2, "f4")),
+        ("no-data", lambda: with_corner(grey(120, 480, "f4"), -9999), (120, 480, "f4")),
+        ("no-data", lambda: with_corner(grey(29000, 31000, "uint16"), 0), (29000, 31000, "uint16")),
+        ("mixed-depth", lambda: grey(0, 255, "uint8"), (0, 65535, "uint16")),
+        ("mixed-depth", lambda: grey(0, 4095, "uint16"), (0, 65535, "uint16")),
+    ],
+)
+def test_odd_images_are_named(cli, tmp_path, kind, odd, usual):
+    root = write(tmp_path, lambda n: odd() if n in (4, 5, 7) else grey(*usual))
+    found = check(cli, root)[kind]
+    assert sorted(path for (path,) in found["groups"]) == ["a/04.npy", "b/05.npy", "b/07.npy"]
+    assert not found["drop"]
+
+
+@pytest.mark.parametrize("values", [(0, 0.01, "f4"), (200, 710, "uint16"), (0, 4095, "uint16")])
+def test_a_small_range_is_told(cli, tmp_path, values):
+    assert (
+        "small part of"
+        in check(cli, write(tmp_path, lambda n: grey(*values)))["small-range"]["text"]
+    )
+
+
+@pytest.mark.parametrize(
+    "values", [(0, 255, "uint8"), (0, 65535, "uint16"), (0, 1, "f4"), (-900, 900, "f4")]
+)
+def test_nothing_is_said_of_full_scales(cli, tmp_path, values):
+    found = check(cli, write(tmp_path, lambda n: grey(*values)))
+    assert not {"outliers", "no-data", "mixed-depth", "small-range", "blank-on-white"} & set(found)
+
+
+def test_white_on_transparent_is_told(cli, tmp_path):
+    for number in range(12):
+        shape = np.zeros((40, 40), np.uint8)
+        cv2.circle(shape, (20, 20), 5 + number, 255, -1)
+        colour = 255 if number in (4, 5) else 10 * number
+        picture = np.dstack([np.full_like(shape, colour)] * 3 + [shape])
+        path = tmp_path / "ab"[number % 2] / f"{number:02d}.png"
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), picture)
+    found = check(cli, tmp_path)
+    assert found["blank-on-white"]["groups"] == [["a/04.png"], ["b/05.png"]]
+    assert "constant" not in found

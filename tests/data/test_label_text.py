@@ -1,0 +1,74 @@
+"""Labels that are the same, and labels that may be."""
+
+import unicodedata
+
+import pytest
+
+from cnncli.data.label_text import doubt_labels, loosen_label, normalise_label, whole_number
+
+SAME = [
+    ("cat", " cat"),
+    ("cat", "cat\u00a0"),
+    ("cat", "\ufeffcat"),
+    ("cat", "c\u200bat"),
+    ("cat", "cat\u200d\t "),
+    ("cat", "\u2060cat\u00ad"),
+    ("no findings", "no\u00a0findings"),
+    ("café", unicodedata.normalize("NFD", "café")),
+    ("Ångström", "A\u030angstro\u0308m"),
+    ("가", unicodedata.normalize("NFD", "가")),
+]
+ALIKE = [
+    ("cat", "Cat"),
+    ("CAT", "cat"),
+    ("True", "TRUE"),
+    ("no findings", "no_findings"),
+    ("no-findings", "No Findings"),
+    ("nofindings", "no  findings"),
+    ("COVID-19", "covid19"),
+    ("1", "1.0"),
+    ("1", "01"),
+    ("2", "2.00"),
+    ("0.5", "0,50"),
+    ("grade 1", "Grade_1"),
+    ("ｃａｔ", "cat"),
+]
+DIFFERENT = [
+    *(("cat", "cart"), ("1", "10"), ("1-2", "12"), ("A+", "A-"), ("A", "A-"), ("1", "-1")),
+    *(("0.1", "0.01"), ("C", "C++"), ("e", "é"), ("class 1", "class 11"), ("5-10", "51-0")),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_certainly_the_same(one, other):
+    assert normalise_label(other) == one == normalise_label(one)
+    assert loosen_label(one) == loosen_label(other)
+
+
+@pytest.mark.parametrize(("one", "other"), ALIKE)
+def test_perhaps_the_same(one, other):
+    assert normalise_label(one) != normalise_label(other)
+    (doubt,) = doubt_labels([one, "else", other])
+    assert repr(one) in doubt
+    assert repr(other) in doubt
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_different(one, other):
+    assert normalise_label(one) != normalise_label(other)
+    assert doubt_labels([one, other]) == []
+
+
+def test_letters_are_classes_in_both_cases():
+    assert doubt_labels(list("aAbBcC")) == []
+    assert len(doubt_labels(["a", "A", "x"])) == 1
+
+
+def test_a_label_of_which_nothing_would_be_left_stays():
+    assert normalise_label(" ") == " "
+    assert normalise_label("\u200b") == "\u200b"
+
+
+def test_whole_numbers():
+    texts = ["2", "2.0", "-1", "10.00", "2.5", "two", "", "1e3", "0x1", "٣"]
+    assert [whole_number(text) for text in texts] == [2, 2, -1, 10, None, None, None, None, None, 3]

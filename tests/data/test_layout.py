@@ -1,0 +1,243 @@
+"""How folders are understood: splits by any name, folders of systems, wrappers, classes."""
+
+import shutil
+
+import pytest
+from helpers import TINY_PNG, find_below, labels_by_path, refuses_to_find
+
+from cnncli.choices import SPLITS
+from cnncli.data.inputs import expand_inputs
+from cnncli.data.samples import NO_SPLIT
+
+
+def splits_by_path(samples):
+    """Return the name of the split of each image by its path; None without one."""
+    names = [None if split == NO_SPLIT else SPLITS[split] for split in samples.splits]
+    return dict(zip(samples.paths.tolist(), names, strict=True))
+
+
+def check_splits(samples, expected, classes=("a", "b")):
+    assert samples.class_names == classes
+    assert splits_by_path(samples) == expected
+
+
+PAIRS = [
+    *(("Training", "Testing"), ("TRAIN", "TEST"), ("trn", "tst"), ("Train_set", "Test_set")),
+    *(("train", "holdout"), ("seg_train", "seg_test"), ("train_images", "test_images")),
+    *(("xray_train", "xray_test"), ("1_train", "2_test"), ("training_set", "test_set")),
+    *(("TrainData", "TestData"), ("tr", "te"), ("train2019", "test2019"), ("train", "evaluation")),
+]
+
+
+@pytest.mark.parametrize(("train", "test"), PAIRS)
+def test_splits_by_any_name(write, train, test):
+    root = write(f"{train}/a/1.png", f"{train}/b/2.png", f"{test}/a/3.png", f"{test}/b/4.png")
+    samples = find_below(root)
+    check_splits(
+        samples,
+        {
+            **{f"{train}/a/1.png": "train", f"{train}/b/2.png": "train"},
+            **{f"{test}/a/3.png": "test", f"{test}/b/4.png": "test"},
+        },
+    )
+    (told,) = samples.remarks
+    assert told.startswith("the folders are splits, not classes: ")
+    assert train in told
+    assert test in told
+    assert samples.notes == ()
+
+
+def test_what_is_called_as_usual_needs_no_word(write):
+    samples = find_below(write("train/a/1.png", "train/b/2.png", "val/a/1.png"))
+    assert (samples.remarks, samples.notes) == ((), ())
+
+
+SYSTEM = [
+    *("__MACOSX", "$RECYCLE.BIN", "@eaDir", "lost+found", "System Volume Information"),
+    *(".ipynb_checkpoints", ".Trash-1000", "#recycle", "@Recycle", "RECYCLER", "__pycache__"),
+]
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("name", SYSTEM)
+def test_a_folder_of_the_system_changes_nothing(write, name, full):
+    root = write("train/a/1.png", "train/b/2.png", "val/a/3.png", "val/b/4.png")
+    before = find_below(root)
+    for place in (root, root / "train", root / "train" / "a"):
+        (place / name).mkdir()
+        if full:
+            (place / name / "1.png").mkdir()
+            (place / name / "1.png" / "SYNOPHOTO_THUMB_XL.jpg").write_bytes(TINY_PNG)
+            (place / name / "thumb.png").write_bytes(TINY_PNG)
+            (place / name / "desktop.ini").write_text("x")
+    after = find_below(root)
+    assert splits_by_path(after) == splits_by_path(before)
+    assert (after.class_names, after.remarks, after.notes) == (("a", "b"), (), ())
+    assert after.skipped == before.skipped
+
+
+@pytest.mark.parametrize("name", ["__MACOSX", "@eaDir", "$RECYCLE.BIN"])
+def test_thumbnails_are_not_predicted(write, name):
+    root = write("1.png", f"{name}/1.png/thumb.png", "in/2.png", f"in/{name}/2.png")
+    found = [f"{root}/1.png", f"{root}/in/2.png"]
+    assert list(expand_inputs([str(root)], None)) == found
+    assert sorted(expand_inputs([f"{root}/*"], None)) == found
+    assert list(expand_inputs([f"{root}/**/*.png"], None)) == found
+    assert list(expand_inputs([f"{root}/{name}"], None)) == [f"{root}/{name}/1.png/thumb.png"]
+
+
+@pytest.mark.parametrize("beside", ["docs/readme.pdf", "papers/x.txt", "labels/1.txt"])
+def test_a_folder_without_images_beside_splits_is_none(write, beside):
+    root = write("train/a/1.png", "train/b/2.png", "test/a/3.png")
+    write(beside, data=b"no picture at all")
+    samples = find_below(root)
+    assert set(splits_by_path(samples).values()) == {"train", "test"}
+    assert (samples.class_names, samples.notes) == (("a", "b"), ())
+
+
+@pytest.mark.parametrize("beside", ["masks", "Thumbs", "seg_pred", "docs"])
+def test_a_folder_of_images_beside_splits_is_not_read_and_told(write, beside):
+    root = write("train/a/1.png", "train/b/2.png", "test/a/3.png", f"{beside}/4.png")
+    samples = find_below(root)
+    assert samples.class_names == ("a", "b")
+    assert len(samples) == 3
+    assert [text for text in samples.remarks if f"not read: {beside}" in text]
+
+
+@pytest.mark.parametrize(
+    "wrapper", ["archive", "archive/chest_xray", "a/b/c", "data (1)/Data set", "archive/train_test"]
+)
+def test_a_wrapper_is_seen_through(write, wrapper):
+    root = write(*(f"{wrapper}/{s}/{c}/1.png" for s in ("Training", "Testing") for c in "ab"))
+    (root / "__MACOSX").mkdir()
+    samples = find_below(root)
+    assert samples.class_names == ("a", "b")
+    assert splits_by_path(samples)[f"{wrapper}/Training/a/1.png"] == "train"
+    assert splits_by_path(samples)[f"{wrapper}/Testing/b/1.png"] == "test"
+    assert samples.source.read(0) == (TINY_PNG,)
+    assert wrapper in samples.remarks[0]
+    shutil.rmtree(root)
+    classes = find_below(write(f"{wrapper}/cat/1.png", f"{wrapper}/dog/2.png", "preview.png"))
+    assert classes.class_names == ("cat", "dog")
+    assert wrapper in classes.remarks[0]
+    assert "1 images in no class folder are left out: preview.png" in classes.notes
+    root = write(*(f"{wrapper}/{number}.png" for number in range(10)))
+    if "/" not in wrapper:  # so many images are no previews: it is a class with folders inside
+        assert find_below(root).class_names == (wrapper,)
+
+
+def test_a_wrapper_around_a_table(write):
+    root = write(
+        "archive/train_images/1.png", "archive/train_images/2.png", "archive/test_images/3.png"
+    )
+    (root / "archive" / "train.csv").write_text("image_id,label\n1,x\n2,y\n")
+    samples = find_below(root)
+    assert list(labels_by_path(samples).values()) == ["x", "y"]
+    assert "its table is read" in samples.remarks[0]
+
+
+def test_a_wrapper_within_each_split(write):
+    """As Kaggle has the scenes of Intel: seg_train/seg_train/<class>, and seg_pred is flat."""
+    root = write(
+        *(f"seg_{s}/seg_{s}/{c}/1.png" for s in ("train", "test") for c in ("forest", "sea")),
+        "seg_pred/seg_pred/1.png",
+    )
+    samples = find_below(root)
+    assert samples.class_names == ("forest", "sea")
+    assert set(splits_by_path(samples).values()) == {"train", "test"}
+    assert "seg_train/seg_train is train" in samples.remarks[0]
+
+
+def test_a_copy_beside_the_splits(write):
+    """As Kaggle has the chest X-rays: the folder holds itself once more."""
+    splits = [f"{s}/{c}/1.png" for s in ("train", "val", "test") for c in ("NORMAL", "PNEUMONIA")]
+    root = write(*splits, *(f"chest_xray/{name}" for name in splits), "__MACOSX/chest_xray/1.png")
+    samples = find_below(root)
+    assert sorted(splits_by_path(samples)) == sorted(splits)
+    assert "not read: chest_xray" in samples.remarks[0]
+
+
+def test_splits_in_one_of_several_folders_are_named(write):
+    root = write(*(f"set/{s}/{c}/1.png" for s in ("train", "valid") for c in "ab"), "test/1.png")
+    refuses_to_find(root, r"its folder set holds splits \(train, valid\).*/set$")
+
+
+@pytest.mark.parametrize(
+    "names", [("test", "control"), ("train", "bus"), ("valid", "invalid"), ("dev", "test", "prod")]
+)
+@pytest.mark.parametrize("deep", ["", "p1/"])
+def test_classes_may_be_called_like_splits(write, names, deep):
+    samples = find_below(write(*(f"{name}/{deep}{name}.png" for name in names)))
+    assert samples.class_names == tuple(sorted(names))
+    assert set(splits_by_path(samples).values()) == {None}
+    assert samples.notes == ()
+
+
+@pytest.mark.parametrize(
+    "names", [("strep_test", "covid_test"), ("train_station", "bus_station"), ("test1", "test2")]
+)
+def test_classes_with_the_word_of_a_split(write, names):
+    samples = find_below(write(*(f"{name}/1.png" for name in names)))
+    assert samples.class_names == tuple(sorted(names))
+
+
+def test_a_folder_called_train_that_may_be_either_is_told(write):
+    samples = find_below(write("train/a/1.png", "train/b/2.png", "bus/3.png"))
+    assert samples.class_names == ("bus", "train")
+    assert [n for n in samples.notes if "the folder train is taken as a class, though" in n]
+
+
+def test_classes_that_carry_their_split_are_an_error(write):
+    root = write("cat_train/1.png", "dog_train/2.png", "cat_test/3.png", "dog_test/4.png")
+    refuses_to_find(root, r"named like splits.*train/<class>/")
+
+
+def test_splits_inside_of_classes(write):
+    root = write(*(f"{c}/{s}/1.png" for c in ("cat", "dog") for s in ("Training", "test")))
+    samples = find_below(root)
+    assert samples.class_names == ("cat", "dog")
+    assert splits_by_path(samples)["cat/Training/1.png"] == "train"
+    assert splits_by_path(samples)["dog/test/1.png"] == "test"
+    assert "every class folder holds folders of splits" in samples.remarks[0]
+
+
+def test_an_unlabelled_test_is_left_out_and_named(write):
+    root = write("train/a/1.png", "train/b/2.png", "test/3.png", "test/4.png")
+    samples = find_below(root)
+    check_splits(samples, {"train/a/1.png": "train", "train/b/2.png": "train"})
+    assert samples.remarks == (
+        f"2 images without a class folder are left out; cnncli predict {root}/test predicts them",
+    )
+    assert samples.notes == ()
+
+
+@pytest.mark.parametrize("inside", ["asl_test", "images", "Test"])
+def test_an_unlabelled_test_in_one_more_folder(write, inside):
+    root = write("asl_train/a/1.png", "asl_train/b/2.png", f"asl_test/{inside}/3.png")
+    samples = find_below(root)
+    assert set(splits_by_path(samples).values()) == {"train"}
+    assert f"cnncli predict {root}/asl_test predicts them" in samples.remarks[1]
+
+
+def test_classes_that_hold_the_same_folders_are_doubted(write):
+    root = write(*(f"p{n}/{c}/1.png" for n in (1, 2, 3) for c in ("benign", "malignant")))
+    (note,) = find_below(root).notes
+    assert "each of the folders p1, p2, p3 holds the folders benign, malignant" in note
+    shutil.rmtree(root)
+    root = write(
+        *(f"{c}/{kind}/1.png" for c in ("COVID", "Normal") for kind in ("images", "masks"))
+    )
+    (note,) = find_below(root).notes
+    assert "each class holds a folder masks" in note
+
+
+def test_a_copy_of_the_classes_in_one_of_them_is_doubted(write):
+    root = write("sick/1.png", "well/1.png", "cells/sick/1.png", "cells/well/1.png")
+    (note,) = find_below(root).notes
+    assert "the folder cells is taken as a class, though it holds" in note
+
+
+def test_two_folders_of_one_split_are_told(write):
+    root = write(*(f"{s}/{c}/1.png" for s in ("train", "train_old", "test") for c in "ab"))
+    (note,) = find_below(root).notes
+    assert "train, train_old are all taken as train" in note
