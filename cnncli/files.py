@@ -78,6 +78,23 @@ def check_regular(path: str | Path, *, most: int) -> None:
         raise OSError(errno.EINVAL, reason, str(path))
 
 
+def check_table(path: Path, where: str, *, most: int = MOST_OF_TABLE) -> None:
+    """Refuse a table that cannot be read to its end.
+
+    Args:
+        path: Path of the table.
+        where: What stands in front of the reason in the error.
+        most: Number of bytes that such a file has at most.
+
+    Raises:
+        CnncliError: If `check_regular` refuses it.
+    """
+    try:
+        check_regular(path, most=most)
+    except OSError as error:
+        raise CnncliError(f"{where}: cannot be read ({error.strerror})") from None
+
+
 def read_file(path: str | Path, *, most: int) -> bytes:
     """Return the content of a regular file.
 
@@ -112,14 +129,19 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file under a temporary name, flush it to disk, then rename it.
 
     Args:
-        path: The file's final path.
+        path: The file's final path. What a symbolic link names is replaced, not the link. A device
+            such as ``/dev/stdout`` is written to as it is.
         write: Called with the temporary path, in the same folder, to write the content.
 
     Raises:
         CnncliError: If the disk is full or the folder cannot be written; ``path`` is unchanged.
     """
+    given, path = path, path.resolve() if path.is_symlink() else path
     temporary = path.with_name(path.name + ".part")
     try:
+        if path.exists() and not path.is_file():
+            write(path)
+            return
         temporary.touch()
         mode = temporary.stat().st_mode
         write(temporary)
@@ -131,7 +153,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise CnncliError(
-            f"{path}: cannot be written: {reason}", exit_code=RUNTIME_FAILURE
+            f"{given}: cannot be written: {reason}", exit_code=RUNTIME_FAILURE
         ) from error
     finally:  # also after Ctrl-C
         with suppress(OSError):

@@ -19,6 +19,7 @@ from cnncli.files import (
     expand_path,
     make_output_folder,
     read_file,
+    write_atomically,
 )
 
 not_as_root = pytest.mark.skipif(
@@ -205,3 +206,41 @@ def test_text_with_a_byte_order_mark(encoding):
     assert decode_text("größe\n".encode(encoding)) == "größe\n"
     with pytest.raises(UnicodeDecodeError):
         decode_text("größe".encode("latin-1"))
+
+
+def fill_disk(part):
+    """Write a half, then find the disk full."""
+    part.write_text("half")
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("before", [None, "old"])
+def test_a_full_disk_leaves_what_was_there(tmp_path, before):
+    path = tmp_path / "list.txt"
+    if before is not None:
+        path.write_text(before)
+    with pytest.raises(CnncliError) as caught:
+        write_atomically(path, fill_disk)
+    assert caught.value.exit_code == 1
+    assert str(caught.value) == f"{path}: cannot be written: No space left on device"
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == (
+        [] if before is None else [("list.txt", "old")]
+    )
+
+
+def test_what_a_link_names_is_written_and_the_link_stays(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "list.txt").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "list.txt")
+    write_atomically(tmp_path / "link", lambda part: part.write_text("new"))
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "far" / "list.txt").read_text() == "new"
+
+
+def test_a_device_is_written_to_and_stays_one(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_atomically(tmp_path / "pipe", lambda part: part.write_text("told"))
+    assert os.read(reader, 10) == b"told"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()

@@ -94,11 +94,12 @@ def test_an_alias_is_read_by_its_place(tmp_path):
 def test_what_is_searched_is_read_alike(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text(
-        "data: 0123\nsearch:\n  image_size: [032, 064, ~]\n  freeze: [010, none]\n"
+        "data: 0123\nstudy: 007\nsearch:\n  image_size: [032, 064, ~]\n  freeze: [010, none]\n"
         "  batch_size: [010, 016]\n  lr: [1e-3, 1e-2]\n"
     )
     search = load_search(str(path), {})
     assert search.settings["data"] == "0123"
+    assert search.options == {"study": "007"}
     assert search.space == {
         "image_size": Choices(("032", "064", None)),
         "freeze": Choices(("010", "none")),

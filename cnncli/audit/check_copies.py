@@ -58,7 +58,8 @@ def choose_drops(
     Where labels contradict each other, nobody knows which is right, and a placeholder shows
     nothing: all copies are left out. Otherwise one copy stays: one in test if there is one, else
     one in val, else one in train, so that the images that are measured on remain. Among these the
-    largest stays, and among equally large ones the first.
+    largest stays, and among equally large ones the first. Near copies that leave a doubt all stay:
+    somebody has to look at them.
 
     Args:
         group: Images that are copies of each other.
@@ -66,6 +67,8 @@ def choose_drops(
         splits: (N,) indices into SPLITS, ``NO_SPLIT`` for an image without a split.
         areas: Height times width of each of the N images in pixels.
     """
+    if not group.certain:
+        return []
     members = list(group.members)
     if _kind_of(group, targets, splits) in ("contradiction", "placeholder"):
         return members

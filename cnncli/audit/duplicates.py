@@ -19,11 +19,13 @@ class DuplicateGroup:
         members: Indices of the images, two or more, ascending.
         exact: Whether all of them have the same pixels. If not, some are near copies.
         score: Lowest correlation of the pairs that connect the group, 0–1; 1 if it is exact.
+        certain: Whether there is no doubt that they are copies, so that they may be left out.
     """
 
     members: tuple[int, ...]
     exact: bool
     score: float = 1.0
+    certain: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def find_duplicates(
     sides = np.array([(file.height, file.width) for file in facts.files]).reshape(-1, 2)
     near = find_near_pairs(facts.thumbnails, sides, chosen, threads=threads, advance=advance)
     ties = [(int(a), int(b), float(s)) for (a, b), s in zip(near.pairs, near.scores, strict=True)]
+    doubtful = {int(index) for index in near.pairs[~near.certain].ravel()}
     ties += [(members[0], other, 1.0) for members in exact for other in members[1:]]
     scores: dict[int, float] = {}
     members_of = connect((a, b) for a, b, _ in ties)
@@ -73,6 +76,7 @@ def find_duplicates(
             members,
             exact=len({hashes[index] for index in members}) == 1,
             score=round(scores[members[0]], 4),
+            certain=doubtful.isdisjoint(members),
         )
         for members in members_of
     ]

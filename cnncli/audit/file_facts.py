@@ -101,7 +101,7 @@ def read_file_facts(files: Sequence[bytes]) -> tuple[FileFacts, Array]:
     """
     size = sum(map(len, files))
     try:
-        headers = [read_header(data) for data in files]
+        headers = [read_header(data, 0) for data in files]
         arrays = [decode(data, header) for data, header in zip(files, headers, strict=True)]
     except ImageError as error:
         return FileFacts(problem=str(error), size=size), np.zeros((THUMBNAIL, THUMBNAIL), np.uint8)

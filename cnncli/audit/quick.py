@@ -60,6 +60,6 @@ def _read_header(samples: Samples, index: int) -> FileFacts:
     """Return the facts from the header of a sample's first file."""
     try:
         data = samples.source.read(index)[0]
-        return FileFacts(**header_facts(read_header(data), data))
+        return FileFacts(**header_facts(read_header(data, 0), data))
     except (ImageError, OSError) as error:
         return FileFacts(problem=describe_failure(error))

@@ -13,6 +13,15 @@ import cv2
 import numpy as np
 
 from cnncli.arrays import Array
+from cnncli.audit.agreement import (
+    CERTAIN,
+    are_copies,
+    differs_from_alike,
+    find_common,
+    find_detail,
+    measure,
+)
+from cnncli.audit.candidates import MOST_PER_IMAGE, find_candidates
 from cnncli.audit.file_facts import THUMBNAIL
 from cnncli.data.store import map_in_threads
 
@@ -24,16 +33,14 @@ _CANDIDATE = 0.82
 # From this correlation on, two pictures are the same: as they are, and after one was aligned with
 # the other. Different pictures of the same kind stay below 0.66 and below 0.82.
 _SAME, _SAME_ALIGNED = 0.75, 0.85
-# Each picture is compared closely with its so many most similar ones at most. The limit on all
-# pairs is 20,000, or the number of pictures if that is more: a pair takes 5 ms.
-_MOST_PER_IMAGE, _MOST_PAIRS = 8, 20_000
+# The limit on the pairs that are compared closely is 20,000, or the number of pictures if that is
+# more: a pair takes 5 ms.
+_MOST_PAIRS = 20_000
 
 # Pictures with a shorter side in pixels hold too little detail: they must be almost identical.
 TINY = 32
 _TINY_CANDIDATE, _TINY_SAME = 0.97, 0.998
 
-# Cosines are computed for blocks of so many by so many pictures.
-_BLOCK = 2048
 # When an alignment ends: after 30 steps, or if the correlation grows by less than 1e-4.
 _ECC = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-4)
 # What an alignment may do: shift by so many pixels, and change any entry of the 2×2 matrix by so
@@ -48,11 +55,13 @@ class NearPairs:
     Attributes:
         pairs: (P, 2) indices of the pictures, the lower one first.
         scores: (P,) correlations of the pairs, at most 1.
+        certain: (P,) bool: whether there is no doubt that a pair shows the same picture.
         left_out: Number of likely pairs that were not compared closely, since there were too many.
     """
 
     pairs: Array
     scores: Array
+    certain: Array
     left_out: int = 0
 
 
@@ -82,6 +91,7 @@ def find_near_pairs(
     return NearPairs(
         np.concatenate([large.pairs, small.pairs]),
         np.concatenate([large.scores, small.scores]),
+        np.concatenate([large.certain, small.certain]),
         large.left_out,
     )
 
@@ -94,11 +104,29 @@ def _find_large(
     order = np.argsort(-cosines, kind="stable")[: max(_MOST_PAIRS, len(chosen))]
     left_out, pairs = len(pairs) - len(order), chosen[pairs[order]]
 
-    def compare(pair: Array) -> float:
-        return compare_closely(thumbnails[pair[0]], thumbnails[pair[1]])
+    common = find_common(thumbnails, chosen)
+    alike: dict[int, list[int]] = {}
+    for one, other in pairs.tolist():
+        alike.setdefault(one, []).append(other)
+        alike.setdefault(other, []).append(one)
 
-    scores = np.array(list(map_in_threads(compare, pairs, threads)), dtype=float)
-    return NearPairs(pairs[scores > 0], scores[scores > 0], left_out)
+    def compare(pair: Array) -> tuple[float, bool]:
+        one, other = pair.tolist()
+        score, moved, inside = lay_upon(thumbnails[one], thumbnails[other])
+        if score <= 0:
+            return 0.0, False
+        a, b = find_detail(thumbnails[one]), find_detail(moved)
+        found = measure(a, b, common, inside)
+        others = [k for k in alike[one] if k != other][:MOST_PER_IMAGE]
+        details = [find_detail(thumbnails[k]) for k in others]
+        if not are_copies(found, a, b, common) or differs_from_alike(a, b, inside, details, common):
+            return 0.0, False
+        return score, found.value >= CERTAIN
+
+    compared = list(map_in_threads(compare, pairs, threads))
+    scores = np.array([score for score, _ in compared], dtype=float)
+    certain = np.array([sure for _, sure in compared], dtype=bool)
+    return NearPairs(pairs[scores > 0], scores[scores > 0], certain[scores > 0], left_out)
 
 
 def _find_tiny(
@@ -108,7 +136,8 @@ def _find_tiny(
     pairs = chosen[pairs]
     pairs = pairs[(sides[pairs[:, 0]] == sides[pairs[:, 1]]).all(axis=1)]
     scores = np.array([_correlate(thumbnails[a], thumbnails[b]) for a, b in pairs], dtype=float)
-    return NearPairs(pairs[scores >= _TINY_SAME], scores[scores >= _TINY_SAME])
+    same = scores >= _TINY_SAME
+    return NearPairs(pairs[same], scores[same], np.ones(int(same.sum()), dtype=bool))
 
 
 def make_vectors(thumbnails: Array, chosen: Array) -> Array:
@@ -130,81 +159,8 @@ def make_vectors(thumbnails: Array, chosen: Array) -> Array:
     return vectors
 
 
-def find_candidates(
-    vectors: Array, least: float, advance: Callable[[int], None] = lambda count: None
-) -> tuple[Array, Array]:
-    """Return the most similar pairs of vectors.
-
-    The cosine of every pair is computed, block by block. This took 16 s for 30,000 pictures on two
-    busy cores, and the time grows with the square of their number.
-
-    Args:
-        vectors: (M, D) unit vectors.
-        least: Smallest cosine of a pair.
-        advance: Called with the number of vectors that have been compared with all others.
-
-    Returns:
-        (P, 2) positions of the pairs, the lower one first, and their (P,) cosines. A pair is among
-        the 8 (``_MOST_PER_IMAGE``) most similar ones of at least one of its two vectors.
-    """
-    found: list[tuple[Array, Array, Array]] = []
-    for start in range(0, len(vectors), _BLOCK):
-        block = vectors[start : start + _BLOCK]
-        for other in range(start, len(vectors), _BLOCK):
-            cosines = block @ vectors[other : other + _BLOCK].T
-            if other == start:
-                cosines[np.tril_indices(len(block))] = -1
-            rows, columns = np.nonzero(cosines >= least)
-            if len(rows) > _MOST_PER_IMAGE * len(block):  # thousands of alike pictures
-                rows, columns = _likeliest(cosines, least)
-            found.append((rows + start, columns + other, cosines[rows, columns]))
-        advance(len(block))
-    if not found:
-        return np.zeros((0, 2), int), np.zeros(0)
-    rows, columns, cosines = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    keep = _among_first(rows, columns, cosines)
-    return np.stack([rows[keep], columns[keep]], axis=1), cosines[keep]
-
-
-def _likeliest(cosines: Array, least: float) -> tuple[Array, Array]:
-    """Return the positions of the 8 largest cosines of each row and of each column.
-
-    Args:
-        cosines: (R, C) cosines of a block.
-        least: Smallest cosine that counts.
-
-    Returns:
-        Row and column of each position.
-    """
-    marked = np.zeros(cosines.shape, dtype=bool)
-    for axis in (0, 1):
-        most = min(_MOST_PER_IMAGE, cosines.shape[axis])
-        last = np.argpartition(cosines, -most, axis=axis)
-        last = last[-most:] if axis == 0 else last[:, -most:]
-        np.put_along_axis(marked, last, values=True, axis=axis)
-    rows, columns = np.nonzero(marked & (cosines >= least))
-    return rows, columns
-
-
-def _among_first(rows: Array, columns: Array, cosines: Array) -> Array:
-    """Return (P,) bool: whether a pair is among the 8 most similar ones of one of its pictures.
-
-    Args:
-        rows: (P,) the first picture of each pair.
-        columns: (P,) the second picture of each pair.
-        cosines: (P,) the similarity of each pair.
-    """
-    keep = np.zeros(len(rows), dtype=bool)
-    for owner in (rows, columns):
-        order = np.lexsort((-cosines, owner))
-        sorted_owner = owner[order]
-        first = np.searchsorted(sorted_owner, sorted_owner, side="left")
-        keep[order[np.arange(len(order)) - first < _MOST_PER_IMAGE]] = True
-    return keep
-
-
-def compare_closely(one: Array, other: Array) -> float:
-    """Return the correlation of two thumbnails, or 0 if they do not show the same picture.
+def lay_upon(one: Array, other: Array) -> tuple[float, Array, Array | None]:
+    """Lay one thumbnail upon another, and return how well it fits.
 
     Their local contrast is compared, so that a flat background has as much weight as the objects
     in front of it: two scratches of the same shape on different steel are different pictures.
@@ -215,17 +171,24 @@ def compare_closely(one: Array, other: Array) -> float:
         one: (64, 64) uint8 picture.
         other: (64, 64) uint8 picture.
 
+    Returns:
+        Their correlation, or 0 if they do not fit; the second picture as it was laid upon the
+        first; and (64, 64) bool where they overlap, None for everywhere.
+
     Source: G. Evangelidis & E. Psarakis (2008), Parametric Image Alignment Using Enhanced
     Correlation Coefficient Maximization (OpenCV's findTransformECC).
     """
     a, b = local_contrast(one), local_contrast(other)
     score = _correlate(a, b)
     if score >= _SAME:
-        return score
+        # As they are is good enough to be found; aligned, they are compared more exactly.
+        best = _align(a, b, (0.0, 0.0), other)
+        return best if best[0] > score else (score, other, None)
     window = cv2.createHanningWindow(a.shape[::-1], cv2.CV_32F)
     shift, _ = cv2.phaseCorrelate(a.copy(), b.copy(), window)  # it changes its arguments
-    best = max(_align(a, b, start, other) for start in ((0.0, 0.0), shift))
-    return best if best >= _SAME_ALIGNED else 0.0
+    found = [_align(a, b, start, other) for start in ((0.0, 0.0), shift)]
+    best = max(found, key=lambda aligned: aligned[0])
+    return best if best[0] >= _SAME_ALIGNED else (0.0, other, None)
 
 
 def local_contrast(picture: Array) -> Array:
@@ -244,8 +207,10 @@ def local_contrast(picture: Array) -> Array:
     return np.asarray(detail / np.sqrt(around + floor), np.float32)
 
 
-def _align(a: Array, b: Array, start: tuple[float, float], picture: Array) -> float:
-    """Return the correlation of two pictures after the second one was aligned with the first.
+def _align(
+    a: Array, b: Array, start: tuple[float, float], picture: Array
+) -> tuple[float, Array, Array | None]:
+    """Align the second of two pictures with the first.
 
     Args:
         a: (H, W) local contrast of the first picture.
@@ -254,17 +219,18 @@ def _align(a: Array, b: Array, start: tuple[float, float], picture: Array) -> fl
         picture: (H, W) the second picture itself.
 
     Returns:
-        The correlation of the area where they overlap; 0 if there is no alignment, or if it
-        shifts or stretches the picture too much.
+        The correlation of the area where they overlap, or 0 if there is no alignment, or if it
+        shifts or stretches the picture too much; the second picture as it was moved; and where
+        the two overlap.
     """
     warp = np.eye(2, 3, dtype=np.float32)
     warp[:, 2] = start
     if np.abs(warp[:, 2]).max() > _MOST_SHIFT:
-        return 0.0
+        return 0.0, picture, None
     try:
         cv2.findTransformECC(a, b, warp, cv2.MOTION_AFFINE, _ECC, None, 5)
     except cv2.error:  # it did not converge
-        return 0.0
+        return 0.0, picture, None
     size, flags = a.shape[::-1], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     moved = cv2.warpAffine(
         picture.astype(np.float32), warp, size, flags=flags, borderMode=cv2.BORDER_REFLECT
@@ -275,8 +241,8 @@ def _align(a: Array, b: Array, start: tuple[float, float], picture: Array) -> fl
         and np.abs(warp[:, 2]).max() <= _MOST_SHIFT
     )
     if not gentle or inside.mean() < _LEAST_OVERLAP:
-        return 0.0
-    return _correlate(a[inside], local_contrast(moved)[inside])
+        return 0.0, picture, None
+    return _correlate(a[inside], local_contrast(moved)[inside]), moved, inside
 
 
 def _remove_shades(picture: Array, sigma: float) -> Array:

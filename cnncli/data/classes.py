@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.data.label_text import normalise_label, whole_number
+from cnncli.data.label_text import loosen_label, normalise_label, whole_number
 from cnncli.data.samples import NO_SPLIT, Samples
 from cnncli.errors import CnncliError, did_you_mean, shorten
 
@@ -82,9 +82,11 @@ def order_classes(samples: Samples, class_order: Sequence[str] | None) -> Sample
     known = {samples.class_names[target] for target in in_train}
     unknown = [name for name in order if name not in known]
     if unknown:
+        alike = [name for name in known if loosen_label(name) == loosen_label(unknown[0])]
+        hint = f"; it may be {alike[0]!r}, spelt differently" if alike else ""
         raise CnncliError(
             f"--data: class {unknown[0]!r} has no image in the training split, only in val or "
-            "test; a class must be trained on to be recognised"
+            f"test; a class must be trained on to be recognised{hint}"
         )
     return replace(
         samples,

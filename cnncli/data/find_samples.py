@@ -6,13 +6,14 @@ A new source of images is one more case in `find_samples`, and a module that ret
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 from cnncli.data import EMBEDDED, TORCHVISION
 from cnncli.data.samples import CsvColumns, Samples
-from cnncli.errors import CnncliError, did_you_mean
-from cnncli.files import MOST_OF_TABLE, check_regular, expand_path
+from cnncli.errors import CnncliError, did_you_mean, shorten
+from cnncli.files import MOST_OF_TABLE, check_table, expand_path
 from cnncli.reporting import Reporter
 
 
@@ -72,18 +73,20 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
     # Imported here, since a data set by its name does not need them.
     from cnncli.data.folders import find_in_folders
     from cnncli.data.layout import find_base
+    from cnncli.data.table import read_table
     from cnncli.data.table_columns import choose_table
 
     try:
         path = expand_path(data)
         siblings = [] if path.exists() else _siblings(path)
-        if path.exists():
-            check_regular(path, most=MOST_OF_TABLE)
-    except OSError as error:  # a folder above may not be entered, or it is a pipe
+    except OSError as error:  # a folder above may not be entered
         raise CnncliError(f"--data {data}: cannot be read ({error.strerror})") from None
     if not path.exists():
         near = did_you_mean(path.name, [*siblings, *EMBEDDED], count=1)
         raise CnncliError(f"--data {data}: no such file or folder{near}")
+    # A .npz may be larger than a table, since it is never read as a whole.
+    is_npz = path.suffix.lower() == ".npz"
+    check_table(path, f"--data {data}", most=sys.maxsize if is_npz else MOST_OF_TABLE)
     if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
         raise CnncliError(f"--data {data}: the folder cannot be read (permission denied)")
     arrays = _find_arrays(path)
@@ -98,7 +101,8 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
         told = f"{base[:-1]} is the only folder with images in {path}, so its table is read"
         return replace(samples, remarks=(told, *samples.remarks))
     if choice.table is not None:
-        samples = _read_table(choice.table, columns)
+        check_table(choice.table, str(choice.table))
+        samples = read_table(choice.table, columns)
         return replace(samples, remarks=(*choice.remarks(samples.paths), *samples.remarks))
     if not path.is_dir():
         raise CnncliError(
@@ -110,27 +114,26 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
     return replace(samples, remarks=(*inside.remarks(samples.paths), *samples.remarks))
 
 
-def _read_table(table: Path, columns: CsvColumns) -> Samples:
-    """Read a CSV; if an image is not found, the error says that another column may be meant."""
-    from cnncli.data.table import read_table
-
-    try:
-        return read_table(table, columns)
-    except CnncliError as error:
-        if columns.image is None and "not found" in str(error):
-            raise CnncliError(f"{error}; --image-col names another column of images") from None
-        raise
-
-
 def _find_arrays(path: Path) -> Samples | None:
-    """Return the images of a ``.npz`` file or of a folder in MNIST's form, None for other data."""
+    """Return the images of a ``.npz`` file or of a folder in MNIST's form, None for other data.
+
+    A folder that holds but one such file, and no folders, stands for it.
+    """
     from cnncli.data.idx_set import find_idx_folder, find_in_idx
-    from cnncli.data.npz_set import find_in_npz
+    from cnncli.data.npz_set import find_in_npz, find_npz_sets
 
     if path.suffix.lower() == ".npz" and path.is_file():
         return find_in_npz(path)
-    folder = find_idx_folder(path) if path.is_dir() else None
-    return None if folder is None else find_in_idx(folder)
+    if not path.is_dir():
+        return None
+    folder = find_idx_folder(path)
+    if folder is not None:
+        return find_in_idx(folder)
+    sets = find_npz_sets(path)
+    if len(sets) > 1:
+        names = shorten([file.name for file in sets])
+        raise CnncliError(f"--data {path}: several data sets ({names}); name one of them")
+    return find_in_npz(sets[0]) if sets else None
 
 
 def _siblings(path: Path) -> list[str]:

@@ -69,6 +69,12 @@ def doubt_classes(tree: FolderTree, below: dict[str, list[str]]) -> list[str]:
             f"each class holds a folder {masks[0]}, whose pictures are read as images of the "
             "class; move them away if they are none"
         ]
+    parts = [name for name in sorted(shared) if parse_split_name(name) is not None]
+    if len(parts) > 1:
+        return [
+            f"each class holds the folders {shorten(parts)}, which are not taken as splits, since "
+            "they hold folders, or others or images lie beside them; put them above the classes"
+        ]
     if len(shared) > 1:
         return [
             f"each of the folders {shorten(list(below))} holds the folders "

@@ -19,6 +19,7 @@ from cnncli.arrays import Array
 from cnncli.choices import Split
 from cnncli.data.array_parts import check_bytes, join_parts
 from cnncli.data.samples import Samples
+from cnncli.data.walk import list_folder
 from cnncli.errors import CnncliError, shorten
 
 _SPLITS: dict[str, Split] = {
@@ -29,6 +30,9 @@ _SPLITS: dict[str, Split] = {
 _IMAGES = {"images", "image", "x", "imgs", "img", "data", "pixels"}
 _LABELS = {"labels", "label", "y", "targets", "target", "classes"}
 _WANTED = "train_images and train_labels (or x_train and y_train), and so for val and test"
+
+# A folder of more files is one of images.
+_MOST_FILES = 50
 
 Role = Literal["images", "labels"]
 
@@ -51,6 +55,18 @@ def is_npz_set(path: Path) -> bool:
     except (OSError, zipfile.BadZipFile):
         return False
     return {"images", "labels"} <= {key.role for key in keys if key}
+
+
+def find_npz_sets(folder: Path) -> list[Path]:
+    """Return the ``.npz`` data sets in a folder; none if it holds folders, or many files.
+
+    Args:
+        folder: The folder.
+    """
+    folders, files = list_folder(folder)
+    if folders or len(files) > _MOST_FILES:
+        return []
+    return [folder / name for name in files if is_npz_set(folder / name)]
 
 
 def find_in_npz(path: Path) -> Samples:

@@ -17,7 +17,7 @@ from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import FileDigests, hash_files, map_in_threads
 from cnncli.data.table_rows import read_records
 from cnncli.errors import CnncliError, shorten
-from cnncli.files import BAD_IMAGES_FILE, SPLITS_FILE, expand_path
+from cnncli.files import BAD_IMAGES_FILE, SPLITS_FILE, check_table, expand_path
 
 # In the place of a fold, for an image that is in none.
 NO_FOLD = -1
@@ -135,10 +135,9 @@ def load_split_file(given: str) -> SplitFile:
     path = expand_path(given)
     if path.is_dir():
         path = path / SPLITS_FILE
-    if path.exists() and not path.is_file():
-        raise CnncliError(f"--splits {given}: a pipe or a device, not a file; write it to a file")
-    if not path.is_file():
+    if not path.exists():
         raise CnncliError(f"--splits {given}: no such file; `cnncli split` writes one")
+    check_table(path, f"--splits {given}")
     records = read_records(path)
     _, header = next(records, (0, []))
     if "path" not in header or not {"split", FOLD} & set(header):

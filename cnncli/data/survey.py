@@ -76,7 +76,12 @@ class _FileSurvey:
 
 
 def survey_images(
-    samples: Samples, *, threads: int, most: int = 96, raw: bool = False
+    samples: Samples,
+    *,
+    threads: int,
+    most: int = 96,
+    raw: bool = False,
+    channels: int | None = None,
 ) -> ImageSurvey:
     """Decode up to ``most`` images, evenly spread over the set, and sum up what they are like.
 
@@ -86,6 +91,8 @@ def survey_images(
         most: Greatest number of images to decode.
         raw: Whether to take the physical units of DICOM files, in place of what their own display
             window shows.
+        channels: Number of channels that the user named, which decides between the axes of a
+            NumPy array.
 
     Raises:
         CnncliError: If none of them can be read.
@@ -94,7 +101,10 @@ def survey_images(
 
     def survey(index: int) -> list[_FileSurvey] | str:
         try:
-            return [_survey_file(data, raw=raw) for data in samples.source.read(index)]
+            return [
+                _survey_file(data, raw=raw, channels=channels)
+                for data in samples.source.read(index)
+            ]
         except (ImageError, OSError) as error:
             return describe_failure(error)  # reported when all images are read
 
@@ -119,8 +129,8 @@ def survey_images(
     )
 
 
-def _survey_file(data: bytes, *, raw: bool) -> _FileSurvey:
-    header = read_header(data)
+def _survey_file(data: bytes, *, raw: bool, channels: int | None) -> _FileSurvey:
+    header = read_header(data, channels)
     image = decode(data, header, raw=raw)
     values = sample_values(image)
     if image.dtype.kind == "u":

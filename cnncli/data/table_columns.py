@@ -140,5 +140,6 @@ def find_image_columns(header: Sequence[str]) -> list[str]:
         match = _NUMBERED.fullmatch(name.strip().lower())
         if match:
             numbered.setdefault(match[1], {})[int(match[2])] = name
-    several = [found for found in numbered.values() if len(found) > 1]
+    # Of several files, or the only column that is called so: image_1 alone.
+    several = [found for found in numbered.values() if len(found) > 1] or list(numbered.values())
     return [name for _, name in sorted(several[0].items())] if len(several) == 1 else []

@@ -8,7 +8,7 @@ import posixpath
 import sys
 from array import array
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,8 @@ from cnncli.data.samples import SEPARATOR, TextColumn, text_array
 from cnncli.data.walk import check_names, has_image_suffix, looks_like_image, walk_files
 from cnncli.errors import CnncliError, shorten
 
+# The column was chosen by its name, where none was given.
+_HINT = "; if another column names the images, give it by --image-col"
 # With fewer names in a folder than this, each is looked for by itself; else the folder is listed.
 _LISTED_FROM = 10
 # So many rows are turned into texts of one array at a time.
@@ -222,10 +224,20 @@ def _look_up(table: Path, names: Array, line_of: Callable[[int], int]) -> Array:
     # Nearly every id has a single file with the ending of an image: then there is no choice.
     plain = (count == 1) & (np.strings.find(names, "/") < 0)
     plain &= np.fromiter(map(has_image_suffix, found), bool, len(found))
+    above = root.absolute().as_posix()
+    is_folder = cache(lambda top: os.path.isdir(os.path.join(root, top)))
     for row in np.flatnonzero(~plain).tolist():
         start, stop = starts[slot_of[row]], starts[slot_of[row] + 1]
-        files_of_row = candidates[start:stop].tolist()
-        found[row] = _choose(table, str(names[row]), files_of_row, partial(line_of, row))
+        name = str(names[row])
+        matching = namesakes = candidates[start:stop].tolist()
+        if "/" in name:
+            matching = _with_folders(name, namesakes, above, is_folder)
+        if namesakes and not matching:
+            raise CnncliError(
+                f"{table}, line {line_of(row)}: image {name!r} not found below {root} (there is "
+                f"{shorten(namesakes, 1)}, in another folder)"
+            )
+        found[row] = _choose(table, name, matching, partial(line_of, row))
     return found
 
 
@@ -234,10 +246,34 @@ def _last(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _choose(table: Path, name: str, files: Sequence[str], find_line: Callable[[], int]) -> str:
-    """Return the file that an id means, among those with the id's last part as their name.
+def _with_folders(
+    name: str, files: Sequence[str], above: str, is_folder: Callable[[str], bool]
+) -> list[str]:
+    """Return the files whose paths end in a whole name, folders included.
 
-    Only images count. If any file ends in the whole id, the others do not count.
+    Args:
+        name: The name, with folders in it and with or without the ending of the file.
+        files: Paths relative to the folder of the CSV.
+        above: Path of that folder; the name may begin in the middle of it.
+        is_folder: Returns whether that folder has a folder of this name.
+    """
+    ends = f"/{name}"
+    found = [
+        file
+        for file in files
+        if f"{above}/{file}".endswith(ends) or f"{above}/{file}".rpartition(".")[0].endswith(ends)
+    ]
+    top = name.partition("/")[0]
+    if top and is_folder(top):
+        # Its folder exists without it: a file of this name elsewhere is another image.
+        found = [file for file in found if file.startswith(f"{top}/")]
+    return found
+
+
+def _choose(table: Path, name: str, files: Sequence[str], find_line: Callable[[], int]) -> str:
+    """Return the file that an id means, among those whose names or paths are the id's.
+
+    Only images count.
 
     Args:
         table: Path of the CSV.
@@ -249,20 +285,7 @@ def _choose(table: Path, name: str, files: Sequence[str], find_line: Callable[[]
         CnncliError: If there is no such file, or if several differ in content.
     """
     root = str(table.parent)
-    ends = f"/{name}"
-    above = table.parent.absolute().as_posix()  # a path may begin above the CSV's folder
-    exact = [
-        f
-        for f in files
-        if f"{above}/{f}".endswith(ends) or f"{above}/{f}".rpartition(".")[0].endswith(ends)
-    ]
-    folder, _, last = name.rpartition("/")
-    top = folder.partition("/")[0]
-    if top and os.path.isdir(os.path.join(root, top)):
-        # Its folder exists without it: a file of this name elsewhere is another image.
-        exact = [f for f in exact if f.startswith(f"{top}/")]
-    found = exact if folder else exact or files
-    found = [f for f in found if looks_like_image(os.path.join(root, f))]
+    found = [f for f in files if looks_like_image(os.path.join(root, f))]
     if len(found) > 1:
         # Some of Kaggle's data sets come as DICOM and as JPEG, and some use the same ids in train/
         # and in test/.
@@ -270,9 +293,7 @@ def _choose(table: Path, name: str, files: Sequence[str], find_line: Callable[[]
     if len(found) > 1 and "train" in table.stem.lower():
         found = [f for f in found if "train" in f.rpartition("/")[0].lower()] or found
     if not found or (len(found) > 1 and not _same(root, found)):
-        what = f"is ambiguous: {shorten(found)}" if found else f"not found below {root}"
-        if not found and files and folder:
-            what += f" ({shorten(files, 1)} has the name {last}, but lies in another folder)"
+        what = f"is ambiguous: {shorten(found)}" if found else f"not found below {root}{_HINT}"
         raise CnncliError(f"{table}, line {find_line()}: image {name!r} {what}")
     return found[0]
 

@@ -137,6 +137,8 @@ def looks_like_image(path: str) -> bool:
     """Return whether a file is meant to be an image: by its name's ending, or its first bytes."""
     if has_image_suffix(path):
         return True
+    if Path(path).name.upper() == "DICOMDIR":  # the table of contents of a DICOM disc
+        return False
     try:
         with open(path, "rb") as file:
             return is_image(file.read(HEAD_BYTES))

@@ -16,7 +16,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.images.channels import lay_on_white
 from cnncli.images.formats import find_format, read_header
-from cnncli.images.header import Header, ImageError
+from cnncli.images.header import Header, ImageError, out_of_memory
 from cnncli.images.orientation import turn_upright
 
 # Our own message says that a file is damaged; OpenCV should not print it as well. This is a call
@@ -58,11 +58,14 @@ def decode(
     """
     header = header or read_header(data)
     reader = find_format(data).load()
-    array, alpha = reader.decode_pixels(data, header, raw=raw, reduction=reduction)
-    array = turn_upright(_simplify_type(array), header.orientation)
-    if alpha and not keep_alpha:
-        array = lay_on_white(array)
-    return np.ascontiguousarray(array)
+    try:
+        array, alpha = reader.decode_pixels(data, header, raw=raw, reduction=reduction)
+        array = turn_upright(_simplify_type(array), header.orientation)
+        if alpha and not keep_alpha:
+            array = lay_on_white(array)
+        return np.ascontiguousarray(array)
+    except MemoryError:
+        raise out_of_memory() from None
 
 
 def _simplify_type(array: Array) -> Array:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import warnings
+import zlib
 from typing import Any
 
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.images.header import Header, ImageError, damaged
+from cnncli.images.header import MAX_BYTES, Header, ImageError, damaged
+
+# The transfer syntax of deflated files, where to look for it, and how much is unpacked at a time.
+_DEFLATED, _META_BYTES, _PIECE = b"1.2.840.10008.1.2.1.99", 4096, 1 << 24
 
 # Tags that some programs write without a value to say that there is none.
 _OFTEN_EMPTY = (
@@ -106,7 +110,11 @@ def _read(data: bytes, *, pixels: bool) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            dataset = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=not pixels)
+            _check_deflated(data)
+            dataset = pydicom.dcmread(
+                io.BytesIO(data), stop_before_pixels=not pixels, force=data[128:132] != b"DICM"
+            )
+            _complete_syntax(dataset)
             if pixels and "PixelData" not in dataset:
                 raise ImageError("is a DICOM file without a picture")  # noqa: TRY301 - see below
             for name in _OFTEN_EMPTY:
@@ -117,6 +125,38 @@ def _read(data: bytes, *, pixels: bool) -> Any:
         raise
     except Exception as error:
         raise damaged(error) from None
+
+
+def _complete_syntax(dataset: Any) -> None:
+    """Give a dataset without a preamble the transfer syntax that its elements were read in."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if "TransferSyntaxUID" in dataset.file_meta:
+        return
+    implicit, little = dataset.original_encoding
+    explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+
+
+def _check_deflated(data: bytes) -> None:
+    """Refuse a deflated file that would fill the memory; pydicom unpacks it before anything else.
+
+    Source: DICOM PS3.10, 7.1 (the length of the file meta information), and PS3.5, A.5 (deflate).
+
+    Raises:
+        ImageError: If it unpacks to more than ``MAX_BYTES`` bytes.
+    """
+    if _DEFLATED not in data[:_META_BYTES] or data[128:132] != b"DICM":
+        return
+    place = 144 + int.from_bytes(data[140:144], "little")
+    unpack, rest, size = zlib.decompressobj(-zlib.MAX_WBITS), data[place:], 0
+    while rest and not unpack.eof:
+        size += len(unpack.decompress(rest, _PIECE))
+        rest = unpack.unconsumed_tail
+        if size > MAX_BYTES:
+            raise ImageError(
+                f"is too large: it unpacks to more than {MAX_BYTES:,} bytes; make it smaller first"
+            )
 
 
 def _unpack(dataset: Any) -> Array:

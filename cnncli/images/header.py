@@ -7,6 +7,10 @@ from dataclasses import dataclass
 # Pillow's own bound for a decompression bomb: 2 × 89.5 million pixels, about 13,377 × 13,377.
 MAX_PIXELS = 178_956_970
 
+# A picture of so many pixels with four channels of 8 bits. What a file would unpack to counts, in
+# bytes, with all its channels and frames.
+MAX_BYTES = 4 * MAX_PIXELS
+
 
 class ImageError(Exception):
     """A file cannot be read as an image; the message says why and does not name the file."""
@@ -32,6 +36,9 @@ class Header:
         maximum: The stored value of white if the file names one (PNM); None means the greatest
             value of the number type.
         clear_level: The stored grey level that counts as transparent (PNG), or None.
+        other_axes: (height, width, channels) if the axes of an array are read in the other way,
+            channels first instead of last or the other way round; None if there is no other way.
+        ambiguous: Whether both ways are as likely.
     """
 
     format: str
@@ -46,6 +53,8 @@ class Header:
     camera: str = ""
     maximum: int | None = None
     clear_level: int | None = None
+    other_axes: tuple[int, int, int] | None = None
+    ambiguous: bool = False
 
 
 def check_size(width: int, height: int) -> None:
@@ -60,6 +69,26 @@ def check_size(width: int, height: int) -> None:
     """
     if width * height > MAX_PIXELS:
         raise ImageError(too_large(f"{width}×{height}"))
+
+
+def check_bytes(header: Header) -> None:
+    """Refuse an image whose channels and frames together could fill the memory.
+
+    Raises:
+        ImageError: If it would unpack to more than ``MAX_BYTES`` bytes.
+    """
+    channels = header.channels + header.alpha
+    size = header.width * header.height * channels * max(1, (header.bits + 7) // 8)
+    if size > MAX_BYTES:
+        raise ImageError(
+            f"is too large: {header.width}×{header.height} with {channels} channels of "
+            f"{header.bits} bits is {size:,} bytes, more than {MAX_BYTES:,}; make it smaller first"
+        )
+
+
+def out_of_memory() -> ImageError:
+    """Return the ImageError for a file that does not fit into the memory that is free."""
+    return ImageError("is too large for the memory that is free; make it smaller first")
 
 
 def damaged(error: Exception) -> ImageError:

@@ -13,6 +13,9 @@ from cnncli.images.header import Header, ImageError, check_size, damaged
 
 # An array with more channels than this is taken for something that is no picture.
 _MOST_CHANNELS = 256
+# An axis of so few entries is the channels. Where the first and the last axis are both longer, and
+# either could be, the channels have to be named.
+_SURELY_CHANNELS = 16
 
 
 def read_header(data: bytes) -> Header:
@@ -22,13 +25,16 @@ def read_header(data: bytes) -> Header:
     height, width, _ = _layout(first)
     if any(_layout(shape)[:2] != (height, width) for shape, _ in shapes):
         raise ImageError("holds arrays of different sizes; as channels they must be of one")
+    other = _other_layout(first) if len(shapes) == 1 else None
     return Header(
         format="NPZ" if data.startswith(b"PK") else "NPY",
         mode=dtype.name,
         width=width,
         height=height,
-        bits=dtype.itemsize * 8 if dtype.kind != "b" else 1,
+        bits=max(dtype.itemsize for _, dtype in shapes) * 8 if dtype.kind != "b" else 1,
         channels=sum(_layout(shape)[2] for shape, _ in shapes),
+        other_axes=other,
+        ambiguous=other is not None and min(first[0], first[2]) > _SURELY_CHANNELS,
     )
 
 
@@ -36,7 +42,7 @@ def decode_pixels(data: bytes, header: Header, *, raw: bool, reduction: int) -> 
     """Return an (H, W, C) array in the file's own number type, and False: there is no alpha.
 
     Several arrays of one file are side by side as channels. An array of three axes may be stored
-    as (H, W, C) or as (C, H, W): the shorter one of the first and the last axis is the channels.
+    as (H, W, C) or as (C, H, W): the header says how many channels it has.
     Arguments and errors are those of :class:`cnncli.images.formats.FormatModule`.
     """
     try:
@@ -44,14 +50,28 @@ def decode_pixels(data: bytes, header: Header, *, raw: bool, reduction: int) -> 
         arrays = [loaded] if isinstance(loaded, np.ndarray) else [loaded[n] for n in loaded.files]
     except Exception as error:  # zlib, zipfile and struct each raise errors of their own
         raise damaged(error) from None
-    return np.concatenate([_channels_last(array) for array in arrays], axis=2), False
+    return np.concatenate([_channels_last(array, header) for array in arrays], axis=2), False
 
 
-def _channels_last(array: Array) -> Array:
-    """Return (H, W), (H, W, C) or (C, H, W) as (H, W, C)."""
+def _channels_last(array: Array, header: Header) -> Array:
+    """Return (H, W), (H, W, C) or (C, H, W) as (H, W, C), of the height and width of the header."""
     if array.ndim == 2:
         return array[..., None]
-    return np.moveaxis(array, 0, 2) if _channels_first(array.shape) else array
+    as_stored = array.shape[:2] == (header.height, header.width)
+    if as_stored and array.shape[1:] == (header.height, header.width):
+        as_stored = not _channels_first(array.shape)
+    return array if as_stored else np.moveaxis(array, 0, 2)
+
+
+def _other_layout(shape: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """Return the (height, width, channels) of a shape read in the less likely way, if it can be."""
+    if len(shape) != 3:
+        return None
+    if _channels_first(shape):
+        sizes = shape[0], shape[1], shape[2]
+    else:
+        sizes = shape[1], shape[2], shape[0]
+    return sizes if sizes[2] <= _MOST_CHANNELS and sizes[2] != _layout(shape)[2] else None
 
 
 def _layout(shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -14,7 +14,7 @@ from cnncli.choices import Interpolation, ResizeMode, format_channels
 from cnncli.images.channels import to_channels
 from cnncli.images.decode import REDUCTIONS, decode
 from cnncli.images.formats import read_header
-from cnncli.images.header import Header, ImageError
+from cnncli.images.header import Header, ImageError, out_of_memory
 from cnncli.images.intensity import IntensityRange, fraction_cut, to_fractions, to_uint8
 from cnncli.images.resize import resize
 
@@ -120,7 +120,10 @@ class Preprocess:
         if len(files) != self.count_files:
             needed = "one file" if self.count_files == 1 else f"{self.count_files} files"
             raise ImageError(f"is {len(files)} files; the network takes {needed} per sample")
-        decoded = [self._decode(data, number) for number, data in enumerate(files)]
+        try:
+            decoded = [self._decode(data, number) for number, data in enumerate(files)]
+        except MemoryError:
+            raise out_of_memory() from None
         parts, cuts = [part for part, _ in decoded], [cut for _, cut in decoded]
         sizes = {part.shape[:2] for part in parts}
         if len(sizes) > 1:
@@ -135,7 +138,8 @@ class Preprocess:
         Returns:
             Array (H, W, C), and the fraction (0–1) of its stored values outside the file's range.
         """
-        header = read_header(data)
+        channels = self.files[number] if self.files else self.channels
+        header = read_header(data, channels)
         intensity_range = self.windows[number] if self.windows else None
         image = decode(
             data,
@@ -144,7 +148,6 @@ class Preprocess:
             raw=intensity_range is not None and intensity_range.unit == "value",
             reduction=self._reduction(header),
         )
-        channels = self.files[number] if self.files else self.channels
         converted = self._convert(image, channels, intensity_range)
         return converted, fraction_cut(image, intensity_range)
 

@@ -21,13 +21,13 @@ _PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM")
 _EXIF_ORIENTATION, _EXIF_MAKE, _EXIF_MODEL = 0x0112, 0x010F, 0x0110
 
 # Pillow's warnings are silenced by a state that all threads share: one thread at a time.
-_PILLOW_LOCK = Lock()
+PILLOW_LOCK = Lock()
 
 # The third number of a PNM file, with comments in between.
 _PNM_MAXIMUM = re.compile(rb"P[2356](?:\s+|\s*#[^\n]*\n)+(?:\d+(?:\s+|\s*#[^\n]*\n)+){2}(\d+)\s")
 
 # Of each of Pillow's modes: the number of channels without alpha, and whether there is alpha.
-_MODES = {
+MODES = {
     "1": (1, False),
     "L": (1, False),
     "I": (1, False),
@@ -46,8 +46,10 @@ _MODES = {
 
 def read_header(data: bytes) -> Header:
     """Return what a file says about itself; see :class:`cnncli.images.formats.FormatModule`."""
+    if data.startswith(b"\xff\xd8"):
+        _check_jpeg(data)
     try:
-        with _PILLOW_LOCK, warnings.catch_warnings():
+        with PILLOW_LOCK, warnings.catch_warnings():
             # They are about corrupt EXIF, which is harmless, and about size, which we check.
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS)
@@ -65,7 +67,7 @@ def read_header(data: bytes) -> Header:
 
 def _describe(data: bytes, image: Image.Image) -> Header:
     kind = "JPEG" if image.format == "MPO" else str(image.format)
-    channels, alpha = _MODES.get(image.mode, (3, False))
+    channels, alpha = MODES.get(image.mode, (3, False))
     clear = image.info.get("transparency")
     bits, maximum, orientation, camera = 8, None, 1, ""
     has_exif = True
@@ -82,7 +84,7 @@ def _describe(data: bytes, image: Image.Image) -> Header:
         maximum = _read_pnm_maximum(data)
         bits = 16 if (maximum or 255) > 255 else 1 if image.mode == "1" else 8
     if has_exif and kind in ("PNG", "JPEG", "WEBP"):
-        orientation, camera = _read_exif(image)
+        orientation, camera = read_exif(image)
     return Header(
         format=kind,
         mode=image.mode,
@@ -121,6 +123,33 @@ def _read_pnm_maximum(data: bytes) -> int | None:
     return None if stretched else maximum or None
 
 
+def _check_jpeg(data: bytes) -> None:
+    """Refuse kinds of JPEG that no decoder here reads, which would be called damaged otherwise.
+
+    Source: ITU-T T.81, B.2.2 (start of frame: its kind and precision).
+
+    Raises:
+        ImageError: If the file is lossless or hierarchical, or has other than 8 bits.
+    """
+    place = 2
+    while data[place : place + 1] == b"\xff" and place + 4 < len(data):
+        kind = data[place + 1]
+        if kind == 0xFF:  # a fill byte
+            place += 1
+            continue
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            bits = data[place + 4]
+            named = {0xC3: "lossless JPEG", 0xCB: "lossless JPEG"}.get(kind)
+            if named is None and kind in (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF):
+                named = "hierarchical JPEG"
+            if named is None and bits != 8:
+                named = f"JPEG of {bits} bits"
+            if named:
+                raise ImageError(f"is {named}, which cannot be read; convert it to PNG or TIFF")
+            return
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+
+
 def _check_png(data: bytes) -> None:
     """Check the chunks of a PNG up to its end.
 
@@ -144,7 +173,7 @@ def _check_png(data: bytes) -> None:
         place = end + 4
 
 
-def _read_exif(image: Image.Image) -> tuple[int, str]:
+def read_exif(image: Image.Image) -> tuple[int, str]:
     """Return the EXIF orientation, and the camera's maker and model as one text.
 
     Damaged EXIF data give 1 and an empty text, because the picture itself can still be used.
@@ -181,7 +210,7 @@ def decode_pixels(data: bytes, header: Header, *, raw: bool, reduction: int) -> 
         raise ImageError(f"cannot be decoded ({error.err})") from None
     if pixels is None:
         raise ImageError("is damaged or cut short")
-    array = _stretch(np.atleast_3d(pixels), header.maximum)
+    array = stretch(np.atleast_3d(pixels), header.maximum)
     if array.shape[2] in (3, 4):
         array = array[..., [2, 1, 0, 3][: array.shape[2]]]
     if array.shape[2] == 4 and header.channels == 1:
@@ -192,7 +221,7 @@ def decode_pixels(data: bytes, header: Header, *, raw: bool, reduction: int) -> 
     return array, array.shape[2] in (2, 4)
 
 
-def _stretch(array: Array, maximum: int | None) -> Array:
+def stretch(array: Array, maximum: int | None) -> Array:
     """Stretch values from 0–``maximum`` to the full scale of their type.
 
     Args:

@@ -88,6 +88,7 @@ def _pages(file: tifffile.TiffFile) -> list[Any]:
     Raises:
         ImageError: If the file is damaged, or its pages cannot be channels of one picture.
     """
+    _refuse_camera_raw(file)
     try:
         pages = [file.pages[number] for number in range(len(file.pages))]
         pages = [page.aspage() for page in pages]
@@ -108,6 +109,22 @@ def _pages(file: tifffile.TiffFile) -> list[Any]:
     if len(full) > 1 and True in alphas:
         raise ImageError("has several pages with alpha; save them without it")
     return full
+
+
+def _refuse_camera_raw(file: tifffile.TiffFile) -> None:
+    """Refuse DNG, NEF, ARW and the like: their first page is a preview, not the picture.
+
+    Raises:
+        ImageError: If the file says that it is DNG, or its first page is a thumbnail of others.
+    """
+    try:
+        tags = file.pages[0].tags
+        preview = "SubIFDs" in tags and int(tags.valueof("NewSubfileType", 0)) & 1
+        raw = "DNGVersion" in tags or preview
+    except Exception as error:
+        raise damaged(error) from None
+    if raw:
+        raise ImageError("is a camera's raw file, which cannot be read; convert it to PNG or TIFF")
 
 
 def _next_page(file: tifffile.TiffFile, page: Any) -> int:

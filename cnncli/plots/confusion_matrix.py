@@ -25,6 +25,8 @@ PERCENTAGES_UP_TO = 30
 # Largest number of classes at which each class has a label and each cell a number. With more
 # classes only the colours are drawn.
 LABELS_UP_TO = 120
+# Largest number of classes at which each cell is drawn by itself.
+CELLS_UP_TO = 1500
 LONGEST_NAME = 32  # characters; longer names lose their middle
 
 
@@ -63,7 +65,11 @@ def save_confusion_matrix(
     # The colour follows the square root: a mistake of 4 % is important, and on a linear scale it
     # would look white.
     norm = PowerNorm(0.5, vmin=0, vmax=1)
-    image = axes.imshow(shares, cmap=_blues(), norm=norm, interpolation="nearest")
+    cells = _pool(shares)
+    last = -(-num_classes // len(cells)) * len(cells) - 0.5  # where the last block ends
+    edges = (-0.5, last, last, -0.5)
+    image = axes.imshow(cells, cmap=_blues(), norm=norm, interpolation="nearest", extent=edges)
+    axes.set(xlim=(-0.5, num_classes - 0.5), ylim=(num_classes - 0.5, -0.5))
     if num_classes <= LABELS_UP_TO:
         _write_cells(axes, matrix, shares, cell)
         _separate_cells(axes, num_classes)
@@ -103,6 +109,21 @@ def _row_shares(matrix: IntArray) -> FloatArray:
     shares: FloatArray = np.full(matrix.shape, np.nan)
     np.divide(matrix, images, out=shares, where=images > 0)
     return shares
+
+
+def _pool(shares: FloatArray) -> FloatArray:
+    """Return (K, K) fractions, or the largest of each block where there are too many to be drawn.
+
+    matplotlib takes gigabytes for millions of cells. A picture with fewer dots than cells would
+    leave cells out without a sign.
+    """
+    count = -(-len(shares) // CELLS_UP_TO)
+    if count == 1:
+        return shares
+    starts = np.arange(0, len(shares), count)
+    rows = np.fmax.reduceat(shares, starts, axis=0)  # fmax: the largest that is not NaN
+    pooled: FloatArray = np.fmax.reduceat(rows, starts, axis=1)
+    return pooled
 
 
 def _write_cells(axes: Axes, matrix: IntArray, shares: FloatArray, cell: float) -> None:

@@ -7,10 +7,11 @@ import takes 0.3 s.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnncli.errors import CnncliError
+from cnncli.files import write_atomically
 from cnncli.plots.lettering import use_plain_text
 
 if TYPE_CHECKING:
@@ -29,18 +30,20 @@ def save_figure(figure: Figure, path: Path) -> None:
         path: File to write, in a folder that exists.
 
     Raises:
-        OSError: If the file cannot be written.
+        OSError: If the file cannot be written; it names the file, which is unchanged.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
     use_plain_text(figure)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    kind = "jpeg" if path.suffix.lower() in (".jpg", ".jpeg") else "png"
+
+    def write(part: Path) -> None:
+        figure.savefig(part, format=kind, bbox_inches="tight", pad_inches=0.15, facecolor="white")
+
     try:
-        kind = "jpeg" if path.suffix.lower() in (".jpg", ".jpeg") else "png"
-        figure.savefig(
-            temporary, format=kind, bbox_inches="tight", pad_inches=0.15, facecolor="white"
-        )
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        write_atomically(path, write)
+    except CnncliError as error:
+        cause = error.__cause__
+        assert isinstance(cause, OSError)
+        raise OSError(cause.errno, cause.strerror, str(path)) from error

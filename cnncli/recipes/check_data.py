@@ -23,7 +23,7 @@ from cnncli.data.find_samples import find_samples
 from cnncli.data.samples import SEPARATOR, CsvColumns, Samples
 from cnncli.data.splits import parse_groups
 from cnncli.errors import CnncliError
-from cnncli.files import expand_path
+from cnncli.files import expand_path, write_atomically
 from cnncli.reporting import Reporter
 from cnncli.run.samples import give_splits
 from cnncli.training.device import count_cpus
@@ -178,8 +178,6 @@ def save_fix_list(path: str, report: DataReport) -> int:
     broken = [line for line in lines if "\n" in line]
     if broken:
         raise CnncliError(f"--fix-list {path}: a line cannot hold the name {broken[0]!r}")
-    try:
-        expand_path(path).write_text("".join(f"{line}\n" for line in lines), "utf-8")
-    except OSError as error:
-        raise CnncliError(f"--fix-list {path}: cannot be written ({error.strerror})") from None
+    text = "".join(f"{line}\n" for line in lines)
+    write_atomically(expand_path(path), lambda part: part.write_text(text, "utf-8"))
     return len(lines)

@@ -27,6 +27,7 @@ from cnncli.files import (
     SPLITS_FILE,
     make_output_folder,
     protect_cell,
+    write_atomically,
 )
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
@@ -271,19 +272,27 @@ def _save(
 
     names = list(samples.class_names)
     cells = [protect_cell(name) if csv_safe else name for name in names]
+
+    def write_predictions(part: Path) -> None:
+        with part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            header = ("path", "target", "label", "probability")
+            writer.writerow((*header, *(f"probability_{name}" for name in names)))
+            rows = zip(samples.paths, samples.targets, probabilities, strict=True)
+            for path, target, row in rows:
+                best = int(row.argmax())
+                values = [f"{value:.6f}" for value in row]
+                shown = protect_cell(str(path)) if csv_safe else path
+                writer.writerow((shown, cells[target], cells[best], values[best], *values))
+
+    def write_matrix(part: Path) -> None:
+        with part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("target", *cells))
+            for name, counts in zip(cells, report["confusion_matrix"], strict=True):
+                writer.writerow((name, *counts))
+
     save_report(folder / REPORT_FILE, report)
-    with (folder / PREDICTIONS_FILE).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        header = ("path", "target", "label", "probability")
-        writer.writerow((*header, *(f"probability_{name}" for name in names)))
-        for path, target, row in zip(samples.paths, samples.targets, probabilities, strict=True):
-            best = int(row.argmax())
-            values = [f"{value:.6f}" for value in row]
-            shown = protect_cell(str(path)) if csv_safe else path
-            writer.writerow((shown, cells[target], cells[best], values[best], *values))
-    with (folder / "confusion_matrix.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("target", *cells))
-        for name, counts in zip(cells, report["confusion_matrix"], strict=True):
-            writer.writerow((name, *counts))
+    write_atomically(folder / PREDICTIONS_FILE, write_predictions)
+    write_atomically(folder / "confusion_matrix.csv", write_matrix)
     save_confusion_matrix(folder / "confusion_matrix.png", report["confusion_matrix"], names)

@@ -210,7 +210,12 @@ def choose_preprocess(
 
 
 def survey_as_read(
-    samples: Samples, text: str | None, *, threads: int, most: int = 96
+    samples: Samples,
+    text: str | None,
+    in_channels: int | None = None,
+    *,
+    threads: int,
+    most: int = 96,
 ) -> ImageSurvey:
     """Survey the images with the values that training will read from them.
 
@@ -220,6 +225,7 @@ def survey_as_read(
     Args:
         samples: The labelled images.
         text: What the user said, as :func:`choose_intensity` takes it.
+        in_channels: Number of input channels that the user named.
         threads: Number of threads that decode.
         most: Greatest number of images to decode, evenly spread.
 
@@ -227,11 +233,12 @@ def survey_as_read(
         CnncliError: If none of them can be read.
     """
     raw = text is not None and any(rule.kind != "full" for rule in parse_intensity(text))
-    survey = survey_images(samples, threads=threads, most=most, raw=raw)
+    channels = in_channels if samples.files == 1 else None
+    survey = survey_images(samples, threads=threads, most=most, raw=raw, channels=channels)
     if text is not None or survey.dtype != "float32" or all(map(hold_fractions, survey.values)):
         return survey
     # A file of a sample whose values are beyond 0–1 will get a range of values: look at its units.
-    in_units = survey_images(samples, threads=threads, most=most, raw=True)
+    in_units = survey_images(samples, threads=threads, most=most, raw=True, channels=channels)
     shown = [hold_fractions(values) for values in survey.values]
     return replace(
         survey,

@@ -65,7 +65,7 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
             "--loss ordinal: the classes have no order; name them by whole numbers (grades), or "
             "give their order with --class-order"
         )
-    survey = survey_as_read(samples, config.intensity, threads=count_cpus())
+    survey = survey_as_read(samples, config.intensity, config.in_channels, threads=count_cpus())
     expected = pretrained.expects.in_channels if pretrained.expects else None
     channels = choose_channels(config.in_channels, expected, survey)
     intensity, intensity_ranges = choose_intensity(config.intensity, survey, reporter)

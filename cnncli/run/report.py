@@ -64,8 +64,15 @@ def report_precision(precision: str, asked: str | None, reporter: Reporter) -> N
 
 def save_report(path: Path, report: Report) -> None:
     """Write a report as JSON, in the form in which ``evaluate --format json`` prints it."""
-    text = json.dumps(report, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
-    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+    def write(part: Path) -> None:
+        with part.open("w", encoding="utf-8") as file:
+            # In pieces: the whole text takes gigabytes where there are thousands of classes.
+            encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2)
+            file.writelines(encoder.iterencode(report))
+            file.write("\n")
+
+    write_atomically(path, write)
 
 
 def summary_rows(report: Report) -> list[dict[str, object]]:

@@ -55,7 +55,10 @@ def print_rows(
 
 def print_json(value: object) -> None:
     """Write one indented JSON document to stdout; NaN is a bug, not a value."""
-    print_line(_escape_json(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2)))
+    encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2)
+    for piece in encoder.iterencode(value):  # in pieces: it may be hundreds of megabytes
+        sys.stdout.write(_escape_json(piece))
+    print_line("")
 
 
 def _escape_json(text: str) -> str:

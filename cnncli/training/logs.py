@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cnncli.errors import CnncliError
+from cnncli.files import write_atomically
 from cnncli.training.history import Row
 
 PROJECT = "cnncli"  # name of the experiment in MLflow and of the project in W&B
@@ -141,7 +142,8 @@ def _run_id(run_dir: Path, name: str, make: Callable[[], str]) -> str:
     """Return a library's id of the run: the one in the run folder, or a new one from ``make``."""
     path = run_dir / f"{name}_run_id.txt"
     if not path.exists():
-        path.write_text(make() + "\n", encoding="utf-8")
+        text = make() + "\n"
+        write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
     return path.read_text(encoding="utf-8").strip()
 
 

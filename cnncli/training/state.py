@@ -16,14 +16,10 @@ import torch
 
 from cnncli.errors import CnncliError
 from cnncli.files import write_atomically
-from cnncli.models.pretrained.tensor_file import DAMAGED, load_pickle
+from cnncli.models.pretrained.digest import LENGTH_BYTES, archive_end, is_whole
+from cnncli.models.pretrained.tensor_file import DAMAGED, describe_damage, load_pickle
 
 FORMAT = 1
-# What the comment at the end of the file begins with; a digest of all before it follows.
-_MARK = b"cnncli blake2b "
-_LENGTH_BYTES = 2
-# So many bytes are read at a time.
-_CHUNK = 1 << 20
 
 State = dict[str, Any]
 
@@ -48,11 +44,8 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
                 torch.save(full, cast("IO[bytes]", keeping))
             except RuntimeError as error:  # torch's assertion fails, which hides the real reason
                 raise (keeping.error or error) from None
-            # The file is a ZIP archive, which ends with a comment and before it the comment's
-            # length, here 0.
-            comment = _MARK + keeping.digest.hexdigest().encode()
-            file.seek(-_LENGTH_BYTES, os.SEEK_END)
-            _ErrorKeepingFile(file).write(len(comment).to_bytes(_LENGTH_BYTES, "little") + comment)
+            file.seek(-LENGTH_BYTES, os.SEEK_END)
+            _ErrorKeepingFile(file).write(archive_end(keeping.digest.hexdigest()))
 
     write_atomically(path, write)
 
@@ -102,48 +95,26 @@ def load_state(path: Path) -> State:
     where = f"--resume {path.parent}: {path.name}"
     instead = f"its weights can still be trained on: cnncli finetune --weights {path.parent}"
     try:
-        if not _is_whole(path):
-            raise CnncliError(
-                f"{where} is damaged: what is in it is not what was written (another digest); copy "
-                f"it again from where it is whole; {instead}"
-            )
-        state = load_pickle(path)
+        whole = is_whole(path)
     except OSError as error:
         raise CnncliError(f"{where}: {error.strerror}") from None
+    if not whole:
+        raise CnncliError(
+            f"{where} is damaged: what is in it is not what was written (another digest); copy it "
+            f"again from where it is whole; {instead}"
+        )
+    try:
+        state = load_pickle(path)
     except UnpicklingError:
         raise CnncliError(
             f"{where} is damaged, or no run has written it: it holds more than numbers, texts and "
             f"tensors, and a pickle can run code when it is opened; {instead}"
         ) from None
     except DAMAGED as error:
-        first = str(error).split("\n")[0]
-        raise CnncliError(f"{where} is damaged ({first}); {instead}") from None
+        raise CnncliError(f"{where} is damaged ({describe_damage(error)}); {instead}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CnncliError(f"{where} is not of a run that this cnncli can go on with; {instead}")
     return state
-
-
-def _is_whole(path: Path) -> bool:
-    """Return whether a file is as it was written, by the digest at its end; older ones have none.
-
-    Raises:
-        OSError: If the file cannot be read.
-    """
-    digest = hashlib.blake2b(digest_size=32)
-    size = len(_MARK) + 2 * digest.digest_size
-    with path.open("rb") as file:
-        length = max(0, file.seek(0, os.SEEK_END) - size)
-        file.seek(length)
-        comment = file.read()
-        if not comment.startswith(_MARK):
-            return True
-        file.seek(0)
-        rest = length - _LENGTH_BYTES
-        while rest > 0 and (data := file.read(min(rest, _CHUNK))):
-            digest.update(data)
-            rest -= len(data)
-    digest.update(bytes(_LENGTH_BYTES))  # as torch wrote the length of the comment
-    return comment == _MARK + digest.hexdigest().encode()
 
 
 def seed_everything(seed: int) -> None:

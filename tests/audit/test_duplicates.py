@@ -6,39 +6,20 @@ import cv2
 import numpy as np
 import pytest
 from helpers import SHARED_DATA
+from pictures import Memory, encode, groups_of, jpeg, make_picture, samples_of
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.datasets import load_digits
 
-from cnncli.audit import similarity
+from cnncli.audit import candidates
 from cnncli.audit.check_copies import check_copies, choose_drops
 from cnncli.audit.collect import collect_facts
 from cnncli.audit.duplicates import DuplicateGroup, connect, find_duplicates
 from cnncli.audit.file_facts import hash_pixels, read_file_facts
-from cnncli.data.samples import NO_SPLIT, Samples, text_array
+from cnncli.data.samples import NO_SPLIT
 from cnncli.images.decode import decode
 
 needs_data = pytest.mark.skipif(not SHARED_DATA.is_dir(), reason=f"no {SHARED_DATA}")
-
-
-def make_picture(seed, height=160, width=200, shading=None):
-    """Return a grey picture whose detail falls off with frequency, as in photos (1/f)."""
-    rng = np.random.default_rng(seed)
-    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
-    spectrum = np.fft.fft2(rng.normal(size=(height, width))) / np.maximum(frequency, 0.01)
-    picture = np.real(np.fft.ifft2(spectrum))
-    picture = (picture - picture.mean()) / picture.std()
-    if shading is not None:
-        picture = 0.35 * picture + shading
-    return np.clip(128 + 45 * picture, 0, 255).astype(np.uint8)
-
-
-def encode(picture, kind=".png", *options):
-    return bytes(cv2.imencode(kind, picture, list(options))[1])
-
-
-def jpeg(quality):
-    return lambda p: encode(p, ".jpg", cv2.IMWRITE_JPEG_QUALITY, quality)
 
 
 def resized(share):
@@ -72,36 +53,6 @@ CHANGES = {
     "in colour": lambda p: encode(cv2.cvtColor(p, cv2.COLOR_GRAY2BGR), ".jpg"),
     "16 bits": lambda p: encode(p.astype(np.uint16) * 200),
 }
-
-
-class Memory:
-    """A source of files that lie nowhere."""
-
-    def __init__(self, files):
-        self.files = files
-
-    def read(self, index):
-        return (self.files[index],)
-
-    def size(self, index):
-        return len(self.files[index])
-
-
-def samples_of(source, count, targets=None, splits=None):
-    return Samples(
-        source=source,
-        paths=text_array([f"{index:05d}.png" for index in range(count)]),
-        targets=np.zeros(count, int) if targets is None else np.array(targets),
-        class_names=("a", "b"),
-        splits=np.full(count, NO_SPLIT, np.int8) if splits is None else np.array(splits, np.int8),
-    )
-
-
-def groups_of(files):
-    samples = samples_of(Memory(files), len(files))
-    facts = collect_facts(samples, threads=2, cache_folder=None)
-    assert all(facts.readable)
-    return find_duplicates(facts, threads=2).groups
 
 
 ORIGINALS = 40
@@ -160,12 +111,12 @@ def test_pixel_hashes_tell_what_a_picture_shows():
 
 
 def test_candidates_are_those_of_all_pairs(monkeypatch):
-    monkeypatch.setattr(similarity, "_BLOCK", 64)
+    monkeypatch.setattr(candidates, "_BLOCK", 64)
     rng = np.random.default_rng(1)
     vectors = rng.normal(size=(300, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    monkeypatch.setattr(similarity, "_MOST_PER_IMAGE", 300)
-    pairs, cosines = similarity.find_candidates(vectors, 0.8)
+    monkeypatch.setattr(candidates, "MOST_PER_IMAGE", 300)
+    pairs, cosines = candidates.find_candidates(vectors, 0.8)
     cosine = {
         (i, j): float(np.dot(vectors[i], vectors[j])) for i in range(300) for j in range(i + 1, 300)
     }
@@ -176,11 +127,11 @@ def test_candidates_are_those_of_all_pairs(monkeypatch):
 
 
 def test_of_many_alike_each_keeps_its_likeliest(monkeypatch):
-    monkeypatch.setattr(similarity, "_BLOCK", 64)
+    monkeypatch.setattr(candidates, "_BLOCK", 64)
     rng = np.random.default_rng(2)
     vectors = 1 + 0.05 * rng.normal(size=(400, 16)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    pairs, _ = similarity.find_candidates(vectors, 0.5)
+    pairs, _ = candidates.find_candidates(vectors, 0.5)
     assert len(pairs) < 400 * 400 / 10
     assert len(connect(map(tuple, pairs.tolist()))) == 1
     cosines = vectors @ vectors.T - 2 * np.eye(400)

@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from helpers import write_digits
 from safetensors.torch import load_file
 
 from cnncli.choices import SPLITS
@@ -98,6 +99,31 @@ def test_weights_of_a_run_are_where_the_next_one_starts(tmp_path):
     assert not torch.equal(before["fc.weight"], after["fc.weight"])
     (line,) = [note for note in listener.notes if note.startswith("weights ")]
     assert f"{len(before)} tensors loaded" in line
+
+
+def test_the_head_of_a_run_follows_the_names_of_the_classes(tmp_path):
+    data = tmp_path / "data"
+    write_digits(data, names=("ant", "bee", "cat"))
+    changes = {"data": str(data), "val_fraction": 0.2, "test_fraction": 0.2, "epochs": 1}
+    first = train_run(settings(tmp_path / "runs", freeze="none", **changes), SilentReporter())
+    theirs = load_file(first / "best.safetensors")
+    changes |= {"weights": str(first), "image_size": None}
+    for order, rows in (("cat,ant,bee", [2, 0, 1]), ("ant,bee,cat", [0, 1, 2])):
+        listener = Listener()
+        config = settings(tmp_path, class_order=order, **changes)
+        run = prepare(config, Compute(torch.device("cpu"), "fp32"), listener)
+        assert run.samples.class_names == tuple(order.split(","))
+        assert torch.equal(run.network.fc.weight, theirs["fc.weight"][rows])
+        assert torch.equal(run.network.fc.bias, theirs["fc.bias"][rows])
+        (line,) = [note for note in listener.notes if note.startswith("weights ")]
+        assert ("put into the order of this run's classes" in line) == (rows != [0, 1, 2])
+    (data / "cat").rename(data / "dog")  # as many classes, not the same
+    listener = Listener()
+    config = settings(tmp_path, **changes)
+    run = prepare(config, Compute(torch.device("cpu"), "fp32"), listener)
+    assert not torch.equal(run.network.fc.weight, theirs["fc.weight"])
+    (line,) = [note for note in listener.notes if note.startswith("weights ")]
+    assert line.endswith("the head is not used, since its classes are others (cat)")
 
 
 def test_table_metrics_and_unfreezing_agree(tmp_path):

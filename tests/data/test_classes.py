@@ -148,3 +148,9 @@ def test_a_class_with_a_comma_is_ordered_and_its_quotes_are_told(write):
     assert order_classes(found, order).class_names == ("long", "small, round")
     with pytest.raises(CnncliError, match='long, "small, round" once, those with a comma in quo'):
         order_classes(found, ["long", "small", "round"])
+
+
+def test_a_class_of_another_spelling_in_each_split_is_an_error(write):
+    found = find_below(write("train/Cat/1.png", "train/dog/2.png", "test/cat/3.png"))
+    with pytest.raises(CnncliError, match=r"class 'cat' has no image in .* it may be 'Cat', spelt"):
+        order_classes(found, None)

@@ -113,7 +113,7 @@ def test_nothing_to_find(write, tmp_path):
     refuses_to_find("digit", "did you mean digits")
     refuses_to_find(tmp_path / "no" / "such", "no such file or folder")
     refuses_to_find("", "--data: is empty")
-    refuses_to_find("~no-such-user/x", "cannot be read|no such file")
+    refuses_to_find("~no-such-user/x", "is no home folder")
     refuses_to_find("x" * 300, "cannot be read|no such file")
     refuses_to_find(root / "1.png", "neither a folder nor a CSV")
 

@@ -201,6 +201,14 @@ def test_splits_inside_of_classes(write):
     assert "every class folder holds folders of splits" in samples.remarks[0]
 
 
+def test_splits_inside_of_classes_that_cannot_be_read_are_doubted(write):
+    root = write(*(f"{c}/{s}/1.png" for c in ("cat", "dog") for s in ("train", "test")))
+    write("cat/train/more/1.png")
+    samples = find_below(root)
+    assert set(splits_by_path(samples).values()) == {None}
+    assert "each class holds the folders test, train" in samples.notes[0]
+
+
 def test_an_unlabelled_test_is_left_out_and_named(write):
     root = write("train/a/1.png", "train/b/2.png", "test/3.png", "test/4.png")
     samples = find_below(root)

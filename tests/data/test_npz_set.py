@@ -175,6 +175,15 @@ def test_other_arrays_are_told(tmp_path):
     refuses_to_find(path, "--label-col y: .* no CSV", label="y")
 
 
+def test_a_folder_of_one_set_stands_for_it(tmp_path):
+    save(tmp_path, train_images=X, train_labels=Y)
+    (tmp_path / "README.txt").write_text("x")
+    assert len(find_below(tmp_path)) == 6
+    (tmp_path / "set.npz").rename(tmp_path / "one.npz")
+    save(tmp_path, x_train=X, y_train=Y)
+    refuses_to_find(tmp_path, r"several data sets \(one.npz, set.npz\)")
+
+
 def test_the_same_order_as_its_images_written_as_files(tmp_path):
     arrays = {"train_images": images(9, 5, 5), "train_labels": labels(9, 3)}
     arrays |= {"test_images": images(6, 5, 5), "test_labels": labels(6, 3)}

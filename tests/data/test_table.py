@@ -5,7 +5,6 @@ from helpers import TINY_PNG, find_below, labels_by_path, refuses_to_find
 
 from cnncli.data.samples import NO_SPLIT
 from cnncli.data.splits import TEST, TRAIN, VAL
-from cnncli.errors import CnncliError
 
 
 def table(write, text, *images, name="labels.csv"):
@@ -174,9 +173,21 @@ def test_a_csv_beside_split_folders_with_classes_is_not_read(write):
     assert "labels.csv beside the folders" in samples.remarks[0]
 
 
-def test_an_image_that_is_not_found_names_the_flag(write):
-    path = table(write, "image_1,image_2,label\nx,y,a\n", "a/1.png")
-    refuses_to_find(path, "not found.*; --image-col names another column of images")
-    with pytest.raises(CnncliError) as caught:
-        find_below(path, image="image_1")
-    assert "--image-col names another" not in str(caught.value)
+def test_a_file_that_is_not_found_names_the_flag_for_columns(write):
+    text = "id,picture,label\nimage_1,a.png,x\nimage_2,b.png,y\n"
+    path = table(write, text, "a.png", "b.png")
+    refuses_to_find(path, "line 2: image 'image_1' not found below .*give it by --image-col")
+    assert labels_by_path(find_below(path, image="picture")) == {"a.png": "x", "b.png": "y"}
+
+
+@pytest.mark.parametrize("name", ["image_1", "path1", "File_1", "img_0"])
+def test_a_single_numbered_column_names_the_images(write, name):
+    path = table(write, f"{name},label\na.png,x\nb.png,y\n", "a.png", "b.png")
+    samples = find_below(path)
+    assert labels_by_path(samples) == {"a.png": "x", "b.png": "y"}
+    assert samples.files == 1
+
+
+def test_of_two_numbered_columns_neither_is_chosen(write):
+    path = table(write, "image_1,path_1,label\na.png,b.png,x\n", "a.png", "b.png")
+    refuses_to_find(path, "--image-col")

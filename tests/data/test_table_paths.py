@@ -16,7 +16,7 @@ def test_another_sites_file_of_the_same_name_is_refused_with_exit_code_2(write, 
     result = cli("split", path, "--output", path.parent / "s.csv")
     assert result.code == 2
     assert "t.csv, line 2: image 'siteB/00.png' not found below" in result.error
-    assert "siteA/00.png has the name 00.png, but lies in another folder" in result.error
+    assert "(there is siteA/00.png, in another folder)" in result.error
 
 
 @pytest.mark.parametrize(

@@ -241,3 +241,16 @@ def test_probabilities_that_are_not_finite_are_refused_and_counted(bad):
 def test_what_only_a_bug_can_pass_in_is_a_value_error(targets, probabilities, message):
     with pytest.raises(ValueError, match=message):
         validation_metrics(np.array(targets), np.array(probabilities))
+
+
+def test_log_loss_is_that_of_scikit_learn_in_every_digit():
+    from sklearn.metrics import log_loss as reference
+
+    rng = np.random.default_rng(8)
+    for _ in range(50):
+        count, classes = rng.integers(1, 200), rng.integers(2, 30)
+        targets = rng.integers(0, classes, count)
+        probabilities = rng.dirichlet(np.full(classes, rng.choice([0.05, 1.0])), count)
+        rows = probabilities / probabilities.sum(axis=1, keepdims=True)
+        expected = reference(targets, rows, labels=np.arange(classes))
+        assert log_loss(targets, probabilities) == expected

@@ -168,3 +168,22 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(ImageError, match=r"is DICOM: install .*cnncli\[dicom\]"):
         decode(data)
+
+
+@pytest.mark.parametrize("start", [132, None])
+def test_a_file_without_preamble_is_read(start):
+    """Cut off are the preamble alone (132 bytes), or the file meta information as well."""
+    data = write(LEVELS, Modality="CT")
+    start = start or 144 + int.from_bytes(data[140:144], "little")
+    assert is_image(data[start:][:HEAD_BYTES])
+    np.testing.assert_array_equal(decode(data[start:]), decode(data))
+
+
+def test_a_dicomdir_is_no_image(tmp_path):
+    for name in ("a/1.dcm", "b/2.dcm", "a/DICOMDIR"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(write(LEVELS))
+    samples = find_samples(str(tmp_path))
+    assert samples.paths.tolist() == ["a/1.dcm", "b/2.dcm"]
+    assert samples.skipped == 1

@@ -14,6 +14,7 @@ from cnncli.images.formats import (
     FORMAT_NAMES,
     FORMATS,
     IMAGE_SUFFIXES,
+    UNREAD_FORMATS,
     FormatModule,
     find_format,
     is_image,
@@ -33,14 +34,14 @@ def test_each_module_has_the_functions_that_are_called(name):
 
 
 def test_suffixes_are_unique_and_lower_case():
-    suffixes = [suffix for row in FORMATS for suffix in row.suffixes]
+    suffixes = [suffix for row in (*FORMATS, *UNREAD_FORMATS) for suffix in row.suffixes]
     assert len(set(suffixes)) == len(suffixes)
     assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in suffixes)
     assert frozenset(suffixes) == IMAGE_SUFFIXES
 
 
 def test_messages_name_every_format():
-    assert FORMAT_NAMES == "PNG, JPEG, TIFF, WebP, BMP, GIF, PNM, NumPy or DICOM"
+    assert FORMAT_NAMES == "PNG, JPEG, TIFF, WebP, BMP, GIF, PNM, AVIF, JPEG 2000, NumPy or DICOM"
     with pytest.raises(
         ImageError, match=rf"^is not an image of a known format \({FORMAT_NAMES}\)$"
     ):

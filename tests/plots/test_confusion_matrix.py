@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.plots import lettering
+from cnncli.plots import confusion_matrix, lettering
 from cnncli.plots.confusion_matrix import save_confusion_matrix
 
 
@@ -105,3 +105,17 @@ def test_names_of_this_machine_draw_without_a_warning_or_a_log_line(tmp_path, ca
 def test_a_matrix_that_does_not_fit_its_names_is_a_bug(tmp_path):
     with pytest.raises(ValueError, match="2 names"):
         save_confusion_matrix(tmp_path / "a.png", np.eye(3, dtype=int), ["a", "b"])
+
+
+def test_of_thousands_of_classes_no_mistake_is_left_out(tmp_path, monkeypatch):
+    """Cells are drawn in blocks, each with the colour of its largest; 3 × 3 classes here."""
+    monkeypatch.setattr(confusion_matrix, "CELLS_UP_TO", 3)
+    shares = np.zeros((7, 7))
+    shares[6, 0] = shares[1, 5] = 1.0
+    shares[2] = np.nan  # a class without images
+    expected = np.zeros((3, 3))
+    expected[2, 0] = expected[0, 1] = 1.0
+    np.testing.assert_array_equal(confusion_matrix._pool(shares), expected)
+    shares[:3] = np.nan
+    assert np.isnan(confusion_matrix._pool(shares)[0]).all()
+    np.testing.assert_array_equal(confusion_matrix._pool(shares[3:6, 3:6]), shares[3:6, 3:6])

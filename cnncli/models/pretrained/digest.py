@@ -1,10 +1,12 @@
-"""The digest in a checkpoint, by which damage to its file is noticed."""
+"""Digests in ``best.safetensors`` and ``last.pt``, by which damage to them is noticed."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +14,12 @@ import torch
 from cnncli.errors import CnncliError
 
 KEY = "digest"
+# What the comment at the end of ``last.pt`` begins with; a digest of all before it follows. The
+# file is a ZIP archive, which ends with a comment and before it the comment's length.
+_MARK = b"cnncli blake2b "
+LENGTH_BYTES = 2
+# So many bytes are read at a time.
+_CHUNK = 1 << 20
 
 
 def compute_digest(tensors: Mapping[str, torch.Tensor], meta: Mapping[str, Any]) -> str:
@@ -47,3 +55,32 @@ def check_digest(tensors: Mapping[str, torch.Tensor], meta: Mapping[str, Any], w
             f"{where}: damaged: what is in it is not what was written (another digest); copy it "
             "again from where it is whole, or train again"
         )
+
+
+def archive_end(digest: str) -> bytes:
+    """Return the end of an archive with a digest in its comment, the comment's length included."""
+    comment = _MARK + digest.encode()
+    return len(comment).to_bytes(LENGTH_BYTES, "little") + comment
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether a file is as it was written, by the digest at its end; older ones have none.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=32)
+    size = len(_MARK) + 2 * digest.digest_size
+    with path.open("rb") as file:
+        length = max(0, file.seek(0, os.SEEK_END) - size)
+        file.seek(length)
+        comment = file.read()
+        if not comment.startswith(_MARK):
+            return True
+        file.seek(0)
+        rest = length - LENGTH_BYTES
+        while rest > 0 and (data := file.read(min(rest, _CHUNK))):
+            digest.update(data)
+            rest -= len(data)
+    digest.update(bytes(LENGTH_BYTES))  # as torch wrote the length of the comment
+    return comment == _MARK + digest.hexdigest().encode()

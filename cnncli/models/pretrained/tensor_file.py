@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import warnings
@@ -14,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from cnncli.errors import CnncliError, shorten
 from cnncli.files import BEST_FILE
-from cnncli.models.pretrained.digest import KEY, check_digest
+from cnncli.models.pretrained.digest import KEY, check_digest, is_whole
 from cnncli.models.pretrained.wrappers import unwrap
 from cnncli.models.registry import ModelEntry
 
@@ -94,6 +95,11 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         if path.suffix == ".safetensors":
             return read_safetensors(path)
+        if not is_whole(path):  # the last.pt of a run
+            raise CnncliError(
+                f"--weights {path}: damaged: what is in it is not what was written (another "
+                "digest); copy it again from where it is whole"
+            )
         loaded = load_pickle(path)
     except UnpicklingError:
         raise CnncliError(
@@ -101,9 +107,17 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
             "it is opened, so only plain state dicts are read (torch.save(network.state_dict(), …))"
         ) from None
     except (SafetensorError, *DAMAGED) as error:
-        reason = str(error).split("\n")[0]
-        raise CnncliError(f"--weights {path}: no weights can be read from it: {reason}") from None
+        raise CnncliError(
+            f"--weights {path}: no weights can be read from it: {describe_damage(error)}"
+        ) from None
     return unwrap(loaded, str(path))
+
+
+def describe_damage(error: Exception) -> str:
+    """Return in a few words why a file of tensors cannot be read."""
+    if isinstance(error, EOFError) or (isinstance(error, OSError) and error.errno == errno.EINVAL):
+        return "it is cut short"
+    return str(error).split("\n")[0] or type(error).__name__
 
 
 def load_pickle(path: Path) -> Any:

@@ -121,7 +121,7 @@ def load_search(path: str, flags: Mapping[str, Any]) -> Search:
     Raises:
         CnncliError: With everything that is wrong with ``search`` at once.
     """
-    values = read_settings(path, text_settings())
+    values = read_settings(path, {**text_settings(), **_TEXT_OPTIONS})
     texts = values.pop("search", None)
     if not isinstance(texts, dict) or not texts:
         raise CnncliError(
@@ -148,6 +148,8 @@ def load_search(path: str, flags: Mapping[str, Any]) -> Search:
     return Search(path, values, dict(flags), space, options)
 
 
+# Options that are texts, and may not be null.
+_TEXT_OPTIONS = {"study": False, "storage": False, "pruner": False}
 # Of the search itself: whether a value is right, and what it should be.
 _OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "trials": (lambda v: type(v) is int and v >= 1, "a whole number of at least 1"),

@@ -13,6 +13,7 @@ from cnncli.config import RunConfig, keys_of_kind
 from cnncli.errors import CnncliError
 from cnncli.files import expand_path
 from cnncli.recipes.tune.space import Search
+from cnncli.run.lock import Process
 from cnncli.training.history import lower_is_better
 from cnncli.yaml_text import dump_yaml
 
@@ -105,13 +106,30 @@ def open_study(settings: TuneSettings) -> Study:
     except Exception as error:  # each database and driver has its own
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise CnncliError(f"--storage {storage}: cannot be used: {reason[0]}") from error
-    if written != fixed:
+    if _make_comparable(written) != _make_comparable(fixed):
         other = _difference(written or {}, fixed)
         raise CnncliError(
             f"--study {settings.study}: was begun with other settings ({other}), which would be "
             "compared with these; give another --study"
         )
     return study
+
+
+def end_killed_trials(study: Study) -> list[int]:
+    """Record as failed what processes that were killed have left running, and return the numbers.
+
+    Trials of processes that run, or that cannot be seen from this machine, stay as they are.
+    """
+    from optuna.trial import TrialState
+
+    ended = []
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        recorded = trial.user_attrs.get("process")
+        process = None if recorded is None else Process(**recorded)
+        if process is not None and process.is_visible() and process.is_gone():
+            study.tell(trial.number, state=TrialState.FAIL)
+            ended.append(trial.number)
+    return ended
 
 
 def _fixed(settings: TuneSettings) -> dict[str, Any]:
@@ -125,9 +143,25 @@ def _fixed(settings: TuneSettings) -> dict[str, Any]:
     return common | {"monitor": settings.config.monitor}
 
 
+def _make_comparable(value: Any) -> Any:
+    """Return settings in which 64 and "64" are equal: older studies hold some texts as numbers."""
+    if isinstance(value, dict):
+        return {key: _make_comparable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_make_comparable(item) for item in value]
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return str(value)
+
+
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """Return the first setting that differs, with both values, as a text."""
-    key = next(key for key in (*new, *old) if old.get(key) != new.get(key))
+    key = next(
+        key
+        for key in (*new, *old)
+        if _make_comparable(old.get(key)) != _make_comparable(new.get(key))
+    )
     return f"{key}: {old.get(key, 'not set')}, now {new.get(key, 'not set')}"
 
 

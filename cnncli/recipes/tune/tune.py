@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from cnncli.recipes.tune.study import (
     best_trial,
     best_yaml,
     count_scored,
+    end_killed_trials,
     import_optuna,
     open_study,
     same_trial,
@@ -22,6 +24,7 @@ from cnncli.recipes.tune.study import (
 )
 from cnncli.reporting import Advance, Reporter
 from cnncli.run.check import check_config
+from cnncli.run.lock import this_process
 from cnncli.training.history import Row, StopRun
 
 if TYPE_CHECKING:
@@ -74,6 +77,8 @@ def tune(settings: TuneSettings, reporter: Reporter, train: TrainRun) -> str:
             completed.
     """
     study = open_study(settings)
+    if killed := end_killed_trials(study):
+        reporter.note(f"trials {killed} were running when their process was killed: failed")
     reporter.note(
         f"study {settings.study}: {len(study.trials)} trials so far, {settings.trials} more; "
         f"{settings.config.monitor} decides, test images are not looked at"
@@ -110,6 +115,7 @@ def _run_trial(
     from optuna.trial import TrialState
 
     trial = study.ask()
+    trial.set_user_attr("process", asdict(this_process()))
     # Each trial has its own random stream, so that a search that is continued, perhaps on another
     # machine, draws new values. (With multivariate=True, ask would have drawn them already.)
     study.sampler = TPESampler(seed=settings.config.seed + trial.number, multivariate=False)
