@@ -133,3 +133,8 @@ def test_predict_loads_only_what_it_needs(workspace, folder_data):
     modules, _ = run("predict", str(image), cwd=workspace)
     assert "torch" in modules
     assert modules & {"torchvision", "pandas", "sklearn", "matplotlib", "albumentations"} == set()
+
+
+def test_pandas_waits_for_a_table(folder_data, tmp_path):
+    modules, _ = run("split", str(folder_data), "--output", str(tmp_path / "splits.csv"))
+    assert "pandas" not in modules

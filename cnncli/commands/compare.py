@@ -42,7 +42,7 @@ def compare(
     exact test tells whether their difference is more than chance.
     """
     from cnncli.files import PICTURES, check_output_file
-    from cnncli.recipes.compare import compare_runs, draw, summarize, tell_paired
+    from cnncli.recipes.compare import compare_runs, describe_paired, draw, summarize
 
     picture = None if output is None else check_output_file(output, suffixes=PICTURES)
     reporter = TerminalReporter()
@@ -64,7 +64,7 @@ def compare(
         filled = [n for n in names if any(row.get(n) is not None for row in cells)]
         print_rows(cells, filled, "table")
     if comparison.paired is not None:
-        reporter.note(tell_paired(comparison.paired))
+        reporter.note(describe_paired(comparison.paired))
     if comparison.skipped:
         raise typer.Exit(FINDINGS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ def is_absolute(path: str) -> bool:
 
 
 def find_moved(
-    table: Path, paths: Array, lines: Array, there: Array
+    table: Path, paths: Array, line_of: Callable[[int], int], there: Array
 ) -> tuple[Array, tuple[str, ...]]:
     """Find files whose absolute paths do not exist, by the last folders of these paths.
 
@@ -33,7 +34,7 @@ def find_moved(
     Args:
         table: Path of the CSV.
         paths: (M,) absolute paths of files that do not exist, with ``/``.
-        lines: (M,) line of each, for messages.
+        line_of: Returns the line of a path by its number, for messages.
         there: Paths of all other rows, whose files exist.
 
     Returns:
@@ -49,12 +50,12 @@ def find_moved(
     moved = gone is not None and not np.strings.startswith(there, start).any()
     found = []
     others: dict[str, list[str]] = {}
-    for path, line in zip(paths, lines, strict=True):
+    for row, path in enumerate(paths):
         below = path.removeprefix(start)
         if not moved or below == path or not _is_moved(root, start, below):
             raise CnncliError(
-                f"{table}, line {line}: image {path!r} not found, neither there nor by its last "
-                f"folders below {root}"
+                f"{table}, line {line_of(row)}: image {path!r} not found, neither there nor by its "
+                f"last folders below {root}"
             )
         folder, _, last = below.rpartition("/")
         if folder not in others:
@@ -63,7 +64,7 @@ def find_moved(
             if os.path.isfile(os.path.join(root, other, last)):
                 second = f"{other}/{last}" if other else last
                 raise CnncliError(
-                    f"{table}, line {line}: image {path!r} is ambiguous: {below}, {second}"
+                    f"{table}, line {line_of(row)}: image {path!r} is ambiguous: {below}, {second}"
                 )
         found.append(below)
     told = (

@@ -15,7 +15,7 @@ from cnncli.data.manifest import FOLD
 from cnncli.data.samples import NO_SPLIT, SPLIT_NAMES, Samples, TextColumn
 from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import FileDigests, hash_files, map_in_threads
-from cnncli.data.table import read_records
+from cnncli.data.table_rows import read_records
 from cnncli.errors import CnncliError, shorten
 from cnncli.files import BAD_IMAGES_FILE, SPLITS_FILE, check_table, expand_path
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, islice
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS
@@ -30,10 +28,12 @@ from cnncli.data.table_columns import (
     split_names,
 )
 from cnncli.data.table_files import check_channels, find_files, unify_paths
+from cnncli.data.table_rows import find_line, open_table, read_header
 from cnncli.errors import CnncliError, did_you_mean, shorten
 
-_CHUNK = 1 << 16
-_BREAK = re.compile(r"\r\n|\r|\n")
+_CHUNK = 1 << 16  # records
+# So many empty fields may stand behind the last column: Excel writes some for cells once used.
+_SPARE = 16
 _SPLIT = ("split", "subset", "set")
 # Usual names of columns of groups. Such a column is not used unless --group-col names it, but the
 # user is warned of it.
@@ -48,12 +48,18 @@ class _Rows:
     """Columns of a CSV, as texts without spaces around them.
 
     Attributes:
+        path: Path of the CSV.
         columns: (N,) texts by the column's name.
-        lines: (N,) the line that each row begins in, from 1.
+        numbers: (N,) number of each row's record in the file, from 0, for `find_line`.
     """
 
+    path: Path
     columns: dict[str, Array]
-    lines: Array
+    numbers: Array
+
+    def find_line(self, row: int) -> int:
+        """Return the line that a row begins in, counted from 1; for messages, as it takes long."""
+        return find_line(self.path, int(self.numbers[row]))
 
 
 def read_table(path: Path, columns: CsvColumns) -> Samples:
@@ -62,7 +68,7 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
     Raises:
         CnncliError: If a column or a file is missing, a field is empty or a split is unknown.
     """
-    header = _read_header(path)
+    header = read_header(path)
     images = _image_columns(path, header, columns.image)
     label = _column(path, header, columns.label, "--label-col", LABEL_COLUMNS)
     split = _column(path, header, columns.split, "--split-col", _SPLIT, needed=False)
@@ -72,12 +78,12 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
     for name in (*images, label):
         empty = np.flatnonzero(rows.columns[name] == "")
         if len(empty):
-            raise CnncliError(f"{path}, line {rows.lines[empty[0]]}: column {name!r} is empty")
-    files, moved = _find_paths(path, [rows.columns.pop(name) for name in images], rows.lines)
-    texts, labels = np.unique(rows.columns.pop(label), return_inverse=True)
+            raise CnncliError(f"{path}, line {rows.find_line(empty[0])}: column {name!r} is empty")
+    files, moved = _find_paths(path, [rows.columns.pop(name) for name in images], rows.find_line)
+    labels, texts = pd.factorize(rows.columns.pop(label).astype(object))
     names, _ = sort_class_names(texts.tolist())
     position = {name: number for number, name in enumerate(names)}
-    _check_repeats(path, unify_paths(path.parent, files), labels, rows.lines)
+    _check_repeats(path, unify_paths(path.parent, files), labels, rows.find_line)
     others = [name for name in find_usual(header, LABEL_COLUMNS) if name != label]
     told = f"labels are column {label!r}; {shorten(others)} could be too: see --label-col"
     return Samples(
@@ -88,50 +94,9 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
         splits=_read_splits(path, rows, split),
         groups=_read_groups(rows.columns[group], files) if group else None,
         remarks=(*moved, told) if others and columns.label is None else moved,
-        group_hint=_hint(maybe_group, rows) if maybe_group else None,
+        group_hint=_build_group_hint(maybe_group, rows) if maybe_group else None,
         files=len(images),
     )
-
-
-def read_records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record with the line it begins in, counted from 1; blank lines are left out.
-
-    Raises:
-        CnncliError: If the file cannot be read or is no CSV.
-    """
-    for lines, rows in _read_chunks(path):
-        yield from zip(lines, rows, strict=True)
-
-
-def _read_chunks(path: Path) -> Iterator[tuple[Sequence[int], list[list[str]]]]:
-    """Yield many records at a time, which takes a third of the time that single ones do."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)  # else an open quote swallows the rest
-            first = 1
-            while rows := list(islice(reader, _CHUNK)):
-                lines: Sequence[int] = range(first, reader.line_num + 1)
-                first = reader.line_num + 1
-                if len(lines) > len(rows):  # fields with line breaks in them
-                    breaks = [sum(len(_BREAK.findall(field)) for field in row) for row in rows]
-                    lines = [lines[0] + n + k for n, k in enumerate(accumulate([0, *breaks[:-1]]))]
-                blank = {
-                    n for n, row in enumerate(rows) if len(row) < 2 and not "".join(row).strip()
-                }
-                if blank:
-                    lines = [line for n, line in enumerate(lines) if n not in blank]
-                    rows = [row for n, row in enumerate(rows) if n not in blank]
-                yield lines, rows
-    except OSError as error:
-        raise CnncliError(f"{path}: cannot be read ({error.strerror})") from None
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise CnncliError(f"{path}: not a CSV in UTF-8: {error}") from None
-
-
-def _read_header(path: Path) -> list[str]:
-    for _, row in read_records(path):
-        return row
-    raise CnncliError(f"{path}: not a CSV in UTF-8: it is empty")
 
 
 def _read_rows(path: Path, header: list[str], wanted: Sequence[str]) -> _Rows:
@@ -140,36 +105,51 @@ def _read_rows(path: Path, header: list[str], wanted: Sequence[str]) -> _Rows:
     for name in names:
         if header.count(name) > 1:
             raise CnncliError(f"{path}: column {name!r} is there twice; rename one of them")
-    parts: dict[str, list[Array]] = {name: [] for name in names}
-    all_lines = []
-    for lines, rows in _read_chunks(path):
-        if any(len(row) != len(header) for row in rows):
-            rows = [_fit(path, line, row, header) for line, row in zip(lines, rows, strict=True)]
-        for name in names:
-            number = header.index(name)
-            parts[name].append(text_array([row[number].strip() for row in rows]))
-        all_lines.append(np.asarray(lines, dtype=np.int64))
-    lines_of = np.concatenate(all_lines)[1:]
-    if not len(lines_of):
+    places = [header.index(name) for name in names]
+    parts: list[list[Array]] = [[] for _ in names]
+    for chunk in _read_chunks(path, len(header)):
+        for part, place in zip(parts, places, strict=True):
+            part.append(text_array([text.strip() for text in chunk[place]]))
+    texts = [np.concatenate(part) for part in parts]
+    # Blank lines, and the rows of separators alone that Excel writes below a table, say nothing.
+    filled = np.flatnonzero(np.logical_or.reduce([column != "" for column in texts]))
+    numbers = filled[1:]  # without the header
+    if not len(numbers):
         raise CnncliError(f"{path}: no rows below the header")
-    return _Rows({name: np.concatenate(parts.pop(name))[1:] for name in names}, lines_of)
+    columns = {name: column[numbers] for name, column in zip(names, texts, strict=True)}
+    return _Rows(path, columns, numbers)
 
 
-def _fit(path: Path, line: int, row: list[str], header: list[str]) -> list[str]:
-    """Return a row as long as the header; commas at its end are nothing, or empty fields."""
-    if any(row[len(header) :]):
-        raise CnncliError(
-            f"{path}: not a CSV in UTF-8: line {line} has {len(row)} fields, the header "
-            f"{len(header)}"
-        )
-    return row[: len(header)] + [""] * (len(header) - len(row))
+def _read_chunks(path: Path, width: int) -> Iterator[pd.DataFrame]:
+    """Yield many records at a time; the header and blank lines are records too.
+
+    A record that is too short has empty fields at its end. In one that is too long, the fields
+    behind the last column must be empty: otherwise a comma may have torn a text apart.
+    """
+    with open_table(path) as (file, delimiter, _):
+        try:
+            for chunk in pd.read_csv(
+                file, sep=delimiter, header=None, names=range(width + _SPARE), index_col=False,
+                dtype=object, na_filter=False, skip_blank_lines=False, chunksize=_CHUNK,
+            ):  # fmt: skip
+                beyond = chunk.loc[:, width:].to_numpy()
+                if beyond.any():
+                    row = chunk.index[np.flatnonzero((beyond != "").any(axis=1))[0]]
+                    raise CnncliError(
+                        f"{path}: not a CSV in UTF-8: line {find_line(path, row)} has more fields "
+                        f"than the header, which has {width}"
+                    )
+                yield chunk
+        except pd.errors.ParserError as error:
+            reason = str(error).rpartition("C error: ")[2].strip()
+            raise CnncliError(f"{path}: not a CSV in UTF-8: {reason}") from None
 
 
 def _image_columns(path: Path, header: list[str], chosen: str | None) -> list[str]:
     if chosen is None:
         found = find_image_columns(header)
         if not found:
-            raise _nameless(path, header, "--image-col")
+            raise _unnamed_column_error(path, header, "--image-col")
         return found
     names = split_names(chosen, header)
     if len(set(names)) < len(names):
@@ -196,21 +176,23 @@ def _column(
         return chosen
     found = find_usual(header, usual)
     if needed and not found:
-        raise _nameless(path, header, flag)
+        raise _unnamed_column_error(path, header, flag)
     return found[0] if found else ""
 
 
-def _nameless(path: Path, header: list[str], flag: str) -> CnncliError:
+def _unnamed_column_error(path: Path, header: list[str], flag: str) -> CnncliError:
     return CnncliError(f"{path}: name the column with {flag}; it has {shorten(header, 12)}")
 
 
-def _find_paths(path: Path, columns: list[Array], lines: Array) -> tuple[Array, tuple[str, ...]]:
+def _find_paths(
+    path: Path, columns: list[Array], line_of: Callable[[int], int]
+) -> tuple[Array, tuple[str, ...]]:
     """Find each row's file; the paths of several columns are joined.
 
     Args:
         path: The CSV, for messages.
         columns: The fields of each column of images.
-        lines: (N,) line of each row.
+        line_of: Returns the line of a row, for messages.
 
     Returns:
         (N,) the paths, and sentences on files that are not where the table says.
@@ -219,13 +201,13 @@ def _find_paths(path: Path, columns: list[Array], lines: Array) -> tuple[Array, 
         CnncliError: If a file is not found, if two columns of a row name the same file, or if
             ``SEPARATOR`` is part of a name that is joined.
     """
-    found = [find_files(path, column, lines) for column in columns]
+    found = [find_files(path, column, line_of) for column in columns]
     several = [files for files, _ in found]
     remarks = tuple(dict.fromkeys(remark for _, told in found for remark in told))
     paths = several[0]
     if len(columns) == 1:
         return paths, remarks
-    check_channels(path, several, lines)
+    check_channels(path, several, line_of)
     for files in several[1:]:
         paths = paths + SEPARATOR + files
     return paths, remarks
@@ -236,7 +218,7 @@ def _read_groups(groups: Array, files: Array) -> Array:
     return np.where(groups == "", files, groups)
 
 
-def _hint(name: str, rows: _Rows) -> str | None:
+def _build_group_hint(name: str, rows: _Rows) -> str | None:
     """Return a warning if the values of a column look like groups of several images, else None."""
     texts = rows.columns[name]
     known = texts[texts != ""]
@@ -251,35 +233,29 @@ def _hint(name: str, rows: _Rows) -> str | None:
 
 def _read_splits(path: Path, rows: _Rows, column: str) -> Array:
     if not column:
-        return np.full(len(rows.lines), NO_SPLIT, dtype=np.int8)
-    texts, inverse = np.unique(rows.columns[column], return_inverse=True)
+        return np.full(len(rows.numbers), NO_SPLIT, dtype=np.int8)
+    numbers, texts = pd.factorize(rows.columns[column].astype(object))
     known = [SPLIT_NAMES.get(text.lower()) for text in texts]
-    numbers = np.array([NO_SPLIT if s is None else SPLITS.index(s) for s in known], dtype=np.int8)
-    splits = numbers[inverse]
-    unknown = np.flatnonzero(splits == NO_SPLIT)
+    splits = np.array([NO_SPLIT if s is None else SPLITS.index(s) for s in known], dtype=np.int8)
+    unknown = np.flatnonzero(splits[numbers] == NO_SPLIT)
     if len(unknown):
         raise CnncliError(
-            f"{path}, line {rows.lines[unknown[0]]}: split "
+            f"{path}, line {rows.find_line(unknown[0])}: split "
             f"{str(rows.columns[column][unknown[0]])!r} is none of train, val (valid, "
             "validation), test"
         )
-    return splits
+    return splits[numbers]
 
 
-def _check_repeats(path: Path, files: Array, labels: Array, lines: Array) -> None:
-    """Refuse a CSV that names an image twice: it could get into two splits.
-
-    Raises:
-        CnncliError: With the lines of the first such image.
-    """
-    if len(np.unique(files)) == len(files):
+def _check_repeats(path: Path, files: Array, labels: Array, line_of: Callable[[int], int]) -> None:
+    """Refuse the same image twice: it would leak from one split into another."""
+    repeats = np.flatnonzero(pd.Series(files.astype(object)).duplicated())
+    if not len(repeats):
         return
-    first: dict[str, int] = {}
-    for number, file in enumerate(files):
-        other = first.setdefault(file, number)
-        if other != number:
-            labelled = "" if labels[other] == labels[number] else ", with another label"
-            raise CnncliError(
-                f"{path}, line {lines[number]}: {file!r} stands in line {lines[other]} already"
-                f"{labelled}; keep one of them"
-            )
+    row = repeats[0]
+    other = np.flatnonzero(files == files[row])[0]
+    labelled = "" if labels[other] == labels[row] else ", with another label"
+    raise CnncliError(
+        f"{path}, line {line_of(row)}: {str(files[row])!r} stands in line {line_of(other)} already"
+        f"{labelled}; keep one of them"
+    )

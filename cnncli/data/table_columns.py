@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ from pathlib import Path
 
 from cnncli.arrays import Array
 from cnncli.data.samples import SPLIT_NAMES, CsvColumns, top_folders
+from cnncli.data.table_rows import read_header
 from cnncli.data.walk import is_hidden
 from cnncli.errors import CnncliError, shorten
-from cnncli.files import MOST_OF_TABLE, check_regular
 
 IMAGE_COLUMNS = (
     *("image", "path", "file", "filename", "file_name", "filepath", "image_path", "img"),
@@ -32,13 +31,13 @@ _STORE_WORDS = {
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What was made of a folder.
+class TableChoice:
+    """The CSV that names the images of a folder, and what else the folder holds.
 
     Attributes:
-        table: The CSV that names the images; None where folders do.
+        table: Path of the CSV; None if the images lie in class folders.
         others: Names of the other CSVs in the folder.
-        folders: Names of the folders beside it.
+        folders: Names of the folders beside the CSV.
     """
 
     table: Path | None
@@ -46,7 +45,7 @@ class Choice:
     folders: tuple[str, ...] = ()
 
     def remarks(self, paths: Array) -> tuple[str, ...]:
-        """Return what to tell of the choice, if there was one; ``paths`` are the images found."""
+        """Return what the user should know of the choice; ``paths`` are the images found."""
         if self.table is None:
             told = f"{shorten(self.others)} beside the folders is not read; name it to use it"
             return (told,) if self.others else ()
@@ -56,23 +55,23 @@ class Choice:
         return (f"{self.table.name} names the images; left aside: {left}",) if left else ()
 
 
-def choose_table(path: Path, columns: CsvColumns) -> Choice:
-    """Find the CSV that ``path`` is or holds.
+def choose_table(path: Path, columns: CsvColumns) -> TableChoice:
+    """Choose the CSV that names the images: the path itself, or one in the folder.
 
-    A folder of class folders is one whatever CSVs lie in it, unless every folder is named like a
-    place for images (``train_images``) and there is a CSV with columns of images and labels.
+    In a folder with class folders no CSV is chosen, unless every folder is named like a place for
+    images (``train_images``) and there is a CSV with columns of images and labels.
 
     Raises:
         CnncliError: If a folder without class folders holds several CSVs that may be meant.
     """
     if path.is_file():
-        return Choice(path if path.suffix.lower() == ".csv" else None)
+        return TableChoice(path if path.suffix.lower() == ".csv" else None)
     visible = sorted(p for p in path.iterdir() if not is_hidden(p.name))
     tables = [p for p in visible if p.suffix.lower() == ".csv" and p.is_file()]
     folders = [p for p in visible if p.is_dir()]
     chosen = _choose(path, tables, folders, columns) if tables else None
     others = tuple(table.name for table in tables if table != chosen)
-    return Choice(chosen, others, tuple(folder.name for folder in folders))
+    return TableChoice(chosen, others, tuple(folder.name for folder in folders))
 
 
 def _choose(
@@ -107,10 +106,8 @@ def _labels_images(table: Path, columns: CsvColumns) -> bool:
     if re.search(r"submission|(^|[\W\d_])test($|[\W\d_])", table.stem.lower()):
         return False
     try:
-        check_regular(table, most=MOST_OF_TABLE)
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            header = next((row for row in csv.reader(file) if row), [])
-    except (OSError, UnicodeDecodeError, csv.Error):
+        header = read_header(table)
+    except CnncliError:
         return False
     given = [*split_names(columns.image, header), *([columns.label] if columns.label else [])]
     return (

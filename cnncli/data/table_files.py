@@ -8,7 +8,7 @@ import posixpath
 import sys
 from array import array
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,9 @@ _LISTED_FROM = 10
 _CHUNK = 1 << 16
 
 
-def find_files(table: Path, names: Array, lines: Array) -> tuple[Array, tuple[str, ...]]:
+def find_files(
+    table: Path, names: Array, line_of: Callable[[int], int]
+) -> tuple[Array, tuple[str, ...]]:
     """Find the file of each row.
 
     A name without folders that is not the path of a file is an id. It is looked up anywhere below
@@ -38,7 +40,7 @@ def find_files(table: Path, names: Array, lines: Array) -> tuple[Array, tuple[st
     Args:
         table: Path of the CSV.
         names: (N,) fields of the image column, none of them empty.
-        lines: (N,) line of each row, for messages.
+        line_of: Returns the line of a row, for messages.
 
     Returns:
         (N,) the paths, relative to the folder of the CSV or absolute; and sentences on files that
@@ -50,7 +52,7 @@ def find_files(table: Path, names: Array, lines: Array) -> tuple[Array, tuple[st
     urls = np.flatnonzero(np.strings.find(names, "://") >= 0)
     if len(urls):
         raise CnncliError(
-            f"{table}, line {lines[urls[0]]}: image {str(names[urls[0]])!r} is an address (URL), "
+            f"{table}, line {line_of(urls[0])}: image {str(names[urls[0]])!r} is an address (URL), "
             "and nothing is downloaded; give the path of a file"
         )
     parts = []
@@ -69,10 +71,10 @@ def find_files(table: Path, names: Array, lines: Array) -> tuple[Array, tuple[st
     if moved.any():
         there = np.delete(files, missing)
         rows = missing[moved]
-        files[rows], remarks = find_moved(table, files[rows], lines[rows], there)
+        files[rows], remarks = find_moved(table, files[rows], lambda row: line_of(rows[row]), there)
         missing = missing[~moved]
     if len(missing):
-        files[missing] = _look_up(table, files[missing], lines[missing])
+        files[missing] = _look_up(table, files[missing], lambda row: line_of(missing[row]))
     return files, remarks
 
 
@@ -91,13 +93,13 @@ def unify_paths(root: Path, files: Array) -> Array:
     return files
 
 
-def check_channels(table: Path, columns: Sequence[Array], lines: Array) -> None:
+def check_channels(table: Path, columns: Sequence[Array], line_of: Callable[[int], int]) -> None:
     """Check the files of samples that have several, one per channel.
 
     Args:
         table: Path of the CSV, for messages.
         columns: (N,) paths of each channel's files.
-        lines: (N,) line of each row.
+        line_of: Returns the line of a row, for messages.
 
     Raises:
         CnncliError: If a sample has the same file twice, or if ``SEPARATOR`` is part of a name.
@@ -107,15 +109,15 @@ def check_channels(table: Path, columns: Sequence[Array], lines: Array) -> None:
         torn = np.flatnonzero(np.strings.find(files, SEPARATOR) >= 0)
         if len(torn):
             raise CnncliError(
-                f"{table}, line {lines[torn[0]]}: {str(files[torn[0]])!r} has a {SEPARATOR!r} in "
+                f"{table}, line {line_of(torn[0])}: {str(files[torn[0]])!r} has a {SEPARATOR!r} in "
                 "its name, which separates the files of a sample; rename it"
             )
         for others in unified[:number]:
             twice = np.flatnonzero(unified[number] == others)
             if len(twice):
                 raise CnncliError(
-                    f"{table}, line {lines[twice[0]]}: {str(files[twice[0]])!r} is the file of two "
-                    "channels of this sample; each channel needs a file of its own"
+                    f"{table}, line {line_of(twice[0])}: {str(files[twice[0]])!r} is the file of "
+                    "two channels of this sample; each channel needs a file of its own"
                 )
 
 
@@ -184,13 +186,13 @@ def _list_files(folder: str, wanted: set[str]) -> tuple[set[str], bool]:
     return found, True
 
 
-def _look_up(table: Path, names: Array, lines: Array) -> Array:
+def _look_up(table: Path, names: Array, line_of: Callable[[int], int]) -> Array:
     """Return (M,) the file that each id means, from one walk through the folder of the CSV.
 
     Args:
         table: Path of the CSV.
         names: (M,) ids.
-        lines: (M,) line of each, for messages.
+        line_of: Returns the line of a name, for messages.
 
     Raises:
         CnncliError: If there is no file for an id, or more than one.
@@ -226,16 +228,16 @@ def _look_up(table: Path, names: Array, lines: Array) -> Array:
     is_folder = cache(lambda top: os.path.isdir(os.path.join(root, top)))
     for row in np.flatnonzero(~plain).tolist():
         start, stop = starts[slot_of[row]], starts[slot_of[row] + 1]
-        name, line = str(names[row]), int(lines[row])
+        name = str(names[row])
         matching = namesakes = candidates[start:stop].tolist()
         if "/" in name:
             matching = _with_folders(name, namesakes, above, is_folder)
         if namesakes and not matching:
             raise CnncliError(
-                f"{table}, line {line}: image {name!r} not found below {root} (there is "
+                f"{table}, line {line_of(row)}: image {name!r} not found below {root} (there is "
                 f"{shorten(namesakes, 1)}, in another folder)"
             )
-        found[row] = _choose(table, line, name, matching)
+        found[row] = _choose(table, name, matching, partial(line_of, row))
     return found
 
 
@@ -268,16 +270,16 @@ def _with_folders(
     return found
 
 
-def _choose(table: Path, line: int, name: str, files: Sequence[str]) -> str:
+def _choose(table: Path, name: str, files: Sequence[str], find_line: Callable[[], int]) -> str:
     """Return the file that an id means, among those whose names or paths are the id's.
 
     Only images count.
 
     Args:
         table: Path of the CSV.
-        line: Line of the id, for messages.
         name: The id.
         files: Paths relative to the folder of the CSV.
+        find_line: Returns the line of the id, for messages.
 
     Raises:
         CnncliError: If there is no such file, or if several differ in content.
@@ -292,7 +294,7 @@ def _choose(table: Path, line: int, name: str, files: Sequence[str]) -> str:
         found = [f for f in found if "train" in f.rpartition("/")[0].lower()] or found
     if not found or (len(found) > 1 and not _same(root, found)):
         what = f"is ambiguous: {shorten(found)}" if found else f"not found below {root}{_HINT}"
-        raise CnncliError(f"{table}, line {line}: image {name!r} {what}")
+        raise CnncliError(f"{table}, line {find_line()}: image {name!r} {what}")
     return found[0]
 
 

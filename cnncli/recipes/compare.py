@@ -28,10 +28,11 @@ class Comparison:
     """Runs side by side.
 
     Attributes:
-        runs: In the order they are to be told.
-        differing: The settings in which they differ.
-        paired: McNemar's test of two runs; None where it cannot be made.
-        skipped: How many folders were damaged and thus left out.
+        runs: The runs, in the order in which they are printed.
+        differing: Names of the settings that are not the same in all runs.
+        paired: Result of McNemar's test; None unless there are two runs with predictions of the
+            same images.
+        skipped: Number of folders that were left out because they are damaged.
     """
 
     runs: list[RunRecord]
@@ -41,13 +42,14 @@ class Comparison:
 
 
 def compare_runs(paths: Sequence[str], reporter: Reporter, *, best_first: bool) -> Comparison:
-    """Read runs and find out in what they differ.
+    """Read runs and find the settings in which they differ.
 
     Args:
-        paths: Of run folders, or of folders of them. What is neither is left out with a note, so
-            that ``runs/*`` can be given.
-        reporter: Told of what is left out and what cannot be compared.
-        best_first: Sort by the monitored value; else in the order given.
+        paths: Paths of run folders, or of folders that hold run folders. Anything else is left out
+            with a note, so that ``runs/*`` can be given.
+        reporter: Shows what is left out and what cannot be compared.
+        best_first: Whether the runs are sorted by their monitored value; if not, they stay in the
+            order of the paths.
 
     Raises:
         CnncliError: If a path does not exist, or no run is left.
@@ -65,7 +67,7 @@ def compare_runs(paths: Sequence[str], reporter: Reporter, *, best_first: bool) 
         runs.sort(key=lambda run: -run.best_value)
     for text in find_warnings(runs):
         reporter.warn(text)
-    _tell_unjudged(runs, reporter)
+    _note_missing_test_figures(runs, reporter)
     differing = find_differing([run.settings for run in runs])
     return Comparison(runs, differing, _pair(runs, reporter), skipped)
 
@@ -92,8 +94,8 @@ def _load_all(paths: Sequence[str], reporter: Reporter) -> tuple[list[RunRecord]
     return runs, skipped
 
 
-def _tell_unjudged(runs: Sequence[RunRecord], reporter: Reporter) -> None:
-    """Tell why runs have no test figures, in one line for each reason."""
+def _note_missing_test_figures(runs: Sequence[RunRecord], reporter: Reporter) -> None:
+    """Note which runs have no test figures, in one line for each reason."""
     reasons: dict[str, list[str]] = {}
     for run in runs:
         if run.report is None:
@@ -110,13 +112,13 @@ def _is_run(path: Path) -> bool:
 
 
 def _expand(path: Path) -> list[Path]:
-    """Return the runs in a folder that is none itself, such as ``runs``; else the path."""
+    """Return the run folders in a folder such as ``runs``, or the path itself if it has none."""
     inside = [] if _is_run(path) or not path.is_dir() else sorted(filter(_is_run, path.iterdir()))
     return inside or [path]
 
 
 def find_differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the keys in which configs differ, in their order.
+    """Return the keys whose values are not the same in all configs, in the order of the configs.
 
     A key that an older run does not have stands for its default. Where a run lies and what it
     was computed on do not count.
@@ -162,7 +164,7 @@ def find_warnings(runs: Sequence[RunRecord]) -> list[str]:
 
 
 def _pair(runs: Sequence[RunRecord], reporter: Reporter) -> dict[str, Any] | None:
-    """Test two runs on the images that ``evaluate --output RUN`` wrote down for both."""
+    """Compare two runs by the predictions that ``evaluate --output RUN`` has written for both."""
     if len(runs) != 2:
         return None
     first, second = (read_correct(run.path / PREDICTIONS_FILE) for run in runs)
@@ -189,7 +191,7 @@ def value_of(row: Mapping[str, float] | None, column: str) -> float | None:
 
 
 def summarize(run: RunRecord, differing: Sequence[str]) -> dict[str, Any]:
-    """Return what is told of a run, JSON-ready.
+    """Return what is printed of a run, ready for JSON.
 
     ``seconds_per_epoch`` is the median: the first epoch also reads the images.
     """
@@ -216,7 +218,7 @@ def summarize(run: RunRecord, differing: Sequence[str]) -> dict[str, Any]:
 
 
 def describe_setting(value: object, longest: int | None = None) -> str:
-    """Return a setting as a table shows it, ``none`` where nothing is set.
+    """Return the text for a setting in a table; ``none`` if nothing is set.
 
     Args:
         value: As ``config.yaml`` has it.
@@ -232,8 +234,8 @@ def describe_setting(value: object, longest: int | None = None) -> str:
     return text if longest is None or len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def tell_paired(paired: Mapping[str, Any]) -> str:
-    """Return McNemar's test as a sentence."""
+def describe_paired(paired: Mapping[str, Any]) -> str:
+    """Return the result of McNemar's test as a sentence."""
     first, second = paired["runs"]
     p = paired["p"]
     verdict = "more than chance" if p < 0.05 else "no more than chance may do"
@@ -266,7 +268,7 @@ def draw(comparison: Comparison, path: Path) -> None:
 
 
 def label_runs(runs: Sequence[RunRecord], differing: Sequence[str]) -> list[str]:
-    """Return a legend's text for each run: what differs, and its name where that is not enough."""
+    """Return the text of each run in a legend: the settings that differ, or its name, or both."""
     if not 0 < len(differing) <= _MOST_IN_LABEL:
         return [run.name for run in runs]
     texts = [

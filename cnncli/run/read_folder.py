@@ -1,6 +1,6 @@
-"""Read a run's folder from its files alone: what it was set to, how far it came.
+"""Read a run's settings, epochs and results from the files in its folder.
 
-Light, torch is never reached; and the run may still be going on.
+The run may still be going on. Neither torch nor pandas is imported.
 """
 
 from __future__ import annotations
@@ -21,26 +21,28 @@ from cnncli.files import BEST_FILE, CONFIG_FILE, METRICS_FILE, REPORT_FILE, SPLI
 from cnncli.training.history import COLUMNS, EarlyStopping, Row, lower_is_better
 from cnncli.yaml_text import read_yaml
 
-# Of report.json: the figures that are told, and whether they have an interval.
+# The figures of report.json that runs are compared by, and whether each has an interval.
 FIGURES = {"accuracy": True, "balanced_accuracy": True, "ece": False}
-_REQUIRED = ("epoch", "train_loss", "val_loss", "val_accuracy")  # of metrics.csv
-_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # tensors, not parameters
+_REQUIRED = ("epoch", "train_loss", "val_loss", "val_accuracy")  # columns of metrics.csv
+# Ends of the names of those tensors in a checkpoint that are not parameters.
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run's folder says.
+    """What the files in a run's folder say.
 
     Attributes:
-        name: The folder's name, or its path where two are called the same.
-        path: The folder.
-        settings: Its ``config.yaml``.
-        history: The rows of its ``metrics.csv``; a value that is no number is NaN.
-        best: The row of the best epoch; None before the first.
-        report: Its ``report.json``; None while it is not finished.
-        parameters: Of the network; None where no checkpoint is.
-        images: Digests that tell whether two runs had the same images and labels in train, val,
-            test and all of them, and the same class_names; empty where no ``splits.csv`` is.
+        name: Name of the folder, or its path if several folders have the same name.
+        path: Path of the folder.
+        settings: The settings in ``config.yaml``, by name.
+        history: The rows of ``metrics.csv``, one per epoch; an empty field is NaN.
+        best: Row of the best epoch; None before the end of the first epoch.
+        report: Content of ``report.json``; None if the run has not finished.
+        parameters: Number of the network's parameters; None if there is no checkpoint.
+        images: Digests by ``train``, ``val``, ``test``, ``all`` and ``class_names``. Two runs with
+            the same digest had the same images and labels there, or the same classes. Empty if
+            there is no ``splits.csv``.
     """
 
     name: str
@@ -54,24 +56,28 @@ class RunRecord:
 
     @property
     def monitor(self) -> str:
-        """The column that chose the best epoch."""
+        """The column of ``metrics.csv`` by which the best epoch was chosen."""
         return str(self.settings.get("monitor", "val_loss"))
 
     @property
     def best_value(self) -> float:
-        """The monitored value of the best epoch, negated where less is better; -inf for none."""
+        """The monitored value of the best epoch, negated if it is a loss; -inf if there is none."""
         value = math.nan if self.best is None else self.best.get(self.monitor, math.nan)
         value = -value if lower_is_better(self.monitor) else value
         return value if math.isfinite(value) else -math.inf
 
     @property
     def test(self) -> Mapping[str, Any]:
-        """The report, if it is one of the test split; else empty."""
+        """The report if it is about the test split, else an empty mapping."""
         return self.report if self.report and self.report["split"] == "test" else {}
 
 
 def load_run(path: Path, name: str) -> RunRecord:
-    """Read a run's folder.
+    """Read the files in a run's folder.
+
+    Args:
+        path: Path of the folder.
+        name: Name of the run in what is printed.
 
     Raises:
         CnncliError: If a file in it is damaged, or one that every run has is missing.
@@ -79,7 +85,7 @@ def load_run(path: Path, name: str) -> RunRecord:
     settings = _read_settings(path / CONFIG_FILE)
     history = _read_history(path / METRICS_FILE)
     checkpoint = _read_checkpoint(path / BEST_FILE)
-    best = _find_best(history, settings.get("monitor", "val_loss"))
+    best = _choose_best(history, settings.get("monitor", "val_loss"))
     if checkpoint is not None:  # the file knows which epoch was kept
         best = next((row for row in history if row["epoch"] == checkpoint[0]), best)
     return RunRecord(
@@ -105,7 +111,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
 
 
 def _read_history(path: Path) -> list[Row]:
-    """Read the rows so far; a last row that is being written is left out."""
+    """Read the rows of the finished epochs, without a last row that is still being written."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:  # the run is still reading its images
@@ -130,8 +136,8 @@ def _read_history(path: Path) -> list[Row]:
     return rows
 
 
-def _find_best(history: Sequence[Row], monitor: str) -> Row | None:
-    """Choose the epoch as training does."""
+def _choose_best(history: Sequence[Row], monitor: str) -> Row | None:
+    """Return the row of the best epoch, chosen as in training; None if no epoch has finished."""
     stopping = EarlyStopping(monitor, patience=len(history) + 1)
     for row in history:
         if math.isfinite(row.get(monitor, math.nan)) and math.isfinite(row["val_loss"]):
@@ -140,7 +146,7 @@ def _find_best(history: Sequence[Row], monitor: str) -> Row | None:
 
 
 def _read_checkpoint(path: Path) -> tuple[int, int] | None:
-    """Return the epoch a checkpoint is of and its network's parameters, from its header alone."""
+    """Return a checkpoint's epoch and number of parameters from its header; None for no file."""
     if not path.is_file():
         return None
     from safetensors import SafetensorError, safe_open
@@ -174,7 +180,7 @@ def _read_report(path: Path) -> dict[str, Any] | None:
 
 
 def _read_images(path: Path) -> dict[str, str]:
-    """Digest which image, known by its content or else path and size, is in which split."""
+    """Return `RunRecord.images`; an image is known by its content, or else by path and size."""
     found: dict[str, set[str]] = {name: set() for name in (*SPLITS, "all", "class_names")}
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -198,10 +204,10 @@ def _digest(lines: Iterable[str]) -> str:
 
 
 def read_correct(path: Path) -> dict[tuple[str, str], bool] | None:
-    """Return whether each image, by path and target, was classified correctly; None for no file.
+    """Return whether each image was classified correctly, by (path, target); None for no file.
 
     Args:
-        path: Of a ``predictions.csv``, as ``evaluate --output`` writes it.
+        path: Path of a ``predictions.csv`` that ``evaluate --output`` has written.
 
     Raises:
         CnncliError: If it is not what ``evaluate`` wrote.

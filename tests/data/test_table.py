@@ -96,6 +96,16 @@ def test_bom_quotes_blank_lines_and_a_trailing_comma(write):
     assert labels_by_path(find_below(path)) == {"1.png": "a", "2.png": "b"}
 
 
+@pytest.mark.parametrize("text", ["{0};{1}\n", "sep=;\n{0};{1}\n", "{0}\t{1}\n"])
+def test_what_excel_writes_is_read(write, text):
+    """Separators by the country, and rows of separators alone behind and below the table."""
+    head, mark = text.format("image", "label"), ";" if ";" in text else "\t"
+    rows = f"1.png{mark}1,5\n2.png{mark}NA{mark * 3}\n{mark}\n{mark * 3}\n"
+    path = table(write, f"\ufeff{head}{rows}".replace("\n", "\r\n"), "1.png", "2.png")
+    assert labels_by_path(find_below(path)) == {"1.png": "1,5", "2.png": "NA"}
+    assert labels_by_path(find_below(path.parent)) == {"1.png": "1,5", "2.png": "NA"}
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -119,7 +129,12 @@ def test_bom_quotes_blank_lines_and_a_trailing_comma(write):
         ("image,label\n1.png,a\n2.png,b,c,d\n", "not a CSV in UTF-8"),
         ("image,label\n1.png,größe\n".encode("latin-1"), "not a CSV in UTF-8"),
         ("image,label\n1.png,a\n".encode("utf-16"), "not a CSV in UTF-8"),
-        ("image;label\n1.png;a\n", "name the column with --image-col; it has image;label"),
+        ("image;label\n1.png;a\nno.png;b\n", "line 3: image 'no.png' not found below"),
+        ("sep=;\nimage;label\n1.png;a\nno.png;b\n", "line 4: image 'no.png' not found below"),
+        ("image,label\n1.png,a\n,\n,,,\n2.png,\n", "line 5: column 'label' is empty"),
+        ("image,label\n1.png,a\n2.png,b" + ",c" * 20, "not a CSV in UTF-8: Expected 18 fields in"),
+        ("image,label\n\n1.png,a\n2.png,b, c\n", "line 4 has more fields than the header"),
+        ("image\n1.png\n", "name the column with --label-col; it has image"),
     ],
 )
 def test_a_wrong_csv_is_told_with_its_line(write, text, why):

@@ -1,0 +1,89 @@
+"""The records of a CSV one by one, each with its line: for headers, split files and messages."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+from cnncli.errors import CnncliError
+from cnncli.files import MOST_OF_TABLE, check_regular
+
+# What may separate the fields; of those that the header has, the first one does.
+_DELIMITERS = (",", ";", "\t")
+# The first line by which Excel learns which separator a file has.
+_SEPARATOR_LINE = re.compile(r"sep=([,;\t])\s*")
+
+
+@contextmanager
+def open_table(path: Path) -> Iterator[tuple[TextIO, str, int]]:
+    """Open a CSV whose fields are separated by commas, semicolons or tabs.
+
+    Gives the file, the separator of its fields, and the number of lines before the position of the
+    file: 1 if Excel's ``sep=;`` has been read, else 0.
+
+    Raises:
+        CnncliError: If the file cannot be read or is no CSV, also while it is read.
+    """
+    try:
+        check_regular(path, most=MOST_OF_TABLE)
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            line = file.readline()
+            if told := _SEPARATOR_LINE.fullmatch(line):
+                yield file, told[1], 1
+                return
+            while line and not line.strip():
+                line = file.readline()
+            file.seek(0)
+            yield file, next((mark for mark in _DELIMITERS if mark in line), ","), 0
+    except OSError as error:
+        raise CnncliError(f"{path}: cannot be read ({error.strerror})") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise CnncliError(f"{path}: not a CSV in UTF-8: {error}") from None
+
+
+def read_records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield each record with the line that it begins in, counted from 1; blank ones are left out.
+
+    Raises:
+        CnncliError: If the file cannot be read or is no CSV.
+    """
+    return ((line, fields) for line, fields in _read_all(path) if "".join(fields).strip())
+
+
+def _read_all(path: Path) -> Iterator[tuple[int, list[str]]]:
+    with open_table(path) as (file, delimiter, before):
+        # Strict, since otherwise a quote that is never closed takes in the rest of the file.
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        line = before + 1
+        for fields in reader:
+            yield line, fields
+            line = before + reader.line_num + 1
+
+
+def read_header(path: Path) -> list[str]:
+    """Return the names of a CSV's columns.
+
+    Raises:
+        CnncliError: If the file cannot be read, is no CSV or is empty.
+    """
+    for _, header in read_records(path):
+        return header
+    raise CnncliError(f"{path}: not a CSV in UTF-8: it is empty")
+
+
+def find_line(path: Path, number: int) -> int:
+    """Return the line in which a record begins; for messages, since the file is read up to it.
+
+    Args:
+        path: Path of the CSV.
+        number: Number of the record, from 0; the header and blank lines count.
+
+    Raises:
+        CnncliError: If the file is no CSV.
+    """
+    return next(islice(_read_all(path), number, None))[0]

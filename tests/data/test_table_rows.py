@@ -1,0 +1,104 @@
+"""Records of a CSV: separators, lines, and the same records as pandas reads."""
+
+import csv
+import io
+
+import pytest
+from helpers import refuses_to_find
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnncli.data import table
+from cnncli.data.table_rows import find_line, open_table, read_header, read_records
+from cnncli.errors import CnncliError
+
+# Each starts with the byte order mark that Excel writes.
+EXCEL = {
+    "semicolons": "\ufeffpath;split\r\na, b.png;train\r\n",
+    "tabs": "\ufeffpath\tsplit\r\na, b.png\ttrain\r\n",
+    "sep": "\ufeffsep=;\r\npath;split\r\na, b.png;train\r\n",
+    "blank": '\ufeff\r\n \r\npath,split\r\n"a, b.png",train\r\n',
+}
+
+
+@pytest.mark.parametrize("name", EXCEL)
+def test_what_excel_writes_is_read(tmp_path, name):
+    path = tmp_path / "x.csv"
+    path.write_bytes(EXCEL[name].encode())
+    first = {"sep": 2, "blank": 3}.get(name, 1)
+    header, row = read_records(path)
+    assert header == (first, ["path", "split"])
+    assert row == (first + 1, ["a, b.png", "train"])
+    assert read_header(path) == ["path", "split"]
+
+
+def test_a_comma_in_the_header_wins(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("a;b,c\td\n")
+    assert read_header(path) == ["a;b", "c\td"]
+
+
+def test_a_quote_that_is_never_closed_is_refused(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text('a,b\n"1,2\n3,4\n')
+    with pytest.raises(CnncliError, match=r"x.csv: not a CSV in UTF-8: unexpected end of data"):
+        list(read_records(path))
+    refuses_to_find(path, r"name the column with --image-col")
+
+
+FIELD = st.text(st.sampled_from('ab ,;"\n\r\té'), max_size=4)
+BLANK = st.sampled_from(["", " ", "  ", "\t", ",", ",,", " , "])
+
+
+def write(rows, ending, delimiter):
+    """Return the text of a CSV of lists of fields; a row that is a text stands as it is."""
+    text = io.StringIO()
+    for row in rows:
+        if isinstance(row, str):
+            text.write(row.replace(",", delimiter) + ending)
+        else:  # which line breaks csv quotes by itself depends on Python's version
+            quoting = csv.QUOTE_ALL if {*"\r\n"} & {*"".join(row)} else csv.QUOTE_MINIMAL
+            writer = csv.writer(text, lineterminator=ending, delimiter=delimiter, quoting=quoting)
+            writer.writerow(row)
+    return text.getvalue()
+
+
+@settings(deadline=None)
+@given(
+    rows=st.lists(BLANK | st.tuples(FIELD, FIELD, FIELD), max_size=12),
+    ending=st.sampled_from(["\n", "\r\n", "\r"]),
+    delimiter=st.sampled_from([",", ";"]),
+)
+def test_every_record_that_pandas_reads_has_its_line(tmp_path_factory, rows, ending, delimiter):
+    """A line that `find_line` gives begins with the record that pandas has under its number."""
+    path = tmp_path_factory.mktemp("t") / "x.csv"
+    text = write([("image", "label", "x"), *rows], ending, delimiter)
+    path.write_bytes(text.encode())
+    records = [row for chunk in table._read_chunks(path, 3) for row in chunk.to_numpy().tolist()]
+    assert len(records) == len(rows) + 1
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    for number, record in enumerate(records):
+        below = "\n".join(lines[find_line(path, number) - 1 :])
+        expected = next(csv.reader(io.StringIO(below, newline=""), delimiter=delimiter), [])
+        plain = [field.replace("\r\n", "\n").replace("\r", "\n") for field in record]
+        assert [field.strip() for field in plain if field.strip()] == [
+            field.strip() for field in expected if field.strip()
+        ]
+
+
+def test_a_chunk_does_not_count_its_records_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "_CHUNK", 2)
+    path = tmp_path / "x.csv"
+    path.write_text("image,label\n" + "a.png,x\n" * 4 + "b.png,\n")
+    refuses_to_find(path, "line 6: column 'label' is empty")
+    path.write_text("image,label\n" + "a.png,x\n" * 4 + "b.png,x,y\n")
+    refuses_to_find(path, "line 6 has more fields than the header, which has 2")
+
+
+def test_an_error_while_reading_names_the_file(tmp_path):
+    with pytest.raises(CnncliError, match=r"x.csv: cannot be read \(No such file"):
+        read_header(tmp_path / "x.csv")
+    path = tmp_path / "y.csv"
+    path.write_bytes(b"a,b\n" + b"1,2\n" * 100_000 + b"\xff,2\n")
+    with pytest.raises(CnncliError, match=r"y.csv: not a CSV in UTF-8"), open_table(path) as opened:
+        opened[0].read()
