@@ -73,7 +73,6 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
     # Imported here, since a data set by its name does not need them.
     from cnncli.data.folders import find_in_folders
     from cnncli.data.layout import find_base
-    from cnncli.data.table import read_table
     from cnncli.data.table_columns import choose_table
 
     try:
@@ -102,6 +101,8 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
         return replace(samples, remarks=(told, *samples.remarks))
     if choice.table is not None:
         check_table(choice.table, str(choice.table))
+        from cnncli.data.table import read_table  # pandas takes half a second
+
         samples = read_table(choice.table, columns)
         return replace(samples, remarks=(*choice.remarks(samples.paths), *samples.remarks))
     if not path.is_dir():

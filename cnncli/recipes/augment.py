@@ -81,7 +81,8 @@ def draw_augmentation(settings: AugmentSettings, reporter: Reporter) -> Path:
 
     Raises:
         CnncliError: If there is nothing to draw, no image can be read, a step does not work on the
-            images, or the file cannot be written.
+            images.
+        OSError: If the file cannot be written.
     """
     steps, preprocess = settings.augment, None
     if settings.checkpoint is not None:
@@ -104,10 +105,7 @@ def draw_augmentation(settings: AugmentSettings, reporter: Reporter) -> Path:
     else:
         rows = [_sample_row(steps, samples, index, image, settings) for index, image in chosen]
     titles = ["original", *(str(number) for number in range(1, settings.samples + 1))]
-    try:
-        save_grid(settings.output, rows, titles, describe_channels(preprocess.channels))
-    except OSError as error:
-        raise CnncliError(f"--output {settings.output}: {error.strerror or error}") from None
+    save_grid(settings.output, rows, titles, describe_channels(preprocess.channels))
     return settings.output
 
 

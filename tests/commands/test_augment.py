@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 
 import cv2
@@ -70,7 +71,8 @@ def test_the_columns_are_what_the_epochs_train_on(cli, tmp_path, monkeypatch):
 def test_a_tables_columns_can_be_named(cli, data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = [path.relative_to(tmp_path).as_posix() for path in sorted(data.rglob("*.png"))]
-    rows = "".join(f"{name},{name},{number % 2}\n" for number, name in enumerate(names))
+    pairs = itertools.pairwise(names)  # a file is the channel of one sample alone
+    rows = "".join(f"{one},{two},{number % 2}\n" for number, (one, two) in enumerate(pairs))
     (tmp_path / "t.csv").write_text("pet,ct,kind\n" + rows)
     (tmp_path / "c.yaml").write_text("{data: t.csv, image_col: 'pet,ct', label_col: kind}")
     assert cli("augment", "t.csv").code == 2

@@ -94,7 +94,7 @@ class Pair:
 
 def test_a_signal_that_another_process_received_stops_this_one():
     request = StopRequest(TimeLimit(None))
-    sync_stop_request(request, Pair(1, [0, 1, 12.5]))
+    sync_stop_request(request, Pair(1, [0, 1, 0, 12.5]))
     assert request.received is None
     assert request.signal == signal.SIGTERM
     assert request.is_set
@@ -110,17 +110,17 @@ def test_all_processes_go_by_the_clock_of_rank_0(monkeypatch):
     monkeypatch.setattr("cnncli.training.stopping.time.monotonic", lambda: now[0])
     limits = [TimeLimit(50.0), TimeLimit(50.0)]
     now[0] += 60
-    first, second = Pair(0, [0, 0, 0.0]), Pair(1, [0, 0, 20.0])
+    first, second = Pair(0, [0, 0, 0, 0.0]), Pair(1, [0, 0, 0, 20.0])
     for limit, world in zip(limits, (first, second), strict=True):
         sync_stop_request(StopRequest(limit), world)
-    assert first.sent == [0, 0, 60.0]
-    assert second.sent == [0, 0, 0.0]  # its own clock does not count
+    assert first.sent == [0, 0, 0, 60.0]
+    assert second.sent == [0, 0, 0, 0.0]  # its own clock does not count
     assert [limit.clock() for limit in limits] == [60.0, 20.0]
     assert [limit.is_over for limit in limits] == [True, False]
 
 
 def test_without_a_request_nothing_is_raised():
     request = StopRequest(TimeLimit(None))
-    sync_stop_request(request, Pair(1, [0, 0, 5.0]))
+    sync_stop_request(request, Pair(1, [0, 0, 0, 5.0]))
     assert not request.is_set
     request.raise_if_signalled("epoch 1", "resume")
