@@ -111,7 +111,7 @@ def read_file_facts(files: Sequence[bytes]) -> tuple[FileFacts, Array]:
         size=size,
         grey=all(array.shape[2] != 3 or is_grey(array) for array in arrays),
         constant=all(_is_constant(array) for array in arrays),
-        frame=describe_frame(grey[0], full_scale(first)),
+        frame=describe_frame(grey[0], _level_of_white(first)),
         pixel_hash=hash_pixels(arrays),
         blank_on_white=_is_blank_on_white(files[0], headers[0], first),
         **_level_facts(first),
@@ -131,6 +131,20 @@ def _level_facts(array: Array) -> dict[str, Any]:
         "high": levels.high,
         "fills": fills,
     }
+
+
+def _level_of_white(array: Array) -> float:
+    """Return the level that counts as white in (H, W, C) pixels.
+
+    It is that of the bits that are used: in a picture of 12 bits stored in 16, edges of all kinds
+    would be one level of black by the full scale.
+    """
+    if array.dtype == np.uint8:
+        return full_scale(array)
+    highest = measure_levels(array).high
+    if array.dtype == np.uint16:
+        return float(max(255, 2 ** int(highest).bit_length() - 1))
+    return highest if highest > 0 else 1.0
 
 
 def _is_blank_on_white(data: bytes, header: Header, on_white: Array) -> bool:

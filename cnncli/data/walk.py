@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from cnncli.errors import CnncliError
@@ -114,18 +115,15 @@ def _list(folder: str) -> tuple[list[str], list[str]]:
 def _kind(entry: os.DirEntry[str]) -> str:
     """Return ``file``, ``folder``, or an empty text for what is neither.
 
-    A symbolic link to nothing counts as a file if its name is that of an image, so that the lost
-    image is reported.
+    What is neither (a symbolic link to nothing, a pipe, a device) counts as a file if its name is
+    that of an image, so that it is reported as an image that cannot be read.
     """
-    try:
+    with suppress(OSError):  # a symbolic link to itself
         if entry.is_file():
             return "file"
         if entry.is_dir():
             return "folder"
-        lost = entry.is_symlink() and not Path(entry.path).exists()
-    except OSError:  # a symbolic link to itself
-        lost = True
-    return "file" if lost and has_image_suffix(entry.name) else ""
+    return "file" if has_image_suffix(entry.name) else ""
 
 
 def has_image_suffix(path: str) -> bool:

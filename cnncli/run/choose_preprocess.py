@@ -30,6 +30,8 @@ from cnncli.run.intensity_rule import choose_rule, explain_rule, hold_fractions,
 # range in fractions was chosen to hold every value of a set, so 1 % is much. A range in values was
 # chosen by percentiles, which cut off some of the brightest images.
 _MUCH_CUT = {"fraction": 0.01, "value": 0.25}
+# More than this fraction outside of a range that the user named leaves next to nothing.
+_NEARLY_ALL = 0.9
 T = TypeVar("T")
 
 _FULL_SCALE = {"uint8": 255.0, "uint16": 65535.0}
@@ -252,19 +254,25 @@ def _choose_each(first: Sequence[bool], one: Sequence[T], other: Sequence[T]) ->
     return tuple(a if take else b for take, a, b in zip(first, one, other, strict=True))
 
 
-def warn_of_cut(samples: Samples, store: ImageStore, intensity: str, reporter: Reporter) -> None:
-    """Warn if images have many values outside the range that was chosen by a survey of a few.
+def warn_of_cut(
+    samples: Samples, store: ImageStore, intensity: str, reporter: Reporter, *, named: bool
+) -> None:
+    """Warn if images have many values outside the range.
 
     Args:
         samples: The labelled images.
         store: The same images, preprocessed, with the fraction of values that was cut of each.
         intensity: The chosen range as text.
         reporter: Prints the warning.
+        named: Whether the user named the range. It may be narrow on purpose, as windows of CT are:
+            only images of which next to nothing is left are warned of.
     """
     ranges = store.preprocess.windows
     if store.cut is None:
         return
     if not ranges:
+        if named:
+            return
         dark = np.flatnonzero(store.cut)
         if len(dark):
             reporter.warn(
@@ -273,12 +281,12 @@ def warn_of_cut(samples: Samples, store: ImageStore, intensity: str, reporter: R
                 "--intensity LOW:HIGH takes another range, or convert them to the same depth"
             )
         return
-    limit = _MUCH_CUT[ranges[0].unit]
+    limit = _NEARLY_ALL if named else _MUCH_CUT[ranges[0].unit]
     far = np.flatnonzero(store.cut > limit)
     if len(far):
         worst = int(far[store.cut[far].argmax()])
         reporter.warn(
             f"{len(far)} images have more than {limit:.0%} of their values beyond the intensities "
-            f"{intensity} found for the set, where they are cut ({samples.paths[worst]}: "
+            f"{intensity}, where they are cut ({samples.paths[worst]}: "
             f"{store.cut[worst]:.0%}); --intensity LOW:HIGH takes in more"
         )

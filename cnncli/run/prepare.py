@@ -100,8 +100,7 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
     )
     pretrained.load(network, config.model, samples.class_names, normalisation, reporter)
     store, digests, bad = _open(samples, preprocess, reporter)
-    if config.intensity is None:
-        warn_of_cut(samples, store, intensity, reporter)
+    warn_of_cut(samples, store, intensity, reporter, named=config.intensity is not None)
     if bad:
         splits = exclude_bad(samples, splits, bad, config.on_bad_image, reporter)
     warn_of_data(samples, splits, digests, reporter)

@@ -10,7 +10,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.model_selection import StratifiedKFold
 
 from cnncli.audit.check_shortcuts import check_shortcuts
-from cnncli.audit.file_facts import FileFacts, describe_frame
+from cnncli.audit.file_facts import FileFacts, describe_frame, read_file_facts
 from cnncli.audit.ids import detect_ids
 from cnncli.audit.shortcuts import (
     FAMILIES,
@@ -194,6 +194,20 @@ def framed(colour, top=0, side=0):
 def test_frames_are_named(picture, expected):
     assert describe_frame(picture, 255) == expected
     assert describe_frame(picture / 255, 1) == expected
+
+
+@pytest.mark.parametrize(
+    ("depth", "factor"), [(np.uint8, 1), (np.uint16, 16), (np.uint16, 257), (np.float32, 1 / 255)]
+)
+def test_a_frame_is_one_at_every_depth(tmp_path, depth, factor):
+    """12 bits in 16 are dark by the full scale, where every edge looks like a frame of black."""
+    rng = np.random.default_rng(1)
+    edges = rng.integers(0, 30, (100, 120)).astype(np.float64)
+    edges[10:-10, 10:-10] += 200
+    for picture, expected in ((edges, "none"), (framed(0, 8, 8), "black frame")):
+        np.save(tmp_path / "a.npy", (picture * factor).astype(depth))
+        facts, _ = read_file_facts([(tmp_path / "a.npy").read_bytes()])
+        assert facts.frame == expected
 
 
 def ids_of(*names, targets=None):

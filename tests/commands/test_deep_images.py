@@ -162,6 +162,28 @@ def test_what_the_window_found_cuts_is_told(tmp_path, share):
         assert f"{unseen:03d}.png: 5%" in text
 
 
+@pytest.mark.parametrize(
+    ("intensity", "warned"),
+    [("0:4095", False), ("1000:3000", False), ("0:10", True), ("50000:60000", True)],
+)
+def test_a_named_window_that_leaves_nothing_is_told(tmp_path, intensity, warned):
+    """A narrow window may be meant; one of which nothing is left is not."""
+    rng = np.random.default_rng(2)
+    for number in range(12):
+        path = tmp_path / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), rng.integers(0, 4096, (20, 20), dtype=np.uint16))
+    said = []
+
+    class Ears(SilentReporter):
+        def warn(self, text):
+            said.append(text)
+
+    config = RunConfig(data=str(tmp_path), model="lenet5", image_size="16", intensity=intensity)
+    prepare(config, Compute(torch.device("cpu"), "fp32"), Ears())
+    assert any("12 images have more than 90% of their values beyond" in t for t in said) == warned
+
+
 @pytest.fixture
 def damaged(tmp_path):
     """Return a folder of 3 × 20 digits of which three cannot be read, and their paths."""

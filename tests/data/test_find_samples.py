@@ -183,3 +183,18 @@ def test_real_folders(name, classes, images):
         pytest.skip(f"no real images in {SHARED_DATA / name}")
     samples = find_below(SHARED_DATA / name)
     assert (len(samples.class_names), len(samples), samples.notes) == (classes, images, ())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_what_is_named_like_an_image_but_is_no_file_is_reported(write):
+    root = write("a/1.png", "b/1.png")
+    os.mkfifo(root / "a" / "pipe.png")
+    (root / "b" / "endless.jpg").symlink_to("/dev/zero")
+    (root / "b" / "gone.tif").symlink_to(root / "nowhere")
+    (root / "b" / "notes").symlink_to("/dev/null")
+    samples = find_below(root)
+    found = {str(path): index for index, path in enumerate(samples.paths)}
+    assert set(found) == {"a/1.png", "b/1.png", "a/pipe.png", "b/endless.jpg", "b/gone.tif"}
+    for path, words in (("a/pipe.png", "a pipe"), ("b/endless.jpg", "a device")):
+        with pytest.raises(OSError, match=words):
+            samples.source.read(found[path])
