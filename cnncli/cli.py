@@ -139,8 +139,10 @@ def _drop_output() -> None:
 def _show_usage_error(error: Any) -> int:
     message = error.format_message().replace("Value error, ", "")  # pydantic's, inside Typer's
     context = getattr(error, "ctx", None)
-    if "\n" in message or context is None:  # the help of a group called with no command
+    if "\n" in message:  # the help of a group called with no command
         sys.stderr.write(show_controls(message) + "\n")
+    elif context is None:
+        print_error(message.rstrip("."))
     else:
         print_error(f"{message.rstrip('.')} (see '{context.command_path} --help')")
     return int(error.exit_code)

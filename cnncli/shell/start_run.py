@@ -49,6 +49,11 @@ def start_run(
         print_config: Print the settings as YAML instead.
         resume: The run to go on with, or None.
     """
+    if resume is not None and print_config:
+        raise CnncliError(
+            f"--print-config: --resume {resume} goes on with the settings in the run's "
+            f"{CONFIG_FILE}; leave one of them out"
+        )
     if resume is not None:
         _resume(resume, flags, config)
         return
@@ -73,12 +78,14 @@ def _resume(resume: str, flags: Flags, config: str | None) -> None:
     from cnncli.run.folder import check_unfinished, find_unfinished
 
     run_dir = find_unfinished(resume, flags.get("output", "runs"))
-    given = [name for name in flags if name != "output"]
+    # --output says where `last` is looked for; a run that is named has its own place.
+    given = [name for name in flags if name != "output" or resume != "last"]
     if given == ["epochs"]:
         raise CnncliError(
             f"--epochs {flags['epochs']}: the schedule of {run_dir} ends where it was planned to "
             f"end; for more epochs begin a new run from its weights: cnncli finetune --data DATA "
-            f"--weights {run_dir} --freeze none --epochs {flags['epochs']}"
+            f"--model MODEL --weights {run_dir} --freeze none --epochs {flags['epochs']}, MODEL "
+            f"being the one in {run_dir / CONFIG_FILE}"
         )
     if given or config is not None:
         name = "--" + given[0].replace("_", "-") if given else "--config"

@@ -93,7 +93,10 @@ def load_state(path: Path) -> State:
         CnncliError: If the file is missing, damaged or of a newer cnncli.
     """
     where = f"--resume {path.parent}: {path.name}"
-    instead = f"its weights can still be trained on: cnncli finetune --weights {path.parent}"
+    instead = (
+        "its weights can still be trained on: cnncli finetune --data DATA --model MODEL "
+        f"--weights {path.parent}"
+    )
     try:
         whole = is_whole(path)
     except OSError as error:

@@ -60,7 +60,9 @@ def test_links_are_followed_and_loops_and_broken_ones_survived(write, tmp_path):
     (root / "b" / "broken").symlink_to("nowhere")
     (root / "c").symlink_to(tmp_path / "far")
     os.mkfifo(root / "b" / "pipe.png")
-    assert list(labels_by_path(find_below(root))) == ["a/1.png", "b/1.png", "c/9.png"]
+    # The pipe is an image that cannot be read; the broken links are not named like one.
+    found = list(labels_by_path(find_below(root)))
+    assert found == ["a/1.png", "b/1.png", "b/pipe.png", "c/9.png"]
 
 
 def test_a_link_to_a_lost_image_is_an_image_that_cannot_be_read(write):
