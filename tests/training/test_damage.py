@@ -145,7 +145,7 @@ def test_no_bit_of_last_pt_can_flip_unnoticed(last, seed):
             assert error.exit_code == 2
             assert "last.pt" in str(error)
             assert "\n" not in str(error)
-            assert f"cnncli finetune --weights {last.parent}" in str(error)
+            assert f"cnncli finetune --data DATA --model MODEL --weights {last.parent}" in str(error)
         else:  # in the words before the digest
             assert told["epoch"] == 3
             assert torch.equal(told["network"]["w"], state["network"]["w"])
@@ -176,7 +176,7 @@ def test_a_state_without_a_digest_is_read_as_before(last, tmp_path):
 @pytest.mark.parametrize("cut", [100, 500])
 def test_a_state_that_is_cut_short_is_told(last, cut):
     last.write_bytes(last.read_bytes()[:-cut])
-    with pytest.raises(CnncliError, match=r"last.pt is damaged .*cut short.*finetune --weights"):
+    with pytest.raises(CnncliError, match=r"last.pt is damaged .*cut short.*finetune .*--weights"):
         load_state(last)
 
 
