@@ -135,6 +135,10 @@ def test_predict_loads_only_what_it_needs(workspace, folder_data):
     assert modules & {"torchvision", "pandas", "sklearn", "matplotlib", "albumentations"} == set()
 
 
-def test_pandas_waits_for_a_table(folder_data, tmp_path):
-    modules, _ = run("split", str(folder_data), "--output", str(tmp_path / "splits.csv"))
+def test_pandas_waits_for_a_table(folder_data):
+    code = (
+        "import sys; from cnncli.data.find_samples import find_samples; find_samples(sys.argv[1])"
+    )
+    modules, _ = run(str(folder_data), code=code)
+    assert "numpy" in modules
     assert "pandas" not in modules

@@ -73,7 +73,6 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
     # Imported here, since a data set by its name does not need them.
     from cnncli.data.folders import find_in_folders
     from cnncli.data.layout import find_base
-    from cnncli.data.table import read_table
     from cnncli.data.table_columns import choose_table
 
     try:
@@ -101,6 +100,8 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
         told = f"{base[:-1]} is the only folder with images in {path}, so its table is read"
         return replace(samples, remarks=(told, *samples.remarks))
     if choice.table is not None:
+        from cnncli.data.table import read_table  # imports pandas
+
         check_table(choice.table, str(choice.table))
         samples = read_table(choice.table, columns)
         return replace(samples, remarks=(*choice.remarks(samples.paths), *samples.remarks))

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.data.moved_files import find_moved, is_absolute
+from cnncli.data.moved_files import find_moved, is_absolute, unify_paths
 from cnncli.data.samples import SEPARATOR, TextColumn, text_array
 from cnncli.data.walk import check_names, has_image_suffix, looks_like_image, walk_files
 from cnncli.errors import CnncliError, shorten
@@ -76,21 +76,6 @@ def find_files(
     if len(missing):
         files[missing] = _look_up(table, files[missing], lambda row: line_of(missing[row]))
     return files, remarks
-
-
-def unify_paths(root: Path, files: Array) -> Array:
-    """Return (N,) paths in which a file below the root has one path only, the relative one.
-
-    Args:
-        root: Folder of the CSV.
-        files: (N,) paths, relative to it or absolute.
-    """
-    start = f"{root.absolute().as_posix()}/"
-    below = np.flatnonzero(np.strings.startswith(files, start))
-    if len(below):
-        files = files.copy()
-        files[below] = text_array([path[len(start) :] for path in files[below]])
-    return files
 
 
 def check_channels(table: Path, columns: Sequence[Array], line_of: Callable[[int], int]) -> None:
