@@ -19,8 +19,11 @@ import yaml
 from cnncli.errors import CnncliError
 from cnncli.files import decode_text, expand_path, read_file
 
-# libyaml's parser where PyYAML was built with it; it is ten times as fast.
+# libyaml's parser, ten times as fast, where PyYAML was built with it.
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Escapes of a path's bytes that are no text, as in "\\uDCE9"; libyaml refuses them.
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_MOST_SLOW = 100_000  # letters
 _TAG = "tag:yaml.org,2002:"
 _NULL = re.compile("null|Null|NULL|~|")
 _BOOL = re.compile("true|True|TRUE|false|False|FALSE")
@@ -114,25 +117,25 @@ for _tag, _pattern, _letters in (
     _Dumper.add_implicit_resolver(_TAG + _tag, _whole, list(_letters))
 
 
-def dump_yaml(values: Mapping[str, Any], *, flat: bool = False) -> str:
+def dump_yaml(values: Mapping[str, Any], *, flat: bool = False, only_ascii: bool = False) -> str:
     """Return YAML that readers of YAML 1.1 and 1.2 read back to the same values.
 
     Args:
         values: Plain values, in the order in which they are to stand.
         flat: Whether a list or mapping of plain values stands on one line.
+        only_ascii: Whether other characters are written as escapes in quotes.
     """
     style = None if flat else False
-    text: str = yaml.dump(
-        values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=style
-    )
-    return text
+    options: Any = {"allow_unicode": not only_ascii, "default_flow_style": style}
+    return str(yaml.dump(values, Dumper=_Dumper, sort_keys=False, **options))
 
 
 class _Document:
     """One YAML document: its nodes, and the values they stand for."""
 
     def __init__(self, text: str) -> None:
-        self._events: Any = yaml.parse(text, _Parser)
+        slow = len(text) < _MOST_SLOW and _HALF.search(text)
+        self._events: Any = yaml.parse(text, yaml.SafeLoader if slow else _Parser)
         self._anchors: dict[str, yaml.Node] = {}
         self._nodes = 0  # that are written out
         self._steps = 0  # values read so far, those behind aliases too
@@ -145,10 +148,8 @@ class _Document:
                 if root is not None:
                     _fail(event, "a second document begins here; write one document a file")
                 root = self._build_node(next(self._events), 0)
-        if root is None:
-            return None
         if not isinstance(root, yaml.MappingNode):
-            return self._read_value(root)
+            return None if root is None else self._read_value(root)
         settings = {}
         for key, node in self._list_pairs(root).items():
             if key == _SEARCH and isinstance(node, yaml.MappingNode):
@@ -290,8 +291,7 @@ def _read_scalar(node: Any) -> str | float | bool | None:
 def _check_tag(node: Any, known: tuple[str, ...]) -> None:
     """Refuse a tag that does not stand in the core schema."""
     if node.tag not in (None, "!", *(_TAG + name for name in known)):
-        tag = node.tag.replace(_TAG, "!!")
-        _fail(node, f"the tag {tag} has no meaning here; leave it out")
+        _fail(node, f"the tag {node.tag.replace(_TAG, '!!')} has no meaning here; leave it out")
 
 
 def _fail(node: Any, problem: str) -> NoReturn:

@@ -82,12 +82,16 @@ def text_settings() -> dict[str, bool]:
     return found
 
 
-def dump_config(config: RunConfig) -> str:
+def dump_config(config: RunConfig, *, only_ascii: bool = False) -> str:
     """Return the config as YAML that :func:`load_config` reads back to the same.
 
     The headings of ``cnncli train --help`` stand between the settings as comments.
+
+    Args:
+        config: The settings.
+        only_ascii: Whether other characters are written as escapes in quotes.
     """
-    text = dump_yaml(config.model_dump(), flat=True)
+    text = dump_yaml(config.model_dump(), flat=True, only_ascii=only_ascii)
     for heading, (first, *_) in keys_by_heading().items():
         # A line begins with a key or a dash: YAML indents what goes on from the line before.
         text = re.sub(f"^{first}:", f"\n# {heading}\n{first}:", text, count=1, flags=re.MULTILINE)

@@ -99,18 +99,3 @@ def _shorter_folders(root: str, folder: str) -> list[str]:
     parts = folder.split("/") if folder else []
     ends = ["/".join(parts[count:]) for count in range(1, len(parts))]
     return [end for end in ends if os.path.isdir(os.path.join(root, end))]
-
-
-def unify_paths(root: Path, files: Array) -> Array:
-    """Return (N,) paths in which a file below the root has one path only, the relative one.
-
-    Args:
-        root: Folder of the CSV.
-        files: (N,) paths, relative to it or absolute.
-    """
-    start = f"{root.absolute().as_posix()}/"
-    below = np.flatnonzero(np.strings.startswith(files, start))
-    if len(below):
-        files = files.copy()
-        files[below] = text_array([path[len(start) :] for path in files[below]])
-    return files

@@ -12,7 +12,6 @@ import pandas as pd
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS
 from cnncli.data.classes import sort_class_names
-from cnncli.data.moved_files import unify_paths
 from cnncli.data.samples import (
     NO_SPLIT,
     SEPARATOR,
@@ -28,7 +27,7 @@ from cnncli.data.table_columns import (
     find_usual,
     split_names,
 )
-from cnncli.data.table_files import check_channels, find_files
+from cnncli.data.table_files import check_channels, find_files, unify_paths
 from cnncli.data.table_rows import find_line, open_table, read_header
 from cnncli.errors import CnncliError, did_you_mean, shorten
 

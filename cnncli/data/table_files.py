@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import filecmp
 import os
 import posixpath
 import sys
 from array import array
 from collections.abc import Callable, Sequence
-from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.data.moved_files import find_moved, is_absolute, unify_paths
-from cnncli.data.samples import SEPARATOR, TextColumn, text_array
-from cnncli.data.walk import check_names, has_image_suffix, looks_like_image, walk_files
-from cnncli.errors import CnncliError, shorten
+from cnncli.data.moved_files import find_moved, is_absolute
+from cnncli.data.samples import SEPARATOR, text_array
+from cnncli.data.table_ids import _last, look_up_ids
+from cnncli.errors import CnncliError
 
-# The column was chosen by its name, where none was given.
-_HINT = "; if another column names the images, give it by --image-col"
 # With fewer names in a folder than this, each is looked for by itself; else the folder is listed.
 _LISTED_FROM = 10
 # So many rows are turned into texts of one array at a time.
@@ -74,8 +70,23 @@ def find_files(
         files[rows], remarks = find_moved(table, files[rows], lambda row: line_of(rows[row]), there)
         missing = missing[~moved]
     if len(missing):
-        files[missing] = _look_up(table, files[missing], lambda row: line_of(missing[row]))
+        files[missing] = look_up_ids(table, files[missing], lambda row: line_of(missing[row]))
     return files, remarks
+
+
+def unify_paths(root: Path, files: Array) -> Array:
+    """Return (N,) paths in which a file below the root has one path only, the relative one.
+
+    Args:
+        root: Folder of the CSV.
+        files: (N,) paths, relative to it or absolute.
+    """
+    start = f"{root.absolute().as_posix()}/"
+    below = np.flatnonzero(np.strings.startswith(files, start))
+    if len(below):
+        files = files.copy()
+        files[below] = text_array([path[len(start) :] for path in files[below]])
+    return files
 
 
 def check_channels(table: Path, columns: Sequence[Array], line_of: Callable[[int], int]) -> None:
@@ -169,121 +180,3 @@ def _list_files(folder: str, wanted: set[str]) -> tuple[set[str], bool]:
     except OSError:  # there is no such folder, or it may not be read: look for each file
         return found, False
     return found, True
-
-
-def _look_up(table: Path, names: Array, line_of: Callable[[int], int]) -> Array:
-    """Return (M,) the file that each id means, from one walk through the folder of the CSV.
-
-    Args:
-        table: Path of the CSV.
-        names: (M,) ids.
-        line_of: Returns the line of a name, for messages.
-
-    Raises:
-        CnncliError: If there is no file for an id, or more than one.
-    """
-    root = table.parent
-    slots: dict[str, int] = {}
-    slot_of = np.fromiter(
-        (slots.setdefault(_last(name), len(slots)) for name in names), np.int64, len(names)
-    )
-    owners = array("q")
-    files = TextColumn()
-    for file in walk_files(root):
-        last = file.rpartition("/")[2]
-        slot = slots.get(last)
-        by_stem = slots.get(last.rpartition(".")[0])
-        for owner in (slot, by_stem):
-            if owner is not None:
-                if not file.isascii():
-                    check_names(root, (file,))
-                owners.append(owner)
-                files.append(file)
-    order = np.argsort(np.asarray(owners), kind="stable")
-    starts = np.searchsorted(np.asarray(owners)[order], np.arange(len(slots) + 1))
-    candidates = files.array()[order]
-    count = np.diff(starts)[slot_of]
-    if not len(candidates):
-        candidates = np.append(candidates, "")
-    found = candidates[np.minimum(starts[slot_of], len(candidates) - 1)]
-    # Nearly every id has a single file with the ending of an image: then there is no choice.
-    plain = (count == 1) & (np.strings.find(names, "/") < 0)
-    plain &= np.fromiter(map(has_image_suffix, found), bool, len(found))
-    above = root.absolute().as_posix()
-    is_folder = cache(lambda top: os.path.isdir(os.path.join(root, top)))
-    for row in np.flatnonzero(~plain).tolist():
-        start, stop = starts[slot_of[row]], starts[slot_of[row] + 1]
-        name = str(names[row])
-        matching = namesakes = candidates[start:stop].tolist()
-        if "/" in name:
-            matching = _with_folders(name, namesakes, above, is_folder)
-        if namesakes and not matching:
-            raise CnncliError(
-                f"{table}, line {line_of(row)}: image {name!r} not found below {root} (there is "
-                f"{shorten(namesakes, 1)}, in another folder)"
-            )
-        found[row] = _choose(table, name, matching, partial(line_of, row))
-    return found
-
-
-def _last(path: str) -> str:
-    """Return the last part of a path, the name of the file."""
-    return path.rpartition("/")[2]
-
-
-def _with_folders(
-    name: str, files: Sequence[str], above: str, is_folder: Callable[[str], bool]
-) -> list[str]:
-    """Return the files whose paths end in a whole name, folders included.
-
-    Args:
-        name: The name, with folders in it and with or without the ending of the file.
-        files: Paths relative to the folder of the CSV.
-        above: Path of that folder; the name may begin in the middle of it.
-        is_folder: Returns whether that folder has a folder of this name.
-    """
-    ends = f"/{name}"
-    found = [
-        file
-        for file in files
-        if f"{above}/{file}".endswith(ends) or f"{above}/{file}".rpartition(".")[0].endswith(ends)
-    ]
-    top = name.partition("/")[0]
-    if top and is_folder(top):
-        # Its folder exists without it: a file of this name elsewhere is another image.
-        found = [file for file in found if file.startswith(f"{top}/")]
-    return found
-
-
-def _choose(table: Path, name: str, files: Sequence[str], find_line: Callable[[], int]) -> str:
-    """Return the file that an id means, among those whose names or paths are the id's.
-
-    Only images count.
-
-    Args:
-        table: Path of the CSV.
-        name: The id.
-        files: Paths relative to the folder of the CSV.
-        find_line: Returns the line of the id, for messages.
-
-    Raises:
-        CnncliError: If there is no such file, or if several differ in content.
-    """
-    root = str(table.parent)
-    found = [f for f in files if looks_like_image(os.path.join(root, f))]
-    if len(found) > 1:
-        # Some of Kaggle's data sets come as DICOM and as JPEG, and some use the same ids in train/
-        # and in test/.
-        found = [f for f in found if not f.lower().endswith((".dcm", ".dicom"))] or found
-    if len(found) > 1 and "train" in table.stem.lower():
-        found = [f for f in found if "train" in f.rpartition("/")[0].lower()] or found
-    if not found or (len(found) > 1 and not _same(root, found)):
-        what = f"is ambiguous: {shorten(found)}" if found else f"not found below {root}{_HINT}"
-        raise CnncliError(f"{table}, line {find_line()}: image {name!r} {what}")
-    return found[0]
-
-
-def _same(root: str, files: Sequence[str]) -> bool:
-    """Return whether all files have the same content."""
-    first, *others = (os.path.join(root, file) for file in files)
-    return all(filecmp.cmp(first, other, shallow=False) for other in others)

@@ -9,7 +9,7 @@ import typer
 from cnncli.errors import CnncliError
 from cnncli.files import CONFIG_FILE
 from cnncli.shell.flags import Flags
-from cnncli.shell.terminal import choose_reporter, print_line
+from cnncli.shell.terminal import can_print, choose_reporter, print_line
 from cnncli.torchrun import is_follower
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def start_run(
     if print_config:
         if is_follower():
             return
-        print_line(dump_config(settings).rstrip())
+        text = dump_config(settings)
+        print_line((text if can_print(text) else dump_config(settings, only_ascii=True)).rstrip())
         return
     from cnncli.recipes.train import train_run
 

@@ -67,11 +67,18 @@ def _escape_json(text: str) -> str:
     They can only stand in strings of the document, where ``\u202e`` means the same.
     """
     text = UNSEEN_CHARACTERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    if can_print(text):
+        return text
+    return "".join(c if c < "\x80" else json.dumps(c)[1:-1] for c in text)
+
+
+def can_print(text: str) -> bool:
+    """Return whether stdout's encoding has all characters of a text."""
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        return "".join(c if c < "\x80" else json.dumps(c)[1:-1] for c in text)
-    return text
+        return False
+    return True
 
 
 def _write_csv(cells: Sequence[object]) -> None:
@@ -128,10 +135,11 @@ def _print_table(
     console: Console, rows: Iterable[Row], columns: Sequence[str], title: str | None = None
 ) -> None:
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
     from rich.text import Text
 
-    title = title and show_controls(title)
+    title = title and escape(show_controls(title))
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     rows = list(rows)
     for column in columns:
@@ -184,11 +192,11 @@ class TerminalReporter:
         from rich import progress as bars
 
         columns = (
-            bars.TextColumn("{task.description}"),
+            bars.TextColumn("{task.description}", markup=False),
             bars.BarColumn(),
             bars.MofNCompleteColumn(),
             bars.TimeRemainingColumn(),
-            bars.TextColumn("{task.fields[text]}"),
+            bars.TextColumn("{task.fields[text]}", markup=False),
         )
         with bars.Progress(*columns, console=_console(sys.stderr), transient=True) as live:
             self._live = live

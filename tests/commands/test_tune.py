@@ -1,6 +1,7 @@
 """Tune: a search with Optuna; the training is played, but for one test."""
 
 import statistics
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from cnncli.recipes.tune.space import load_search
 from cnncli.recipes.tune.study import open_study, trial_rows
 from cnncli.recipes.tune.tune import plan_search, tune
 from cnncli.reporting import SilentReporter
+from cnncli.run.lock import this_process
 from cnncli.training.history import StopRun
 
 optuna = pytest.importorskip("optuna", reason="the extra cnncli[tune] is not installed")
@@ -88,6 +90,23 @@ def test_the_best_is_printed_as_a_config(plan, tmp_path):
     assert rows[0]["epoch"] == 6
     assert talk.warnings == ["the data are odd"]  # once
     assert "an epoch" not in talk.notes
+
+
+def test_a_trial_whose_process_was_killed_is_failed(plan):
+    settings = plan(trials=1)
+    study = open_study(settings)
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    gone = vars(this_process()) | {"pid": process.pid}
+    for holder in (gone, vars(this_process()), gone | {"host": "node7"}, None):
+        trial = study.ask()
+        if holder is not None:
+            trial.set_user_attr("process", holder)
+    talk = Talk()
+    tune(settings, talk, Player())
+    states = [trial.state.name for trial in open_study(settings).trials]
+    assert states == ["FAIL", "RUNNING", "RUNNING", "RUNNING", "COMPLETE"]
+    assert "trials [0] were running when their process was killed: failed" in talk.notes
 
 
 def test_each_trial_has_a_folder_of_its_own(plan):

@@ -16,6 +16,7 @@ from cnncli.shell.terminal import (
     print_rows,
     print_text,
 )
+from cnncli.yaml_text import parse_yaml
 
 
 @pytest.mark.parametrize(
@@ -117,6 +118,9 @@ def test_a_stdout_that_lacks_characters(encoding):
         "print_rows([{'path': text}], ['path'], 'csv')\n"
         "print_rows([{'path': text}], ['path'], 'jsonl')\n"
         "print_rows([{'path': text}], ['path'], 'table')\n"
+        "from cnncli.config import *\n"
+        "from cnncli.shell.start_run import start_run\n"
+        "start_run(RunConfig, {'data': text}, None, print_config=True, resume=None)\n"
         "TerminalReporter().note(text); print_error(text)\n"
         "TerminalReporter().table(text, [{'path': text}])\n"
     )
@@ -132,3 +136,5 @@ def test_a_stdout_that_lacks_characters(encoding):
     assert json.loads(lines[3].decode(encoding)) == {"path": TEXT}
     assert WRITTEN[encoding] in b"".join(lines[4:])
     assert b"udcff" in done.stderr
+    config = done.stdout.partition(b"# Most used")[2]
+    assert parse_yaml(config.decode(encoding))["data"] == TEXT
