@@ -135,6 +135,13 @@ def test_predict_loads_only_what_it_needs(workspace, folder_data):
     assert modules & {"torchvision", "pandas", "sklearn", "matplotlib", "albumentations"} == set()
 
 
-def test_pandas_waits_for_a_table(folder_data, tmp_path):
-    modules, _ = run("split", str(folder_data), "--output", str(tmp_path / "splits.csv"))
-    assert "pandas" not in modules
+def test_finding_images_imports_pandas_for_a_table_alone_and_never_torch(folder_data, tmp_path):
+    code = (
+        "from sys import argv; from cnncli.data.find_samples import find_samples as f; f(argv[1])"
+    )
+    modules, _ = run(str(folder_data), code=code)
+    assert modules & {"torch", "pandas", "numpy"} == {"numpy"}
+    table = tmp_path / "table.csv"
+    table.write_text(f"image,label\n{next(folder_data.glob('*/*.png'))},a\n")
+    modules, _ = run(str(table), code=code)
+    assert modules & {"torch", "pandas", "numpy"} == {"pandas", "numpy"}

@@ -13,7 +13,6 @@ from cnncli.choices import SPLITS, Split
 from cnncli.data.array_source import ArraySource, JoinedSource, fits_png
 from cnncli.data.classes import sort_class_names
 from cnncli.data.samples import NO_SPLIT, Samples, select_samples, text_array
-from cnncli.data.store import free_memory
 from cnncli.errors import CnncliError
 from cnncli.images.header import ImageError, check_size
 
@@ -80,6 +79,8 @@ def check_bytes(path: Path, count: int, what: str) -> None:
     Raises:
         CnncliError: If it is larger than the free memory.
     """
+    from cnncli.data.store import free_memory  # imports torch
+
     free = free_memory()
     if count > free:
         raise CnncliError(

@@ -100,6 +100,8 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
         told = f"{base[:-1]} is the only folder with images in {path}, so its table is read"
         return replace(samples, remarks=(told, *samples.remarks))
     if choice.table is not None:
+        from cnncli.data.table import read_table  # imports pandas
+
         check_table(choice.table, str(choice.table))
         from cnncli.data.table import read_table  # pandas takes half a second
 

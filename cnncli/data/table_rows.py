@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TextIO
 
 from cnncli.errors import CnncliError
-from cnncli.files import MOST_OF_TABLE, check_regular
 
 # What may separate the fields; of those that the header has, the first one does.
 _DELIMITERS = (",", ";", "\t")
@@ -30,7 +29,6 @@ def open_table(path: Path) -> Iterator[tuple[TextIO, str, int]]:
         CnncliError: If the file cannot be read or is no CSV, also while it is read.
     """
     try:
-        check_regular(path, most=MOST_OF_TABLE)
         with path.open(newline="", encoding="utf-8-sig") as file:
             line = file.readline()
             if told := _SEPARATOR_LINE.fullmatch(line):
