@@ -103,7 +103,6 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
         from cnncli.data.table import read_table  # imports pandas
 
         check_table(choice.table, str(choice.table))
-        from cnncli.data.table import read_table  # pandas takes half a second
 
         samples = read_table(choice.table, columns)
         return replace(samples, remarks=(*choice.remarks(samples.paths), *samples.remarks))

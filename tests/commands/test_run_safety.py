@@ -184,6 +184,7 @@ def ignore_hangup():
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
+@pytest.mark.slow
 def test_under_nohup_a_closed_terminal_does_not_stop_a_run(data, tmp_path):
     with started(*ARGS, "--data", data, cwd=tmp_path, preexec_fn=ignore_hangup) as process:
         rows = lambda: len(next(iter(tmp_path.glob("runs/*/metrics.csv"))).read_text().split())  # noqa: E731
@@ -242,6 +243,7 @@ def test_a_full_stderr_keeps_the_exit_code(tmp_path, data, run_dir, args, code):
 
 
 @needs_full
+@pytest.mark.slow
 def test_a_full_stdout_is_told_when_the_run_is_saved(data, tmp_path):
     flags = ("--model", "lenet5", "--epochs", 1, "--device", "cpu")
     with (
@@ -254,6 +256,7 @@ def test_a_full_stdout_is_told_when_the_run_is_saved(data, tmp_path):
     assert next(tmp_path.glob("runs/*/report.json")).exists()
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_gone_does_not_end_a_run(data, tmp_path):
     """Each write to it fails with EIO."""
     master, slave = pty.openpty()

@@ -145,7 +145,9 @@ def test_no_bit_of_last_pt_can_flip_unnoticed(last, seed):
             assert error.exit_code == 2
             assert "last.pt" in str(error)
             assert "\n" not in str(error)
-            assert f"cnncli finetune --data DATA --model MODEL --weights {last.parent}" in str(error)
+            assert f"cnncli finetune --data DATA --model MODEL --weights {last.parent}" in str(
+                error
+            )
         else:  # in the words before the digest
             assert told["epoch"] == 3
             assert torch.equal(told["network"]["w"], state["network"]["w"])
