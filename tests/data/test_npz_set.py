@@ -165,7 +165,7 @@ def test_a_header_that_promises_more_than_there_is(tmp_path):
 
 
 def test_more_than_the_memory_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("cnncli.data.array_parts.free_memory", lambda: 300)
+    monkeypatch.setattr("cnncli.data.store.free_memory", lambda: 300)
     refuses_to_find(save(tmp_path, train_images=X, train_labels=Y), "more than the .* free memory")
 
 
