@@ -35,7 +35,7 @@ def equalise(channel: Array, limit: float, tiles: int, *, white: float = 1.0) ->
         return np.asarray(table.apply(np.ascontiguousarray(channel)))
     fractions = np.clip(channel / np.float32(white), 0, 1)
     maps = _tile_maps(fractions, limit, down, across)
-    return look_up_ids(fractions, maps) * np.float32(white)
+    return _look_up(fractions, maps) * np.float32(white)
 
 
 def _tile_maps(fractions: Array, limit: float, down: int, across: int) -> Array:
@@ -85,7 +85,7 @@ def _spread(excess: Array) -> Array:
     return np.asarray(evenly + ((level % step == 0) & (level // step < rest)))
 
 
-def look_up_ids(fractions: Array, maps: Array) -> Array:
+def _look_up(fractions: Array, maps: Array) -> Array:
     """Map each pixel by the maps of the four nearest tiles, interpolated by its distance to them.
 
     Args:

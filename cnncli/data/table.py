@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +34,6 @@ from cnncli.data.table_rows import find_line, open_table, read_header
 from cnncli.errors import CnncliError, did_you_mean, shorten
 
 _CHUNK = 1 << 16  # records
-# So many empty fields may stand behind the last column: Excel writes some for cells once used.
-_SPARE = 16
 _SPLIT = ("split", "subset", "set")
 # Usual names of columns of groups. Such a column is not used unless --group-col names it, but the
 # user is warned of it.
@@ -107,9 +107,9 @@ def _read_rows(path: Path, header: list[str], wanted: Sequence[str]) -> _Rows:
             raise CnncliError(f"{path}: column {name!r} is there twice; rename one of them")
     places = [header.index(name) for name in names]
     parts: list[list[Array]] = [[] for _ in names]
-    for chunk in _read_chunks(path, len(header)):
+    for records in _read_chunks(path, len(header)):
         for part, place in zip(parts, places, strict=True):
-            part.append(text_array([text.strip() for text in chunk[place]]))
+            part.append(text_array([fields[place].strip() for fields in records]))
     texts = [np.concatenate(part) for part in parts]
     # Blank lines, and the rows of separators alone that Excel writes below a table, say nothing.
     filled = np.flatnonzero(np.logical_or.reduce([column != "" for column in texts]))
@@ -120,29 +120,28 @@ def _read_rows(path: Path, header: list[str], wanted: Sequence[str]) -> _Rows:
     return _Rows(path, columns, numbers)
 
 
-def _read_chunks(path: Path, width: int) -> Iterator[pd.DataFrame]:
-    """Yield many records at a time; the header and blank lines are records too.
+def _read_chunks(path: Path, width: int) -> Iterator[list[list[str]]]:
+    """Yield many records at a time, each as long as the header; blank lines are records too.
 
     A record that is too short has empty fields at its end. In one that is too long, the fields
     behind the last column must be empty: otherwise a comma may have torn a text apart.
     """
     with open_table(path) as (file, delimiter, _):
-        try:
-            for chunk in pd.read_csv(
-                file, sep=delimiter, header=None, names=range(width + _SPARE), index_col=False,
-                dtype=object, na_filter=False, skip_blank_lines=False, chunksize=_CHUNK,
-            ):  # fmt: skip
-                beyond = chunk.loc[:, width:].to_numpy()
-                if beyond.any():
-                    row = chunk.index[np.flatnonzero((beyond != "").any(axis=1))[0]]
+        # Strict, since otherwise a quote that is never closed takes in the rest of the file.
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        first = 0
+        while records := list(islice(reader, _CHUNK)):
+            for number, fields in enumerate(records):
+                if len(fields) == width:
+                    continue
+                if any(fields[width:]):
                     raise CnncliError(
-                        f"{path}: not a CSV in UTF-8: line {find_line(path, row)} has more fields "
-                        f"than the header, which has {width}"
+                        f"{path}: not a CSV in UTF-8: line {find_line(path, first + number)} has "
+                        f"{len(fields)} fields, the header {width}"
                     )
-                yield chunk
-        except pd.errors.ParserError as error:
-            reason = str(error).rpartition("C error: ")[2].strip()
-            raise CnncliError(f"{path}: not a CSV in UTF-8: {reason}") from None
+                records[number] = fields[:width] + [""] * (width - len(fields))
+            yield records
+            first += len(records)
 
 
 def _image_columns(path: Path, header: list[str], chosen: str | None) -> list[str]:

@@ -199,7 +199,7 @@ def _window(values: Array, dataset: Any) -> Array | None:
     Source: DICOM PS3.3, C.11.2.1.2 (LINEAR, LINEAR_EXACT and SIGMOID).
     """
     if "VOILUTSequence" in dataset:
-        return look_up_ids(values, dataset.VOILUTSequence[0])
+        return _look_up(values, dataset.VOILUTSequence[0])
     if "WindowCenter" not in dataset or "WindowWidth" not in dataset:
         return None
     centre, width = (
@@ -214,7 +214,7 @@ def _window(values: Array, dataset: Any) -> Array | None:
     return np.asarray(np.clip((values - centre) / width + 0.5, 0, 1))
 
 
-def look_up_ids(values: Array, item: Any) -> Array:
+def _look_up(values: Array, item: Any) -> Array:
     """Return fractions 0–1 by a VOI lookup table (``item`` of the sequence).
 
     pydicom 3.0 has ``apply_voi`` for it, but there an index overflows in tables of 8 bits with
