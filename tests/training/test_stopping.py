@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
+from helpers import hear_signals
 
 from cnncli.training.stopping import Stopped, StopRequest, TimeLimit, sync_stop_request
 
@@ -30,7 +31,11 @@ def test_a_second_signal_ends_at_once(tmp_path):
     )
     start = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", code], timeout=20, capture_output=True, cwd=tmp_path
+        [sys.executable, "-c", code],
+        timeout=20,
+        capture_output=True,
+        cwd=tmp_path,
+        preexec_fn=hear_signals,  # what a shell starts in the background ignores SIGINT
     )
     assert done.returncode == 143
     assert not (tmp_path / "run.lock").exists()
