@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from cnncli.arithmetic.convolution import Axis, Size, SlidingWindow
 from cnncli.arithmetic.layers import Conv, Pool, Trace
+from cnncli.arithmetic.windows import Plane
+
+_MOST_NAMED = 6  # rows that a sentence lists one by one
 
 
 def explain(window: SlidingWindow, size: Size) -> list[str]:
@@ -26,7 +29,7 @@ def explain(window: SlidingWindow, size: Size) -> list[str]:
         lines = ["height:", *_explain_axis(rows, size[0])]
         lines += ["width:", *_explain_axis(columns, size[1])]
     if window.kind == "transposed":
-        return [*lines, "a transposed convolution drops no rows and no columns"]
+        return [*lines, *_explain_cut(window, size)]
     rounding = "ceil" if window.ceil_mode else "rounding" if window.padding == "same" else "floor"
     lost = [axis.dropped(n) for axis, n in zip(window.axes, size, strict=True)]
     if not any(lost):
@@ -76,6 +79,90 @@ def _explain_axis(axis: Axis, size: int) -> list[str]:
             f"behind the padding before and the input ({padding} + {size})"
         )
     return lines
+
+
+def _explain_cut(window: SlidingWindow, size: Size) -> list[str]:
+    """Say how much of the input the padding of a transposed convolution keeps from the output."""
+    cut = []
+    for axis, n in zip(window.axes, size, strict=True):
+        output = axis.output(n)
+        if output < axis.dilation:  # gaps of the kernel may leave out pixels too
+            return []
+        # A pixel at place q of the stretched input adds to outputs from q - padding on, and to
+        # ``extent`` of them at most.
+        first = max(-(-(axis.pads(n)[0] - axis.extent + 1) // axis.stride), 0)
+        last = min((output - 1 + axis.pads(n)[0]) // axis.stride, n - 1)
+        cut.append(n - (last - first + 1))
+    if not any(cut):
+        return ["a transposed convolution drops no rows and no columns"]
+    rows, columns = (
+        f"{n_cut} {word if n_cut == 1 else word + 's'}"
+        for n_cut, word in zip(cut, ("row", "column"), strict=True)
+    )
+    return [f"the padding cuts off all that {rows} and {columns} of the input add to the output"]
+
+
+def fill_in(axis: Axis, size: int) -> str:
+    """Return the formula of the output size with the numbers alone, as one line for a picture.
+
+    Args:
+        axis: The window along one direction.
+        size: Size of the input in pixels.
+    """
+    kernel, stride, output = axis.kernel, axis.stride, axis.output(size)
+    if axis.padding == "same":
+        return f"⌈{size}/{stride}⌉ = {output}"
+    reach = f"{axis.dilation}·({kernel} − 1)" if axis.dilation > 1 else f"({kernel} − 1)"
+    if axis.kind == "transposed":
+        more = f" + {axis.output_padding}" if axis.output_padding else ""
+        return f"({size} − 1)·{stride} − 2·{axis.padding} + {reach}{more} + 1 = {output}"
+    span = size + 2 * axis.padding - axis.extent
+    taken = str(kernel) if axis.dilation == 1 else f"{reach} − 1"
+    inner = f"({size} + 2·{axis.padding} − {taken})/{stride}"
+    if span % stride == 0:
+        plain, text = span // stride + 1, f"{inner} + 1"
+    elif axis.ceil_mode:
+        plain, text = -(-span // stride) + 1, f"⌈{inner}⌉ + 1 = ⌈{span}/{stride}⌉ + 1"
+    else:
+        plain, text = output, f"⌊{inner}⌋ + 1 = ⌊{span}/{stride}⌋ + 1"
+    if plain != output:
+        return f"{text} = {plain}, but window {plain} would start behind the input: {output}"
+    return f"{text} = {output}"
+
+
+def describe_unseen(plane: Plane) -> str:
+    """Return a sentence on the rows and columns that no window reaches; empty if there are none."""
+    parts: list[str] = []
+    for line, word in ((plane.rows, "row"), (plane.columns, "column")):
+        parts += _name_unseen(line.unseen_pixels, line.size, word)
+        padding = [cell for cell in line.unseen if line.kind(cell) == "padding"]
+        # Only as the last ones: gaps of the kernel may leave out other rows of padding.
+        count = len(padding)
+        if padding == list(range(line.length - count, line.length)):
+            parts += [f"{part} of the padding" for part in _name_end("last", count, word)]
+    if not parts:
+        return ""
+    text = " and ".join(parts) if len(parts) < 3 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    one = len(parts) == 1 and f"{parts[0]} ".find("s ") < 0
+    return f"{text[0].upper()}{text[1:]} {'is' if one else 'are'} never seen."
+
+
+def _name_unseen(pixels: tuple[int, ...], size: int, word: str) -> list[str]:
+    """Return in words which rows or columns of the input are never seen, counted from 1."""
+    first = next((i for i, pixel in enumerate(pixels) if pixel != i), len(pixels))
+    last = len(pixels) - first
+    if pixels == (*range(first), *range(size - last, size)):
+        return [*_name_end("first", first, word), *_name_end("last", last, word)]
+    if len(pixels) > _MOST_NAMED:
+        return [f"{len(pixels)} of {size} {word}s"]
+    places = [str(pixel + 1) for pixel in pixels]
+    if len(places) == 1:
+        return [f"{word} {places[0]}"]
+    return [f"{word}s {', '.join(places[:-1])} and {places[-1]}"]
+
+
+def _name_end(end: str, count: int, word: str) -> list[str]:
+    return [f"the {end} {word}" if count == 1 else f"the {end} {count} {word}s"] if count else []
 
 
 def explain_layer(trace: Trace, shape: tuple[int, ...]) -> list[str]:
