@@ -17,6 +17,13 @@ from functools import cached_property
 from typing import Literal
 
 from cnncli.arithmetic.convolution import Axis, Size, SlidingWindow
+from cnncli.choices import format_size
+from cnncli.errors import CnncliError
+
+# What a person can still watch and tell apart: the first layer of a network on 28 x 28 pixels.
+MOST_CELLS = 40  # in each direction, of the plane and of the output
+MOST_STEPS = 784
+_EASY_CELLS = 16  # of an input that is proposed in place of a larger one
 
 CellKind = Literal["input", "padding", "zero", "output padding", "outside"]
 # Where a cell is of one kind by its row and of another by its column, the first of these counts.
@@ -180,3 +187,44 @@ def lay_out(window: SlidingWindow, size: Size) -> Plane:
     window.output(size)
     rows, columns = window.axes
     return Plane(Line(rows, size[0]), Line(columns, size[1]))
+
+
+def check_drawable(window: SlidingWindow, size: Size) -> None:
+    """Refuse a window whose positions are too many to be drawn one by one.
+
+    Args:
+        window: The window.
+        size: Size of the input, (height, width) in pixels.
+
+    Raises:
+        CnncliError: With a smaller input that shows the same, if there is one; or if torch would
+            refuse this window on this input.
+    """
+    plane = lay_out(window, size)
+    cells = max(plane.rows.length, plane.columns.length, *plane.output)
+    steps = plane.output[0] * plane.output[1]
+    if cells <= MOST_CELLS and steps <= MOST_STEPS:
+        return
+    fault = (
+        f"--animate: {cells} cells in a row are too many to draw, at most {MOST_CELLS}"
+        if cells > MOST_CELLS
+        else f"--animate: {steps} steps are too many to watch, at most {MOST_STEPS}"
+    )
+    height, width = (_shrink(line) for line in (plane.rows, plane.columns))
+    if height is None or width is None:
+        raise CnncliError(f"{fault}; use smaller numbers")
+    smaller = format_size((height, width))
+    raise CnncliError(f"{fault}; use a smaller input: {smaller} shows the same kernel and stride")
+
+
+def _shrink(line: Line) -> int | None:
+    """Return a smaller input on which the windows end in the same way; None if there is none."""
+    for most in (_EASY_CELLS, MOST_CELLS):
+        # With the same remainder by the stride, a rounding drops as many pixels.
+        first = min(line.size, most)
+        first -= (first - line.size) % line.step
+        for size in range(first, 0, -line.step):
+            small = Line(line.axis, size)
+            if not line.axis.why_refused(size) and max(small.length, small.outputs) <= most:
+                return size
+    return None
