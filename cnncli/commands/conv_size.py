@@ -11,7 +11,7 @@ import typer
 
 from cnncli.arithmetic.chain import parse_chain, parse_pair
 from cnncli.arithmetic.convolution import Size, check_channels
-from cnncli.arithmetic.formula import explain, explain_layer
+from cnncli.arithmetic.formula import explain_layer
 from cnncli.arithmetic.layers import Trace, format_shape, trace_chain
 from cnncli.arithmetic.solve import Unknown, solve_window
 from cnncli.arithmetic.windows import check_drawable
@@ -91,7 +91,7 @@ def conv_size(
         str | None, typer.Option(metavar="N", help="What --solve is to reach.")
     ] = None,
     explained: Annotated[
-        bool, typer.Option("--explain", help="The formula with the numbers in it.")
+        bool, typer.Option("--explain", help="The formulas with the numbers in them.")
     ] = False,
     output_format: Annotated[
         RowFormat | None,
@@ -164,7 +164,7 @@ def _print_answer(
 ) -> None:
     """Print the size as the input is written: as HxW where it has ``sides``."""
     row = question.describe()
-    lines = explain(question.window, question.size) if explained else []
+    lines = question.explain() if explained else []
     if output_format:
         cells = _cells(row, output_format)
         columns = list(cells)
@@ -209,7 +209,7 @@ def _print_solutions(
         if also:
             also[20:] = ["..."] * (len(also) > 20)
             print_line(f"also {', '.join(also)}")
-        for line in explain(window, question.size):
+        for line in replace(question, window=window).explain():
             print_line(line)
 
 

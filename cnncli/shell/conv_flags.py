@@ -16,6 +16,7 @@ from cnncli.arithmetic.convolution import (
     count_macs,
     count_parameters,
 )
+from cnncli.arithmetic.formula import explain, explain_costs
 from cnncli.arithmetic.solve import Unknown, pad_like_same
 from cnncli.choices import format_size
 from cnncli.errors import CnncliError
@@ -89,6 +90,20 @@ class Question:
             )
             row["macs"] = count_macs(window, size, in_channels, filters, groups=groups)
         return row
+
+    def explain(self) -> list[str]:
+        """Return the formulas with the numbers filled in, as lines of text.
+
+        Raises:
+            CnncliError: As `SlidingWindow.output` does.
+        """
+        lines = explain(self.window, self.size)
+        if self.channels:
+            in_channels, filters, groups, bias = self.channels
+            lines += explain_costs(
+                self.window, self.size, in_channels, filters, groups=groups, bias=bias
+            )
+        return lines
 
 
 def check_alone(given: Flags) -> None:

@@ -120,6 +120,19 @@ def test_explain_has_the_numbers_in_the_formula(line: str, lines: list[str]) -> 
         assert expected in output
 
 
+def test_explain_has_the_costs_too() -> None:
+    lines = _answer("28 3 --in-channels 3 --filters 10 --explain").splitlines()
+    assert lines[:3] == ["26", "parameters 280", "MACs 182520"]
+    assert lines[-6:] == [
+        "parameters = (kernel*kernel*in_channels + 1)*filters",
+        "           = (3*3*3 + 1)*10 = 280",
+        "MACs = kernel*kernel*in_channels*filters*output*output",
+        "     = 3*3*3*10*26*26 = 182520",
+        "a dense layer in its place has 56808 times as many parameters:",
+        "     (3*28*28 + 1)*10*26*26 = 15906280",
+    ]
+
+
 def test_explain_in_json() -> None:
     answer = json.loads(_answer("28 3 2 --explain --format json"))
     assert answer["output"] == 13
