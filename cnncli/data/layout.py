@@ -12,8 +12,7 @@ from pathlib import Path
 from cnncli.choices import SPLITS, Split
 from cnncli.data.folder_tree import FolderTree
 from cnncli.data.layout_doubts import doubt_classes, doubt_splits, normalise_names
-from cnncli.data.samples import SPLIT_NAMES
-from cnncli.data.split_names import SplitName, parse_split_name
+from cnncli.data.split_names import USUAL, SplitName, parse_split_name
 from cnncli.errors import CnncliError, shorten
 
 # What a folder of images without labels is called, beside folders of splits.
@@ -184,7 +183,7 @@ def _tell_splits(
 ) -> tuple[str, ...]:
     """Return what to say of folders that are taken as splits."""
     told = []
-    unusual = [n for n in used if n not in SPLIT_NAMES or inner.get(n, f"{n}/") != f"{n}/"]
+    unusual = [n for n in used if n not in USUAL or inner.get(n, f"{n}/") != f"{n}/"]
     if unusual or others:
         ordered = sorted(used, key=lambda name: SPLITS.index(used[name]))
         places = {name: inner.get(name, name).rstrip("/") for name in ordered}
