@@ -44,6 +44,7 @@ from cnncli.run.defaults import fill_in, size_of, with_batch_size
 from cnncli.run.prepared_run import PreparedRun, network_options
 from cnncli.run.pretrained import find_pretrained
 from cnncli.run.samples import gather_samples
+from cnncli.run.scales import warn_of_scales
 from cnncli.training.batch_size import find_batch_size
 from cnncli.training.device import Compute, count_cpus
 from cnncli.training.state import seed_everything
@@ -108,6 +109,7 @@ def prepare(
     pretrained.load(network, config.model, samples.class_names, normalisation, reporter)
     store, digests, bad = _open(samples, preprocess, reporter)
     warn_of_cut(samples, store, intensity, reporter, named=config.intensity is not None)
+    warn_of_scales(samples, survey, store, reporter)
     if bad:
         splits = exclude_bad(samples, splits, bad, config.on_bad_image, reporter)
     warn_of_data(samples, splits, digests, reporter)
