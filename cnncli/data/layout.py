@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cnncli.choices import SPLITS, Split
 from cnncli.data.folder_tree import FolderTree
-from cnncli.data.layout_doubts import doubt_classes, doubt_splits, normalise_names
+from cnncli.data.layout_doubts import doubt_classes, doubt_depth, doubt_splits, normalise_names
 from cnncli.data.split_names import USUAL, SplitName, parse_split_name
 from cnncli.errors import CnncliError, shorten
 
@@ -136,7 +136,10 @@ def _find_splits(tree: FolderTree, place: Path) -> Layout | None:
         aside=tuple(name for name in tree.all_folders("") if name not in used),
         flat=tuple(flat) if len(flat) < len(used) else (),
         remarks=_tell_splits(used, inner, others),
-        notes=doubt_splits(used, classes, others, tree),
+        notes=(
+            *doubt_splits(used, classes, others, tree),
+            *(note for name in candidates for note in doubt_depth(tree, inner[name])),
+        ),
     )
 
 
