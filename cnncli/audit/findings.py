@@ -16,6 +16,7 @@ SpoilingKind = Literal[
     "leak",
     "group-leak",
     "missing-class",
+    "mixed-scale",
     "shortcut",
 ]
 # Findings that are worth knowing.

@@ -17,12 +17,12 @@ from cnncli.data.classes import sort_class_names
 from cnncli.data.samples import (
     NO_SPLIT,
     SEPARATOR,
-    SPLIT_NAMES,
     CsvColumns,
     FileSource,
     Samples,
     text_array,
 )
+from cnncli.data.split_names import parse_split_text, tell_split_words
 from cnncli.data.table_columns import (
     LABEL_COLUMNS,
     find_image_columns,
@@ -86,14 +86,16 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
     _check_repeats(path, unify_paths(path.parent, files), labels, rows.find_line)
     others = [name for name in find_usual(header, LABEL_COLUMNS) if name != label]
     told = f"labels are column {label!r}; {shorten(others)} could be too: see --label-col"
+    splits, split_words = _read_splits(path, rows, split)
+    remarks = (*moved, *split_words, *([told] if others and columns.label is None else []))
     return Samples(
         source=FileSource(path.parent, files, len(images)),
         paths=files,
         targets=np.array([position[text] for text in texts])[labels],
         class_names=tuple(names),
-        splits=_read_splits(path, rows, split),
+        splits=splits,
         groups=_read_groups(rows.columns[group], files) if group else None,
-        remarks=(*moved, told) if others and columns.label is None else moved,
+        remarks=remarks,
         group_hint=_build_group_hint(maybe_group, rows) if maybe_group else None,
         files=len(images),
     )
@@ -230,12 +232,13 @@ def _build_group_hint(name: str, rows: _Rows) -> str | None:
     )
 
 
-def _read_splits(path: Path, rows: _Rows, column: str) -> Array:
+def _read_splits(path: Path, rows: _Rows, column: str) -> tuple[Array, tuple[str, ...]]:
+    """Return (N,) the split of each image, and a sentence on words that are read as splits."""
     if not column:
-        return np.full(len(rows.numbers), NO_SPLIT, dtype=np.int8)
+        return np.full(len(rows.numbers), NO_SPLIT, dtype=np.int8), ()
     numbers, texts = pd.factorize(rows.columns[column].astype(object))
-    known = [SPLIT_NAMES.get(text.lower()) for text in texts]
-    splits = np.array([NO_SPLIT if s is None else SPLITS.index(s) for s in known], dtype=np.int8)
+    known = {str(text): parse_split_text(text) for text in texts}
+    splits = np.array([NO_SPLIT if s is None else SPLITS.index(s) for s in known.values()], np.int8)
     unknown = np.flatnonzero(splits[numbers] == NO_SPLIT)
     if len(unknown):
         raise CnncliError(
@@ -243,7 +246,8 @@ def _read_splits(path: Path, rows: _Rows, column: str) -> Array:
             f"{str(rows.columns[column][unknown[0]])!r} is none of train, val (valid, "
             "validation), test"
         )
-    return splits[numbers]
+    words = {text: split for text, split in known.items() if split is not None}
+    return splits[numbers], tell_split_words(words, f"in column {column!r} ")
 
 
 def _check_repeats(path: Path, files: Array, labels: Array, line_of: Callable[[int], int]) -> None:

@@ -154,7 +154,7 @@ def _check_all(
     splits, files = samples.splits, facts.files
     yield from (Finding("layout", note) for note in samples.notes)
     yield from check_files(samples.paths, files)
-    yield from check_levels(files)
+    yield from check_levels(samples.paths, files)
     areas = [file.width * file.height for file in files]
     yield from check_copies(samples, splits, duplicates.groups, areas)
     yield from check_groups(samples, splits)

@@ -187,13 +187,18 @@ def _choose(
                 "recognised by path and size alone: a new image of equal path and size is taken "
                 "for the run's, and a renamed one of the run's for new"
             )
-        seen = manifest.look_up_splits(samples, threads=count_cpus())
+        rows = manifest.look_up(samples, threads=count_cpus())
+        changed = manifest.tell_relabelled(samples, rows)
+        if changed:
+            reporter.warn(f"{changed}; the run was trained with the labels of then")
+        seen = manifest.find_splits(rows)
+    has_test = manifest is None or manifest.has(TEST)
     new = seen == UNSEEN
     if wanted == "all":
         if (seen == TRAIN).any():
             reporter.warn(f"{(seen == TRAIN).sum()} of the images were trained on")
         return np.arange(len(samples)), _with_origin("all", seen)
-    split = SPLITS.index(wanted) if wanted else (TEST if _has_test(checkpoint) else VAL)
+    split = SPLITS.index(wanted) if wanted else TEST if has_test else VAL
     # Without a wanted split, or if the data name no splits, all new images count.
     counted = samples.splits == split if wanted and (samples.splits != NO_SPLIT).any() else True
     keep = np.flatnonzero((seen == split) | (new & counted))
@@ -206,12 +211,6 @@ def _choose(
     parts: list[str] = [SPLITS[split]] if (seen[keep] == split).any() else []
     parts += ["new images"] if new[keep].any() else []
     return keep, _with_origin(" and ".join(parts), seen[keep])
-
-
-def _has_test(checkpoint: Path) -> bool:
-    """Return whether the run has a test split; without a list of splits, it is assumed."""
-    manifest = load_manifest(checkpoint.parent / SPLITS_FILE)
-    return manifest is None or manifest.has(TEST)
 
 
 def _splits_in(seen: Array) -> list[str]:

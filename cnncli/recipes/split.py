@@ -10,9 +10,8 @@ from cnncli.arrays import Array
 from cnncli.choices import SPLITS
 from cnncli.config import RunConfig
 from cnncli.data.folds import draw_folds
-from cnncli.data.manifest import save_manifest
+from cnncli.data.manifest import digest_files, save_manifest
 from cnncli.data.samples import Samples
-from cnncli.data.split_file import digest_files
 from cnncli.data.splits import TEST
 from cnncli.files import check_output_file, write_atomically
 from cnncli.reporting import Reporter

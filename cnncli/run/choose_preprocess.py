@@ -246,6 +246,7 @@ def survey_as_read(
         survey,
         values=_choose_each(shown, survey.values, in_units.values),
         levels=_choose_each(shown, survey.levels, in_units.levels),
+        numbers=_choose_each(shown, survey.numbers, in_units.numbers),
     )
 
 

@@ -15,6 +15,7 @@ from cnncli.models.build import count_parameters
 from cnncli.models.freeze_plan import FreezePlan
 from cnncli.plots.curves import save_curves
 from cnncli.reporting import Reporter
+from cnncli.run.begun import record_images
 from cnncli.run.build_inputs import build_inputs, keep_features
 from cnncli.run.build_trainer import (
     build_freeze_plan,
@@ -110,6 +111,7 @@ def _build_session(
         preprocess=run.store.preprocess,
         plateau=plateau,
         settings=record_settings(config),
+        images=record_images(config.data, run.samples, run.splits),
     )
 
 

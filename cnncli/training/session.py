@@ -43,6 +43,7 @@ class Session:
         preprocess: How images are preprocessed; a resumed run must do the same.
         plateau: Lowers the learning rate when val gets no better; None for other schedulers.
         settings: The settings by which the run trains; a resumed run must have the same.
+        images: What of its images must be the same in a resumed run.
         epoch: Number of epochs completed.
         progress: How far the interrupted epoch was when the run was resumed; None outside one.
         rollbacks: How often the run went back because the loss was not finite.
@@ -59,6 +60,7 @@ class Session:
     preprocess: Preprocess
     plateau: Plateau | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    images: Mapping[str, Any] = field(default_factory=dict)
     epoch: int = 0
     progress: Progress | None = None
     rollbacks: int = 0
@@ -87,6 +89,7 @@ class Session:
             progress.pool(self.world)
         state: State = {
             "settings": dict(self.settings),
+            "images": dict(self.images),
             "epoch": self.epoch,
             "progress": None if progress is None else vars(progress),
             "network": self.network.state_dict(),
