@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
 from cnncli.files import protect_cell
@@ -56,8 +57,9 @@ def print_rows(
 def print_json(value: object) -> None:
     """Write one indented JSON document to stdout; NaN is a bug, not a value."""
     encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2)
-    for piece in encoder.iterencode(value):  # in pieces: it may be hundreds of megabytes
-        sys.stdout.write(_escape_json(piece))
+    pieces = encoder.iterencode(value)  # it may be hundreds of megabytes, a number each
+    while text := "".join(islice(pieces, 10_000)):
+        sys.stdout.write(_escape_json(text))
     print_line("")
 
 
