@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, count_of
 
 Split = Literal["train", "val", "test"]
 SplitChoice = Literal["train", "val", "test", "all"]
@@ -171,4 +171,4 @@ def format_size(size: tuple[int, int]) -> str:
 
 def format_channels(channels: int) -> str:
     """Return ``"1 channel"``, or ``"3 channels"`` for any other number."""
-    return "1 channel" if channels == 1 else f"{channels} channels"
+    return count_of(channels, "channel")

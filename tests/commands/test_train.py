@@ -271,7 +271,7 @@ def test_warnings_and_layouts(cli):
     result = cli("train", "--data", "data", *QUICK)
     assert result.code == 0
     assert "Warning: no image of 2 in val" in result.err
-    assert "1 files that are no images are skipped" in result.err
+    assert "1 file that is no image is skipped" in result.err
     run = Path(result.out.strip())
     report = json.loads((run / "report.json").read_text())
     assert (report["split"], report["images"]) == ("val (chosen on)", 8)
