@@ -60,6 +60,12 @@ def shorten(names: Sequence[str], most: int = 5) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
+def clip(text: str, most: int = 100) -> str:
+    """Return a text on one line, without its end where it has more characters than ``most``."""
+    line = " ".join(text[: 4 * most].split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 def count_of(number: int, one: str, several: str = "") -> str:
     """Return a number and what it counts: ``"1 image"``, ``"2 images"``, ``"1,000 images"``.
 

@@ -193,7 +193,7 @@ def test_unwritable_output(cli):
         (("--data", "good", "--image-size", "8"), "16"),
         (("--data", "good", "--class-order", "0,1"), "'2' is missing"),
         (("--data", "good", "--group-regex", "("), "not a regular expression"),
-        (("--data", "good", "--lr", "-1"), "--lr -1.0: input should be greater than 0"),
+        (("--data", "good", "--lr", "-1"), "--lr -1.0: must be a number above 0"),
     ],
 )
 def test_refused_in_one_line(cli, args, words):
