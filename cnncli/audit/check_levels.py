@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from cnncli.arrays import Array
 from cnncli.audit.file_facts import FileFacts
-from cnncli.audit.findings import Finding, count_of, one_by_one
+from cnncli.audit.findings import Finding, one_by_one
+from cnncli.errors import count_of
 from cnncli.images.levels import Extent, Levels, find_extent, find_scales, tell_scales
 
 _FULL = {"uint16": 65535.0, "float32": 1.0}

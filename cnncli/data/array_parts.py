@@ -13,7 +13,7 @@ from cnncli.choices import SPLITS, Split
 from cnncli.data.array_source import ArraySource, JoinedSource, fits_png
 from cnncli.data.classes import sort_class_names
 from cnncli.data.samples import NO_SPLIT, Samples, select_samples, text_array
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, count_of
 from cnncli.images.header import ImageError, check_size
 
 # Images with more channels are taken for something else.
@@ -43,7 +43,8 @@ def join_parts(
         source = ArraySource(_check_images(path, images, split))
         if len(images) != len(label_texts):
             raise CnncliError(
-                f"--data {path}: {len(images)} images{_of(split)} but {len(label_texts)} labels; "
+                f"--data {path}: {count_of(len(images), 'image')}{_of(split)} but "
+                f"{count_of(len(label_texts), 'label')}; "
                 "each image needs one"
             )
         sources.append(source)

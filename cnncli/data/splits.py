@@ -12,7 +12,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.data.samples import NO_SPLIT, Samples, TextColumn
-from cnncli.errors import CnncliError, shorten
+from cnncli.errors import CnncliError, count_of, shorten
 
 # Indices into SPLITS.
 TRAIN, VAL, TEST = 0, 1, 2
@@ -274,7 +274,8 @@ def check_splits(samples: Samples, groups: Array | None, splits: Array) -> list[
         torn = int((np.bincount(pairs) > 1).sum())
         if torn:
             warnings.append(
-                f"{torn} groups have images in more than one split, as the data fix them: what "
+                f"{count_of(torn, 'group has', 'groups have')} images in more than one split, as "
+                "the data fix them: what "
                 "is measured there is too good"
             )
     return warnings

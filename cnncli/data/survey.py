@@ -10,7 +10,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.data.samples import Samples
 from cnncli.data.store import describe_failure, map_in_threads
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, count_of
 from cnncli.images.channels import is_grey
 from cnncli.images.decode import decode
 from cnncli.images.formats import read_header
@@ -115,7 +115,7 @@ def survey_images(
     read = [n for n, files in zip(indices.tolist(), results, strict=True) if type(files) is list]
     if not readable:
         raise CnncliError(
-            f"--data: none of {len(indices)} images looked at can be read; the first, "
+            f"--data: none of {count_of(len(indices), 'image')} looked at can be read; the first, "
             f"{samples.paths[indices[0]]}, {results[0]}"
         )
     by_file = list(zip(*readable, strict=False))

@@ -1,9 +1,8 @@
 """From the bytes of an image file to an array: the only place where pixels are decoded.
 
-Pillow reads headers and OpenCV the pixels of everyday formats. OpenCV is as fast as any decoder
-and, unlike Pillow, refuses a file that ends early. Everything is decoded from bytes: given half a
-JPEG, ``cv2.imread`` returns a picture of full size where ``cv2.imdecode`` refuses, and ``imread``
-cannot open non-ASCII names on every system.
+Pillow reads headers and OpenCV the pixels of everyday formats, but for those of JPEG, which
+simplejpeg reads. Both are as fast as any decoder and, unlike Pillow, refuse a file that ends early.
+Everything is decoded from bytes: ``cv2.imread`` cannot open non-ASCII names on every system.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from cnncli.data.samples import NO_SPLIT, CsvColumns, Samples, select_samples
 from cnncli.data.split_file import read_left_out
 from cnncli.data.splits import TEST, TRAIN, VAL
 from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
-from cnncli.errors import CnncliError, shorten
+from cnncli.errors import CnncliError, count_of, shorten
 from cnncli.files import (
     PREDICTIONS_FILE,
     REPORT_FILE,
@@ -234,7 +234,7 @@ def _report_left_out(samples: Samples, seen: Array, split: int, reporter: Report
         left = np.flatnonzero(seen == number)
         if number != split and len(left):
             names = shorten([str(samples.paths[index]) for index in left], 3)
-            reporter.note(f"left out, {use}: {len(left)} images ({names})")
+            reporter.note(f"left out, {use}: {count_of(len(left), 'image')} ({names})")
 
 
 def _gather_bad(bad: Bad, numbers: Array, world: World) -> Bad:

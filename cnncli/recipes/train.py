@@ -12,7 +12,7 @@ from cnncli.choices import SPLITS
 from cnncli.config import RunConfig, dump_config
 from cnncli.data.loader import explain_worker_death
 from cnncli.data.splits import TEST, VAL
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, count_of
 from cnncli.files import (
     BEST_FILE,
     CONFIG_FILE,
@@ -167,7 +167,9 @@ def _train(
         report = _evaluate_best(run, run_dir, reporter)
     if run.compute.world.is_first:
         save_report(run_dir / REPORT_FILE, report)
-    reporter.table(f"{report['split']}, {report['images']} images", summary_rows(report))
+    reporter.table(
+        f"{report['split']}, {count_of(report['images'], 'image')}", summary_rows(report)
+    )
 
 
 @contextmanager

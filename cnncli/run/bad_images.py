@@ -12,7 +12,7 @@ from cnncli.choices import OnBadImage
 from cnncli.data.samples import NO_SPLIT, Samples
 from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import Bad
-from cnncli.errors import CnncliError, shorten
+from cnncli.errors import CnncliError, count_of, shorten
 from cnncli.files import BAD_IMAGES_FILE, write_atomically
 from cnncli.reporting import Reporter
 
@@ -92,6 +92,6 @@ def keep_good(count: int, bad: Bad) -> Array:
 def describe_bad(samples: Samples, bad: Bad) -> str:
     """Return a sentence that lists images with their reasons, at most twenty of them."""
     listed = [f"{samples.paths[index]} {reason}" for index, reason in sorted(bad.items())]
-    images = "1 image" if len(listed) == 1 else f"{len(listed)} images"
+    images = count_of(len(listed), "image")
     more = f"; and {len(listed) - 20} more" if len(listed) > 20 else ""
     return f"{images} cannot be used: {'; '.join(listed[:20])}{more}"

@@ -10,6 +10,7 @@ import torch
 from cnncli.choices import format_size, parse_duration
 from cnncli.data.samples import split_counts
 from cnncli.data.splits import TRAIN
+from cnncli.errors import count_of
 from cnncli.files import CURVES_FILE, LOCK_FILE, METRICS_FILE
 from cnncli.models.build import count_parameters
 from cnncli.models.freeze_plan import FreezePlan
@@ -124,7 +125,8 @@ def _restore(session: Session, run: PreparedRun, state: State, reporter: Reporte
     threads = torch.get_num_threads()
     if state["threads"] != threads:
         reporter.warn(
-            f"{threads} threads where the run had {state['threads']}: results may differ in the "
+            f"{count_of(threads, 'thread')} where the run had {state['threads']}: results may "
+            "differ in the "
             "last digits"
         )
 
@@ -168,9 +170,12 @@ def _report_run(run: PreparedRun, steps: int, reporter: Reporter) -> None:
         f"{format_size(size_of(config))} px ({config.resize_mode})"
     )
     reporter.note(
-        f"{config.model}, {count_parameters(run.network):,} parameters; {run.compute.device}, "
-        f"{run.compute.precision}, {torch.get_num_threads()} threads, {config.workers} workers; "
-        f"batch {_describe_batch(run)}, {steps} steps per epoch, at most {config.epochs} epochs, "
+        f"{config.model}, {count_of(count_parameters(run.network), 'parameter')}; "
+        f"{run.compute.device}, "
+        f"{run.compute.precision}, {count_of(torch.get_num_threads(), 'thread')}, "
+        f"{count_of(config.workers, 'worker')}; "
+        f"batch {_describe_batch(run)}, {count_of(steps, 'step')} per epoch, "
+        f"at most {count_of(config.epochs, 'epoch')}, "
         f"{config.optimizer}, lr {config.lr:g}"
     )
 

@@ -26,7 +26,7 @@ from cnncli.data.store import (
     load_images,
     open_images,
 )
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, count_of
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import build_network
@@ -134,7 +134,8 @@ def _check_shares(run: PreparedRun) -> None:
         count = len(run.indices(split))
         if processes > 1 and count < min_images:
             raise CnncliError(
-                f"--data: {count} {SPLITS[split]} images for {processes} processes, which need "
+                f"--data: {count_of(count, f'{SPLITS[split]} image')} for {processes} processes, "
+                "which need "
                 f"{min_images} at least; start fewer"
             )
 
@@ -152,7 +153,9 @@ def _fit_batch(run: PreparedRun, asked: RunConfig, reporter: Reporter) -> Resolv
         most=count // world.size,
     )
     size = min(world.gather(size))
-    reporter.note(f"--batch-size auto: {size} images fit {run.compute.device}")
+    reporter.note(
+        f"--batch-size auto: {count_of(size, 'image fits', 'images fit')} {run.compute.device}"
+    )
     return with_batch_size(run.config, size, asked, processes=world.size, train_images=count)
 
 

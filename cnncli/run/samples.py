@@ -14,7 +14,7 @@ from cnncli.data.label_text import doubt_labels
 from cnncli.data.samples import CsvColumns, Samples
 from cnncli.data.split_match import apply_split_file
 from cnncli.data.splits import parse_groups, split_samples
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, count_of
 from cnncli.files import CONFIG_FILE, expand_path
 from cnncli.reporting import Reporter
 from cnncli.run.begun import BegunRun
@@ -81,7 +81,8 @@ def label_samples(config: RunConfig, reporter: Reporter, begun: BegunRun | None 
         if warning:
             reporter.warn(warning)
     if samples.skipped:
-        reporter.note(f"{samples.skipped} files that are no images are skipped")
+        skipped = "file that is no image is", "files that are no images are"
+        reporter.note(f"{count_of(samples.skipped, *skipped)} skipped")
     report_layout(samples, reporter)
     for doubt in doubt_labels(samples.class_names):
         reporter.warn(doubt)

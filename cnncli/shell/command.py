@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
+from cnncli.errors import CnncliError, clip, did_you_mean
 from cnncli.shell.help import list_sections, write_sections
 
 
@@ -58,6 +60,41 @@ class _LateConversion:
         described = param.type_descriptor
         if value is param.default or (described.annotation is str and type(value) is str):
             return value
-        if not described.is_list and value in (described.choices or ()):
-            return value
+        if not described.is_list and described.choices:
+            return _find_name(value, described.choices, param)
+        if described.annotation in (int, float) and type(value) is str:
+            return _read_number(described.annotation, value, param)
         return self._load().coerce(value, param=param, ctx=ctx)
+
+
+def _find_name(value: Any, names: Sequence[str], param: Any) -> str:
+    """Return a value that is one of the names that a flag takes.
+
+    Raises:
+        CnncliError: If it is not.
+    """
+    if value in names:
+        return str(value)
+    *most, last = names
+    raise CnncliError(
+        f"{_name_of(param)} {clip(value)}: must be {', '.join(most)} or {last}"
+        f"{did_you_mean(value, names)}"
+    )
+
+
+def _read_number(kind: type[int] | type[float], text: str, param: Any) -> int | float:
+    """Return the number that a text is.
+
+    Raises:
+        CnncliError: If it is none.
+    """
+    try:
+        return int(re.sub(r"\.0*$", "", text)) if kind is int else float(text)
+    except ValueError:
+        noun = "whole number" if kind is int else "number"
+        raise CnncliError(f"{_name_of(param)} {clip(text)}: must be a {noun}") from None
+
+
+def _name_of(param: Any) -> str:
+    """Return how a flag or an argument is written."""
+    return max(param.opts, key=len) if param.opts[0].startswith("-") else str(param.make_metavar())

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, count_of
 from cnncli.files import CONFIG_FILE, LAST_FILE
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.freeze_plan import FreezePlan
@@ -122,7 +122,8 @@ class Session:
         processes = 1 + len(state["ranks"])
         if processes != self.world.size:
             raise CnncliError(
-                f"--resume {self.run_dir}: {processes} processes trained it, and this is "
+                f"--resume {self.run_dir}: {count_of(processes, 'process')} trained it, and this "
+                "is "
                 f"{self.world.size}; it goes on with {processes}: torchrun --nproc-per-node "
                 f"{processes} -m cnncli train --resume {self.run_dir}"
             )

@@ -287,7 +287,7 @@ def test_chain_without_channels_counts_grey_and_says_so() -> None:
         ("28 --filters 3 --pool --chain relu", "leave --filters, --pool out"),
         ("28 --in-channels 0 --chain relu", "in-channels 0"),
         ("28 --chain rleu", "layer 1 'rleu': unknown layer; did you mean relu"),
-        ("28 3 --format xml", "'xml' is not one of"),
+        ("28 3 --format xml", "--format xml: must be table, csv, json or jsonl"),
         ("28 3 --filter", "--filter"),
         ("", "INPUT"),
     ],

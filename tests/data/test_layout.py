@@ -120,7 +120,7 @@ def test_a_wrapper_is_seen_through(write, wrapper):
     classes = find_below(write(f"{wrapper}/cat/1.png", f"{wrapper}/dog/2.png", "preview.png"))
     assert classes.class_names == ("cat", "dog")
     assert wrapper in classes.remarks[0]
-    assert "1 images in no class folder are left out: preview.png" in classes.notes
+    assert "1 image in no class folder is left out: preview.png" in classes.notes
     root = write(*(f"{wrapper}/{number}.png" for number in range(10)))
     if "/" not in wrapper:  # so many images are no previews: it is a class with folders inside
         assert find_below(root).class_names == (wrapper,)

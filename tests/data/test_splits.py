@@ -114,7 +114,7 @@ def test_groups_torn_by_the_data_are_told():
     samples = make([0, 1] * 5, groups=[n // 2 for n in range(10)], splits=[TRAIN] * 5 + [VAL] * 5)
     _, warnings = split(samples)
     assert len(warnings) == 1
-    assert warnings[0].startswith("1 groups have images in more than one split")
+    assert warnings[0].startswith("1 group has images in more than one split")
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -231,7 +231,7 @@ def propose(*names, targets=None):
 def test_the_proposal_fires_on_repeated_ids_and_its_regex_keeps_them_together():
     names = ["n/00000061_012.png", "n/00000061_013.png", "n/00000062_000.png", "n/crazing_1.png"]
     warning = propose(*names)
-    assert "1 ids stand in front" in warning
+    assert "1 id stands in front" in warning
     assert "'00000061'" in warning
     regex = warning.split("--group-regex '")[1].rstrip("'")
     groups = list(parse_groups(text_array(names), regex))
