@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -152,6 +153,9 @@ def _label_texts(path: Path, labels: Array, split: Split | None) -> list[str]:
                 f"{where} are empty for {len(blank)} images (the first is number {blank[0]}, from "
                 "0); give them a label, or leave them out"
             )
+        half = [text for text in set(texts) if re.search("[\ud800-\udfff]", text)]
+        if half:
+            raise CnncliError(f"{where} hold {half[0]!a}, which is no text (half a character)")
         return [text.strip() for text in texts]
     if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.rint(labels)).all():
         labels = labels.astype(np.int64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from cnncli.files import (
     REPORT_FILE,
     SPLITS_FILE,
     make_output_folder,
+    open_csv_writer,
     protect_cell,
     write_atomically,
 )
@@ -273,8 +273,7 @@ def _save(
     cells = [protect_cell(name) if csv_safe else name for name in names]
 
     def write_predictions(part: Path) -> None:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
+        with open_csv_writer(part) as writer:
             header = ("path", "target", "label", "probability")
             writer.writerow((*header, *(f"probability_{name}" for name in names)))
             rows = zip(samples.paths, samples.targets, probabilities, strict=True)
@@ -285,8 +284,7 @@ def _save(
                 writer.writerow((shown, cells[target], cells[best], values[best], *values))
 
     def write_matrix(part: Path) -> None:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
+        with open_csv_writer(part) as writer:
             writer.writerow(("target", *cells))
             for name, counts in zip(cells, report["confusion_matrix"], strict=True):
                 writer.writerow((name, *counts))
