@@ -35,6 +35,7 @@ from cnncli.reporting import Reporter
 from cnncli.run.bad_images import check_bad, keep_good
 from cnncli.run.report import Report, evaluation_batch, report_precision, report_split, save_report
 from cnncli.run.samples import data_of_run
+from cnncli.run.scales import warn_of_dark
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
@@ -111,6 +112,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     numbers = world.slice(np.arange(len(samples)))
     part = select_samples(samples, numbers)
     store, bad = _open(part, checkpoint, reporter)
+    warn_of_dark(part, store, reporter)
     bad_before = _gather_bad(bad, numbers, world)
     check_bad(samples, bad_before, settings.on_bad_image, reporter)
     if len(bad_before) == len(samples):
