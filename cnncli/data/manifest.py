@@ -17,6 +17,7 @@ from cnncli.data.relabelled import tell_other_labels
 from cnncli.data.samples import NO_SPLIT, Samples, TextColumn
 from cnncli.data.store import FileDigests, hash_files, map_in_threads
 from cnncli.errors import CnncliError
+from cnncli.files import open_csv_writer
 
 COLUMNS = ("path", "label", "split", "group", "bytes", "hash")
 # The column that `cnncli split --folds` adds.
@@ -73,8 +74,7 @@ def save_manifest(
     """
     names = np.array(samples.class_names, dtype=object)
     written = np.flatnonzero(splits != NO_SPLIT)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+    with open_csv_writer(path) as writer:
         writer.writerow(COLUMNS if folds is None else (*COLUMNS, FOLD))
         for start in range(0, len(written), _CHUNK):
             rows = written[start : start + _CHUNK]

@@ -14,6 +14,7 @@ import pandas as pd
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS
 from cnncli.data.classes import sort_class_names
+from cnncli.data.label_text import is_blank
 from cnncli.data.samples import (
     NO_SPLIT,
     SEPARATOR,
@@ -81,6 +82,12 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
             raise CnncliError(f"{path}, line {rows.find_line(empty[0])}: column {name!r} is empty")
     files, moved = _find_paths(path, [rows.columns.pop(name) for name in images], rows.find_line)
     labels, texts = pd.factorize(rows.columns.pop(label).astype(object))
+    blank = np.flatnonzero(np.array([is_blank(text) for text in texts])[labels])
+    if len(blank):
+        raise CnncliError(
+            f"{path}, line {rows.find_line(blank[0])}: column {label!r} holds "
+            f"{texts[labels[blank[0]]]!a}, of which nothing is to be seen"
+        )
     names, _ = sort_class_names(texts.tolist())
     position = {name: number for number, name in enumerate(names)}
     _check_repeats(path, unify_paths(path.parent, files), labels, rows.find_line)

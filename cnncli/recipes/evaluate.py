@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from cnncli.files import (
     REPORT_FILE,
     SPLITS_FILE,
     make_output_folder,
+    open_csv_writer,
     protect_cell,
     write_atomically,
 )
@@ -35,6 +35,7 @@ from cnncli.reporting import Reporter
 from cnncli.run.bad_images import check_bad, keep_good
 from cnncli.run.report import Report, evaluation_batch, report_precision, report_split, save_report
 from cnncli.run.samples import data_of_run
+from cnncli.run.scales import warn_of_dark
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
@@ -111,6 +112,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     numbers = world.slice(np.arange(len(samples)))
     part = select_samples(samples, numbers)
     store, bad = _open(part, checkpoint, reporter)
+    warn_of_dark(part, store, reporter)
     bad_before = _gather_bad(bad, numbers, world)
     check_bad(samples, bad_before, settings.on_bad_image, reporter)
     if len(bad_before) == len(samples):
@@ -273,8 +275,7 @@ def _save(
     cells = [protect_cell(name) if csv_safe else name for name in names]
 
     def write_predictions(part: Path) -> None:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
+        with open_csv_writer(part) as writer:
             header = ("path", "target", "label", "probability")
             writer.writerow((*header, *(f"probability_{name}" for name in names)))
             rows = zip(samples.paths, samples.targets, probabilities, strict=True)
@@ -285,8 +286,7 @@ def _save(
                 writer.writerow((shown, cells[target], cells[best], values[best], *values))
 
     def write_matrix(part: Path) -> None:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
+        with open_csv_writer(part) as writer:
             writer.writerow(("target", *cells))
             for name, counts in zip(cells, report["confusion_matrix"], strict=True):
                 writer.writerow((name, *counts))

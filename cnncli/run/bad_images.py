@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from cnncli.data.samples import NO_SPLIT, Samples
 from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import Bad
 from cnncli.errors import CnncliError, count_of, shorten
-from cnncli.files import BAD_IMAGES_FILE, write_atomically
+from cnncli.files import BAD_IMAGES_FILE, open_csv_writer, write_atomically
 from cnncli.reporting import Reporter
 
 
@@ -76,8 +75,7 @@ def save_bad(run_dir: Path, samples: Samples, bad: Bad) -> None:
         return
 
     def write(part: Path) -> None:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
+        with open_csv_writer(part) as writer:
             writer.writerow(("path", "reason"))
             writer.writerows((samples.paths[index], bad[index]) for index in sorted(bad))
 

@@ -70,9 +70,10 @@ def label_samples(config: RunConfig, reporter: Reporter, begun: BegunRun | None 
         samples = begun.give_splits(samples, threads=count_cpus())
     samples = order_classes(samples, config.class_order)
     if len(samples.class_names) < 2:
+        told = f" ({'; '.join(samples.remarks)})" if samples.remarks else ""
         raise CnncliError(
             f"--data {config.data}: only one class, {samples.class_names[0]!r}; a classifier "
-            "needs at least two folders of images"
+            f"needs images of at least two{told}"
         )
     if config.group_regex is not None:
         samples = replace(samples, groups=parse_groups(samples.paths, config.group_regex))

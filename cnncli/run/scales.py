@@ -36,6 +36,19 @@ def warn_of_scales(
             seen = f"of {len(levels)} images looked at, " if len(levels) < len(samples) else ""
             reporter.warn(seen + tell_scales(counts, tops, named))
             return
+    warn_of_dark(samples, store, reporter)
+
+
+def warn_of_dark(samples: Samples, store: ImageStore, reporter: Reporter) -> None:
+    """Warn of images that have no value above 1 where the network takes levels, of 255 or more.
+
+    They are looked at only if they are in memory.
+
+    Args:
+        samples: The labelled images.
+        store: The same images, preprocessed.
+        reporter: Gets the warning.
+    """
     if store.cached is None:
         return
     preprocess, first = store.preprocess, 0

@@ -74,6 +74,29 @@ def test_a_class_of_two_groups_goes_to_train_whole():
     assert any("too few" in warning for warning in warnings)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_class_in_many_groups_of_other_classes_has_not_too_few(seed):
+    """Two patients have b most of the time, and ten more have one image of it each."""
+    targets = [0, 0, 0, 1] * 10 + [1, 1, 0] * 2 + [0] * 30
+    groups = [n for n in range(12) for _ in range(4 if n < 10 else 3)] + list(range(20, 50))
+    splits, warnings = split(make(targets, groups), seed=seed)
+    assert [text for text in warnings if "too few" in text] == []
+    if count(make(targets), splits, 1)[VAL] == 0:
+        assert "no image of b in val" in warnings
+
+
+def test_a_class_of_two_groups_one_of_them_anothers_is_told_only_if_it_is_in_train():
+    told = set()
+    for seed in range(12):
+        targets = [0] * 40 + [1, 1] + [0, 0, 0, 1]
+        groups = list(range(40)) + [90, 90] + [91] * 4
+        splits, warnings = split(make(targets, groups), val=0.3, seed=seed)
+        whole = count(make(targets), splits, 1)[TRAIN] == 3
+        assert any("all of them go to train: b" in text for text in warnings) == whole
+        told.add(whole)
+    assert told == {True, False}
+
+
 def test_without_anything_to_choose_by_there_is_no_run():
     with pytest.raises(CnncliError, match="no image is left for validation"):
         split(make([0, 0, 1, 1]))

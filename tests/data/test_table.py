@@ -137,6 +137,11 @@ def test_what_excel_writes_is_read(write, text):
         ('image,label\n\n\n"1.png",a\n \n2.png,\n', "line 6: column 'label' is empty"),
         ('image,x,label\n1.png,"two\nlines",a\n\nno.png,,b\n', "line 5: image 'no.png' not"),
         ("image,label\n\n1.png,a\n\n\n1.png,a\n", "line 6: '1.png' stands in line 3 already"),
+        (
+            "image,label\n1.png,a\n2.png,\u200b\n",
+            r"line 3: column 'label' holds '.u200b', of which",
+        ),
+        ("image,label\n1.png,a\n2.png,\0\n", r"line 3: column 'label' holds '.x00', of which"),
         ("image,label\n", "no rows below the header"),
         ("image,label,label\n1.png,a,b\n2.png,b,a\n", "column 'label' is there twice"),
         ("", "not a CSV in UTF-8"),

@@ -97,6 +97,17 @@ def test_a_named_range_is_warned_of_too(cli, tmp_path):
     assert "two scales" in said_in_training(cli, root, tmp_path / "r", "--intensity", "0:255")
 
 
+def test_fractions_for_a_network_of_levels_are_told(cli, tmp_path):
+    trained = write(tmp_path / "d", [grey(0, 255) for _ in range(24)])
+    other = write(tmp_path / "e", [grey(0, 1) for _ in range(6)])
+    assert "nearly black" not in said_in_training(cli, trained, tmp_path / "r")
+    (run,) = (tmp_path / "r").iterdir()
+    said = cli("evaluate", other, "--checkpoint", run)
+    assert said.code == 0
+    assert "6 of 6 images are nearly black: they have no value above 1" in said.err
+    assert "nearly black" not in cli("evaluate", trained, "--checkpoint", run).err
+
+
 def levels(*ends, dtype="f4"):
     return [measure_levels(grey(low, high, dtype=dtype)[..., None]) for low, high in ends]
 
