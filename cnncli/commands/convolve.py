@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 
 from cnncli.arithmetic.chain import parse_pair
 from cnncli.convolving.chain import parse_then
 from cnncli.convolving.geometry import PaddingMode
-from cnncli.convolving.gradients import explain_gradients, find_gradients
 from cnncli.convolving.kernels import Kernel
 from cnncli.convolving.notation import parse_grids
 from cnncli.convolving.values import as_list
-from cnncli.convolving.worked import explain, find_indices, remark
-from cnncli.errors import RUNTIME_FAILURE, CnncliError
+from cnncli.convolving.worked import explain, find_indices
+from cnncli.errors import CnncliError
 from cnncli.files import PICTURES, check_output_file, make_output_folder
-from cnncli.recipes.convolve.draw import draw_layers, draw_matrix
 from cnncli.recipes.convolve.read import (
     Colours,
+    Loaded,
     find_folder,
-    list_images,
     load_kernels,
-    read_image,
     read_input,
 )
 from cnncli.recipes.convolve.run import ConvolveSettings, build_layer_matrix, run_layers
@@ -129,7 +126,6 @@ def convolve(
     wants = {"--explain": explained or at is not None, "--backward": backward}
     wants |= {"--as-matrix": as_matrix}
     _check_together(wants, output_format, target, then, kernel)
-    reporter = TerminalReporter()
     settings = ConvolveSettings(
         stride=parse_pair(stride, "--stride"),
         padding=parse_padding(padding),
@@ -140,63 +136,106 @@ def convolve(
         target=target,
     )
     kernels = load_kernels(kernel or (), flip=flip)
-    colours = Colours(grey, max((each.channels for each in kernels), default=1))
+    reporter = TerminalReporter()
+    call = _Call(kernels, settings, Colours.of(kernels, grey=grey), reporter)
+    if flip:
+        reporter.note(
+            "--flip: the kernel is turned by 180°; its numbers are shown as they are used"
+        )
     if (folder := find_folder(given)) is not None:
         used = [name for name, wanted in wants.items() if wanted]
-        _draw_folder(
-            folder,
-            output,
-            [*used, *(["--format"] if output_format else [])],
-            kernels,
-            settings,
-            colours,
-            flip,
-            reporter,
-        )
+        _draw_folder(call, folder, output, [*used, *["--format"] * (output_format is not None)])
         return
     path = check_output_file(output, suffixes=PICTURES) if output is not None else None
-    loaded = read_input(given, sys.stdin, colours, reporter)
+    loaded = read_input(given, sys.stdin, call.colours, reporter)
     form = output_format or ("table" if wants["--explain"] else None)
     if as_matrix:
-        matrix = build_layer_matrix(loaded.values, kernels, settings)
-        if path is not None:
-            draw_matrix(path, matrix, kernels, explain_matrix(matrix))
-        _print(path, form, lambda chosen: print_matrix(matrix, kernels, chosen), kernels, reporter)
-        return
-    worked = run_layers(loaded.values, kernels, settings)
-    for line in remark(worked, flip=flip, backward=backward):
-        reporter.note(line)
-    chosen = None if at is None else find_indices(at, worked.result)
-    lines = list(explain(worked, chosen)) if wants["--explain"] else []
-    gradients = find_gradients(worked) if backward else None
-    if gradients and explained:
-        lines += explain_gradients(worked, gradients)
-    answer = Answer(worked, kernels, lines, gradients)
-    if path is not None:
-        draw_layers(path, worked, loaded.white)
-    _print(path, form, lambda chosen: print_answer(answer, chosen), kernels, reporter)
+        _show_matrix(call, loaded, path, form)
+    else:
+        _show_layers(call, loaded, path, form, at=at, wants=wants)
 
 
 setattr(convolve, TAKES_NUMBERS, True)
 
 
-def _print(
+class _Call(NamedTuple):
+    """What the flags say."""
+
+    kernels: tuple[Kernel, ...]
+    settings: ConvolveSettings
+    colours: Colours
+    reporter: TerminalReporter
+
+
+def _show_layers(
+    call: _Call,
+    loaded: Loaded,
     path: Path | None,
     form: str | None,
-    write: Callable[[str], None],
-    kernels: Sequence[Kernel],
-    reporter: TerminalReporter,
+    *,
+    at: str | None,
+    wants: Mapping[str, bool],
 ) -> None:
+    """Compute the layers, draw them and print them."""
+    worked = run_layers(loaded.values, call.kernels, call.settings)
+    for line in (line for step in worked.steps for line in step.remarks()):
+        call.reporter.note(line)
+    chosen = None if at is None else find_indices(at, worked.result)
+    lines = list(explain(worked, chosen)) if wants["--explain"] else []
+    gradients = None
+    if wants["--backward"]:
+        from cnncli.convolving import gradients as backward
+
+        for line in backward.remark_gradients(worked):
+            call.reporter.note(line)
+        gradients = backward.find_gradients(worked)
+        if wants["--explain"] and at is None:
+            lines += backward.explain_gradients(worked, gradients)
+    if path is not None:
+        from cnncli.recipes.convolve.draw import draw_layers
+
+        draw_layers(path, worked, loaded.white)
+    answer = Answer(worked, call.kernels, lines, gradients)
+    _print(call, path, form, lambda chosen: print_answer(answer, chosen))
+
+
+def _show_matrix(call: _Call, loaded: Loaded, path: Path | None, form: str | None) -> None:
+    """Compute the matrix of the convolution, draw it and print it."""
+    matrix = build_layer_matrix(loaded.values, call.kernels, call.settings)
+    if path is not None:
+        from cnncli.recipes.convolve.draw import draw_matrix
+
+        draw_matrix(path, matrix, call.kernels, explain_matrix(matrix))
+    _print(call, path, form, lambda chosen: print_matrix(matrix, call.kernels, chosen))
+
+
+def _print(call: _Call, path: Path | None, form: str | None, write: Callable[[str], None]) -> None:
     """Print the answer, or the picture's path if no format is asked for beside it."""
     chosen = form or (None if path else choose_format(None, piped="csv"))
     if chosen != "table":
-        tell_kernels(kernels, reporter)
+        tell_kernels(call.kernels, call.reporter)
     if chosen is None:
         print_line(str(path))
         return
     if path is not None:
-        reporter.note(f"picture: {path}")
+        call.reporter.note(f"picture: {path}")
     write(chosen)
+
+
+def _draw_folder(call: _Call, folder: Path, output: str | None, used: Sequence[str]) -> None:
+    """Draw a picture for each image of a folder, and print their paths."""
+    if output is None:
+        raise CnncliError(f"{folder}: is a folder; --output DIR says where its pictures go")
+    if used:
+        raise CnncliError(f"{folder}: a folder of images gives pictures alone; leave {used[0]} out")
+    from cnncli.recipes.convolve.folder import draw_folder
+
+    tell_kernels(call.kernels, call.reporter)
+    target = make_output_folder(output)
+    for path in draw_folder(
+        folder, target, call.kernels, call.settings, call.colours, call.reporter
+    ):
+        print_line(str(path))
 
 
 def _check_together(
@@ -233,46 +272,3 @@ def parse_padding(text: str) -> Any:
         return (0, 0) if word == "valid" else parse_pair(word, "--padding", least=0)
     except CnncliError as error:
         raise CnncliError(f"{error}, or same or valid") from None
-
-
-def _draw_folder(
-    folder: Path,
-    output: str | None,
-    used: Sequence[str],
-    kernels: tuple[Kernel, ...],
-    settings: ConvolveSettings,
-    colours: Colours,
-    flip: bool,
-    reporter: TerminalReporter,
-) -> None:
-    """Draw a picture for each image of a folder, and print their paths."""
-    if output is None:
-        raise CnncliError(f"{folder}: is a folder; --output DIR says where its pictures go")
-    if used:
-        raise CnncliError(f"{folder}: a folder of images gives pictures alone; leave {used[0]} out")
-    target = make_output_folder(output)
-    tell_kernels(kernels, reporter)
-    told: set[str] = set()
-    unread = drawn = 0
-    for name, path in list_images(folder):
-        try:
-            loaded = read_image(path, colours, reporter)
-            worked = run_layers(loaded.values, kernels, settings)
-        except CnncliError as error:
-            reporter.warn(str(error))
-            unread += 1
-            continue
-        for line in remark(worked, flip=flip):
-            if line not in told:
-                reporter.note(line)
-                told.add(line)
-        picture = target / f"{name}.png"
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        draw_layers(picture, worked, loaded.white)
-        print_line(str(picture))
-        drawn += 1
-    if unread:
-        raise CnncliError(
-            f"{folder}: {unread} of {unread + drawn} images were not drawn",
-            exit_code=RUNTIME_FAILURE,
-        )

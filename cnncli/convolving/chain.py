@@ -18,10 +18,6 @@ from cnncli.arithmetic.layers import (
     Pool,
     trace_chain,
 )
-from cnncli.convolving.normalize import BatchNorm
-from cnncli.convolving.normalize import Softmax as SoftmaxStep
-from cnncli.convolving.pointwise import Activated, Identity
-from cnncli.convolving.pooling import GlobalPooling, Pooling
 from cnncli.convolving.step import Step
 from cnncli.errors import CnncliError, did_you_mean
 
@@ -82,32 +78,50 @@ def build_steps(layers: tuple[LayerSpec, ...], shape: tuple[int, ...]) -> list[S
             steps.append(step)
             shape = step.out_shape
         if layer.activation:
+            from cnncli.convolving.pointwise import Activated
+
             steps.append(Activated(layer.activation, shape, shape, layer.activation))
     return steps
 
 
 def _build(layer: LayerSpec, shape: tuple[int, ...]) -> Step | None:
-    if isinstance(layer, Activation):
-        return None  # its activation is all it is
+    """Return the layer without its activation; None if it is nothing else.
+
+    Only the module of that kind of layer is imported, so that a short chain answers at once.
+    """
     text = layer.text.removesuffix(f" {layer.activation}")
+    if isinstance(layer, Activation):
+        return None
+    if isinstance(layer, Softmax | Norm):
+        return _build_normalizing(layer, text, shape)
+    out = _trace(layer, shape)
+    if isinstance(layer, Pool | GlobalPool):
+        from cnncli.convolving.pooling import GlobalPooling, Pooling
+
+        if isinstance(layer, Pool):
+            return Pooling(text, shape, out, layer.window, layer.mode)
+        return GlobalPooling(text, shape, out)
+    from cnncli.convolving.pointwise import Dropout as DropoutStep
+    from cnncli.convolving.pointwise import Identity
+
+    assert isinstance(layer, Dropout | Flatten)
+    return (DropoutStep if isinstance(layer, Dropout) else Identity)(text, shape, out)
+
+
+def _build_normalizing(layer: Softmax | Norm, text: str, shape: tuple[int, ...]) -> Step:
+    from cnncli.convolving.normalize import BatchNorm
+    from cnncli.convolving.normalize import Softmax as SoftmaxStep
+
     if isinstance(layer, Softmax):
         if len(shape) == 3:
             raise CnncliError("takes a vector; put flatten or gap before it")
         return SoftmaxStep(text, shape, shape)
-    out = _trace(layer, shape)
-    if isinstance(layer, Pool):
-        return Pooling(text, shape, out, layer.window, layer.mode)
-    if isinstance(layer, GlobalPool):
-        return GlobalPooling(text, shape, out)
-    if isinstance(layer, Norm):
-        if len(shape) == 1 or shape[1] * shape[2] == 1:
-            raise CnncliError(
-                "batch normalisation of one image needs maps of more than one value; put it before "
-                "flatten and gap"
-            )
-        return BatchNorm(text, shape, out)
-    assert isinstance(layer, Dropout | Flatten)
-    return Identity(text, shape, out)
+    if len(shape) == 1 or shape[1] * shape[2] == 1:
+        raise CnncliError(
+            "batch normalisation of one image needs maps of more than one value; put it before "
+            "flatten and gap"
+        )
+    return BatchNorm(text, shape, shape)
 
 
 def _trace(layer: LayerSpec, shape: tuple[int, ...]) -> tuple[int, ...]:

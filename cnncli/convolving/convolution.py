@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from cnncli.arithmetic.convolution import Size, SlidingWindow
 from cnncli.choices import format_channels, format_size
@@ -24,8 +24,7 @@ from cnncli.errors import CnncliError
 Sources = list[list[int]]
 
 
-@dataclass(frozen=True)
-class Map:
+class Map(NamedTuple):
     """One map of the output.
 
     Attributes:

@@ -84,6 +84,16 @@ def describe_loss(worked: Worked) -> str:
     return f"the sum of the outputs, {format_number(total)}"
 
 
+def remark_gradients(worked: Worked) -> list[str]:
+    """Return in sentences what a reader of the derivatives has to know."""
+    if worked.target is None and worked.steps and worked.steps[-1].gives_probabilities:
+        return [
+            "the outputs of a softmax always sum to 1, so that the derivatives of their sum are 0; "
+            "--target CLASS takes the cross-entropy"
+        ]
+    return []
+
+
 def explain_gradients(worked: Worked, gradients: Gradients) -> Iterator[str]:
     """Yield how the derivatives come about, a line each: of the logits, weights, biases and input.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from cnncli.convolving.notation import format_number
 from cnncli.convolving.step import Step, item
@@ -13,7 +12,6 @@ from cnncli.convolving.values import Values, as_list
 EPSILON = 1e-5  # torch's, added to the variance
 
 
-@dataclass(frozen=True)
 class BatchNorm(Step):
     """Batch normalisation of maps by their own mean and variance.
 
@@ -21,6 +19,13 @@ class BatchNorm(Step):
     image, with scale 1 and shift 0: (x - mean) / sqrt(variance + 1e-5). The variance is divided by
     the number of values, not by one less.
     """
+
+    def remarks(self) -> list[str]:
+        """Return which statistics these are."""
+        return [
+            f"{self.text}: no trained statistics, so each map is normalised by its own mean and "
+            "variance, as in training on this one image; scale 1, shift 0"
+        ]
 
     def _size(self) -> int:
         return self.in_shape[1] * self.in_shape[2]
@@ -81,9 +86,13 @@ class BatchNorm(Step):
         return out
 
 
-@dataclass(frozen=True)
 class Softmax(Step):
     """The softmax of a vector: e^z of each number, divided by their sum."""
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """True."""
+        return True
 
     @property
     def cost(self) -> int:
@@ -137,8 +146,3 @@ def cross_entropy(logits: Values, target: int) -> tuple[float, list[float]]:
     total = math.fsum(powers)
     loss = math.log(total) - (numbers[target] - max(numbers))
     return loss, [power / total - (place == target) for place, power in enumerate(powers)]
-
-
-def explain_cross_entropy(result: Values, target: int, loss: float) -> str:
-    """Return ``−ln(0.731059) = 0.313262``."""
-    return f"−ln({format_number(item(result, target))}) = {format_number(loss)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cnncli.convolving.notation import format_number
 from cnncli.convolving.step import Step, item
@@ -33,8 +34,7 @@ def _mish_slope(x: float) -> float:
     return inner + x * (1 - inner * inner) * _sigmoid(x)
 
 
-@dataclass(frozen=True)
-class Function:
+class Function(NamedTuple):
     """An activation function.
 
     Attributes:
@@ -109,9 +109,8 @@ class Activated(Step):
         ]
 
 
-@dataclass(frozen=True)
 class Identity(Step):
-    """A layer that leaves the numbers as they are: dropout after training, and flatten."""
+    """A layer that leaves the numbers as they are: flatten."""
 
     @property
     def is_identity(self) -> bool:
@@ -121,3 +120,11 @@ class Identity(Step):
     def explain(self, index: int, given: Values, result: Values) -> str:
         """Return which number of the input it is."""
         return f"input{given.place(index)} = {format_number(item(result, index))}"
+
+
+class Dropout(Identity):
+    """Dropout as it is after training: it does nothing."""
+
+    def remarks(self) -> list[str]:
+        """Return that it does nothing."""
+        return [f"{self.text}: does nothing after training, and nothing here"]

@@ -91,7 +91,6 @@ class Pooling(Step):
         return out
 
 
-@dataclass(frozen=True)
 class GlobalPooling(Step):
     """Global average pooling: each map becomes its average."""
 

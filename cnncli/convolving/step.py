@@ -30,9 +30,18 @@ class Step:
         return False
 
     @property
+    def gives_probabilities(self) -> bool:
+        """Whether the output is a softmax."""
+        return False
+
+    @property
     def cost(self) -> int:
         """Numbers of the input that one number of the output is computed from, at most."""
         return 1
+
+    def remarks(self) -> list[str]:
+        """Return in sentences what a reader of the numbers has to know."""
+        return []
 
     def forward(self, given: Values) -> Values:
         """Return the output for an input."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from math import prod
 
 from cnncli.convolving.convolution import Convolution
-from cnncli.convolving.normalize import BatchNorm, Softmax, cross_entropy, explain_cross_entropy
-from cnncli.convolving.step import Step
+from cnncli.convolving.notation import format_number
+from cnncli.convolving.step import Step, item
 from cnncli.convolving.values import Values
 from cnncli.errors import CnncliError
 
@@ -69,12 +69,15 @@ def work(given: Values, steps: Sequence[Step], target: int | None = None) -> Wor
 
         for step in steps:
             values.append(forward_large(step, values[-1]))
-    loss = None if target is None else cross_entropy(values[-2], target)[0]
-    return Worked(tuple(steps), tuple(values), loss, target)
+    if target is None:
+        return Worked(tuple(steps), tuple(values))
+    from cnncli.convolving.normalize import cross_entropy
+
+    return Worked(tuple(steps), tuple(values), cross_entropy(values[-2], target)[0], target)
 
 
 def _check_target(steps: Sequence[Step], target: int) -> None:
-    if not steps or not isinstance(steps[-1], Softmax):
+    if not steps or not steps[-1].gives_probabilities:
         raise CnncliError(
             "--target: the cross-entropy needs a softmax as the last layer, such as "
             "--then 'flatten; softmax'"
@@ -125,8 +128,9 @@ def explain(worked: Worked, chosen: Sequence[int] | None) -> Iterator[str]:
             for place in each:
                 yield f"{name}{result.place(place)} = {step.explain(place, given, result)}"
     if worked.loss is not None and worked.target is not None:
-        line = explain_cross_entropy(worked.result, worked.target, worked.loss)
-        yield f"cross-entropy of class {worked.target} = {line} nats"
+        right = format_number(item(worked.result, worked.target))
+        loss = format_number(worked.loss)
+        yield f"cross-entropy of class {worked.target} = −ln({right}) = {loss} nats"
 
 
 def find_indices(text: str, result: Values) -> list[int]:
@@ -162,33 +166,3 @@ def find_indices(text: str, result: Values) -> list[int]:
         index = index * side + int(word)
     whole = len(result.numbers)
     return list(range(index, whole, prod(sides)))
-
-
-def remark(worked: Worked, *, flip: bool = False, backward: bool = False) -> list[str]:
-    """Return in sentences what a reader of the numbers has to know.
-
-    Args:
-        worked: The layers and their values.
-        flip: Whether the kernels were turned.
-        backward: Whether derivatives are shown.
-    """
-    lines = []
-    if flip:
-        lines.append("--flip: the kernel is turned by 180°; its numbers are shown as they are used")
-    for step in worked.steps:
-        if isinstance(step, Convolution):
-            lines += step.remarks()
-        elif isinstance(step, BatchNorm):
-            lines.append(
-                f"{step.text}: no trained statistics, so each map is normalised by its own mean "
-                "and variance, as in training on this one image; scale 1, shift 0"
-            )
-        elif step.text.startswith("dropout"):
-            lines.append(f"{step.text}: does nothing after training, and nothing here")
-    is_flat = bool(worked.steps) and isinstance(worked.steps[-1], Softmax)
-    if backward and worked.target is None and is_flat:
-        lines.append(
-            "the outputs of a softmax always sum to 1, so that the derivatives of their sum are 0; "
-            "--target CLASS takes the cross-entropy"
-        )
-    return lines

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnncli.convolving.convolution import Convolution
-from cnncli.convolving.gradients import Gradients, describe_loss
 from cnncli.convolving.kernels import Kernel
-from cnncli.convolving.matrix import NO_WEIGHT, LayerMatrix
 from cnncli.convolving.notation import format_number
 from cnncli.convolving.values import Values, nest
 from cnncli.convolving.worked import Worked
@@ -17,11 +14,14 @@ from cnncli.reporting import Reporter
 from cnncli.shell.grids import print_csv, print_npy, print_values
 from cnncli.shell.terminal import print_json, print_line
 
+if TYPE_CHECKING:
+    from cnncli.convolving.gradients import Gradients
+    from cnncli.convolving.matrix import LayerMatrix
+
 _MOST_WEIGHTS = 225  # of a kernel whose numbers are written in one line
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """All that may be printed.
 
     Attributes:
@@ -84,6 +84,8 @@ def _print_table(answer: Answer) -> None:
     if worked.loss is not None:
         print_line(f"cross-entropy of class {worked.target}: {format_number(worked.loss)} nats")
     if gradients:
+        from cnncli.convolving.gradients import describe_loss
+
         print_line(f"derivatives of {describe_loss(worked)}")
         named = list(zip(worked.steps, gradients.values[1:], strict=False))
         for step, values in reversed(named):
@@ -132,6 +134,8 @@ def _describe(answer: Answer) -> dict[str, Any]:
 
 def print_matrix(matrix: LayerMatrix, kernels: Sequence[Kernel], form: str) -> None:
     """Print the matrix of a convolution; a dot stands where nothing is connected."""
+    from cnncli.convolving.matrix import NO_WEIGHT
+
     outputs, inputs = matrix.shape
     values = Values((1, outputs, inputs), [number for row in matrix.numbers for number in row])
     if form == "csv":

@@ -12,12 +12,12 @@ from torch.nn import functional as F  # noqa: N812
 
 from cnncli.convolving.chain import build_steps, parse_then
 from cnncli.convolving.convolution import build_convolution
-from cnncli.convolving.gradients import explain_gradients, find_gradients
+from cnncli.convolving.gradients import explain_gradients, find_gradients, remark_gradients
 from cnncli.convolving.kernels import Kernel, parse_kernel
 from cnncli.convolving.matrix import build_matrix
 from cnncli.convolving.notation import parse_grids
 from cnncli.convolving.values import Values
-from cnncli.convolving.worked import explain, find_indices, remark, work
+from cnncli.convolving.worked import explain, find_indices, work
 from cnncli.errors import CnncliError
 
 IMAGE = parse_grids("3 0 1 2 7; 1 5 8 9 3; 2 7 2 5 1; 0 1 3 1 7; 4 2 1 6 2", "input")
@@ -240,9 +240,9 @@ def test_too_many_sums_ask_for_one_place():
 def test_remarks():
     values = parse_grids("1 2; 3 4 | 5 6; 7 9", "x")
     worked = work(values, build(values, ["1", "1 | 2"], "bn; dropout 0.2; gap; softmax"))
-    text = "\n".join(remark(worked, flip=True, backward=True))
+    lines = [line for step in worked.steps for line in step.remarks()]
+    text = "\n".join([*lines, *remark_gradients(worked)])
     for words in (
-        "turned by 180°",
         "1 channel, applied to each of the input's 2 by itself: 2 maps",
         "2 channels as the input has, summed up to one map",
         "no trained statistics",

@@ -6,9 +6,8 @@ import io
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
 from cnncli.choices import format_channels
 from cnncli.convolving.kernels import Kernel, parse_kernel, unknown_kernel
@@ -25,8 +24,7 @@ _NUMPY_MAGIC = b"\x93NUMPY"
 _TEXT_FILES = (".csv", ".tsv", ".txt")
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(NamedTuple):
     """An input.
 
     Attributes:
@@ -38,8 +36,7 @@ class Loaded:
     white: float | None = None
 
 
-@dataclass(frozen=True)
-class Colours:
+class Colours(NamedTuple):
     """How many channels a colour image is to have.
 
     Attributes:
@@ -50,6 +47,11 @@ class Colours:
 
     grey: bool = False
     channels: int = 1
+
+    @classmethod
+    def of(cls, kernels: Sequence[Kernel], *, grey: bool) -> Colours:
+        """Return what the kernels take."""
+        return cls(grey, max((kernel.channels for kernel in kernels), default=1))
 
 
 def load_kernels(texts: Sequence[str], *, flip: bool) -> tuple[Kernel, ...]:

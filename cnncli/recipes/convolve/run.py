@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnncli.arithmetic.convolution import Size
 from cnncli.arithmetic.layers import LayerSpec
@@ -13,11 +13,13 @@ from cnncli.convolving.chain import build_steps
 from cnncli.convolving.convolution import Convolution, build_convolution
 from cnncli.convolving.geometry import PaddingMode
 from cnncli.convolving.kernels import Kernel
-from cnncli.convolving.matrix import LayerMatrix, build_matrix
 from cnncli.convolving.step import Step
 from cnncli.convolving.values import Values
 from cnncli.convolving.worked import Worked, work
 from cnncli.errors import CnncliError
+
+if TYPE_CHECKING:
+    from cnncli.convolving.matrix import LayerMatrix
 
 MOST_VALUES = 100_000_000  # of one layer's input, with its padding, or output: 0.8 GB
 
@@ -69,6 +71,8 @@ def build_layer_matrix(
     given: Values, kernels: tuple[Kernel, ...], settings: ConvolveSettings
 ) -> LayerMatrix:
     """Return the convolution as a matrix; see `cnncli.convolving.matrix`."""
+    from cnncli.convolving.matrix import build_matrix
+
     return build_matrix(_build_convolution(given, kernels, settings))
 
 
