@@ -262,7 +262,7 @@ def build_convolution(
     for kernel in kernels:
         if kernel.channels not in (1, shape[0]):
             raise CnncliError(
-                f"--kernel {kernel.name!r} has {format_channels(kernel.channels)} and the input "
+                f"--kernel {kernel.shown} has {format_channels(kernel.channels)} and the input "
                 f"has {shape[0]}; a kernel has as many as the input, or 1, which is applied to "
                 "each channel"
             )
@@ -270,7 +270,7 @@ def build_convolution(
         try:
             sizes.append(sliding.output((shape[1], shape[2])))
         except CnncliError as error:
-            raise CnncliError(f"--kernel {kernel.name!r}: {error}") from None
+            raise CnncliError(f"--kernel {kernel.shown}: {error}") from None
         if mode == "reflect":
             check_reflect(sliding, (shape[1], shape[2]))
     if len(set(sizes)) > 1:

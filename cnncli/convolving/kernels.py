@@ -33,6 +33,11 @@ class Kernel:
     parts: tuple[Values, ...]
 
     @property
+    def shown(self) -> str:
+        """Its name in a message, cut where it is long."""
+        return repr(self.name if len(self.name) <= 40 else self.name[:40] + "…")
+
+    @property
     def channels(self) -> int:
         """Number of channels C of its weights."""
         return self.parts[0].shape[0]
@@ -109,6 +114,8 @@ def parse_kernel(text: str) -> Kernel | None:
 def unknown_kernel(text: str) -> CnncliError:
     """Return the error for a text that is no kernel and no file, with the nearest names."""
     shown = text if len(text) <= 60 else text[:60] + "…"
+    if re.search(r"[/\\]|\.\w{1,5}$", text.strip()):
+        return CnncliError(f"--kernel {shown!r}: there is no such file")
     near = did_you_mean(text.split()[0] if text.split() else "", NAMES)
     known = near or f"; the names are {', '.join(NAMES)}"
     return CnncliError(

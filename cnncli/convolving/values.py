@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cnncli.arithmetic.layers import format_shape
@@ -27,6 +27,12 @@ class Values:
         numbers = as_list(self.numbers)
         cut = [numbers[start : start + columns] for start in range(0, len(numbers), columns)]
         return [cut[start : start + rows] for start in range(0, len(cut), rows)]
+
+    def rows(self) -> Iterator[tuple[int, list[float]]]:
+        """Yield each row with the number of its channel; a vector is one row."""
+        rows, columns = self.shape[-2:] if len(self.shape) == 3 else (1, self.shape[0])
+        for number, start in enumerate(range(0, len(self.numbers), columns)):
+            yield number // rows, as_list(self.numbers[start : start + columns])
 
     def place(self, index: int) -> str:
         """Return where a number stands as NumPy writes it, ``[row,column]`` or ``[value]``.

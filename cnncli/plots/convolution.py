@@ -26,6 +26,7 @@ _CELL = 0.5
 _HIGHEST = 3.2  # of a panel
 _TITLE = 0.34
 _BETWEEN = 0.12
+_MOST_DOTS = 800  # more than a panel has
 _SMALLEST = 6.0  # font size of a number; smaller ones could not be read
 # So many of the numbers of a map lie inside the range of colours. A few extreme ones would make
 # all others look like 0.
@@ -160,7 +161,7 @@ def _draw_stack(
         axes = figure.add_axes((*box, wide / full_width, high / full_height))
         image = _draw_panel(axes, panel, wide)
         if image is not None and panel.has_bar:
-            _add_bar(figure, image, panel.numbers, (x + wide / 2, top - high, high))
+            _add_bar(figure, image, _shrink(panel.numbers), (x + wide / 2, top - high, high))
         top -= high + _BETWEEN
 
 
@@ -168,7 +169,7 @@ def _draw_panel(axes: Axes, panel: Panel, wide: float) -> Any:
     """Draw a panel; return its image if it needs a bar of colours."""
     from matplotlib.colors import Normalize
 
-    numbers = panel.numbers
+    numbers = _shrink(panel.numbers)
     axes.set_xticks([])
     axes.set_yticks([])
     if panel.has_cells:
@@ -189,6 +190,16 @@ def _draw_panel(axes: Axes, panel: Panel, wide: float) -> Any:
     return axes.imshow(
         numbers, cmap="RdBu_r" if low < 0 else "gray", norm=Normalize(low, high), **how
     )
+
+
+def _shrink(numbers: Array) -> Array:
+    """Return averages over blocks where there are many more numbers than dots in the picture."""
+    count = max(numbers.shape[:2]) // _MOST_DOTS
+    if count < 2 or min(numbers.shape[:2]) < count:
+        return numbers
+    height, width = (side // count for side in numbers.shape[:2])
+    cut = numbers[: height * count, : width * count]
+    return np.asarray(cut.reshape(height, count, width, count, *numbers.shape[2:]).mean((1, 3)))
 
 
 def limits(numbers: Array) -> tuple[float, float]:

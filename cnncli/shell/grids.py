@@ -6,9 +6,10 @@ import io
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from cnncli.convolving.notation import format_number
-from cnncli.convolving.values import Values
+from cnncli.convolving.values import Values, as_list
 from cnncli.errors import CnncliError
 from cnncli.shell.terminal import print_line
 
@@ -27,31 +28,40 @@ def print_values(
         missing: Whether a dot stands in place of the number of an index; None for no dots.
     """
     width = shutil.get_terminal_size((160, 40)).columns
+    rows, columns = values.shape[-2:] if len(values.shape) == 3 else (1, values.shape[0])
     print_line(f"{title}, {values.describe()}")
-    index = 0
-    for number, grid in enumerate(values.grids()):
-        several = len(values.shape) == 3 and values.shape[0] > 1
+    size = rows * columns
+    for channel, start in enumerate(range(0, len(values.numbers), size)):
+        numbers = values.numbers[start : start + size]
         lines: list[str] = []
-        if len(grid) <= _MOST_ROWS and 2 * len(grid[0]) <= width:
-            cells = [[format_number(value, _DIGITS) for value in row] for row in grid]
-            if missing:
-                for row in cells:
-                    for column in range(len(row)):
-                        row[column] = "." if missing(index) else row[column]
-                        index += 1
-            wide = max(len(cell) for row in cells for cell in row)
-            lines = [" " + " ".join(cell.rjust(wide) for cell in row) for row in cells]
+        if rows <= _MOST_ROWS and 2 * columns <= width:
+            lines = _align(as_list(numbers), columns, start, missing)
         if not lines or len(lines[0]) > width:
-            lines = [f" {_summarize(grid)}"]
-        if several:
-            print_line(f" [{number}]")
+            lines = [f" {_summarize(numbers)}"]
+        if len(values.numbers) > size:
+            print_line(f" [{channel}]")
         for line in lines:
             print_line(line)
 
 
-def _summarize(grid: Sequence[Sequence[float]]) -> str:
-    numbers = [number for row in grid for number in row]
-    low, high, mean = min(numbers), max(numbers), sum(numbers) / len(numbers)
+def _align(
+    numbers: list[float], columns: int, start: int, missing: Callable[[int], bool] | None
+) -> list[str]:
+    cells = [
+        "." if missing and missing(start + place) else format_number(number, _DIGITS)
+        for place, number in enumerate(numbers)
+    ]
+    wide = max(map(len, cells))
+    rows = [cells[first : first + columns] for first in range(0, len(cells), columns)]
+    return [" " + " ".join(cell.rjust(wide) for cell in row) for row in rows]
+
+
+def _summarize(numbers: Sequence[float]) -> str:
+    of_numpy: Any = numbers if hasattr(numbers, "mean") else None  # there may be millions of them
+    if of_numpy is not None:
+        low, high, mean = map(float, (of_numpy.min(), of_numpy.max(), of_numpy.mean()))
+    else:
+        low, high, mean = min(numbers), max(numbers), sum(numbers) / len(numbers)
     return (
         f"from {format_number(low, _DIGITS)} to {format_number(high, _DIGITS)}, mean "
         f"{format_number(mean, _DIGITS)}; --output draws it, --format csv prints it"
@@ -60,14 +70,13 @@ def _summarize(grid: Sequence[Sequence[float]]) -> str:
 
 def print_csv(parts: Iterable[Values]) -> None:
     """Print numbers alone, a row a line, with an empty line between maps."""
-    first = True
-    for values in parts:
-        for grid in values.grids():
-            if not first:
+    before: tuple[int, int] | None = None
+    for part, values in enumerate(parts):
+        for channel, row in values.rows():
+            if before not in (None, (part, channel)):
                 print_line("")
-            first = False
-            for row in grid:
-                sys.stdout.write(",".join(format_number(value, None) for value in row) + "\n")
+            before = part, channel
+            sys.stdout.write(",".join(format_number(value, None) for value in row) + "\n")
     sys.stdout.flush()
 
 

@@ -275,6 +275,8 @@ WRONG = [
     (("nan 1", "--kernel", "1"), "NaN and infinity"),
     (("1 2", "--kernel", "1 inf"), "NaN and infinity"),
     (("1e300", "--kernel", "1"), "too large"),
+    (("1 2; 3 4", "--kernel", "my/kernel.csv"), "there is no such file"),
+    (("1 2; 3 4", "--kernel", "1 " * 500), "1 1 …': width: kernel 500 is larger"),
     (("", "--kernel", "1"), "INPUT: is empty"),
     (("nosuch.png", "--kernel", "1"), "there is no such file, and it is no numbers"),
     (("1 2; 3 4",), "--kernel: missing"),
@@ -325,13 +327,14 @@ def test_mistakes_are_one_line(cli, tmp_path, monkeypatch, args, why):
         ("a.csv", b"", "holds no number"),
         ("a.csv", b"\xff\xfe\xff", "is neither text nor a NumPy file"),
         ("a.csv", b"name,label\n1,2\n", "'name' is no number"),
+        ("a.npz", b"PK", "save the one that counts as .npy"),
         ("a.npy", b"\x93NUMPYxx", "is no NumPy file that can be read"),
     ],
 )
 def test_bad_files_are_one_line(cli, tmp_path, name, content, why):
     (tmp_path / name).write_bytes(content)
     for args in ((tmp_path / name, "--kernel", "1"), ("1 2", "--kernel", tmp_path / name)):
-        if args[0] == "1 2" and name == "a.png":
+        if args[0] == "1 2" and name in ("a.png", "a.npz"):
             continue
         result = cli("convolve", *args)
         assert (result.code, result.out) == (2, "")

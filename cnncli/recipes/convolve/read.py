@@ -132,6 +132,8 @@ def read_input(given: str, stdin: TextIO, colours: Colours, reporter: Reporter) 
             f"INPUT {shown!r}: there is no such file, and it is no numbers; numbers are written as "
             "'1 2; 3 4'"
         )
+    if path.suffix.lower() == ".npz":
+        raise CnncliError(f"INPUT {given}: holds several arrays; save the one that counts as .npy")
     data = _read(path, "INPUT")
     if data.startswith(_NUMPY_MAGIC) or path.suffix.lower() in _TEXT_FILES:
         return Loaded(_read_content(data, given, reporter))
