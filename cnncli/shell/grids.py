@@ -15,6 +15,7 @@ from cnncli.shell.terminal import print_line
 
 _MOST_ROWS = 40  # of a grid that is shown to a person
 _DIGITS = 4  # of numbers that are not whole
+_FEWER_DIGITS = 3  # where a line would be too long
 
 
 def print_values(
@@ -35,7 +36,9 @@ def print_values(
         numbers = values.numbers[start : start + size]
         lines: list[str] = []
         if rows <= _MOST_ROWS and 2 * columns <= width:
-            lines = _align(as_list(numbers), columns, start, missing)
+            lines = _align(as_list(numbers), columns, start, missing, _DIGITS)
+            if len(lines[0]) > width:
+                lines = _align(as_list(numbers), columns, start, missing, _FEWER_DIGITS)
         if not lines or len(lines[0]) > width:
             lines = [f" {_summarize(numbers)}"]
         if len(values.numbers) > size:
@@ -45,10 +48,15 @@ def print_values(
 
 
 def _align(
-    numbers: list[float], columns: int, start: int, missing: Callable[[int], bool] | None
+    numbers: list[float],
+    columns: int,
+    start: int,
+    missing: Callable[[int], bool] | None,
+    digits: int,
 ) -> list[str]:
+    """Return a grid as lines; ``start`` is the index of its first number among all."""
     cells = [
-        "." if missing and missing(start + place) else format_number(number, _DIGITS)
+        "." if missing and missing(start + place) else format_number(number, digits)
         for place, number in enumerate(numbers)
     ]
     wide = max(map(len, cells))
