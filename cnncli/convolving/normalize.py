@@ -30,8 +30,8 @@ class BatchNorm(Step):
     def _size(self) -> int:
         return self.in_shape[1] * self.in_shape[2]
 
-    def sources(self, index: int) -> range:
-        """Return the indices of the map."""
+    def _map_of(self, index: int) -> range:
+        """Return the indices of all numbers of a number's map."""
         start = index // self._size() * self._size()
         return range(start, start + self._size())
 
@@ -56,8 +56,7 @@ class BatchNorm(Step):
 
     def explain(self, index: int, given: Values, result: Values) -> str:
         """Return ``(3 - 1.5) / sqrt(2.25 + 0.00001) = 1``."""
-        places = self.sources(index)
-        part = [item(given, place) for place in places]
+        part = [item(given, place) for place in self._map_of(index)]
         mean = math.fsum(part) / len(part)
         variance = math.fsum((x - mean) ** 2 for x in part) / len(part)
         number, answer = format_number(item(given, index)), format_number(item(result, index))

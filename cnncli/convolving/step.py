@@ -48,7 +48,7 @@ class Step:
         return Values(self.out_shape, given.numbers)
 
     def sources(self, index: int) -> Iterable[int]:
-        """Return the indices of the input numbers that one number of the output depends on."""
+        """Return the indices of the input numbers that one output's worked sum writes out."""
         return (index,)
 
     def explain(self, index: int, given: Values, result: Values) -> str:

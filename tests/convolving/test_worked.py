@@ -207,6 +207,23 @@ def test_one_output_is_told_back_to_the_input():
     assert names == [*("output" + p for p in places), *("relu" + p for p in places), "pool2[1,0]"]
 
 
+def test_of_batch_normalisation_mean_and_variance_are_told():
+    worked = work(IMAGE, build(IMAGE, ["1 0; 0 -1"], "bn"))
+    first, second = explain(worked, find_indices("1,2", worked.result))
+    assert first.startswith("output[1,2] = ")
+    x = F.conv2d(to_tensor(IMAGE), torch.tensor([[[[1.0, 0], [0, -1]]]], dtype=torch.float64))
+    words = re.search(r"= \((.*) - mean (.*)\) / sqrt\(variance (.*) \+ 0.00001\) = (.*)", second)
+    expected = [
+        x[0, 0, 1, 2],
+        x.mean(),
+        x.var(correction=0),
+        F.batch_norm(x, None, None, training=True)[0, 0, 1, 2],
+    ]
+    assert [float(word) for word in words.groups()] == pytest.approx(
+        [each.item() for each in expected], rel=1e-4
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "indices"), [("0,1", [1, 5]), ("1,1,0", [6]), (" 1 , 1 ", [3, 7])]
 )
