@@ -17,7 +17,7 @@ from cnncli.convolving.notation import parse_grids
 from cnncli.convolving.values import as_list
 from cnncli.convolving.worked import explain, find_indices
 from cnncli.errors import CnncliError
-from cnncli.files import PICTURES, check_output_file, make_output_folder
+from cnncli.files import PICTURES, check_output_file, expand_path
 from cnncli.recipes.convolve.read import (
     Colours,
     Loaded,
@@ -230,11 +230,11 @@ def _draw_folder(call: _Call, folder: Path, output: str | None, used: Sequence[s
         raise CnncliError(f"{folder}: a folder of images gives pictures alone; leave {used[0]} out")
     from cnncli.recipes.convolve.folder import draw_folder
 
+    pictures = draw_folder(
+        folder, expand_path(output), call.kernels, call.settings, call.colours, call.reporter
+    )
     tell_kernels(call.kernels, call.reporter)
-    target = make_output_folder(output)
-    for path in draw_folder(
-        folder, target, call.kernels, call.settings, call.colours, call.reporter
-    ):
+    for path in pictures:
         print_line(str(path))
 
 

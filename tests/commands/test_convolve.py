@@ -266,6 +266,16 @@ def test_a_folder_of_images(cli, photo, tmp_path):
     assert (out / "a" / "photo.png.png").is_file()
 
 
+@pytest.mark.parametrize("output", ["in", "in/edges"])
+def test_pictures_do_not_lie_among_the_images(cli, photo, tmp_path, output):
+    (tmp_path / "in").mkdir()
+    photo[0].rename(tmp_path / "in" / "photo.png")
+    result = cli("convolve", tmp_path / "in", "--kernel", "1", "--output", tmp_path / output)
+    assert (result.code, result.out) == (2, "")
+    assert "lies in the folder of images" in result.err
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["photo.png"]
+
+
 WRONG = [
     (("1 2; 3 4", "--kernel", "sobell"), "did you mean sobel"),
     (("1 2; 3 4", "--kernel", "1 2; 3"), "all rows must be of one length"),
@@ -306,7 +316,7 @@ WRONG = [
     (("1 2; 3 4", "--kernel", "1", "--format", "xml"), "--format"),
     ((".", "--kernel", "1"), "is a folder; --output DIR"),
     ((".", "--kernel", "1", "--output", "x", "--explain"), "gives pictures alone"),
-    ((".", "--kernel", "1", "--output", "x"), "no images in this folder"),
+    ((".", "--kernel", "1", "--output", "../x"), "no images in this folder"),
 ]
 
 

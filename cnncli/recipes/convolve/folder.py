@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cnncli.convolving.kernels import Kernel
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
+from cnncli.files import make_output_folder
 from cnncli.recipes.convolve.draw import draw_layers
 from cnncli.recipes.convolve.read import Colours, list_images, read_image
 from cnncli.recipes.convolve.run import ConvolveSettings, run_layers
@@ -32,11 +33,19 @@ def draw_folder(
         reporter: Is told of images that cannot be drawn.
 
     Raises:
-        CnncliError: If there are no images; at the end, if some were not drawn.
+        CnncliError: If there are no images, or the output lies among them; at the end, if some
+            were not drawn.
     """
+    if output.resolve().is_relative_to(folder.resolve()):
+        raise CnncliError(
+            f"--output {output}: lies in the folder of images, where its pictures would count as "
+            "images the next time; name another folder"
+        )
+    images = list(list_images(folder))
+    output = make_output_folder(str(output))
     told: set[str] = set()
     unread = drawn = 0
-    for name, path in list_images(folder):
+    for name, path in images:
         try:
             loaded = read_image(path, colours, reporter)
             worked = run_layers(loaded.values, kernels, settings)
