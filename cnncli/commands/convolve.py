@@ -125,6 +125,9 @@ def convolve(
     """
     wants = {"--explain": explained or at is not None, "--backward": backward}
     wants |= {"--as-matrix": as_matrix}
+    window = {"--stride": stride, "--padding": padding, "--dilation": dilation, "--bias": bias}
+    if not kernel:
+        _check_no_kernel({**window, "--flip": flip, "--padding-mode": padding_mode})
     _check_together(wants, output_format, target, then, kernel)
     settings = ConvolveSettings(
         stride=parse_pair(stride, "--stride"),
@@ -144,6 +147,7 @@ def convolve(
         )
     if (folder := find_folder(given)) is not None:
         used = [name for name, wanted in wants.items() if wanted]
+        used += ["--target"] * (target is not None)
         _draw_folder(call, folder, output, [*used, *["--format"] * (output_format is not None)])
         return
     path = check_output_file(output, suffixes=PICTURES) if output is not None else None
@@ -261,6 +265,23 @@ def _check_together(
             raise CnncliError(f"--as-matrix: shows the convolution alone; leave {used[0]} out")
     if output_format == "npy":
         check_npy()
+
+
+_DEFAULTS: dict[str, tuple[object, ...]] = {
+    "--stride": ("1",),
+    "--padding": ("0", "valid"),
+    "--dilation": ("1",),
+    "--bias": ("0",),
+    "--flip": (False,),
+    "--padding-mode": ("zeros",),
+}
+
+
+def _check_no_kernel(given: Mapping[str, object]) -> None:
+    """Refuse flags of the convolution where there is none."""
+    for name, value in given.items():
+        if value not in _DEFAULTS[name]:
+            raise CnncliError(f"{name}: belongs to a convolution; --kernel is missing")
 
 
 def parse_padding(text: str) -> Any:
