@@ -12,6 +12,9 @@ from typer.core import TyperCommand
 from cnncli.errors import CnncliError, clip, did_you_mean
 from cnncli.shell.help import list_sections, write_sections
 
+# The attribute of a command's function that says that its arguments may begin with a minus.
+TAKES_NUMBERS = "takes_numbers"
+
 
 class Command(TyperCommand):
     """A command whose help has headings."""
@@ -19,6 +22,15 @@ class Command(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, as Typer asks for them before it reads their values."""
         return convert_late(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; where a command takes numbers, ``-1 2`` is one and no flag.
+
+        Numbers may have spaces around them, so one in front does no harm.
+        """
+        if getattr(self.callback, TAKES_NUMBERS, False):
+            args = [f" {arg}" if re.match(r"-\.?\d", arg) else arg for arg in args]
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the command's arguments and flags."""
@@ -60,6 +72,8 @@ class _LateConversion:
         described = param.type_descriptor
         if value is param.default or (described.annotation is str and type(value) is str):
             return value
+        if described.annotation == list[str] and isinstance(value, list | tuple):
+            return list(value)
         if not described.is_list and described.choices:
             return _find_name(value, described.choices, param)
         if described.annotation in (int, float) and type(value) is str:
