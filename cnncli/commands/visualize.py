@@ -26,14 +26,17 @@ def _complete(incomplete: str) -> list[str]:
     return [name for name in VIEWS if name.startswith(incomplete)]
 
 
-@takes(VISUALIZE_FLAGS, argument=None)
+_PICTURES = [(name, entry.about) for name, entry in VIEWS.items()]
+
+
+@takes(VISUALIZE_FLAGS, argument=None, sections={"Pictures": _PICTURES})
 def visualize(
     flags: Flags,
     what: Annotated[
         str,
         typer.Argument(
             metavar="WHAT",
-            help=f"The picture: {', '.join(VIEWS)}.",
+            help="One of the pictures below.",
             show_default=False,
             autocompletion=_complete,
         ),

@@ -90,7 +90,7 @@ def data_of_run(checkpoint: Path, columns: CsvColumns) -> tuple[str, CsvColumns]
     """
     config = checkpoint.parent / CONFIG_FILE
     if not config.is_file():
-        raise CnncliError("--data: missing; name the images to evaluate on")
+        raise CnncliError("--data: missing; name the images")
     run = load_config(str(config), {})
     if not is_named_set(run.data) and not expand_path(run.data).exists():
         raise CnncliError(
