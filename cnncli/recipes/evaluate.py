@@ -35,7 +35,12 @@ from cnncli.reporting import Reporter
 from cnncli.run.bad_images import check_bad, keep_good
 from cnncli.run.report import Report, evaluation_batch, report_precision, report_split, save_report
 from cnncli.run.samples import data_of_run
-from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from cnncli.training.checkpoint import (
+    Checkpoint,
+    find_checkpoint,
+    load_checkpoint,
+    run_dir_of,
+)
 from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
 from cnncli.training.predictions import predict_split
@@ -138,7 +143,7 @@ def _leave_out(
     samples: Samples, checkpoint: Path, preprocess: Preprocess, reporter: Reporter
 ) -> Samples:
     """Return the samples without those that the run could not read and that still cannot be."""
-    listed = read_left_out(checkpoint.parent / SPLITS_FILE)
+    listed = read_left_out(run_dir_of(checkpoint) / SPLITS_FILE)
     named = [index for index, path in enumerate(samples.paths) if path in listed] if listed else []
 
     def is_bad(index: int) -> bool:
@@ -174,7 +179,7 @@ def _choose(
     Returns:
         The numbers of the images, and the split's name in the report.
     """
-    manifest = load_manifest(checkpoint.parent / SPLITS_FILE)
+    manifest = load_manifest(run_dir_of(checkpoint) / SPLITS_FILE)
     if manifest is None:
         reporter.warn(
             f"no splits.csv beside {checkpoint}: images it was trained on are not recognised"
@@ -210,7 +215,7 @@ def _choose(
 
 def _has_test(checkpoint: Path) -> bool:
     """Return whether the run has a test split; without a list of splits, it is assumed."""
-    manifest = load_manifest(checkpoint.parent / SPLITS_FILE)
+    manifest = load_manifest(run_dir_of(checkpoint) / SPLITS_FILE)
     return manifest is None or manifest.has(TEST)
 
 

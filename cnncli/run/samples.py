@@ -17,6 +17,7 @@ from cnncli.data.splits import parse_groups, split_samples
 from cnncli.errors import CnncliError
 from cnncli.files import CONFIG_FILE, expand_path
 from cnncli.reporting import Reporter
+from cnncli.training.checkpoint import run_dir_of
 from cnncli.training.device import count_cpus
 
 
@@ -88,7 +89,7 @@ def data_of_run(checkpoint: Path, columns: CsvColumns) -> tuple[str, CsvColumns]
     Raises:
         CnncliError: If there is no config, or if its data are not where it says.
     """
-    config = checkpoint.parent / CONFIG_FILE
+    config = run_dir_of(checkpoint) / CONFIG_FILE
     if not config.is_file():
         raise CnncliError("--data: missing; name the images")
     run = load_config(str(config), {})

@@ -33,6 +33,7 @@ from cnncli.recipes.visualize.settings import VisualizeSettings
 from cnncli.reporting import Reporter
 from cnncli.run.samples import data_of_run
 from cnncli.run.subject import Subject
+from cnncli.training.checkpoint import run_dir_of
 from cnncli.training.device import count_cpus
 
 
@@ -126,7 +127,7 @@ def choose_samples(settings: VisualizeSettings, subject: Subject, reporter: Repo
     report_layout(samples, reporter)
     splits = samples.splits
     if subject.checkpoint is not None:
-        manifest = load_manifest(subject.checkpoint.parent / SPLITS_FILE)
+        manifest = load_manifest(run_dir_of(subject.checkpoint) / SPLITS_FILE)
         if manifest is not None:
             seen = manifest.look_up_splits(samples, threads=count_cpus())
             splits = np.where(seen >= 0, seen, samples.splits)
