@@ -34,6 +34,12 @@ MOST_OF_TABLE = 2 * 2**30
 PICTURES = (".png", ".jpg", ".jpeg")
 
 
+def run_dir_of(checkpoint: Path) -> Path:
+    """Return the run folder in which a checkpoint lies, be it the best or one of a kept epoch."""
+    folder = checkpoint.parent
+    return folder.parent if folder.name == EPOCHS_FOLDER else folder
+
+
 def expand_path(given: str | Path) -> Path:
     """Return a path in which ``~`` and ``~name`` at the beginning stand for a home folder.
 

@@ -86,7 +86,9 @@ class Seen:
 
 
 @contextmanager
-def record_layers(network: nn.Module, names: Sequence[str]) -> Iterator[list[Seen]]:
+def record_layers(
+    network: nn.Module, names: Sequence[str], *, copy: bool = False
+) -> Iterator[list[Seen]]:
     """Record the inputs and outputs of layers while the network runs.
 
     A layer that is called several times is recorded at each call. Inputs are cloned where a layer
@@ -95,6 +97,8 @@ def record_layers(network: nn.Module, names: Sequence[str]) -> Iterator[list[See
     Args:
         network: The network.
         names: Names of the layers.
+        copy: Whether outputs are copied too, so that an activation behind the layer that works in
+            place does not change them. A copy has no gradient.
 
     Yields:
         A list, filled in the order of the calls.
@@ -106,13 +110,14 @@ def record_layers(network: nn.Module, names: Sequence[str]) -> Iterator[list[See
     def watch(name: str, layer: nn.Module) -> None:
         def before(module: nn.Module, args: tuple[object, ...]) -> None:
             if args and isinstance(args[0], torch.Tensor):
-                kept = args[0]
-                inputs[name] = kept.clone() if getattr(module, "inplace", False) else kept
+                works_in_place = copy or getattr(module, "inplace", False)
+                inputs[name] = args[0].clone() if works_in_place else args[0]
 
         def after(module: nn.Module, args: tuple[object, ...], output: object) -> None:
             value = output[0] if isinstance(output, tuple) else output
             if isinstance(value, torch.Tensor) and name in inputs:
-                seen.append(Seen(name, inputs.pop(name), value))
+                kept = value.detach().clone() if copy else value
+                seen.append(Seen(name, inputs.pop(name), kept))
 
         handles.append(layer.register_forward_pre_hook(before))
         handles.append(layer.register_forward_hook(after))

@@ -46,6 +46,7 @@ class TileGroup:
         numbers: (N,) numbers or short words that are written above each tile; empty for none.
         limits: The values at the two ends of the colours; ignored for colours. A lower end below
             zero gives the colours of signed values.
+        clipped: Whether some values lie beyond the limits; the colour bar says so.
         columns: Tiles in a row; None chooses by their number.
         row_names: A name for each row of tiles, at its left; empty for none.
         column_names: A name for each column of tiles, above it; empty for none.
@@ -55,6 +56,7 @@ class TileGroup:
     tiles: Array
     numbers: Sequence[int | str] = ()
     limits: tuple[float, float] = (0.0, 1.0)
+    clipped: bool = False
     columns: int | None = None
     row_names: Sequence[str] = ()
     column_names: Sequence[str] = ()
@@ -167,7 +169,7 @@ def _draw_group(figure: Figure, group: TileGroup, layout: _Layout, above: float)
         write(layout.left - 0.06, y + layout.height / 2, name, _SMALL, ha="right", va="center")
     if group.tiles.ndim == 3:
         bar = (right + 0.1) / wide, box[1], 0.1 / wide, min(tall, 2.5) / high
-        _draw_bar(figure, (bar[0], box[1] + box[3] - bar[3], *bar[2:]), group.limits)
+        _draw_bar(figure, (bar[0], box[1] + box[3] - bar[3], *bar[2:]), group)
 
 
 def _paint(group: TileGroup, layout: _Layout, right: float) -> Array:
@@ -206,18 +208,22 @@ def colour_map(tile: Array, limits: tuple[float, float]) -> Array:
     return painted
 
 
-def _draw_bar(figure: Figure, box: tuple[float, ...], limits: tuple[float, float]) -> None:
+def _draw_bar(figure: Figure, box: tuple[float, ...], group: TileGroup) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    low, high = limits
+    low, high = group.limits
     colours = SIGNED if low < 0 else POSITIVE
     scale = ScalarMappable(Normalize(low, high if high > low else low + 1), colours)
     axes: Any = figure.add_axes(box)  # type: ignore[arg-type]
     bar = figure.colorbar(scale, cax=axes)
     bar.ax.tick_params(labelsize=_SMALL, length=2)
-    bar.set_ticks([low, 0, high] if low < 0 < high else [low, high])
-    bar.ax.yaxis.set_major_formatter(lambda value, place: f"{value:.3g}")
+    ticks = [low, 0, high] if low < 0 < high else [low, high]
+    names = [f"{tick:.3g}" for tick in ticks]
+    if group.clipped:
+        names[-1] = f"≥ {names[-1]}"
+        names[0] = f"≤ {names[0]}" if low < 0 else names[0]
+    bar.set_ticks(ticks, labels=names)
 
 
 def draw_tile(axes: Axes, tile: Array, limits: tuple[float, float]) -> Any:

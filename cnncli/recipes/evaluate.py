@@ -27,6 +27,7 @@ from cnncli.files import (
     SPLITS_FILE,
     make_output_folder,
     protect_cell,
+    run_dir_of,
     write_atomically,
 )
 from cnncli.images.header import ImageError
@@ -35,12 +36,7 @@ from cnncli.reporting import Reporter
 from cnncli.run.bad_images import check_bad, keep_good
 from cnncli.run.report import Report, evaluation_batch, report_precision, report_split, save_report
 from cnncli.run.samples import data_of_run
-from cnncli.training.checkpoint import (
-    Checkpoint,
-    find_checkpoint,
-    load_checkpoint,
-    run_dir_of,
-)
+from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
 from cnncli.training.predictions import predict_split

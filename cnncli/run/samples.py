@@ -15,9 +15,8 @@ from cnncli.data.samples import CsvColumns, Samples
 from cnncli.data.split_file import apply_split_file
 from cnncli.data.splits import parse_groups, split_samples
 from cnncli.errors import CnncliError
-from cnncli.files import CONFIG_FILE, expand_path
+from cnncli.files import CONFIG_FILE, expand_path, run_dir_of
 from cnncli.reporting import Reporter
-from cnncli.training.checkpoint import run_dir_of
 from cnncli.training.device import count_cpus
 
 

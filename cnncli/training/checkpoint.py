@@ -128,12 +128,6 @@ def list_kept_epochs(run_dir: Path) -> list[Path]:
     return sorted((p for p in found if p.stem.isdecimal()), key=lambda path: int(path.stem))
 
 
-def run_dir_of(checkpoint: Path) -> Path:
-    """Return the run folder in which a checkpoint lies, be it the best or one of a kept epoch."""
-    folder = checkpoint.parent
-    return folder.parent if folder.name == EPOCHS_FOLDER else folder
-
-
 def load_checkpoint(path: Path) -> tuple[nn.Module, Checkpoint]:
     """Read a checkpoint and build its network.
 

@@ -9,9 +9,10 @@ import torch
 from helpers import train, write_digits
 
 from cnncli.config import RunConfig
+from cnncli.files import run_dir_of
 from cnncli.recipes.train import resume_run, train_run
 from cnncli.reporting import SilentReporter
-from cnncli.training.checkpoint import list_kept_epochs, load_checkpoint, run_dir_of
+from cnncli.training.checkpoint import list_kept_epochs, load_checkpoint
 
 
 @pytest.fixture(scope="module")

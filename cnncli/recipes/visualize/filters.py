@@ -10,11 +10,12 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.errors import CnncliError
 from cnncli.explain.layers import find_convolution, list_convolutions, read_filters
+from cnncli.files import run_dir_of
 from cnncli.plots.tiles import TileGroup, save_tiles
 from cnncli.recipes.visualize.settings import View, VisualizeSettings
 from cnncli.reporting import Reporter
 from cnncli.run.subject import Subject, load_subject
-from cnncli.training.checkpoint import list_kept_epochs, load_checkpoint, run_dir_of
+from cnncli.training.checkpoint import list_kept_epochs, load_checkpoint
 
 _MOST = 256  # tiles of filters that are one map each
 _SIDE = 16  # filters, and channels of each, of a layer with several input channels

@@ -22,7 +22,7 @@ from cnncli.data.samples import (
 from cnncli.data.splits import TEST, VAL
 from cnncli.data.store import ImageStore
 from cnncli.errors import CnncliError
-from cnncli.files import MOST_OF_IMAGE, SPLITS_FILE, expand_path, read_file
+from cnncli.files import MOST_OF_IMAGE, SPLITS_FILE, expand_path, read_file, run_dir_of
 from cnncli.images.decode import decode
 from cnncli.images.formats import read_header
 from cnncli.images.header import ImageError
@@ -33,7 +33,6 @@ from cnncli.recipes.visualize.settings import VisualizeSettings
 from cnncli.reporting import Reporter
 from cnncli.run.samples import data_of_run
 from cnncli.run.subject import Subject
-from cnncli.training.checkpoint import run_dir_of
 from cnncli.training.device import count_cpus
 
 

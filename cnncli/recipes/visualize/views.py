@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 COMMON = ("output", "output_format")
 # Flags that every picture of a network takes.
 NETWORK = ("weights", "image_size", "seed")
+# Flags of pictures that are drawn from one image, which is named or is the data's first.
+IMAGES = ("image", "data", "split")
 
 
 class ViewEntry(NamedTuple):
@@ -44,6 +46,11 @@ VIEWS: dict[str, ViewEntry] = {
         "filters",
         (*NETWORK, "layer", "over_epochs"),
         "The weights of a convolution as tiles; --over-epochs shows how they were learnt.",
+    ),
+    "activations": ViewEntry(
+        "activations",
+        (*NETWORK, *IMAGES, "layer"),
+        "What the layers give for an image, channel by channel.",
     ),
     "functions": ViewEntry(
         "functions",
