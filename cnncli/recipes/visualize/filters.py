@@ -11,6 +11,7 @@ from cnncli.arrays import Array
 from cnncli.errors import CnncliError
 from cnncli.explain.layers import find_convolution, list_convolutions, read_filters
 from cnncli.files import run_dir_of
+from cnncli.models.registry import short_name
 from cnncli.plots.tiles import TileGroup, save_tiles
 from cnncli.recipes.visualize.settings import View, VisualizeSettings
 from cnncli.reporting import Reporter
@@ -43,7 +44,7 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     coloured = sees_colours(subject, name)
     if settings.over_epochs:
         return _view_epochs(subject, name, coloured)
-    title = f"{name} of {subject.model}"
+    title = f"{name} of {short_name(subject.model)}"
     group = _draw_colours(title, weights) if coloured else _choose_tiles(title, weights)
     return View(
         draw=partial(save_tiles, groups=[group]),
@@ -136,7 +137,7 @@ def _view_epochs(subject: Subject, name: str, coloured: bool) -> View:
     )
     chosen = np.unique(np.linspace(0, len(epochs) - 1, min(len(epochs), _EPOCHS)).round())
     group = _draw_epochs(
-        f"{name} of {subject.model}",
+        f"{name} of {short_name(subject.model)}",
         weights[chosen.astype(int)],
         [epochs[int(place)] for place in chosen],
         coloured,

@@ -52,6 +52,16 @@ VIEWS: dict[str, ViewEntry] = {
         (*NETWORK, *IMAGES, "layer"),
         "What the layers give for an image, channel by channel.",
     ),
+    "dead": ViewEntry(
+        "dead",
+        (*NETWORK, *IMAGES, "count"),
+        "The channels of each layer that pass no gradient, whatever the image.",
+    ),
+    "gradients": ViewEntry(
+        "gradients",
+        (*NETWORK, *IMAGES, "count", "method"),
+        "The size of the gradient in each layer, with the network's shortcuts and without.",
+    ),
     "functions": ViewEntry(
         "functions",
         (),
