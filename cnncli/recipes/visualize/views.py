@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 COMMON = ("output", "output_format")
 # Flags that every picture of a network takes.
 NETWORK = ("weights", "image_size", "seed")
+# Flags of pictures for which images are read.
+IMAGES = ("image", "data", "split", "count")
 
 
 class ViewEntry(NamedTuple):
@@ -50,5 +52,10 @@ VIEWS: dict[str, ViewEntry] = {
         (),
         "Activation functions and their slopes.",
         target="NAMES",
+    ),
+    "receptive-field": ViewEntry(
+        "receptive_field",
+        (*NETWORK, *IMAGES, "layer", "unit"),
+        "The pixels that a unit of each stage can see, and those that move it.",
     ),
 }
