@@ -58,4 +58,9 @@ VIEWS: dict[str, ViewEntry] = {
         (*NETWORK, *IMAGES, "layer", "unit"),
         "The pixels that a unit of each stage can see, and those that move it.",
     ),
+    "embedding": ViewEntry(
+        "embedding",
+        (*NETWORK, "data", "split", "count", "layer", "method", "neighbours"),
+        "Images as points by their features: t-sne or pca; or those nearest to one image.",
+    ),
 }
