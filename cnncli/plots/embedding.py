@@ -62,11 +62,14 @@ def save_embedding(
     others = ~np.isin(targets, shown)
     if others.any():
         rest = f"{len(np.unique(targets[others]))} other classes"
-        axes.scatter(*points[others].T, s=size * 0.6, c=_OTHERS, linewidths=0, label=rest)
+        axes.scatter(
+            points[others, 0], points[others, 1], s=size * 0.6, c=_OTHERS, linewidths=0, label=rest
+        )
     for place, target in enumerate(shown):
         mine = targets == target
         axes.scatter(
-            *points[mine].T,
+            points[mine, 0],
+            points[mine, 1],
             s=size,
             c=COLOURS[place % len(COLOURS)],
             marker=MARKERS[place // len(COLOURS)],
@@ -76,9 +79,14 @@ def save_embedding(
         )
     if wrong.any():
         axes.scatter(
-            *points[wrong].T, s=2.8 * size + 30, facecolors="none", edgecolors="black",
-            linewidths=1.1, label=f"wrong prediction ({int(wrong.sum())})",
-        )  # fmt: skip
+            points[wrong, 0],
+            points[wrong, 1],
+            s=2.8 * size + 30,
+            facecolors="none",
+            edgecolors="black",
+            linewidths=1.1,
+            label=f"wrong prediction ({int(wrong.sum())})",
+        )
     axes.set_xlabel(axes_names[0], fontsize=10)
     axes.set_ylabel(axes_names[1], fontsize=10)
     axes.set_xticks([])

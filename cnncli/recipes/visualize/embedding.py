@@ -196,7 +196,8 @@ def _compute(extract: _Extractor, samples: Samples, reporter: Reporter) -> _Feat
         except (ImageError, OSError) as error:
             return str(error)
 
-    features, predictions, kept, batch = [], [], [], []
+    batch: list[Array] = []
+    features, predictions, kept = [], [], []
 
     def flush() -> None:
         values, answers = extract(np.stack(batch))

@@ -63,4 +63,9 @@ VIEWS: dict[str, ViewEntry] = {
         (*NETWORK, "data", "split", "count", "layer", "method", "neighbours"),
         "Images as points by their features: t-sne or pca; or those nearest to one image.",
     ),
+    "shift": ViewEntry(
+        "shift",
+        (*NETWORK, "image", "data", "split", "layer"),
+        "How maps and probabilities change as the image moves by 1 to 16 pixels.",
+    ),
 }
