@@ -68,4 +68,9 @@ VIEWS: dict[str, ViewEntry] = {
         (*NETWORK, "image", "data", "split", "layer"),
         "How maps and probabilities change as the image moves by 1 to 16 pixels.",
     ),
+    "fool": ViewEntry(
+        "fool",
+        (*NETWORK, "image", "data", "split", "class_name"),
+        "The smallest step against the gradient (FGSM) that changes the answer.",
+    ),
 }
