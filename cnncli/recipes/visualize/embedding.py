@@ -3,86 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
-import torch
 
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS
 from cnncli.data.samples import Samples, select_samples
 from cnncli.data.splits import TRAIN
-from cnncli.data.store import ImageStore, map_in_threads
+from cnncli.data.store import ImageStore
 from cnncli.errors import CnncliError, did_you_mean
 from cnncli.explain.embedding import (
     Map,
     check_features,
-    compute_features,
     draw_map,
     find_neighbours,
     score_neighbours,
 )
-from cnncli.explain.layers import find_layer
-from cnncli.explain.units import Grid, find_grid
-from cnncli.images.header import ImageError
-from cnncli.models.head import main_logits
 from cnncli.models.stages import network_head
-from cnncli.models.tracing.trace import trace_network
 from cnncli.plots.embedding import MOST_CLASSES, save_embedding, save_neighbours
+from cnncli.recipes.visualize.features import (
+    Extractor,
+    Features,
+    bound_samples,
+    build_extractor,
+    compute_all,
+)
 from cnncli.recipes.visualize.photos import choose_samples, read_photo
 from cnncli.recipes.visualize.settings import View, VisualizeSettings
 from cnncli.reporting import Reporter
 from cnncli.run.subject import Subject, load_subject
-from cnncli.training.device import count_cpus
 
 METHODS = ("t-sne", "pca")
-_MOST = 2000  # images
-_BATCH = 32
 _VOTES = 5  # neighbours that vote for a class
 _NEAREST = 8  # images that --neighbours shows
-
-
-@dataclass(frozen=True)
-class _Extractor:
-    """Computes the features of images.
-
-    Attributes:
-        subject: The network.
-        head: Path of its last layer.
-        layer: The layer whose output is taken; None takes the input of the head.
-        grid: Where the channels of ``layer`` lie.
-    """
-
-    subject: Subject
-    head: str
-    layer: str | None
-    grid: Grid | None
-
-    def __call__(self, pixels: Array) -> tuple[Array, Array]:
-        """Return features (N, D) and predictions (N,) of images (N, h, w, C)."""
-        images = self.subject.classifier().normalise(torch.from_numpy(pixels))
-        features, output = compute_features(
-            self.subject.network, images, self.head, self.layer, self.grid
-        )
-        return features, main_logits(output).argmax(dim=1).numpy()
-
-
-@dataclass(frozen=True)
-class _Features:
-    """What was computed of the images that could be read.
-
-    Attributes:
-        samples: N images.
-        values: (N, D) features.
-        predictions: (N,) indices into the network's classes.
-    """
-
-    samples: Samples
-    values: Array
-    predictions: Array
 
 
 def view(settings: VisualizeSettings, reporter: Reporter) -> View:
@@ -104,11 +61,11 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     )
     if settings.data is None and subject.checkpoint is None:
         raise CnncliError("--data: missing; name the images that are to become points")
-    extract = _build_extractor(subject, settings.layer)
+    extract = build_extractor(subject, settings.layer)
     if settings.neighbours is not None:
         return _show_neighbours(extract, settings, settings.neighbours, reporter)
     samples = choose_samples(settings, subject, reporter)
-    found = _compute(extract, _bound(samples, settings, reporter), reporter)
+    found = compute_all(extract, bound_samples(samples, settings, reporter), reporter)
     check_features(found.values)
     targets = found.samples.targets
     drawn = draw_map(found.values, method, settings.seed)
@@ -121,13 +78,31 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     present = len(np.unique(targets))
     if present > MOST_CLASSES:
         reporter.note(f"{present} classes: the {MOST_CLASSES} largest in colour, the others grey")
+    return _assemble(found, subject, settings, drawn, (score, votes), wrong)
+
+
+def _assemble(
+    found: Features,
+    subject: Subject,
+    settings: VisualizeSettings,
+    drawn: Map,
+    vote: tuple[float, int],
+    wrong: Array,
+) -> View:
+    """Return the map as a picture and as numbers."""
+    score, votes = vote
+    targets = found.samples.targets
     rows = [
         {"path": path, "label": label, "prediction": prediction, "x": float(x), "y": float(y)}
         for path, label, prediction, (x, y) in zip(
             *_name_all(found, subject), drawn.points, strict=True
         )
     ]
-    where = f"before {extract.head}" if settings.layer is None else f"of {settings.layer}"
+    where = (
+        f"before {network_head(subject.model, subject.network)}"
+        if settings.layer is None
+        else f"of {settings.layer}"
+    )
     weights = "" if subject.is_trained else " with random weights"
     title = (
         f"{found.values.shape[1]} features {where} of {subject.model}{weights}, "
@@ -147,7 +122,7 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
         columns=("path", "label", "prediction", "x", "y"),
         array=found.values,
         document={
-            "method": method,
+            "method": settings.method or METHODS[0],
             "layer": settings.layer,
             "features": found.values.shape[1],
             "images": len(targets),
@@ -160,77 +135,14 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     )
 
 
-def _build_extractor(subject: Subject, layer: str | None) -> _Extractor:
-    head = network_head(subject.model, subject.network)
-    if layer is None:
-        return _Extractor(subject, head, None, None)
-    find_layer(subject.network, layer)
-    pre = subject.preprocess
-    record = trace_network(subject.network, pre.image_size, pre.channels)[layer]
-    if record.field is None or record.output_shape is None:
-        raise CnncliError(f"--layer {layer}: has no output that depends on the image")
-    return _Extractor(subject, head, layer, find_grid(record.field, record.output_shape))
-
-
-def _bound(samples: Samples, settings: VisualizeSettings, reporter: Reporter) -> Samples:
-    """Return a random part of the samples that is not too large, in their order."""
-    most = settings.count or _MOST
-    if len(samples) <= most:
-        return samples
-    reporter.note(f"{most} of {len(samples)} images, drawn at random; --images N takes others")
-    drawn = np.random.default_rng(settings.seed).permutation(len(samples))[:most]
-    return select_samples(samples, np.sort(drawn))
-
-
-def _compute(extract: _Extractor, samples: Samples, reporter: Reporter) -> _Features:
-    """Return the features of the images that can be read.
-
-    Raises:
-        CnncliError: If none can be read.
-    """
-    store = ImageStore(samples.source, extract.subject.preprocess)
-
-    def read(index: int) -> Array | str:
-        try:
-            return store[index]
-        except (ImageError, OSError) as error:
-            return str(error)
-
-    batch: list[Array] = []
-    features, predictions, kept = [], [], []
-
-    def flush() -> None:
-        values, answers = extract(np.stack(batch))
-        features.append(values)
-        predictions.append(answers)
-        batch.clear()
-
-    with reporter.progress("features", len(samples)) as advance:
-        for index, image in enumerate(map_in_threads(read, range(len(samples)), count_cpus())):
-            if isinstance(image, str):
-                reporter.warn(f"{samples.paths[index]}: {image}; left out")
-            else:
-                batch.append(image)
-                kept.append(index)
-            if len(batch) == _BATCH:
-                flush()
-            advance(1)
-    if batch:
-        flush()
-    if not kept:
-        raise CnncliError("--data: none of its images can be read; cnncli check-data names them")
-    left = samples if len(kept) == len(samples) else select_samples(samples, np.array(kept))
-    return _Features(left, np.concatenate(features), np.concatenate(predictions))
-
-
-def _name_all(found: _Features, subject: Subject) -> tuple[list[str], list[str], list[str]]:
+def _name_all(found: Features, subject: Subject) -> tuple[list[str], list[str], list[str]]:
     """Return paths, labels and predictions."""
     samples = found.samples
     labels = [samples.class_names[target] for target in samples.targets]
     return [*map(str, samples.paths)], labels, [subject.class_names[p] for p in found.predictions]
 
 
-def _find_wrong(found: _Features, known: tuple[str, ...], reporter: Reporter) -> Array:
+def _find_wrong(found: Features, known: tuple[str, ...], reporter: Reporter) -> Array:
     """Return (N,) whether a prediction is wrong; labels the network does not know are not."""
     names = found.samples.class_names
     strange = [names[t] for t in np.unique(found.samples.targets) if names[t] not in known]
@@ -255,13 +167,13 @@ def _name_axes(drawn: Map) -> tuple[str, str]:
 
 
 def _show_neighbours(
-    extract: _Extractor, settings: VisualizeSettings, given: str, reporter: Reporter
+    extract: Extractor, settings: VisualizeSettings, given: str, reporter: Reporter
 ) -> View:
     """Draw the training images whose features are nearest to those of an image."""
     subject = extract.subject
     query = read_photo(given, subject.preprocess)
     samples = _choose_training_images(settings, subject, reporter)
-    found = _compute(extract, _bound(samples, settings, reporter), reporter)
+    found = compute_all(extract, bound_samples(samples, settings, reporter), reporter)
     values, answers = extract(query.pixels[None])
     order, similarity = find_neighbours(found.values, values[0], _NEAREST)
     paths, labels, _ = _name_all(found, subject)

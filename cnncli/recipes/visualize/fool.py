@@ -83,23 +83,29 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     }
     told = _describe(fooled, direction, survives, whole, settings.class_name)
     reporter.note(told)
-    original = image.numpy()
+    return _assemble(subject, image.numpy(), fooled, row, told)
+
+
+def _assemble(
+    subject: Subject, image: Array, fooled: Fooled, row: dict[str, object], told: str
+) -> View:
+    """Return the two images and their difference as a picture and as numbers."""
     return View(
         draw=partial(
             save_fooled,
-            image=original,
+            image=image,
             fooled=fooled.image,
             titles=(
-                f"answer: {names[answer]}\n{before[answer]:.3f}",
+                f"answer: {row['answer']}\n{row['probability']:.3f}",
                 f"difference ×{_choose_factor(fooled)}\n{fooled.epsilon:.3g}/255",
-                f"answer: {names[after]}\n{fooled.probabilities[after]:.3f}",
+                f"answer: {row['fooled_answer']}\n{row['fooled_probability']:.3f}",
             ),
             note=_wrap(subject, told),
             factor=_choose_factor(fooled),
         ),
         rows=[row],
         columns=COLUMNS,
-        array=np.stack([original, fooled.image - original, fooled.image]),
+        array=np.stack([image, fooled.image - image, fooled.image]),
         document=row,
     )
 
