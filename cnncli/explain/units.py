@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isqrt
 
 import numpy as np
 import torch
@@ -30,9 +31,24 @@ class Grid:
     row: int | None
     column: int | None
 
+    @property
+    def token(self) -> int | None:
+        """The dimension that holds the tokens of a transformer; None if there is none."""
+        return 1 - self.channel if len(self.shape) == 2 and self.row is None else None
+
     def middle(self) -> list[int]:
-        """Return the index of the unit in the middle of every dimension."""
-        return [size // 2 for size in self.shape]
+        """Return the index of the unit in the middle of every dimension.
+
+        Of a square of patches, with a class token before it or without one, it is the patch in the
+        middle of the square.
+        """
+        index = [size // 2 for size in self.shape]
+        if self.token is not None:
+            count = self.shape[self.token]
+            side = isqrt(count)
+            if side * side in (count, count - 1):
+                index[self.token] = count - side * side + (side // 2) * side + side // 2
+        return index
 
 
 def find_grid(field: Field, shape: Sequence[int]) -> Grid:

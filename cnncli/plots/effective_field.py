@@ -63,7 +63,9 @@ def save_fields(
 
     columns = 2 if len(panels) == 4 else min(_COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
-    high = _WIDTH / max(columns, 2) * picture.shape[0] / picture.shape[1]
+    # With padding, what the network sees is larger than the image.
+    tall, wide = max(picture.shape[0], seen[2]), max(picture.shape[1], seen[3])
+    high = _WIDTH / max(columns, 2) * tall / wide
     size = (_WIDTH, rows * (min(high, _WIDTH) + 0.62) + 0.7)
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):

@@ -115,7 +115,8 @@ def save_neighbours(
 
     columns = 3
     rows = -(-(1 + len(images)) // columns)
-    figure = Figure(figsize=(8, 2.9 * rows + 0.3), dpi=DPI, layout="constrained")
+    high = 2.6 * query.shape[0] / query.shape[1]
+    figure = Figure(figsize=(8, rows * (min(high, 5) + 0.45) + 0.3), dpi=DPI, layout="constrained")
     grid: Any = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -123,7 +124,8 @@ def save_neighbours(
         picture = to_picture(image)
         small = picture.shape[0] < 150
         axes.imshow(picture, interpolation="nearest" if small else "antialiased")
-        axes.set_title(titles[place], fontsize=10, fontweight="bold" if place == 0 else "normal")
+        title = "\n".join(drawable_names(titles[place].split("\n"), _NAME)[0])
+        axes.set_title(title, fontsize=10, fontweight="bold" if place == 0 else "normal")
         if place == 0:
             axes.set_axis_on()
             axes.set_xticks([])

@@ -9,7 +9,7 @@ from helpers import larger_are_slow
 from torch import nn
 
 from cnncli.explain.effective_field import find_extent, measure_field
-from cnncli.explain.units import choose_index, find_grid, find_pixels, run_layers
+from cnncli.explain.units import Grid, choose_index, find_grid, find_pixels, run_layers
 from cnncli.models.build import build_network
 from cnncli.models.registry import MODELS, find_model
 from cnncli.models.stages import network_stages
@@ -126,3 +126,10 @@ def test_units_of_tensors_whose_channels_come_last_are_found():
     index = choose_index(grid, (90, 3, 5), "features.0")
     assert index == [3, 5, 90]
     assert find_pixels(record.field, index) == [(12, 15), (20, 23)]  # patches of 4 pixels
+
+
+def test_the_middle_of_tokens_is_the_middle_patch():
+    # A class token, and 14 · 14 patches: row 7, column 7.
+    assert Grid((197, 768), 1, None, None).middle() == [1 + 7 * 14 + 7, 384]
+    assert Grid((9, 4), 1, None, None).middle() == [4, 2]
+    assert Grid((12, 4), 1, None, None).middle() == [6, 2]

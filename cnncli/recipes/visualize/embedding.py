@@ -172,7 +172,7 @@ def _show_neighbours(
     """Draw the training images whose features are nearest to those of an image."""
     subject = extract.subject
     query = read_photo(given, subject.preprocess)
-    samples = _choose_training_images(settings, subject, reporter)
+    samples, kind = _choose_training_images(settings, subject, reporter)
     found = compute_all(extract, bound_samples(samples, settings, reporter), reporter)
     values, answers = extract(query.pixels[None])
     order, similarity = find_neighbours(found.values, values[0], _NEAREST)
@@ -191,7 +191,7 @@ def _show_neighbours(
             query=query.pixels,
             images=[store[int(n)] for n in order],
             titles=titles,
-            note=f"the nearest of {len(paths)} images; cosine similarity of their features",
+            note=f"the nearest of {len(paths)} {kind}; cosine similarity of their features",
         ),
         rows=rows,
         columns=("rank", "path", "label", "similarity"),
@@ -202,11 +202,15 @@ def _show_neighbours(
 
 def _choose_training_images(
     settings: VisualizeSettings, subject: Subject, reporter: Reporter
-) -> Samples:
-    """Return the training images; all images of data without splits."""
+) -> tuple[Samples, str]:
+    """Return the training images, or all images of data without splits, and what to call them."""
+    train = SPLITS[TRAIN]
     if subject.checkpoint is not None or settings.split is not None:
-        chosen = replace(settings, split=settings.split or SPLITS[TRAIN])
-        return choose_samples(chosen, subject, reporter)
+        split = settings.split or train
+        samples = choose_samples(replace(settings, split=split), subject, reporter)
+        return samples, "training images" if split == train else "images"
     samples = choose_samples(replace(settings, split="all"), subject, reporter)
-    train = np.flatnonzero(samples.splits == TRAIN)
-    return select_samples(samples, train) if len(train) else samples
+    chosen = np.flatnonzero(samples.splits == TRAIN)
+    if not len(chosen):
+        return samples, "images"
+    return select_samples(samples, chosen), "training images"

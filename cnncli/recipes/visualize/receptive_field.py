@@ -226,6 +226,8 @@ def _panel(
 ) -> FieldPanel:
     place = [layer.grid.channel, layer.grid.row, layer.grid.column]
     unit = ",".join(str(layer.index[dim]) for dim in place if dim is not None)
+    if layer.grid.token is not None:
+        unit += f" of token {layer.index[layer.grid.token]}"
     title = [f"{layer.name}, unit {unit}"]
     assert layer.record.field is not None
     if row["field"] == "unknown":
