@@ -95,3 +95,10 @@ def test_what_is_wrong_is_one_line(cli, in_workspace, flags, why):
     result = cli(*VIEW, *flags)
     assert result.code == 2
     assert result.err.splitlines()[-1].startswith(f"Error: {why}"), result.err
+
+
+def test_blocks_are_compared_as_a_whole_and_sequences_are_taken_apart(cli, photo):
+    result = cli(*VIEW, "resnet18", "--image", photo, "--image-size", "64", "--format", "json")
+    layers = list(dict.fromkeys(row["layer"] for row in json.loads(result.out)["rows"]))
+    blocks = [f"layer{stage}.{block}" for stage in (1, 2, 3, 4) for block in (0, 1)]
+    assert layers == ["conv1", "maxpool", *blocks, "avgpool", "fc", "probabilities"]

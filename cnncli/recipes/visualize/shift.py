@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -121,7 +121,8 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
 def _choose_layers(subject: Subject, wanted: str | None) -> list[_Layer]:
     """Return the layer that was named, or those that can be compared, in the order they run.
 
-    Of deep networks only blocks are compared, so that there are not more than `_MOST_LAYERS`.
+    Blocks are compared as a whole. Rows of blocks are so too where there would be more than
+    `_MOST_LAYERS` otherwise.
 
     Raises:
         CnncliError: If the layer that was named is not there or cannot be compared.
@@ -141,7 +142,7 @@ def _choose_layers(subject: Subject, wanted: str | None) -> list[_Layer]:
     chosen: list[_Layer] = []
     deepest = max((name.count(".") + 1 for name in modules if name), default=1)
     for depth in range(1, deepest + 1):
-        names = [name for name in records if _is_shown(name, modules[name], depth)]
+        names = [name for name in records if _is_shown(name, modules, depth)]
         names.sort(key=lambda name: records[name].order)
         read = [_read_layer(name, records[name]) for name in names]
         layers = [layer for layer in read if layer is not None]
@@ -151,16 +152,26 @@ def _choose_layers(subject: Subject, wanted: str | None) -> list[_Layer]:
     return chosen
 
 
-def _is_shown(name: str, module: nn.Module, depth: int) -> bool:
-    """Return whether a module is a block of a depth, or a layer above it that mixes positions."""
-    parts = name.count(".") + 1
-    if not name or parts > depth:
+def _is_shown(name: str, modules: Mapping[str, nn.Module], depth: int) -> bool:
+    """Return whether a module is compared by itself if names have ``depth`` parts at most.
+
+    A sequence of layers is taken apart; any other block does more than its layers one by one, such
+    as adding its input, and is compared as a whole.
+    """
+    parts = name.split(".")
+    above = [modules[".".join(parts[:length])] for length in range(1, len(parts))]
+    if not name or len(parts) > depth or not all(map(_is_sequence, above)):
         return False
+    module = modules[name]
     if next(module.children(), None) is not None:
-        return parts == depth
+        return len(parts) == depth or not _is_sequence(module)
     # What treats each position by itself, such as ReLU and BatchNorm, changes nothing here.
     mixes = hasattr(module, "kernel_size") or hasattr(module, "output_size")
     return mixes or isinstance(module, nn.Linear)
+
+
+def _is_sequence(module: nn.Module) -> bool:
+    return isinstance(module, nn.Sequential | nn.ModuleList)
 
 
 def _read_layer(name: str, record: Record) -> _Layer | None:
