@@ -107,6 +107,17 @@ def choose_photos(
     return photos
 
 
+def choose_photo(settings: VisualizeSettings, subject: Subject, reporter: Reporter) -> Photo:
+    """Read the image that the user named, or else the first that `choose_photos` takes.
+
+    Raises:
+        CnncliError: If several were named, or the image cannot be read.
+    """
+    if len(settings.images) > 1:
+        raise CnncliError(f"--image: {len(settings.images)} images; this picture is of one")
+    return choose_photos(settings, subject, reporter, count=1)[0]
+
+
 def choose_samples(settings: VisualizeSettings, subject: Subject, reporter: Reporter) -> Samples:
     """Return the images of the data that are to be used, without reading them.
 

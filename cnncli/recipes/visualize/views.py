@@ -68,4 +68,24 @@ VIEWS: dict[str, ViewEntry] = {
         "Activation functions and their slopes.",
         target="NAMES",
     ),
+    "receptive-field": ViewEntry(
+        "receptive_field",
+        (*NETWORK, *IMAGES, "count", "layer", "unit"),
+        "The pixels that a unit of each stage can see, and those that move it.",
+    ),
+    "embedding": ViewEntry(
+        "embedding",
+        (*NETWORK, "data", "split", "count", "layer", "method", "neighbours"),
+        "Images as points by their features: t-sne or pca; or those nearest to one image.",
+    ),
+    "shift": ViewEntry(
+        "shift",
+        (*NETWORK, *IMAGES, "layer"),
+        "How maps and probabilities change as the image moves by 1 to 16 pixels.",
+    ),
+    "fool": ViewEntry(
+        "fool",
+        (*NETWORK, *IMAGES, "class_name"),
+        "The smallest step against the gradient (FGSM) that changes the answer.",
+    ),
 }
