@@ -22,7 +22,8 @@ from cnncli.reporting import Reporter
 from cnncli.run.subject import Subject, load_subject
 
 _MOST = 64  # channels of the one layer that is asked for
-_OF_STAGE = 16  # channels of each layer where several are shown
+_OF_STAGE, _OF_MANY = 16, 8  # channels of each layer where several, or many, are shown
+_MANY = 8  # layers
 _OF_INPUT = 16  # channels of a layer's input
 _CALLS = 4  # calls of one layer
 _COLUMNS = 8
@@ -124,7 +125,7 @@ def _draw_all(found: Sequence[LayerMaps], stages: bool) -> Iterator[TileGroup]:
     last = found[-1].call
     for each in found:
         if stages:
-            yield _draw(each, _OF_STAGE, "")
+            yield _draw(each, _OF_STAGE if len(found) < _MANY else _OF_MANY, "")
         elif each.call <= _CALLS:
             calls = f", call {each.call} of {last}" if last > 1 else ""
             yield _draw(each, _OF_INPUT if each.state == "input" else _MOST, calls)
