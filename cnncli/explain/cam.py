@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import nn
 
+from cnncli.arrays import Array
 from cnncli.explain.maps import MapLayer, gradient_of, run_to_layer
 
 CamMethod = Literal["grad-cam", "grad-cam++"]
@@ -75,3 +77,12 @@ def shuffled_head(network: nn.Module, head: str, seed: int) -> Iterator[None]:
     finally:
         with torch.no_grad():
             weight.copy_(kept)
+
+
+def correlate_ranks(first: Array, second: Array) -> float | None:
+    """Return Spearman's rank correlation of two maps; None if one of them is constant."""
+    from scipy.stats import spearmanr  # type: ignore[import-untyped]
+
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    return float(spearmanr(first.ravel(), second.ravel()).statistic)

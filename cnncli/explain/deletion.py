@@ -10,6 +10,7 @@ import torch
 
 from cnncli.arrays import Array
 from cnncli.explain.occlusion import Probabilities
+from cnncli.reporting import Advance
 
 STEPS = 10  # of the deletion curve
 COPIES = 39  # shifted copies of a map
@@ -18,6 +19,9 @@ _LEAST_SHIFT = 0.25  # of a side, along at least one of the two
 _BLUR = 1 / 12  # standard deviation of the blur, of the shorter side
 _TIE = 1e-6  # areas that differ less are equal: float32 gives no more
 _BATCH = 32
+
+# Passes through the network for one map, but for the two ends of the curve.
+PASSES = (COPIES + 1) * (STEPS - 1)
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,7 @@ def deletion_test(
     heat: Array,
     *,
     seed: int = 0,
-    copies: int = COPIES,
-    steps: int = STEPS,
+    advance: Advance | None = None,
 ) -> DeletionTest:
     """Remove pixels from the hottest on, and compare with randomly shifted copies of the map.
 
@@ -95,29 +98,30 @@ def deletion_test(
         target: Index of the class.
         heat: (H, W) floats, hot where the class is seen. Values below zero are ranked too.
         seed: Seed of the shifts.
-        copies: Number n of shifted copies.
-        steps: Number S of steps.
+        advance: Is called with the number of passes after each batch, `PASSES` in all.
 
     Source: V. Petsiuk, A. Das, K. Saenko (2018), RISE: Randomized Input Sampling for Explanation of
     Black-box Models, section 4.2, for the deletion curve.
     """
     removed_at = _rank(heat)
-    shifts = [(0, 0), *_draw_shifts(heat.shape, copies, np.random.default_rng(seed))]
+    shifts = [(0, 0), *_draw_shifts(heat.shape, COPIES, np.random.default_rng(seed))]
     blurred = blur(image)
-    jobs = [(shift, step) for shift in shifts for step in range(1, steps)]
+    jobs = [(shift, step) for shift in shifts for step in range(1, STEPS)]
     found: list[torch.Tensor] = []
     with torch.no_grad():
         first, last = probabilities(torch.stack([image, blurred]))[:, target].tolist()
         for start in range(0, len(jobs), _BATCH):
             masks = [
-                np.roll(removed_at, shift, axis=(0, 1)) < step / steps
+                np.roll(removed_at, shift, axis=(0, 1)) < step / STEPS
                 for shift, step in jobs[start : start + _BATCH]
             ]
             removed = torch.from_numpy(np.stack(masks))[:, None]
             batch = torch.where(removed, blurred, image)
             batch = batch.contiguous(memory_format=torch.channels_last)
             found.append(probabilities(batch)[:, target])
-    inner = torch.cat(found).double().view(len(shifts), steps - 1).numpy()
+            if advance is not None:
+                advance(len(batch))
+    inner = torch.cat(found).double().view(len(shifts), STEPS - 1).numpy()
     ends = np.full((len(shifts), 1), first), np.full((len(shifts), 1), last)
     curves = np.concatenate([ends[0], inner, ends[1]], axis=1)
     return DeletionTest(curves[0], curves[1:])
@@ -125,7 +129,7 @@ def deletion_test(
 
 def blur(image: torch.Tensor) -> torch.Tensor:
     """Return an image (C, H, W) blurred so far that its details are gone."""
-    from scipy.ndimage import gaussian_filter
+    from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
 
     sigma = _BLUR * min(image.shape[1:])
     blurred = gaussian_filter(image.numpy(), (0, sigma, sigma), mode="nearest")

@@ -48,7 +48,7 @@ class MapLayer:
         if self.layout == "NHWC":
             return output.permute(0, 3, 1, 2)
         places = output[:, self.prefix :].transpose(1, 2)
-        return places.unflatten(2, self.grid)
+        return places.reshape(*places.shape[:2], *self.grid)
 
 
 @dataclass

@@ -51,4 +51,9 @@ VIEWS: dict[str, ViewEntry] = {
         "Activation functions and their slopes.",
         target="NAMES",
     ),
+    "grad-cam": ViewEntry(
+        "grad_cam",
+        (*NETWORK, "image", "data", "split", "count", "layer", "class_name", "method"),
+        "Which places of an image speak for a class, and whether the map is better than chance.",
+    ),
 }
