@@ -10,7 +10,7 @@ import torch
 
 from cnncli.arrays import Array
 from cnncli.errors import CnncliError, did_you_mean, shorten
-from cnncli.explain.cam import class_maps, correlate_ranks, shuffled_head
+from cnncli.explain.cam import CamMethod, class_maps, correlate_ranks, shuffled_head
 from cnncli.explain.deletion import NEEDED, PASSES, DeletionTest, deletion_test
 from cnncli.explain.maps import MapLayer, find_map_layer
 from cnncli.explain.occlusion import occlusion_map
@@ -107,53 +107,70 @@ class Explainer:
         self.layer: MapLayer | None = None
 
     def explain(self, photo: Photo, advance: Advance) -> Explained:
-        """Draw up the map of one image, and test it."""
-        image = self.classifier.normalise(as_batch([photo]))
+        """Draw up the map of one image, and test it.
+
+        Args:
+            photo: The image.
+            advance: Is called with the number of passes, `PASSES` in all.
+
+        Raises:
+            CnncliError: If the network's output is not finite, or it has no map.
+        """
+        image = self.normalise(photo)
         with torch.no_grad():
             probabilities = self.probabilities(image)[0]
         if not bool(probabilities.isfinite().all()):
             raise CnncliError(f"{photo.name}: the network's output is not finite; nothing to show")
         predicted = int(probabilities.argmax())
         target = predicted if self.class_index is None else self.class_index
-        signed = self._compute_map(image, target)
-        test, correlations = None, []
-        if (signed > 0).any():
-            size = photo.pixels.shape[:2]
-            test = deletion_test(
-                self.probabilities,
-                image[0],
-                target,
-                place_map(signed, Box(0, 0, *size), size),
-                seed=self.seed,
-                advance=advance,
-            )
-            for number in range(1 if self.method == OCCLUSION else _SHUFFLES):
-                with shuffled_head(self.network, self.head, self.seed + number):
-                    shuffled = self._compute_map(image, target)
-                correlations.append(correlate_ranks(signed, shuffled))
-        else:
+        signed = self.compute_map(image, target)
+        is_empty = not (signed > 0).any()
+        if is_empty:
             advance(PASSES)
         return Explained(
             photo=photo,
             predicted=(predicted, float(probabilities[predicted])),
             explained=(target, float(probabilities[target])),
             signed=signed,
-            test=test,
-            correlations=tuple(value for value in correlations if value is not None),
+            test=None if is_empty else self.test_map(image, target, signed, advance),
+            correlations=() if is_empty else self._shuffle(image, target, signed),
         )
+
+    def normalise(self, photo: Photo) -> torch.Tensor:
+        """Return an image as the network gets it, (1, C, H, W)."""
+        return self.classifier.normalise(as_batch([photo]))
 
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
         """Return (N, K) for normalised images (N, C, H, W)."""
         return main_logits(self.network(images)).float().softmax(dim=1)
 
-    def _compute_map(self, image: torch.Tensor, target: int) -> Array:
+    def compute_map(self, image: torch.Tensor, target: int) -> Array:
+        """Return the map (h, w) of a class for a normalised image (1, C, H, W), with sign."""
         if self.method == OCCLUSION:
             return occlusion_map(self.probabilities, image[0], target)
         if self.layer is None:
             self.layer = find_map_layer(self.network, image, head=self.head, name=self.layer_name)
-        maps = class_maps(self.network, image, [target], self.layer, self.method)  # type: ignore[arg-type]
-        result: Array = maps[0].numpy()
-        return result
+        method: CamMethod = "grad-cam" if self.method == "grad-cam" else "grad-cam++"
+        maps: Array = class_maps(self.network, image, [target], self.layer, method)[0].numpy()
+        return maps
+
+    def test_map(
+        self, image: torch.Tensor, target: int, signed: Array, advance: Advance
+    ) -> DeletionTest:
+        """Compare a map of a class with shifted copies of it, on this network."""
+        size = (image.shape[2], image.shape[3])
+        heat = place_map(signed, Box(0, 0, *size), size)
+        return deletion_test(
+            self.probabilities, image[0], target, heat, seed=self.seed, advance=advance
+        )
+
+    def _shuffle(self, image: torch.Tensor, target: int, signed: Array) -> tuple[float, ...]:
+        """Return the rank correlations with the maps of shuffled heads."""
+        found = []
+        for number in range(1 if self.method == OCCLUSION else _SHUFFLES):
+            with shuffled_head(self.network, self.head, self.seed + number):
+                found.append(correlate_ranks(signed, self.compute_map(image, target)))
+        return tuple(value for value in found if value is not None)
 
 
 def find_class(class_names: Sequence[str], name: str | None) -> int | None:
