@@ -13,7 +13,7 @@ from torch import nn
 from cnncli.arrays import Array
 from cnncli.explain.maps import MapLayer, gradient_of, run_to_layer
 
-CamMethod = Literal["grad-cam", "grad-cam++"]
+CamMethod = Literal["grad-cam", "grad-cam++", "hires-cam"]
 
 
 def class_maps(
@@ -26,27 +26,33 @@ def class_maps(
     """Compute how much each place of a layer's map speaks for a class.
 
     Of maps A (C, h, w) and the gradient G of the class's logit (before the softmax) with respect to
-    them, both methods take the weighted sum over the channels. Grad-CAM weighs a channel by the
-    mean of G over its places. Grad-CAM++ weighs it by the sum of α · max(G, 0) with
-    α = G² / (2 G² + G³ · ΣA), the sum being over the channel's places.
+    them, all methods take a weighted sum over the channels. Grad-CAM weighs a channel by the mean
+    of G over its places. Grad-CAM++ weighs it by the sum of α · max(G, 0) with
+    α = G² / (2 G² + G³ · ΣA), the sum being over the channel's places. HiResCAM weighs each place
+    of a channel by its own G: behind an attention the gradient holds how much each token is
+    attended to, which a mean over the tokens loses.
 
     Args:
         network: In eval mode; takes normalised images (N, C, H, W).
         images: The images.
         targets: N class indices.
         layer: The layer, as `cnncli.explain.maps.find_map_layer` finds it.
-        method: ``grad-cam`` or ``grad-cam++``.
+        method: Name of the method.
 
     Returns:
         (N, h, w) with sign. A heat map shows what is above zero.
 
     Source: R. R. Selvaraju et al. (2017), Grad-CAM: Visual Explanations from Deep Networks via
     Gradient-based Localization, equations 1 and 2; A. Chattopadhay et al. (2018), Grad-CAM++:
-    Improved Visual Explanations for Deep Convolutional Networks, equations 5 and 19.
+    Improved Visual Explanations for Deep Convolutional Networks, equations 5 and 19; R. L. Draelos,
+    L. Carin (2020), Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional
+    neural networks, section 3.3.
     """
     layer_pass = run_to_layer(network, images, layer.name)
     gradients = layer.to_maps(gradient_of(layer_pass, targets)).double()
     maps = layer.to_maps(layer_pass.output).detach().double()
+    if method == "hires-cam":
+        return (gradients * maps).sum(dim=1)
     if method == "grad-cam":
         weights = gradients.mean(dim=(2, 3))
     else:

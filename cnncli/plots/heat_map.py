@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # In inches: an image's width, its height at most and at least, a line of text, and gaps.
-_PANEL, _HIGHEST, _LOWEST, _LINE = 2.45, 3.6, 1.75, 0.185
-_LEFT, _GAP, _BAR, _CURVES, _BELOW, _TOP = 0.08, 0.15, 0.9, 2.1, 0.55, 0.35
-_WIDTH = _LEFT + 2 * _PANEL + _GAP + _BAR + _CURVES + 0.5
+_PANEL, _HIGHEST, _LOWEST, _LINE = 2.35, 3.6, 1.75, 0.185
+_LEFT, _GAP, _BAR, _CURVES, _BELOW, _TOP = 0.08, 0.15, 0.9, 1.75, 0.55, 0.35
+_WIDTH = _LEFT + 2 * _PANEL + _GAP + _BAR + _CURVES + 0.4
 _LONGEST = 112  # letters of a line
 _OPACITY = 0.6  # of the colours over the image
 # Okabe and Ito.

@@ -89,7 +89,7 @@ def test_the_class_is_chosen_by_name_or_number(cli, run_dir, digit):
         find_class(("crane", "bee", "crane"), "crane")
 
 
-@pytest.mark.parametrize("method", ["grad-cam++", "occlusion"])
+@pytest.mark.parametrize("method", ["grad-cam++", "hires-cam", "occlusion"])
 def test_other_methods(cli, run_dir, digit, method):
     given = ("visualize", "grad-cam", run_dir, "--image", digit, "--method", method)
     document = read_json(cli(*given, "--format", "json"))
@@ -97,6 +97,17 @@ def test_other_methods(cli, run_dir, digit, method):
     assert document["layer"] == (None if method == "occlusion" else "pool2")
     shape = (14, 14) if method == "occlusion" else (5, 5)
     assert np.array(document["images"][0]["map"]).shape == shape
+
+
+def test_a_map_of_tokens_is_weighed_token_by_token(cli, digit):
+    pytest.importorskip("timm")
+    given = ("visualize", "grad-cam", "timm:test_vit", "--image-size", 64, "--image", digit)
+    result = cli(*given, "--format", "json")
+    assert read_json(result)["method"] == "hires-cam"
+    assert "method: hires-cam, because blocks.5.norm1 gives tokens" in result.err
+    assert read_json(cli(*given, "--method", "grad-cam", "--format", "json"))["method"] == (
+        "grad-cam"
+    )
 
 
 def test_images_of_the_run_have_their_true_class(cli, in_workspace, run_dir):
@@ -140,7 +151,7 @@ def test_the_map_lies_where_the_network_looks(folder_data, tmp_path):
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        (("--method", "cam"), "--method cam: no method; there are grad-cam, grad-cam++, occlusion"),
+        (("--method", "cam"), "--method cam: no method; there are grad-cam, grad-cam++, hires"),
         (("--method", "occlusion", "--layer", "conv1"), "--layer: occlusion looks at no layer"),
         (("--layer", "conv9"), "--layer conv9: the network has no such layer; did you mean conv"),
         (("--layer", "fc1"), "--layer fc1: gives 120 values, no map of several places; there are"),

@@ -57,6 +57,13 @@ def test_grad_cam_plus_plus_is_its_formula():
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
+def test_hires_cam_is_its_formula():
+    image = torch.randn(1, 3, 8, 8, dtype=torch.float64)
+    maps, gradients = maps_and_gradients(network(), image, 0)
+    found = class_maps(network(), image, [0], LAYER, "hires-cam")[0].numpy()
+    np.testing.assert_allclose(found, sum(maps[c] * gradients[c] for c in range(4)), rtol=1e-12)
+
+
 def test_images_of_a_batch_do_not_touch_each_other():
     images = torch.randn(3, 3, 8, 8, dtype=torch.float64)
     together = class_maps(network(), images, [0, 1, 2], LAYER)
@@ -68,7 +75,7 @@ def test_images_of_a_batch_do_not_touch_each_other():
 def test_a_gradient_of_zero_gives_a_map_of_zeros():
     layers = network()
     nn.init.zeros_(layers[6].weight)
-    for method in ("grad-cam", "grad-cam++"):
+    for method in ("grad-cam", "grad-cam++", "hires-cam"):
         assert not class_maps(layers, torch.randn(1, 3, 8, 8).double(), [0], LAYER, method).any()
 
 

@@ -36,7 +36,7 @@ def build(name, side):
     return network.requires_grad_(False), head
 
 
-def check_map(name, method="grad-cam"):
+def check_map(name):
     side = smallest_side(name)
     network, head = build(name, side)
     image = torch.randn(1, 3, side, side)
@@ -45,7 +45,7 @@ def check_map(name, method="grad-cam"):
     assert gradient.shape[2:] == layer.grid
     assert gradient.any()
     assert layer.grid[0] * layer.grid[1] > 1
-    for method in ("grad-cam", "grad-cam++"):
+    for method in ("grad-cam", "grad-cam++", "hires-cam"):
         heat = class_maps(network, image, [1], layer, method).clamp(min=0)
         assert heat.shape == (1, *layer.grid)
         assert bool(heat.isfinite().all())

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 from helpers import SHARED_DATA, train
-from planted_marks import FORMS, MARK, SIDE, write_marks
+from planted_marks import FORMS, MARK, SIDE, draw_image, write_marks
 
-from cnncli.images.placement import place_map
+from cnncli.explain.cam import class_maps
+from cnncli.explain.maps import find_map_layer
+from cnncli.images.placement import Box, place_map
 from cnncli.recipes.visualize.explainer import Explainer
 from cnncli.recipes.visualize.photos import read_photo
 from cnncli.recipes.visualize.settings import VisualizeSettings
@@ -79,6 +81,57 @@ def test_a_frozen_backbone_sees_the_mark(tmp_path):
         epochs=8,
     )
     assert np.mean(frozen.shares()) > 3 * CHANCE
+
+
+@pytest.mark.slow
+def test_a_transformer_with_a_class_token_sees_the_mark():
+    """Its attention is trained with dropout: tokens of a few images mix at once without it."""
+    from torchvision.models import VisionTransformer
+
+    torch.manual_seed(0)
+    sizes = {"num_layers": 2, "num_heads": 4, "hidden_dim": 96, "mlp_dim": 192, "num_classes": 3}
+    network = VisionTransformer(
+        image_size=SIDE, patch_size=8, dropout=0.2, attention_dropout=0.3, **sizes
+    )
+    targets = np.arange(1500) % len(FORMS)
+    rng = np.random.default_rng(0)
+    images = as_input([draw_image(FORMS[target], rng)[0] for target in targets])
+    train_by_hand(network, images, torch.from_numpy(targets), epochs=8)
+    rng = np.random.default_rng(1)
+    shares, right = [], 0
+    for number in range(24):
+        picture, (top, left) = draw_image(FORMS[number % 3], rng)
+        image = as_input([picture])
+        layer = find_map_layer(network, image, head="heads.head")
+        with torch.no_grad():
+            right += int(network(image).argmax()) == number % 3
+        signed = class_maps(network, image, [number % 3], layer, "hires-cam")[0].numpy()
+        heat = place_map(np.maximum(signed, 0), Box(0, 0, SIDE, SIDE), (SIDE, SIDE))
+        inside = heat[top : top + MARK, left : left + MARK].sum()
+        shares.append(inside / max(heat.sum(), 1e-12))
+    assert layer.layout == "tokens"
+    assert right >= 22
+    assert np.mean(shares) > 3 * CHANCE
+
+
+def as_input(pictures):
+    """Return (N, 3, H, W) with values about -2 to 2."""
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float().sub(120).div(50)
+
+
+def train_by_hand(network, images, targets, epochs):
+    steps = len(images) // 32
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=epochs * steps)
+    network.train()
+    for _ in range(epochs):
+        for some in torch.randperm(len(images)).split(32)[:steps]:
+            loss = torch.nn.functional.cross_entropy(network(images[some]), targets[some])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    network.eval()
 
 
 def pass_by(count=1, text=""):

@@ -22,8 +22,9 @@ from cnncli.recipes.visualize.settings import VisualizeSettings
 from cnncli.reporting import Advance
 from cnncli.run.subject import Subject
 
-METHODS = ("grad-cam", "grad-cam++", "occlusion")
+CAMS: tuple[CamMethod, ...] = ("grad-cam", "grad-cam++", "hires-cam")
 OCCLUSION = "occlusion"
+METHODS = (*CAMS, OCCLUSION)
 _SHUFFLES = 10  # of the head; one for occlusion, where a map costs 197 passes
 
 
@@ -95,8 +96,8 @@ class Explainer:
     """
 
     def __init__(self, subject: Subject, settings: VisualizeSettings) -> None:
-        self.method = settings.method or METHODS[0]
-        if self.method not in METHODS:
+        self.method = settings.method
+        if self.method not in (None, *METHODS):
             raise CnncliError(f"--method {self.method}: no method; there are {', '.join(METHODS)}")
         if self.method == OCCLUSION and settings.layer is not None:
             raise CnncliError("--layer: occlusion looks at no layer; leave it out")
@@ -150,7 +151,9 @@ class Explainer:
             return occlusion_map(self.probabilities, image[0], target)
         if self.layer is None:
             self.layer = find_map_layer(self.network, image, head=self.head, name=self.layer_name)
-        method: CamMethod = "grad-cam" if self.method == "grad-cam" else "grad-cam++"
+        if self.method is None:
+            self.method = "hires-cam" if self.layer.layout == "tokens" else "grad-cam"
+        (method,) = [known for known in CAMS if known == self.method]
         maps: Array = class_maps(self.network, image, [target], self.layer, method)[0].numpy()
         return maps
 

@@ -14,7 +14,7 @@ from cnncli.explain.deletion import PASSES
 from cnncli.images.placement import place_map
 from cnncli.models.registry import short_name
 from cnncli.plots.heat_map import HeatRow, save_heat_maps
-from cnncli.recipes.visualize.explainer import OCCLUSION, Explained, Explainer
+from cnncli.recipes.visualize.explainer import METHODS, OCCLUSION, Explained, Explainer
 from cnncli.recipes.visualize.photos import choose_photos
 from cnncli.recipes.visualize.settings import View, VisualizeSettings
 from cnncli.reporting import Reporter
@@ -50,15 +50,18 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
         for one in found
         for y, x in np.ndindex(*one.heat.shape)
     ]
+    method = explainer.method or METHODS[0]
     layer = explainer.layer.name if explainer.layer else None
+    if settings.method is None and method != METHODS[0]:
+        reporter.note(f"method: {method}, because {layer} gives tokens; --method names another")
     return View(
-        draw=partial(_draw, subject=subject, found=found, method=explainer.method, layer=layer),
+        draw=partial(_draw, subject=subject, found=found, method=method, layer=layer),
         rows=rows,
         columns=("image", "row", "column", "value"),
         array=_stack([_place(one) for one in found]),
         document={
             "model": subject.model,
-            "method": explainer.method,
+            "method": method,
             "layer": layer,
             "images": [_document(subject, one) for one in found],
         },
