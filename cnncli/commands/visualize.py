@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,14 +27,17 @@ def _complete(incomplete: str) -> list[str]:
     return [name for name in VIEWS if name.startswith(incomplete)]
 
 
-@takes(VISUALIZE_FLAGS, argument=None)
+_PICTURES = [(name, entry.about) for name, entry in VIEWS.items()]
+
+
+@takes(VISUALIZE_FLAGS, argument=None, sections={"Pictures": _PICTURES})
 def visualize(
     flags: Flags,
     what: Annotated[
         str,
         typer.Argument(
             metavar="WHAT",
-            help=f"The picture: {', '.join(VIEWS)}.",
+            help="One of the pictures below.",
             show_default=False,
             autocompletion=_complete,
         ),
@@ -72,11 +76,16 @@ def visualize(
         print_rows(view.rows, view.columns, "csv")
     elif numbers == "json":
         document = view.document
-        print_json([dict(row) for row in view.rows] if document is None else document)
+        print_json([dict(row) for row in view.rows] if document is None else _plain(document))
     else:
         print_array(view.array)
     if numbers is not None and path is not None:
         TerminalReporter().note(f"picture: {Path(path)}")
+
+
+def _plain(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document with lists in the place of its arrays."""
+    return {key: getattr(value, "tolist", lambda v=value: v)() for key, value in document.items()}
 
 
 def _check_flags(what: str, flags: Flags) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from cnncli.arrays import Array
-from cnncli.explain.maps import MapLayer, gradient_of, run_to_layer
+from cnncli.explain.map_layer import MapLayer, gradient_of, run_to_layer
 
 CamMethod = Literal["grad-cam", "grad-cam++", "hires-cam"]
 
@@ -36,7 +36,7 @@ def class_maps(
         network: In eval mode; takes normalised images (N, C, H, W).
         images: The images.
         targets: N class indices.
-        layer: The layer, as `cnncli.explain.maps.find_map_layer` finds it.
+        layer: The layer, as `cnncli.explain.map_layer.find_map_layer` finds it.
         method: Name of the method.
 
     Returns:

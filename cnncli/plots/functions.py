@@ -30,7 +30,7 @@ def save_functions(path: Path, names: Sequence[str], inputs: Array, values: Arra
 
     columns = min(_COLUMNS, len(names))
     rows = math.ceil(len(names) / columns)
-    figure = Figure(figsize=(2.3 * columns + 0.4, 2.3 * rows + 0.5), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(1.9 * columns + 0.4, 2 * rows + 0.5), dpi=DPI, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for place, axes in enumerate(grid.flat):
         if place >= len(names):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -97,7 +97,10 @@ JudgingPrecision = Annotated[
 
 
 def takes(
-    flags: Mapping[str, Any], *, argument: str | None = "DATA"
+    flags: Mapping[str, Any],
+    *,
+    argument: str | None = "DATA",
+    sections: Mapping[str, Sequence[tuple[str, str]]] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command these flags; it gets those that were used as its first argument.
 
@@ -108,6 +111,8 @@ def takes(
         flags: Annotations, as `flag` makes them, by the names of the parameters.
         argument: What help calls the data where they are given as an argument; None takes them by
             ``--data`` alone.
+        sections: What help shows between the arguments and the options: headings with rows of a
+            word and what it means.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -127,6 +132,7 @@ def takes(
 
         command.__name__ = function.__name__
         command.__doc__ = function.__doc__
+        command.sections = sections or {}  # type: ignore[attr-defined]
         command.__signature__ = inspect.Signature([*shared, *own])  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in (*shared, *own)}
         return command

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from cnncli.explain.cam import class_maps, correlate_ranks, shuffled_head
-from cnncli.explain.maps import MapLayer
+from cnncli.explain.map_layer import MapLayer
 
 
 def network(frozen=False):

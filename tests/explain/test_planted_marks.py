@@ -10,7 +10,7 @@ from helpers import SHARED_DATA, train
 from planted_marks import FORMS, MARK, SIDE, draw_image, write_marks
 
 from cnncli.explain.cam import class_maps
-from cnncli.explain.maps import find_map_layer
+from cnncli.explain.map_layer import find_map_layer
 from cnncli.images.placement import Box, place_map
 from cnncli.recipes.visualize.explainer import Explainer
 from cnncli.recipes.visualize.photos import read_photo

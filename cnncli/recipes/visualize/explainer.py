@@ -12,7 +12,7 @@ from cnncli.arrays import Array
 from cnncli.errors import CnncliError, did_you_mean, shorten
 from cnncli.explain.cam import CamMethod, class_maps, correlate_ranks, shuffled_head
 from cnncli.explain.deletion import NEEDED, PASSES, DeletionTest, deletion_test
-from cnncli.explain.maps import MapLayer, find_map_layer
+from cnncli.explain.map_layer import MapLayer, find_map_layer
 from cnncli.explain.occlusion import occlusion_map
 from cnncli.images.placement import Box, place_map
 from cnncli.models.head import main_logits

@@ -22,7 +22,7 @@ from cnncli.data.samples import (
 from cnncli.data.splits import TEST, VAL
 from cnncli.data.store import ImageStore
 from cnncli.errors import CnncliError
-from cnncli.files import MOST_OF_IMAGE, SPLITS_FILE, expand_path, read_file
+from cnncli.files import MOST_OF_IMAGE, SPLITS_FILE, expand_path, read_file, run_dir_of
 from cnncli.images.decode import decode
 from cnncli.images.formats import read_header
 from cnncli.images.header import ImageError
@@ -107,6 +107,17 @@ def choose_photos(
     return photos
 
 
+def choose_photo(settings: VisualizeSettings, subject: Subject, reporter: Reporter) -> Photo:
+    """Read the image that the user named, or else the first that `choose_photos` takes.
+
+    Raises:
+        CnncliError: If several were named, or the image cannot be read.
+    """
+    if len(settings.images) > 1:
+        raise CnncliError(f"--image: {len(settings.images)} images; this picture is of one")
+    return choose_photos(settings, subject, reporter, count=1)[0]
+
+
 def choose_samples(settings: VisualizeSettings, subject: Subject, reporter: Reporter) -> Samples:
     """Return the images of the data that are to be used, without reading them.
 
@@ -126,9 +137,9 @@ def choose_samples(settings: VisualizeSettings, subject: Subject, reporter: Repo
     report_layout(samples, reporter)
     splits = samples.splits
     if subject.checkpoint is not None:
-        manifest = load_manifest(subject.checkpoint.parent / SPLITS_FILE)
+        manifest = load_manifest(run_dir_of(subject.checkpoint) / SPLITS_FILE)
         if manifest is not None:
-            seen = manifest.look_up_splits(samples, threads=count_cpus())
+            seen = manifest.find_splits(manifest.look_up(samples, threads=count_cpus()))
             splits = np.where(seen >= 0, seen, samples.splits)
     if settings.split == "all":
         return samples

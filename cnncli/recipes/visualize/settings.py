@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,14 +55,15 @@ class View:
 
     Attributes:
         draw: Writes the picture to a PNG or JPEG file.
-        rows: The rows of ``--format csv``: mappings with the ``columns`` as keys.
+        rows: The rows of ``--format csv``, read once: mappings with the ``columns`` as keys.
         columns: The header of these rows.
         array: The numbers of ``--format npy``.
-        document: The document of ``--format json``, of plain values; None takes the rows.
+        document: The document of ``--format json``, of plain values, and arrays at its top; None
+            takes the rows.
     """
 
     draw: Callable[[Path], None]
-    rows: Sequence[Mapping[str, object]]
+    rows: Iterable[Mapping[str, object]]
     columns: Sequence[str]
     array: Array
     document: Mapping[str, Any] | None = field(default=None)
