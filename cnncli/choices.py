@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, clip, count_of
 
 Split = Literal["train", "val", "test"]
 SplitChoice = Literal["train", "val", "test", "all"]
@@ -99,13 +99,13 @@ def _parse_rule(text: str) -> IntensityRule:
     low, high = (float(match[2]), float(match[4])) if match else (0.0, 0.0)
     if match is None or match[1] != match[3] or math.isinf(low - high):
         raise CnncliError(
-            f"intensity: {text!r} is no window: write full, LOW:HIGH (0:4095, -1000:400) or "
+            f"intensity: {clip(text)!r} is no window: write full, LOW:HIGH (0:4095, -1000:400) or "
             "percentiles pLOW:pHIGH (p1:p99)"
         )
     if low >= high:
-        raise CnncliError(f"intensity: {text!r}: LOW must lie below HIGH")
+        raise CnncliError(f"intensity: {clip(text)!r}: LOW must lie below HIGH")
     if match[1] and not 0 <= low < high <= 100:
-        raise CnncliError(f"intensity: {text!r}: percentiles lie between 0 and 100")
+        raise CnncliError(f"intensity: {clip(text)!r}: percentiles lie between 0 and 100")
     return IntensityRule("percentiles" if match[1] else "values", low, high)
 
 
@@ -124,7 +124,7 @@ def parse_duration(text: str) -> float:
     parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd])", text)
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if not seconds or re.sub(r"(\d+(?:\.\d+)?)\s*([smhd])\s*", "", text.strip()):
-        raise CnncliError(f"time: {text!r} is no time; write 90s, 30m, 2h or 1h30m")
+        raise CnncliError(f"time: {clip(text)!r} is no time; write 90s, 30m, 2h or 1h30m")
     return seconds
 
 
@@ -140,7 +140,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
     number, of = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= number <= of:
-        raise CnncliError(f"shard: {text!r} is none; write I/N, from 1/N to N/N, such as 2/8")
+        raise CnncliError(f"shard: {clip(text)!r} is none; write I/N, from 1/N to N/N, such as 2/8")
     return number, of
 
 
@@ -157,7 +157,7 @@ def parse_size(text: str, *, what: str = "size") -> tuple[int, int]:
     match = re.fullmatch(r"\s*(\d+)(?:\s*[xX×]\s*(\d+))?\s*", text)
     if not match or int(match[1]) < 1 or int(match[2] or match[1]) < 1:
         raise CnncliError(
-            f"{what}: {text!r} is not a size; write a number of at least 1 or HEIGHTxWIDTH, "
+            f"{what}: {clip(text)!r} is not a size; write a number of at least 1 or HEIGHTxWIDTH, "
             "such as 224 or 224x320"
         )
     return int(match[1]), int(match[2] or match[1])
@@ -171,4 +171,4 @@ def format_size(size: tuple[int, int]) -> str:
 
 def format_channels(channels: int) -> str:
     """Return ``"1 channel"``, or ``"3 channels"`` for any other number."""
-    return "1 channel" if channels == 1 else f"{channels} channels"
+    return count_of(channels, "channel")

@@ -186,7 +186,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Run the app; the entry point of ``cnncli``."""
+    """Run the app, with streams that carry every text."""
     _prepare_streams()
     # Read by torch's OpenMP as it loads. By default its threads spin for milliseconds at each of
     # thousands of barriers: where another process wants a core, an epoch took up to ten times as

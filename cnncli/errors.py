@@ -58,3 +58,21 @@ def shorten(names: Sequence[str], most: int = 5) -> str:
     """
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def clip(text: str, most: int = 100) -> str:
+    """Return a text on one line, without its end where it has more characters than ``most``."""
+    line = " ".join(text[: 4 * most].split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def count_of(number: int, one: str, several: str = "") -> str:
+    """Return a number and what it counts: ``"1 image"``, ``"2 images"``, ``"1,000 images"``.
+
+    Args:
+        number: How many there are.
+        one: The words behind 1, such as ``image`` or ``image is``.
+        several: The words behind any other number; by default ``one`` with s or es.
+    """
+    several = several or f"{one}{'es' if one.endswith('s') else 's'}"
+    return f"{number:,} {one if number == 1 else several}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import errno
 import os
 import stat
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, TextIO
 
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 
@@ -169,6 +171,34 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def open_csv_writer(path: Path) -> Iterator[Any]:
+    """Open a file for a table whose every text reads back as it was, and give its ``csv.writer``.
+
+    Rows end in a line feed. A name of bytes that are no UTF-8 is written as these bytes.
+
+    Args:
+        path: The file to write.
+    """
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        yield csv.writer(_LineFeeds(file), lineterminator="\r\n")
+
+
+class _LineFeeds:
+    """A text file in which rows of a CSV end in a line feed.
+
+    Python's writer puts quotes around a text with a carriage return only if rows end in one too;
+    and its reader ends a row at one without quotes.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, row: str) -> int:
+        """Write a whole row, which ends in a carriage return and a line feed."""
+        return self._file.write(f"{row[:-2]}\n")
 
 
 def protect_cell(value: object) -> object:

@@ -25,7 +25,7 @@ finally:
     sys.stderr.write("\\nMODULES " + json.dumps(list(sys.modules)))
 """
 
-_MAIN = "from cnncli.cli import main; main()"
+_MAIN = "from cnncli.__main__ import main; main()"
 
 
 def run(*args, code=_MAIN, cwd=None, exit_code=0):

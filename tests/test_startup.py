@@ -52,7 +52,12 @@ def test_no_command_is_imported_where_none_is_asked_for(args, exit_code):
 
 @pytest.mark.parametrize(
     "args",
-    [("conv-size", "28", "3", "1", "0"), ("models", "--format", "csv"), ("--help",)],
+    [
+        ("conv-size", "28", "3", "1", "0"),
+        ("convolve", "-1 2; 3 4", "--kernel", "sobel-x", "--kernel", "1 1 1", "--padding", "same"),
+        ("models", "--format", "csv"),
+        ("--help",),
+    ],
     ids=" ".join,
 )
 def test_values_that_need_no_conversion_never_reach_pydantic(args):
@@ -99,6 +104,24 @@ def test_usage_errors_are_light(args, of_typer):
 def test_conv_size_is_light(args, of_typer):
     modules, _ = run("conv-size", *args)
     assert modules & (HEAVY | ((CONFIG | {"numpy", "rich"}) - of_typer)) == set()
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--explain",),
+        ("--then", "relu; pool2; flatten; softmax", "--backward", "--target", "0"),
+        ("--then", "bn; gap", "--format", "json"),
+        ("--as-matrix", "--format", "table"),
+        ("--kernel", "sobell"),
+    ],
+    ids=" ".join,
+)
+def test_convolve_is_light_on_a_small_matrix(args):
+    wrong = "sobell" in args
+    image = "3 0 1 2; 1 5 8 9; 2 7 2 5; 0 1 3 1"
+    modules, _ = run("convolve", image, "--kernel", "1 0; 0 -1", *args, exit_code=2 if wrong else 0)
+    assert modules & (HEAVY | {"yaml", "numpy", "rich"}) == set()
 
 
 @pytest.mark.parametrize(

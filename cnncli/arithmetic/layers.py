@@ -17,7 +17,7 @@ from cnncli.arithmetic.convolution import (
     count_macs,
     count_parameters,
 )
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, count_of
 
 ACTIVATIONS: tuple[str, ...] = get_args(choices.ActivationName)
 
@@ -174,7 +174,8 @@ def _follow_maps(
 ) -> Trace:
     if len(shape) == 1 or sees is None:
         raise CnncliError(
-            f"takes maps but gets a vector of {shape[0]} values; put it before flatten and gap"
+            f"takes maps but gets a vector of {count_of(shape[0], 'value')}; put it before "
+            "flatten and gap"
         )
     channels, size = shape[0], (shape[1], shape[2])
     if isinstance(layer, GlobalPool):

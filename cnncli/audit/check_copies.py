@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from cnncli.arrays import Array
 from cnncli.audit.duplicates import DuplicateGroup
-from cnncli.audit.findings import Finding, FindingKind, count_of
+from cnncli.audit.findings import Finding, FindingKind
 from cnncli.choices import SPLITS
 from cnncli.data.samples import NO_SPLIT, Samples
+from cnncli.errors import count_of
 
 # From this many identical copies on, a picture is a placeholder such as "no image available".
 _PLACEHOLDER = 5

@@ -10,7 +10,8 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.audit.file_facts import FileFacts
-from cnncli.audit.findings import Finding, count_of, one_by_one
+from cnncli.audit.findings import Finding, one_by_one
+from cnncli.errors import count_of
 
 # A format or bit depth is odd if at most this fraction of the files has it.
 _RARE = 0.01

@@ -9,11 +9,11 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.audit.duplicates import group_equal
-from cnncli.audit.findings import Finding, count_of
+from cnncli.audit.findings import Finding
 from cnncli.audit.ids import detect_ids
 from cnncli.choices import SPLITS
 from cnncli.data.samples import NO_SPLIT, Samples
-from cnncli.errors import shorten
+from cnncli.errors import count_of, shorten
 
 
 def check_groups(samples: Samples, splits: Array) -> Iterator[Finding]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from cnncli.arrays import Array
 from cnncli.audit.file_facts import FileFacts
-from cnncli.audit.findings import Finding, count_of, one_by_one
-from cnncli.images.levels import Extent, Levels, find_extent
+from cnncli.audit.findings import Finding, one_by_one
+from cnncli.errors import count_of
+from cnncli.images.levels import Extent, Levels, find_extent, find_scales, tell_scales
 
 _FULL = {"uint16": 65535.0, "float32": 1.0}
 # A range is small if it is less than this fraction of the scale of its number type.
@@ -16,10 +18,11 @@ _SMALL = 0.125
 _DARK, _USED = 65535 / 16, 65535 / 4
 
 
-def check_levels(files: Sequence[FileFacts]) -> Iterator[Finding]:
+def check_levels(paths: Array, files: Sequence[FileFacts]) -> Iterator[Finding]:
     """Yield findings on the stored values of files of more than 8 bits.
 
     Args:
+        paths: (N,) paths of the images.
         files: Facts on the files of each of the N images.
     """
     good = [index for index, file in enumerate(files) if not file.problem]
@@ -30,7 +33,15 @@ def check_levels(files: Sequence[FileFacts]) -> Iterator[Finding]:
     chosen = [index for index in deep if files[index].depth == depth]
     extent = find_extent([_levels(files[index]) for index in chosen])
     yield from _check_fills(files, chosen)
-    yield from _check_outliers(files, chosen, extent)
+    scales = find_scales([_levels(files[index]) for index in chosen])
+    if scales is None:
+        yield from _check_outliers(files, chosen, extent)
+    else:
+        parts = [[chosen[position] for position in part] for part in scales]
+        tops = [max(files[index].high for index in part) for part in parts]
+        named = [str(paths[part[0]]) for part in parts]
+        text = tell_scales([len(part) for part in parts], tops, named)
+        yield Finding("mixed-scale", text, one_by_one(min(parts, key=len)))
     yield from _check_depths(files, good, chosen, extent)
     width, full = extent.high - extent.low, _FULL[depth]
     fractions = depth == "uint16" or (extent.low >= 0 and extent.high <= 1)

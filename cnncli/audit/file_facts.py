@@ -227,7 +227,9 @@ def _to_grey(array: Array) -> Array:
     if array.shape[2] == 3:
         grey = cv2.cvtColor(array, cv2.COLOR_RGB2GRAY)
     else:
-        grey = array[..., 0] if array.shape[2] == 1 else array.mean(axis=2)
+        grey = array[..., 0] if array.shape[2] == 1 else array.mean(axis=2, dtype=np.float64)
+    if grey.dtype.kind == "f":  # a fill value of -3.4e38 has no sum in float32
+        grey = np.clip(grey, -1e30, 1e30)
     return np.asarray(grey, np.float32)
 
 

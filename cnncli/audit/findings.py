@@ -16,6 +16,7 @@ SpoilingKind = Literal[
     "leak",
     "group-leak",
     "missing-class",
+    "mixed-scale",
     "shortcut",
 ]
 # Findings that are worth knowing.
@@ -74,8 +75,3 @@ class Finding:
 def one_by_one(indices: list[int]) -> tuple[tuple[int, ...], ...]:
     """Return each index as a group by itself."""
     return tuple((index,) for index in indices)
-
-
-def count_of(number: int, noun: str) -> str:
-    """Return a number and its noun: ``"1 image"``, ``"2 images"``, ``"1,000 images"``."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cnncli.arrays import Array
 from cnncli.data.samples import text_array
+from cnncli.errors import count_of
 
 # An id has a digit. Otherwise the class name in ``cat_001.png`` would count as an id, and the
 # whole class as one group.
@@ -84,7 +85,8 @@ def propose_groups(paths: Array, targets: Array) -> str | None:
     times = Counter(str(group) for group in ids.groups)
     shared = [text for text, n in times.items() if n > 1]
     return (
-        f"{len(shared)} ids stand in front of several file names (such as {shared[0]!r}): if they "
+        f"{count_of(len(shared), 'id stands', 'ids stand')} in front of several file names (such "
+        f"as {shared[0]!r}): if they "
         f"are patients or series, keep each in one split with --group-regex '{ids.pattern}'"
     )
 

@@ -21,7 +21,7 @@ from cnncli.augmentation.values import (
     plain,
 )
 from cnncli.augmentation.words import LEVELS, RANGES, WORDS, P, Word
-from cnncli.errors import CnncliError, did_you_mean
+from cnncli.errors import CnncliError, clip, did_you_mean
 
 # The steps of a pipeline in their order. Each is a mapping with one key, the name of the step, to
 # all of its arguments; config.yaml and checkpoints hold them like this.
@@ -129,7 +129,7 @@ def parse_tta(text: str) -> Tta:
         return "flips"
     if re.fullmatch(r"[0-9]{1,4}", text) and int(text) >= 2:
         return int(text)
-    raise CnncliError(f"--tta {text}: write flips, or the number of views, 2 to 9999")
+    raise CnncliError(f"--tta {clip(text)}: write flips, or the number of views, 2 to 9999")
 
 
 def _read_file(path: str) -> Pipeline | Literal["none"]:
@@ -149,7 +149,7 @@ def _parse_step(number: int, item: object) -> Pipeline:
     try:
         return _parse_item(item)
     except CnncliError as error:
-        raise CnncliError(f"step {number} {_shorten(item)!r}: {error}") from None
+        raise CnncliError(f"step {number} {clip(str(item), 60)!r}: {error}") from None
 
 
 def _parse_item(item: object) -> Pipeline:
@@ -179,9 +179,9 @@ def _parse_item(item: object) -> Pipeline:
         raise CnncliError("none stands alone")
     near = did_you_mean(name, [*WORDS, *LEVELS])
     raise CnncliError(
-        f"unknown word {name!r}{near}"
+        f"unknown word {clip(name)!r}{near}"
         if near
-        else f"unknown word {name!r}; `cnncli augment --list` prints those there are"
+        else f"unknown word {clip(name)!r}; `cnncli augment --list` prints those there are"
     )
 
 
@@ -235,7 +235,7 @@ def _parse_arguments(word: Word, given: Mapping[str, object]) -> dict[str, Any]:
     for name in named:
         if name not in known:
             near = did_you_mean(name, known) or f"; it takes {', '.join(known)}"
-            raise CnncliError(f"unknown argument {name!r}{near}")
+            raise CnncliError(f"unknown argument {clip(name)!r}{near}")
     if word.arguments and word.main is None and not set(named) & _amounts(word):
         raise CnncliError(f"give at least one of {', '.join(sorted(_amounts(word)))}")
     return {
@@ -247,11 +247,6 @@ def _parse_arguments(word: Word, given: Mapping[str, object]) -> dict[str, Any]:
 def _amounts(word: Word) -> set[str]:
     """Return the names of the arguments that are ranges: how much a word changes an image."""
     return {argument.name for argument in word.arguments if argument.kind in RANGES}
-
-
-def _shorten(item: object) -> str:
-    text = " ".join(item.split()) if isinstance(item, str) else str(item)
-    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def _split(text: str, marks: str | None) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnncli.augmentation.words import RANGES, Argument
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, clip
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _CONSTANTS = {"true": True, "false": False, "none": None, "null": None}
@@ -118,7 +118,7 @@ def parse_literal(value: object) -> Any:
         or (isinstance(value, float) and math.isfinite(value))
     ):
         return value
-    raise CnncliError(f"{value!r}: must be a number, a text, a list or a mapping")
+    raise CnncliError(f"{clip(repr(value))}: must be a number, a text, a list or a mapping")
 
 
 def _parse_text_literal(value: str) -> Any:
@@ -132,7 +132,7 @@ def _parse_text_literal(value: str) -> Any:
         read = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         if re.search(r"[()\[\]{}]", text):
-            raise CnncliError(f"{text}: not a literal; arguments are never code") from None
+            raise CnncliError(f"{clip(text)}: not a literal; arguments are never code") from None
         return text
     return read if read == text else parse_literal(read)
 

@@ -102,4 +102,9 @@ TABLE: dict[str, Entry] = {
         "conv_size:conv_size",
         "Output size of a layer or a whole network: conv-size 28 3 1 0 prints 26.",
     ),
+    "convolve": Entry(
+        "Arithmetic",
+        "convolve:convolve",
+        "Convolve numbers or an image with kernels, and show every step of it.",
+    ),
 }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cnncli.errors import FINDINGS
+from cnncli.errors import FINDINGS, count_of
 from cnncli.shell.flags import CsvSafe, Flags, takes
 from cnncli.shell.run_flags import choose_flags
 from cnncli.shell.terminal import (
@@ -83,7 +83,7 @@ def _print_report(report: DataReport) -> None:
     classes = whole["classes"]
     print_rows(classes[:_MOST_CLASSES], list(classes[0]), "table")
     if len(classes) > _MOST_CLASSES:
-        print_text(f"and {len(classes) - _MOST_CLASSES} more classes")
+        print_text(f"and {count_of(len(classes) - _MOST_CLASSES, 'more class')}")
     print_rows(_file_rows(whole["files"]), ("files", ""), "table")
     rows = [
         {

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cnncli.arithmetic.chain import parse_chain, parse_pair
 from cnncli.arithmetic.convolution import Size, check_channels
-from cnncli.arithmetic.formula import explain, explain_layer
+from cnncli.arithmetic.formula import explain_layer
 from cnncli.arithmetic.layers import Trace, format_shape, trace_chain
 from cnncli.arithmetic.solve import Unknown, solve_window
+from cnncli.arithmetic.windows import check_drawable
 from cnncli.choices import RowFormat, format_size
 from cnncli.errors import CnncliError
-from cnncli.shell.conv_flags import WINDOW_FLAGS, Question, check_alone, read_question
+from cnncli.shell.conv_flags import (
+    WINDOW_FLAGS,
+    Question,
+    check_alone,
+    check_animated,
+    read_question,
+)
 from cnncli.shell.flags import Flags, takes
 from cnncli.shell.terminal import (
     TerminalReporter,
@@ -83,7 +91,7 @@ def conv_size(
         str | None, typer.Option(metavar="N", help="What --solve is to reach.")
     ] = None,
     explained: Annotated[
-        bool, typer.Option("--explain", help="The formula with the numbers in it.")
+        bool, typer.Option("--explain", help="The formulas with the numbers in them.")
     ] = False,
     output_format: Annotated[
         RowFormat | None,
@@ -109,6 +117,9 @@ def conv_size(
     --solve prints the smallest value that works, with --format all of them. What stands in its
     place is not read, so write a dash there: conv-size 28 - 2 --solve kernel --output-size 13.
 
+    --animate draws every position of the window and the output value that it fills: 784 steps and
+    40 cells in a row at most.
+
     --chain prints a row per layer, totals last. Layers: conv3x3 f32, deconv2x2 f16 (transposed),
     pool2, avgpool2, gap (global average), bn, dropout 0.4, flatten, dense 84, and relu leaky_relu
     elu gelu mish silu tanh sigmoid, alone or at a layer's end. Options: fN filters, sN stride, pN
@@ -116,6 +127,8 @@ def conv_size(
     """
     if explained and output_format in ("table", "csv"):
         raise CnncliError(f"--explain --format {output_format}: prose has no columns; use json")
+    animated = flags.pop("animate", None)
+    picture = animated and check_animated(animated, chain, unknown)
     size = parse_pair(input_size, "input")
     given = {"kernel": kernel, "stride": stride, "padding": padding, **flags}
     if chain is not None:
@@ -132,7 +145,18 @@ def conv_size(
         _print_solutions(question, unknown, target, explained, output_format)
     else:
         sides = "x" in input_size.lower() or "×" in input_size
+        if picture:
+            _animate(question, picture)
         _print_answer(question, sides, explained, output_format)
+
+
+def _animate(question: Question, picture: Path) -> None:
+    """Draw the layer first, so that a reader of the answer who leaves early does not end it."""
+    check_drawable(question.window, question.size)
+    from cnncli.plots.sliding_window import save_sliding_window
+
+    steps, pace = save_sliding_window(picture, question.window, question.size)
+    TerminalReporter().note(f"drawn in {picture}: {steps} steps, {pace:g} s each")
 
 
 def _print_answer(
@@ -140,7 +164,7 @@ def _print_answer(
 ) -> None:
     """Print the size as the input is written: as HxW where it has ``sides``."""
     row = question.describe()
-    lines = explain(question.window, question.size) if explained else []
+    lines = question.explain() if explained else []
     if output_format:
         cells = _cells(row, output_format)
         columns = list(cells)
@@ -185,7 +209,7 @@ def _print_solutions(
         if also:
             also[20:] = ["..."] * (len(also) > 20)
             print_line(f"also {', '.join(also)}")
-        for line in explain(window, question.size):
+        for line in replace(question, window=window).explain():
             print_line(line)
 
 

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from cnncli.config.fields import Kind, flag_name
 from cnncli.config.settings import RunConfig
-from cnncli.errors import CnncliError, did_you_mean
+from cnncli.config.wanted import describe_wanted, names_of
+from cnncli.errors import CnncliError, clip, did_you_mean
 from cnncli.yaml_text import dump_yaml, read_settings
 
 # Problems of one file that an error tells; the others are counted.
@@ -60,7 +61,8 @@ def check_settings(
         return config_class.model_validate(values)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
-        problems = (_describe_problem(problem, path, flags) for problem in found)
+        # A union has a problem for each of its kinds.
+        problems = dict.fromkeys(_describe_problem(problem, path, flags) for problem in found)
         raise CnncliError(join_problems(problems)) from None
 
 
@@ -121,19 +123,19 @@ def _describe_field(key: str) -> dict[str, Any]:
 def _describe_problem(problem: Any, path: str | None, flags: Mapping[str, object]) -> str:
     """Return one of pydantic's errors in the words of its place: a flag or a key of the file."""
     key = str(problem["loc"][0]) if problem["loc"] else ""
-    name = flag_name(key) if key in flags or not path else f"{path}: {_shorten(key)}"
+    name = flag_name(key) if key in flags or not path else f"{path}: {clip(key)}"
     if problem["type"] == "extra_forbidden":
         return f"{name}: unknown key{did_you_mean(key, RunConfig.model_fields)}"
     if problem["type"] == "missing":
         return f"--{key}: missing; name the folder of images (or a CSV, or digits)"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = str(problem["msg"]).removeprefix("Value error, ")
     if not key:
-        return str(message)
-    message = message[0].lower() + message[1:]
-    given = "" if isinstance(problem["input"], list | dict) else f" {_shorten(problem['input'])}"
-    return f"{name}{given}: {message}"
-
-
-def _shorten(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 100 else text[:99] + "…"
+        return message
+    value = problem["input"]
+    if problem["type"] != "value_error":  # pydantic's words, and not those of our checks
+        field = RunConfig.model_fields[key]
+        near = did_you_mean(value, names_of(field)) if isinstance(value, str) else ""
+        is_item = any(isinstance(place, int) for place in problem["loc"][1:])
+        message = f"must be {describe_wanted(field, item=is_item)}{near}"
+    shown = "null" if value is None else clip(str(value))
+    return f"{name}: {message}" if isinstance(value, list | dict) else f"{name} {shown}: {message}"

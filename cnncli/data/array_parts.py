@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -12,8 +13,9 @@ from cnncli.arrays import Array
 from cnncli.choices import SPLITS, Split
 from cnncli.data.array_source import ArraySource, JoinedSource, fits_png
 from cnncli.data.classes import sort_class_names
+from cnncli.data.label_text import is_blank
 from cnncli.data.samples import NO_SPLIT, Samples, select_samples, text_array
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, count_of
 from cnncli.images.header import ImageError, check_size
 
 # Images with more channels are taken for something else.
@@ -43,7 +45,8 @@ def join_parts(
         source = ArraySource(_check_images(path, images, split))
         if len(images) != len(label_texts):
             raise CnncliError(
-                f"--data {path}: {len(images)} images{_of(split)} but {len(label_texts)} labels; "
+                f"--data {path}: {count_of(len(images), 'image')}{_of(split)} but "
+                f"{count_of(len(label_texts), 'label')}; "
                 "each image needs one"
             )
         sources.append(source)
@@ -139,9 +142,22 @@ def _label_texts(path: Path, labels: Array, split: Split | None) -> list[str]:
             "each is needed"
         )
     if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8", "replace")
+        try:
+            labels = np.char.decode(labels, "utf-8")
+        except UnicodeDecodeError as error:  # others would become one class
+            raise CnncliError(f"{where} are no text in UTF-8: {error.object!r}") from None
     if labels.dtype.kind == "U":
-        return [text.strip() or "(empty)" for text in labels.tolist()]
+        texts: list[str] = labels.tolist()
+        blank = [number for number, text in enumerate(texts) if is_blank(text)]
+        if blank:
+            raise CnncliError(
+                f"{where} are empty for {len(blank)} images (the first is number {blank[0]}, from "
+                "0); give them a label, or leave them out"
+            )
+        half = [text for text in set(texts) if re.search("[\ud800-\udfff]", text)]
+        if half:
+            raise CnncliError(f"{where} hold {half[0]!a}, which is no text (half a character)")
+        return [text.strip() for text in texts]
     if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.rint(labels)).all():
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "bui":

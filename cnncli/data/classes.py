@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.data.label_text import loosen_label, normalise_label, whole_number
+from cnncli.data.label_text import is_blank, loosen_label, normalise_label, whole_number
 from cnncli.data.samples import NO_SPLIT, Samples
 from cnncli.errors import CnncliError, did_you_mean, shorten
 
@@ -37,7 +37,15 @@ def merge_labels(samples: Samples) -> Samples:
 
     Returns:
         The samples with ``targets`` and ``class_names`` of the merged classes.
+
+    Raises:
+        CnncliError: If nothing of a label is to be seen.
     """
+    for name in samples.class_names:
+        if is_blank(name):
+            raise CnncliError(
+                f"--data: a class is called {name!a}, of which nothing is to be seen; name it"
+            )
     spellings: dict[str, list[str]] = {}
     for name in samples.class_names:
         spellings.setdefault(normalise_label(name), []).append(name)

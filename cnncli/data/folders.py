@@ -13,7 +13,7 @@ from cnncli.data.classes import sort_class_names
 from cnncli.data.layout import Layout, find_layout
 from cnncli.data.samples import NO_SPLIT, FileSource, Samples, TextColumn
 from cnncli.data.walk import check_names, looks_like_image, walk_files
-from cnncli.errors import CnncliError, shorten
+from cnncli.errors import CnncliError, count_of, shorten
 from cnncli.images.formats import FORMAT_NAMES
 
 
@@ -57,10 +57,14 @@ def find_in_folders(root: Path) -> Samples:
     renumbered = np.array([position[name] for name in classes])
     notes, remarks = list(layout.notes), list(layout.remarks)
     if loose:
-        notes.append(f"{len(loose)} images in no class folder are left out: {shorten(loose)}")
+        number = count_of(
+            len(loose), "image in no class folder is", "images in no class folder are"
+        )
+        notes.append(f"{number} left out: {shorten(loose)}")
     if flat:
+        words = "image without a class folder is", "images without a class folder are"
         remarks.append(
-            f"{len(flat)} images without a class folder are left out; "
+            f"{count_of(len(flat), *words)} left out; "
             f"cnncli predict {root / layout.base / layout.flat[0]} predicts them"
         )
     return Samples(
@@ -85,7 +89,7 @@ def _nothing_found(root: Path, layout: Layout, loose: list[str]) -> CnncliError:
     """
     wanted = "DATA/train/<class>/ and DATA/val/<class>/" if layout.splits else "DATA/<class>/"
     found = (
-        f"{len(loose)} images lie in no class folder"
+        f"{count_of(len(loose), 'image lies', 'images lie')} in no class folder"
         if loose
         else f"no images found ({FORMAT_NAMES})"
     )

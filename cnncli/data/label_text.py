@@ -6,9 +6,11 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-# Characters that are not to be seen: soft hyphen, zero-width space, word joiner, byte order mark,
-# and marks of the direction of writing.
-_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+# Characters that are not to be seen: control characters but white space, soft hyphen, zero-width
+# space, word joiner, byte order mark, and marks of the direction of writing.
+_INVISIBLE = re.compile(
+    "[\0-\x08\x0e-\x1b\x7f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
+)
 # These join letters in some scripts and in emoji, but say nothing at the end of a word.
 _JOINERS = "\u200c\u200d"
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
@@ -27,14 +29,23 @@ def normalise_label(label: str) -> str:
     Args:
         label: The label as the data give it.
     """
-    if label.isascii():
-        return label.strip() or label
+    return _normalise(label) or label
+
+
+def is_blank(label: str) -> bool:
+    """Return whether nothing of a label is to be seen."""
+    return not _normalise(label)
+
+
+def _normalise(label: str) -> str:
+    if label.isascii() and label.isprintable():
+        return label.strip()
     text = _INVISIBLE.sub("", unicodedata.normalize("NFC", label))
     text = "".join(" " if unicodedata.category(letter) == "Zs" else letter for letter in text)
     previous = ""
     while text != previous:
         previous, text = text, text.strip().strip(_JOINERS)
-    return text or label
+    return text
 
 
 def loosen_label(label: str) -> str:

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from cnncli.choices import SPLITS, Split
 from cnncli.data.folder_tree import FolderTree
-from cnncli.data.layout_doubts import doubt_classes, doubt_splits, normalise_names
-from cnncli.data.samples import SPLIT_NAMES
-from cnncli.data.split_names import SplitName, parse_split_name
+from cnncli.data.layout_doubts import doubt_classes, doubt_depth, doubt_splits, normalise_names
+from cnncli.data.split_names import USUAL, SplitName, parse_split_name
 from cnncli.errors import CnncliError, shorten
 
 # What a folder of images without labels is called, beside folders of splits.
@@ -137,7 +136,10 @@ def _find_splits(tree: FolderTree, place: Path) -> Layout | None:
         aside=tuple(name for name in tree.all_folders("") if name not in used),
         flat=tuple(flat) if len(flat) < len(used) else (),
         remarks=_tell_splits(used, inner, others),
-        notes=doubt_splits(used, classes, others, tree),
+        notes=(
+            *doubt_splits(used, classes, others, tree),
+            *(note for name in candidates for note in doubt_depth(tree, inner[name])),
+        ),
     )
 
 
@@ -184,7 +186,7 @@ def _tell_splits(
 ) -> tuple[str, ...]:
     """Return what to say of folders that are taken as splits."""
     told = []
-    unusual = [n for n in used if n not in SPLIT_NAMES or inner.get(n, f"{n}/") != f"{n}/"]
+    unusual = [n for n in used if n not in USUAL or inner.get(n, f"{n}/") != f"{n}/"]
     if unusual or others:
         ordered = sorted(used, key=lambda name: SPLITS.index(used[name]))
         places = {name: inner.get(name, name).rstrip("/") for name in ordered}

@@ -69,12 +69,9 @@ def doubt_classes(tree: FolderTree, below: dict[str, list[str]]) -> list[str]:
             f"each class holds a folder {masks[0]}, whose pictures are read as images of the "
             "class; move them away if they are none"
         ]
-    parts = [name for name in sorted(shared) if parse_split_name(name) is not None]
-    if len(parts) > 1:
-        return [
-            f"each class holds the folders {shorten(parts)}, which are not taken as splits, since "
-            "they hold folders, or others or images lie beside them; put them above the classes"
-        ]
+    doubt = _doubt_parts(tree, below)
+    if doubt:
+        return [doubt]
     if len(shared) > 1:
         return [
             f"each of the folders {shorten(list(below))} holds the folders "
@@ -86,5 +83,58 @@ def doubt_classes(tree: FolderTree, below: dict[str, list[str]]) -> list[str]:
             f"the folder {within[0]} is taken as a class, though it holds folders with the names "
             f"of other classes: {shorten(below[within[0]])}"
         ]
+    uneven = doubt_depth(tree, "")
+    if uneven:
+        return uneven
     small = [n for n in below if n.lower() in ("thumbs", "thumbnails", "thumbnail")]
     return [f"the folder {name} is taken as a class; move it away if it is none" for name in small]
+
+
+def _doubt_parts(tree: FolderTree, below: dict[str, list[str]]) -> str:
+    """Return a warning on folders in the classes that are named like splits; empty for none.
+
+    Args:
+        tree: The folders.
+        below: For each folder of a class: the folders with images in it.
+    """
+    meant = {name: [parse_split_name(part) for part in parts] for name, parts in below.items()}
+    shared = set.intersection(*map(set, below.values())) if len(below) > 1 else set()
+    parts = [name for name in sorted(shared) if parse_split_name(name) is not None]
+    plain = [n for n, found in meant.items() if found and all(f and f.is_plain for f in found)]
+    if len(parts) > 1 or (parts and len(plain) == len(below)):
+        return (
+            f"each class holds the folder{'s' * (len(parts) > 1)} {shorten(parts)}, not taken as "
+            f"split{'s' * (len(parts) > 1)}, since they hold folders, or others or images lie "
+            "beside them; put them above the classes"
+        )
+    if not plain or len(below) < 2:
+        return ""
+    named = [f"{name}/{part}" for name in plain for part in below[name]]
+    others = [name for name in below if name not in plain]
+    why = "the classes hold different ones"
+    if others:
+        why = f"{shorten(others)} hold{'s' * (len(others) == 1)} images of no split"
+    return (
+        f"{shorten(named)} are named like splits, but {why}: they are not taken as splits, and all "
+        "images in them are read as images of their class; put the splits above the classes, or "
+        "into every class"
+    )
+
+
+def doubt_depth(tree: FolderTree, place: str) -> list[str]:
+    """Return a warning if some folders of classes hold images, and others only folders of images.
+
+    Args:
+        tree: The folders.
+        place: The folder that holds the classes: empty, or a path that ends in ``/``.
+    """
+    below = {name: tree.folders(f"{place}{name}/") for name in tree.folders(place)}
+    flat = [name for name, inside in below.items() if not inside]
+    deep = [n for n in below if len(below[n]) > 1 and not tree.has_images(f"{place}{n}/")]
+    if not flat or not deep:
+        return []
+    return [
+        f"{place}{deep[0]} is taken as one class, though it holds the folders "
+        f"{shorten(below[deep[0]])} and no image beside them, while {shorten(flat)} hold images; "
+        "if these folders are classes, move them beside the others"
+    ]

@@ -20,7 +20,7 @@ from cnncli.arrays import Array
 from cnncli.data.epoch_batches import WHOLE_BATCH, BatchShard, EpochBatches
 from cnncli.data.socket_folder import choose_socket_folder
 from cnncli.data.store import Bad, ImageStore
-from cnncli.errors import RUNTIME_FAILURE, CnncliError
+from cnncli.errors import RUNTIME_FAILURE, CnncliError, count_of
 from cnncli.images.header import ImageError
 
 if TYPE_CHECKING:
@@ -202,7 +202,8 @@ class Loader:
         """Return the error to raise where not a single image of the split can be read."""
         reason = f" ({next(iter(self.bad.values()))})" if self.bad else ""
         return CnncliError(
-            f"--data: none of {self.count} images can be read{reason}; cnncli check-data names them"
+            f"--data: none of {count_of(self.count, 'image')} can be read{reason}; cnncli "
+            "check-data names them"
         )
 
     def close(self) -> None:

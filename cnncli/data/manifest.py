@@ -13,9 +13,11 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS
-from cnncli.data.samples import NO_SPLIT, Samples
+from cnncli.data.relabelled import tell_other_labels
+from cnncli.data.samples import NO_SPLIT, Samples, TextColumn
 from cnncli.data.store import FileDigests, hash_files, map_in_threads
 from cnncli.errors import CnncliError
+from cnncli.files import open_csv_writer
 
 COLUMNS = ("path", "label", "split", "group", "bytes", "hash")
 # The column that `cnncli split --folds` adds.
@@ -24,6 +26,38 @@ FOLD = "fold"
 UNSEEN = -1
 # So many rows are written at a time.
 _CHUNK = 1 << 16
+# `digest_files` computes hashes only if all files together have at most this many bytes.
+_MOST_BYTES = 1 << 30
+
+
+def digest_files(samples: Samples, *, threads: int, indices: Array | None = None) -> FileDigests:
+    """Return the sizes of the images' files, and their hashes.
+
+    The hashes are left empty if all the files together have more than 1 GiB.
+
+    Args:
+        samples: The images.
+        threads: Number of threads that read files.
+        indices: (M,) numbers of the images to take; None takes all of them.
+
+    Raises:
+        CnncliError: If a file does not exist or cannot be read.
+    """
+    chosen = range(len(samples)) if indices is None else indices.tolist()
+    try:
+        sizes = np.fromiter(map(samples.source.size, chosen), np.int64, len(chosen))
+        hashes = TextColumn()
+        if sizes.sum() <= _MOST_BYTES:
+            for digest in map_in_threads(
+                lambda index: hash_files(samples.source.read(index)), chosen, threads
+            ):
+                hashes.append(digest)
+        else:
+            for _ in chosen:
+                hashes.append("")
+    except OSError as error:
+        raise CnncliError(f"--data: {error.filename}: cannot be read ({error.strerror})") from None
+    return FileDigests(sizes, hashes.array())
 
 
 def save_manifest(
@@ -40,8 +74,7 @@ def save_manifest(
     """
     names = np.array(samples.class_names, dtype=object)
     written = np.flatnonzero(splits != NO_SPLIT)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+    with open_csv_writer(path) as writer:
         writer.writerow(COLUMNS if folds is None else (*COLUMNS, FOLD))
         for start in range(0, len(written), _CHUNK):
             rows = written[start : start + _CHUNK]
@@ -64,8 +97,11 @@ class Manifest:
 
     Attributes:
         by_path: For each path: its number, 0 to M - 1.
-        by_hash: For each hash of a file's content: the index of its split.
+        by_hash: For each hash of a file's content: the number of the image, of several with the
+            same content that of the first split.
         splits: M indices into SPLITS.
+        class_names: The labels that occur, in the order in which they come.
+        targets: M indices into ``class_names``.
         sizes: M sizes of the files in bytes.
         hashes: M hashes of the files' content; empty where it is not known.
     """
@@ -73,6 +109,8 @@ class Manifest:
     by_path: dict[str, int]
     by_hash: dict[str, int]
     splits: Sequence[int]
+    class_names: Sequence[str]
+    targets: Sequence[int]
     sizes: Sequence[int]
     hashes: Sequence[str]
 
@@ -85,8 +123,28 @@ class Manifest:
         """Return whether any image is in the split with this index."""
         return split in self.splits
 
-    def look_up_splits(self, samples: Samples, *, threads: int = 1) -> Array:
-        """Return (N,) the split that each image had in the run, ``UNSEEN`` for a new image.
+    def find_splits(self, rows: Array) -> Array:
+        """Return (N,) the split of each image, ``UNSEEN`` for a new image.
+
+        Args:
+            rows: (N,) what `look_up` returned.
+        """
+        splits = np.asarray(self.splits, np.int8)
+        return np.where(rows == UNSEEN, np.int8(UNSEEN), splits[rows])
+
+    def tell_relabelled(self, samples: Samples, rows: Array) -> str:
+        """Return how many images have another label than in the run; an empty text for none.
+
+        Args:
+            samples: N images.
+            rows: (N,) what `look_up` returned for them.
+        """
+        known = np.flatnonzero(rows != UNSEEN)
+        numbers = np.asarray(self.targets)[rows[known]]
+        return tell_other_labels(samples, known, self.class_names, numbers)
+
+    def look_up(self, samples: Samples, *, threads: int = 1) -> Array:
+        """Return (N,) the number that each image had in the run, ``UNSEEN`` for a new image.
 
         An image is recognised by its content, wherever it lies and whatever it is called. It is
         read only if some file of the run has the same size. Where the content of the run's file is
@@ -96,7 +154,7 @@ class Manifest:
             samples: N images.
             threads: Number of threads that read and hash.
         """
-        found = np.full(len(samples), UNSEEN, dtype=np.int8)
+        found = np.full(len(samples), UNSEEN)
         hashed = set(compress(self.sizes, self.hashes))
         to_read = []
         for index, path in enumerate(samples.paths):
@@ -106,7 +164,7 @@ class Manifest:
                 continue  # it is reported when the image is read to be evaluated
             row = self.by_path.get(path)
             if row is not None and not self.hashes[row] and self.sizes[row] == size:
-                found[index] = self.splits[row]
+                found[index] = row
             elif size in hashed:
                 to_read.append(index)
 
@@ -123,7 +181,7 @@ class Manifest:
             return UNSEEN
         row = self.by_path.get(str(samples.paths[index]))
         if row is not None and self.hashes[row] == content:
-            return self.splits[row]
+            return row
         return self.by_hash.get(content, UNSEEN)
 
 
@@ -137,22 +195,25 @@ def load_manifest(path: Path) -> Manifest | None:
         return None
     by_path: dict[str, int] = {}
     by_hash: dict[str, int] = {}
-    splits, sizes, hashes = array("b"), array("q"), []
+    classes: dict[str, int] = {}
+    splits, targets, sizes, hashes = array("b"), array("i"), array("q"), []
     try:
         with path.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 split = SPLITS.index(row["split"])
                 by_path[row["path"]] = len(splits)
                 splits.append(split)
+                targets.append(classes.setdefault(row.get("label") or "", len(classes)))
                 sizes.append(int(row["bytes"]))
                 if row["hash"] is None:
                     raise ValueError("a row is cut short")  # noqa: TRY301 - reported below
                 hashes.append(row["hash"])
-                if row["hash"]:
-                    # Content in two splits counts as in the first: train, val, test.
-                    by_hash[row["hash"]] = min(split, by_hash.get(row["hash"], split))
+                number, content = len(splits) - 1, row["hash"]
+                # Content in two splits counts as in the first: train, val, test.
+                if content and split < splits[by_hash.setdefault(content, number)]:
+                    by_hash[content] = number
     except (KeyError, ValueError, TypeError, OverflowError, OSError, csv.Error) as error:
         raise CnncliError(f"{path}: not the splits.csv of a run ({error!r})") from None
     if not by_path:  # every image that the run was trained on would count as new
         raise CnncliError(f"{path}: not the splits.csv of a run (it names no image)")
-    return Manifest(by_path, by_hash, splits, sizes, hashes)
+    return Manifest(by_path, by_hash, splits, list(classes), targets, sizes, hashes)

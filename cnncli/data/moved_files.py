@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.data.samples import text_array
+from cnncli.data.walk import walk_files
 from cnncli.errors import CnncliError
 
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
@@ -55,7 +57,7 @@ def find_moved(
         if not moved or below == path or not _is_moved(root, start, below):
             raise CnncliError(
                 f"{table}, line {line_of(row)}: image {path!r} not found, neither there nor by its "
-                f"last folders below {root}"
+                f"last folders below {root}{_tell_namesake(root, path)}"
             )
         folder, _, last = below.rpartition("/")
         if folder not in others:
@@ -85,6 +87,23 @@ def _old_root(table: Path, path: str) -> str | None:
         if below and agrees and os.path.isfile(os.path.join(root, below)):
             return "/".join(parts[:count])
     return None
+
+
+def _tell_namesake(root: str, path: str) -> str:
+    """Return a hint at the file below a folder whose path has the most last parts of another."""
+    parts = path.split("/")
+
+    def count_same(file: str) -> int:
+        ends = zip(reversed(file.split("/")), reversed(parts), strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], ends))
+
+    nearest = max(walk_files(Path(root)), key=count_same, default="")
+    same = count_same(nearest)
+    if not same:
+        return ""
+    if same == 1:
+        return f" (there is {nearest}, in another folder)"
+    return f" (there is {nearest}; if it is the image, write its path from the folder of the CSV)"
 
 
 def _is_moved(root: str, start: str, below: str) -> bool:

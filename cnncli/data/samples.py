@@ -14,17 +14,9 @@ from typing import Protocol
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.choices import SPLITS, Split
+from cnncli.choices import SPLITS
 from cnncli.files import MOST_OF_IMAGE, read_file
 
-# The names of splits that folders and CSV columns may use, in lower case.
-SPLIT_NAMES: dict[str, Split] = {
-    "train": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
 # In the place of an index into SPLITS, for an image without a split.
 NO_SPLIT = -1
 # Joins the paths of the files of a sample that has several.

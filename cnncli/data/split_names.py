@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cnncli.choices import Split
+from cnncli.errors import shorten
 
 # Words of folders of splits, in lower case and without accents.
 _WORDS: dict[Split, set[str]] = {
@@ -37,6 +40,8 @@ _WORDS: dict[Split, set[str]] = {
         *("teste", "prueba", "pruebas", "测试", "测试集", "測試", "テスト"),
     },
 }
+# The words that need no remark.
+USUAL = frozenset(("train", "val", "valid", "validation", "test"))
 _SPLIT_OF: dict[str, Split] = {word: split for split, words in _WORDS.items() for word in words}
 # Words that say nothing about the split, alone or glued to one: train_set, testdata, val_images.
 _FILLERS = {
@@ -98,6 +103,30 @@ def parse_split_name(name: str) -> SplitName | None:
     if set(meant) == {"train", "val"}:  # what others would take for both: trainval, train_val
         meant = ["train"]
     return SplitName(meant[0], not others) if len(set(meant)) == 1 else None
+
+
+@lru_cache(maxsize=1024)
+def parse_split_text(text: str) -> Split | None:
+    """Return the split that a field of a table means, or None if it means none.
+
+    All of it must be about the split: ``Training``, ``dev``, ``test set``.
+
+    Args:
+        text: A field of a column of splits.
+    """
+    found = parse_split_name(text)
+    return found.split if found is not None and found.is_plain else None
+
+
+def tell_split_words(words: Mapping[str, Split], where: str) -> tuple[str, ...]:
+    """Return a sentence on the words of a table that are read as splits, but for the usual ones.
+
+    Args:
+        words: The words, as they are written, and what they mean.
+        where: What stands in front: the table or its column.
+    """
+    read = [f"{word!r} is {split}" for word, split in words.items() if word.lower() not in USUAL]
+    return (f"{where}{shorten(read)}",) if read else ()
 
 
 def is_mask_name(name: str) -> bool:

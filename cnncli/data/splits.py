@@ -12,7 +12,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.data.samples import NO_SPLIT, Samples, TextColumn
-from cnncli.errors import CnncliError, shorten
+from cnncli.errors import CnncliError, count_of, shorten
 
 # Indices into SPLITS.
 TRAIN, VAL, TEST = 0, 1, 2
@@ -178,7 +178,7 @@ def draw_splits(
     for target in range(len(samples.class_names)):
         members = rng.permutation(by_class[bounds[target] : bounds[target + 1]])
         if len(members) < _FEWEST:
-            small += [samples.class_names[target]] * bool(len(members))
+            small.append(target)
             continue
         images = int(sizes[members].sum())
         trained = bool(pinned[members].any())
@@ -192,8 +192,27 @@ def draw_splits(
             chosen = _choose(sizes[members], fraction * images, most)
             group_split[members[chosen]] = split
             members = np.delete(members, chosen)
-    warning = f"too few images (or groups) to split, all of them go to train: {shorten(small)}"
-    return group_split[group_of], [warning] if small else []
+    drawn = group_split[group_of]
+    names = [
+        samples.class_names[target]
+        for target in small
+        if _is_kept_whole(group_of[targets == target], drawn[targets == target])
+    ]
+    warning = f"too few images (or groups) to split, all of them go to train: {shorten(names)}"
+    return drawn, [warning] if names else []
+
+
+def _is_kept_whole(groups: Array, drawn: Array) -> bool:
+    """Return whether a class with few groups of its own has no others, and is all in train.
+
+    It may have more images, in groups that count for another class.
+
+    Args:
+        groups: (M,) group of each image of the class.
+        drawn: (M,) split of each of them.
+    """
+    few = 0 < len(np.unique(groups)) < _FEWEST
+    return few and bool((drawn == TRAIN).all())
 
 
 def _choose(sizes: Array, wanted: float, most: int) -> list[int]:
@@ -274,7 +293,8 @@ def check_splits(samples: Samples, groups: Array | None, splits: Array) -> list[
         torn = int((np.bincount(pairs) > 1).sum())
         if torn:
             warnings.append(
-                f"{torn} groups have images in more than one split, as the data fix them: what "
+                f"{count_of(torn, 'group has', 'groups have')} images in more than one split, as "
+                "the data fix them: what "
                 "is measured there is too good"
             )
     return warnings

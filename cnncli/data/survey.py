@@ -10,7 +10,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.data.samples import Samples
 from cnncli.data.store import describe_failure, map_in_threads
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, count_of
 from cnncli.images.channels import is_grey
 from cnncli.images.decode import decode
 from cnncli.images.formats import read_header
@@ -37,6 +37,7 @@ class ImageSurvey:
             image are among them. Images of a shallower number type are left out.
         levels: Per file of a sample, the stored values of each image of the deepest number type;
             empty if they are not known.
+        numbers: Per file of a sample, the number of the sample that each of the levels is of.
     """
 
     sides: tuple[int, int]
@@ -45,6 +46,7 @@ class ImageSurvey:
     dtype: str = "uint8"
     values: tuple[Array, ...] = ()
     levels: tuple[tuple[Levels, ...], ...] = ()
+    numbers: tuple[tuple[int, ...], ...] = ()
 
     @property
     def channels(self) -> int:
@@ -110,9 +112,10 @@ def survey_images(
 
     results = list(map_in_threads(survey, indices.tolist(), threads))
     readable = [files for files in results if not isinstance(files, str)]
+    read = [n for n, files in zip(indices.tolist(), results, strict=True) if type(files) is list]
     if not readable:
         raise CnncliError(
-            f"--data: none of {len(indices)} images looked at can be read; the first, "
+            f"--data: none of {count_of(len(indices), 'image')} looked at can be read; the first, "
             f"{samples.paths[indices[0]]}, {results[0]}"
         )
     by_file = list(zip(*readable, strict=False))
@@ -126,6 +129,10 @@ def survey_images(
         dtype=dtype,
         values=tuple(_pool_values(files, dtype) for files in by_file),
         levels=tuple(tuple(f.levels for f in files if f.dtype == dtype) for files in by_file),
+        numbers=tuple(
+            tuple(number for number, f in zip(read, files, strict=True) if f.dtype == dtype)
+            for files in by_file
+        ),
     )
 
 

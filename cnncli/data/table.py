@@ -14,15 +14,16 @@ import pandas as pd
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS
 from cnncli.data.classes import sort_class_names
+from cnncli.data.label_text import is_blank
 from cnncli.data.samples import (
     NO_SPLIT,
     SEPARATOR,
-    SPLIT_NAMES,
     CsvColumns,
     FileSource,
     Samples,
     text_array,
 )
+from cnncli.data.split_names import parse_split_text, tell_split_words
 from cnncli.data.table_columns import (
     LABEL_COLUMNS,
     find_image_columns,
@@ -81,19 +82,27 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
             raise CnncliError(f"{path}, line {rows.find_line(empty[0])}: column {name!r} is empty")
     files, moved = _find_paths(path, [rows.columns.pop(name) for name in images], rows.find_line)
     labels, texts = pd.factorize(rows.columns.pop(label).astype(object))
+    blank = np.flatnonzero(np.array([is_blank(text) for text in texts])[labels])
+    if len(blank):
+        raise CnncliError(
+            f"{path}, line {rows.find_line(blank[0])}: column {label!r} holds "
+            f"{texts[labels[blank[0]]]!a}, of which nothing is to be seen"
+        )
     names, _ = sort_class_names(texts.tolist())
     position = {name: number for number, name in enumerate(names)}
     _check_repeats(path, unify_paths(path.parent, files), labels, rows.find_line)
     others = [name for name in find_usual(header, LABEL_COLUMNS) if name != label]
     told = f"labels are column {label!r}; {shorten(others)} could be too: see --label-col"
+    splits, split_words = _read_splits(path, rows, split)
+    remarks = (*moved, *split_words, *([told] if others and columns.label is None else []))
     return Samples(
         source=FileSource(path.parent, files, len(images)),
         paths=files,
         targets=np.array([position[text] for text in texts])[labels],
         class_names=tuple(names),
-        splits=_read_splits(path, rows, split),
+        splits=splits,
         groups=_read_groups(rows.columns[group], files) if group else None,
-        remarks=(*moved, told) if others and columns.label is None else moved,
+        remarks=remarks,
         group_hint=_build_group_hint(maybe_group, rows) if maybe_group else None,
         files=len(images),
     )
@@ -230,12 +239,13 @@ def _build_group_hint(name: str, rows: _Rows) -> str | None:
     )
 
 
-def _read_splits(path: Path, rows: _Rows, column: str) -> Array:
+def _read_splits(path: Path, rows: _Rows, column: str) -> tuple[Array, tuple[str, ...]]:
+    """Return (N,) the split of each image, and a sentence on words that are read as splits."""
     if not column:
-        return np.full(len(rows.numbers), NO_SPLIT, dtype=np.int8)
+        return np.full(len(rows.numbers), NO_SPLIT, dtype=np.int8), ()
     numbers, texts = pd.factorize(rows.columns[column].astype(object))
-    known = [SPLIT_NAMES.get(text.lower()) for text in texts]
-    splits = np.array([NO_SPLIT if s is None else SPLITS.index(s) for s in known], dtype=np.int8)
+    known = {str(text): parse_split_text(text) for text in texts}
+    splits = np.array([NO_SPLIT if s is None else SPLITS.index(s) for s in known.values()], np.int8)
     unknown = np.flatnonzero(splits[numbers] == NO_SPLIT)
     if len(unknown):
         raise CnncliError(
@@ -243,7 +253,8 @@ def _read_splits(path: Path, rows: _Rows, column: str) -> Array:
             f"{str(rows.columns[column][unknown[0]])!r} is none of train, val (valid, "
             "validation), test"
         )
-    return splits[numbers]
+    words = {text: split for text, split in known.items() if split is not None}
+    return splits[numbers], tell_split_words(words, f"in column {column!r} ")
 
 
 def _check_repeats(path: Path, files: Array, labels: Array, line_of: Callable[[int], int]) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnncli.arrays import Array
-from cnncli.data.samples import SPLIT_NAMES, CsvColumns, top_folders
+from cnncli.data.samples import CsvColumns, top_folders
+from cnncli.data.split_names import USUAL
 from cnncli.data.table_rows import read_header
 from cnncli.data.walk import is_hidden
 from cnncli.errors import CnncliError, shorten
@@ -95,7 +96,7 @@ def _holds_a_tables_images(folder: Path) -> bool:
     words = re.split(r"[\W\d_]+", folder.name.lower())
     if _STORE_WORDS.isdisjoint(words):
         return False
-    if folder.name.lower() not in SPLIT_NAMES:
+    if folder.name.lower() not in USUAL:
         return True
     inside = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
     return not any(entry.is_dir() for entry in inside)

@@ -4,15 +4,15 @@
 to 1; the predicted class is the one with the largest probability, the first one on a tie. A metric
 that is undefined for the given images is NaN here and never 0; ``report`` turns it into None.
 
-The metrics of the confusion matrix are written out here and not taken from scikit-learn: bootstrap
-intervals compute them a thousand times, and a value and its interval must follow the same formula.
-The tests compare them with scikit-learn. The other metrics are scikit-learn's.
+They are written out here and not taken from scikit-learn: bootstrap intervals compute those of the
+confusion matrix a thousand times, and a value and its interval must follow the same formula; the
+others take a minute for 5,000 classes there. The tests compare all with scikit-learn.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -168,53 +168,46 @@ def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     return quotient
 
 
-def class_auroc(targets: IntArray, probabilities: FloatArray) -> FloatArray:
-    """Return the area under the ROC curve of each class against all others.
+def class_ranking(targets: IntArray, probabilities: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return how well each class is ranked above all others: AUROC and average precision.
+
+    AUROC is the chance that an image of the class has a larger probability of it than an image of
+    the others has, where a tie counts half. Average precision is the mean, over the images of the
+    class, of the precision if all that are at least as probable were predicted so.
 
     Args:
         targets: (N,) class indices.
         probabilities: (N, K).
 
     Returns:
-        (K,) values from 0 to 1, where 0.5 is chance; NaN for a class without an image, and for a
-        class to which all images belong.
+        (K,) AUROC, from 0 to 1, where 0.5 is chance; and (K,) average precision, from 0 to 1, where
+        chance is the class's fraction of the images. Both are NaN for a class without an image, and
+        for a class to which all images belong.
+
+    Source: Hanley and McNeil, Radiology 143 (1982) 29: the area under the curve is this chance.
     """
-    from sklearn.metrics import roc_auc_score
-
-    return _one_versus_rest(roc_auc_score, targets, probabilities)
-
-
-def class_average_precision(targets: IntArray, probabilities: FloatArray) -> FloatArray:
-    """Return the average precision of each class against all others.
-
-    Args:
-        targets: (N,) class indices.
-        probabilities: (N, K).
-
-    Returns:
-        (K,) values from 0 to 1, where chance is the class's fraction of the images. NaN for a class
-        without an image, and for a class to which all images belong (it would be 1 for any
-        probabilities).
-    """
-    from sklearn.metrics import average_precision_score
-
-    return _one_versus_rest(average_precision_score, targets, probabilities)
+    images, num_classes = probabilities.shape
+    auroc, precision = np.full(num_classes, np.nan), np.full(num_classes, np.nan)
+    by_class = np.argsort(targets, kind="stable")
+    ends = np.cumsum(np.bincount(targets, minlength=num_classes))
+    at_once = max(1, _VALUES_AT_ONCE // images)
+    for first in range(0, num_classes, at_once):
+        scores = np.sort(np.ascontiguousarray(probabilities[:, first : first + at_once].T), axis=1)
+        for index, ranked in enumerate(scores, start=first):
+            members = by_class[ends[index - 1] if index else 0 : ends[index]]
+            others = images - len(members)
+            if len(members) and others:
+                own = np.sort(probabilities[members, index])
+                lower, not_higher = (np.searchsorted(ranked, own, side) for side in _SIDES)
+                own_lower, own_not_higher = (np.searchsorted(own, own, side) for side in _SIDES)
+                won = (lower - own_lower) + (not_higher - own_not_higher)
+                auroc[index] = won.mean() / (2 * others)
+                precision[index] = ((len(own) - own_lower) / (images - lower)).mean()
+    return auroc, precision
 
 
-class _BinaryScore(Protocol):
-    def __call__(self, truth: npt.NDArray[np.bool_], score: FloatArray, /) -> float: ...
-
-
-def _one_versus_rest(
-    score: _BinaryScore, targets: IntArray, probabilities: FloatArray
-) -> FloatArray:
-    num_classes = probabilities.shape[1]
-    values = np.full(num_classes, np.nan)
-    for index in range(num_classes):
-        truth = targets == index
-        if truth.any() and not truth.all():
-            values[index] = score(truth, probabilities[:, index])
-    return values
+_SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
+_VALUES_AT_ONCE = 2**22  # 32 MiB in float64
 
 
 def combine_classes(per_class: FloatArray) -> float:

@@ -12,8 +12,7 @@ from cnncli.evaluation.metrics import (
     FloatArray,
     IntArray,
     check_inputs,
-    class_auroc,
-    class_average_precision,
+    class_ranking,
     combine_classes,
     confusion_matrix,
     count_metrics,
@@ -69,8 +68,7 @@ def build_report(
         values["quadratic_kappa"] = math.nan
     intervals = bootstrap_intervals(matrix, seed=seed, resamples=resamples)
     bounded = {name: _with_interval(values[name], intervals[name]) for name in values}
-    auroc = class_auroc(targets, probabilities)
-    average_precision = class_average_precision(targets, probabilities)
+    auroc, average_precision = class_ranking(targets, probabilities)
     report = {
         "split": split,
         "images": len(targets),

@@ -1,9 +1,8 @@
 """From the bytes of an image file to an array: the only place where pixels are decoded.
 
-Pillow reads headers and OpenCV the pixels of everyday formats. OpenCV is as fast as any decoder
-and, unlike Pillow, refuses a file that ends early. Everything is decoded from bytes: given half a
-JPEG, ``cv2.imread`` returns a picture of full size where ``cv2.imdecode`` refuses, and ``imread``
-cannot open non-ASCII names on every system.
+Pillow reads headers and OpenCV the pixels of everyday formats, but for those of JPEG, which
+simplejpeg reads. Both are as fast as any decoder and, unlike Pillow, refuse a file that ends early.
+Everything is decoded from bytes: ``cv2.imread`` cannot open non-ASCII names on every system.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.images.channels import lay_on_white
 from cnncli.images.formats import find_format, read_header
-from cnncli.images.header import Header, ImageError, out_of_memory
+from cnncli.images.header import Header, out_of_memory, to_float32
 from cnncli.images.orientation import turn_upright
 
 # Our own message says that a file is damaged; OpenCV should not print it as well. This is a call
@@ -54,7 +53,7 @@ def decode(
 
     Raises:
         ImageError: If the data are no image, damaged, cut short, too large, or hold values that
-            are not finite.
+            are not finite or beyond float32.
     """
     header = header or read_header(data)
     reader = find_format(data).load()
@@ -76,7 +75,4 @@ def _simplify_type(array: Array) -> Array:
         return array.astype(np.uint8) * np.uint8(255)
     if array.dtype.kind == "u" and array.dtype.itemsize <= 2:
         return array.astype(array.dtype.newbyteorder("="))
-    values = array.astype(np.float32)
-    if not np.isfinite(values).all():
-        raise ImageError("holds values that are not finite (NaN or infinity)")
-    return values
+    return to_float32(array)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.images.header import MAX_BYTES, Header, ImageError, damaged
+from cnncli.images.header import MAX_BYTES, Header, ImageError, damaged, to_float32
 
 # The transfer syntax of deflated files, where to look for it, and how much is unpacked at a time.
 _DEFLATED, _META_BYTES, _PIECE = b"1.2.840.10008.1.2.1.99", 4096, 1 << 24
@@ -91,7 +91,7 @@ def _decode(dataset: Any, *, raw: bool) -> Array:
             rescaled = "RescaleSlope" in dataset or bool(dataset.get("PixelRepresentation", 0))
             if raw or (shown is None and rescaled):
                 low, high = _range(dataset, bits)
-                return np.asarray(low + high - values if inverted else values, np.float32)
+                return to_float32(np.asarray(low + high - values if inverted else values))
             if shown is None:
                 shown = _fraction(stored, bits)
             return np.asarray(1 - shown if inverted else shown, np.float32)

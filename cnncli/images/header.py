@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from cnncli.arrays import Array
+
 # Pillow's own bound for a decompression bomb: 2 × 89.5 million pixels, about 13,377 × 13,377.
 MAX_PIXELS = 178_956_970
 
@@ -55,6 +59,26 @@ class Header:
     clear_level: int | None = None
     other_axes: tuple[int, int, int] | None = None
     ambiguous: bool = False
+
+
+def to_float32(array: Array) -> Array:
+    """Return numbers of any type as float32.
+
+    Raises:
+        ImageError: If a value is NaN or infinite, or greater than float32 can hold.
+    """
+    with np.errstate(over="ignore"):
+        values = array.astype(np.float32)
+    broken = ~np.isfinite(values)
+    if broken.any():
+        finite = array[broken & np.isfinite(array)]
+        if len(finite):
+            raise ImageError(
+                f"holds the value {finite[0]:g}, which is beyond float32 (±3.4e38), in which "
+                "images are computed"
+            )
+        raise ImageError("holds values that are not finite (NaN or infinity)")
+    return values
 
 
 def check_size(width: int, height: int) -> None:

@@ -13,6 +13,8 @@ from cnncli.images.header import ImageError
 
 # Resampling may leave floats this far beyond 0 and 1; they still count as fractions.
 _SLACK = 1e-3
+# The greatest float32.
+_MOST = float(np.finfo(np.float32).max)
 # A range that ends below this fraction of full scale leaves fewer than 32 of the levels of 8 bits.
 _DEEP_ONLY = 0.125
 
@@ -72,9 +74,10 @@ def to_fractions(array: Array, intensity_range: IntensityRange | None) -> Array:
     else:
         _check_fractions(array)
     if intensity_range is not None:
-        width = np.float32(intensity_range.high - intensity_range.low)
+        low, width = intensity_range.low, intensity_range.high - intensity_range.low
+        kind = np.float32 if max(abs(low), width) < _MOST else np.float64
         with np.errstate(over="ignore"):  # a fill value of -3.4e38 is cut below
-            array = (array - np.float32(intensity_range.low)) / width
+            array = (array - kind(low)) / kind(width)
     return np.clip(array, 0, 1).astype(np.float32, copy=False)
 
 
@@ -105,7 +108,7 @@ def fraction_cut(array: Array, intensity_range: IntensityRange | None) -> float:
         return 0.0
     scale = full_scale(array) if array.dtype.kind == "u" else 1.0
     ends = scale * np.array([intensity_range.low, intensity_range.high])
-    low, high = ends.astype(np.float32)
+    low, high = np.clip(ends, -_MOST, _MOST).astype(np.float32)
     beyond = np.count_nonzero(array < low) + np.count_nonzero(array > high)
     return beyond / array.size
 

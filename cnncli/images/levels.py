@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -33,6 +34,13 @@ _LEAST_CONTENT = 0.05
 _ODD_FRACTION = 0.05
 # In a set of at least so many pictures one may be odd, even if that is a larger fraction.
 _FEWEST_FOR_ODD = 8
+# What the values of float pictures may be fractions or levels of.
+_FULL_SCALES = (1.0, 255.0, 4095.0, 65535.0)
+# Pictures are of two scales if no picture ends between the two, the upper being so many times the
+# lower; a picture of the lower one then has 16 of 255 levels at most.
+_GAP = 16.0
+# Resampling may leave values so far beyond a scale, as a fraction of it.
+_BEYOND = 1e-3
 # The extremes stay in the range unless it is more than so many times as wide as the content.
 WASTE = 4.0
 
@@ -129,6 +137,59 @@ def find_extent(pictures: Sequence[Levels]) -> Extent:
         min(value for p in pictures for value in (p.lowest, p.low) if low - value <= reach),
         max(value for p in pictures for value in (p.highest, p.high) if value - high <= reach),
     )
+
+
+def find_scales(pictures: Sequence[Levels]) -> tuple[list[int], list[int]] | None:
+    """Return which float pictures are of a small scale and which of a large one.
+
+    Some are fractions from 0 to 1 (or -1 to 1), for example, and the others levels from 0 to 255.
+    Physical units, whose values may be anything, are no scale.
+
+    Args:
+        pictures: The stored values of N pictures; those of other number types do not count, nor do
+            pictures of one value.
+
+    Returns:
+        The positions of the pictures of either scale; None if all are of one.
+    """
+    highs = {
+        number: picture.high
+        for number, picture in enumerate(pictures)
+        if picture.dtype == "float32" and picture.low < picture.high
+    }
+    lowest = min((pictures[number].low for number in highs), default=0.0)
+    order = sorted(highs, key=highs.__getitem__)
+    if not order or lowest < -1 - _BEYOND:
+        return None
+    top = highs[order[-1]]
+    for position, (below, above) in enumerate(pairwise(order), start=1):
+        end = highs[below]
+        is_apart = end > 0 and highs[above] >= _GAP * max(end, 1.0)
+        # Next to fractions everything is another scale, but next to levels only other levels are.
+        if is_apart and _is_scale(end) and (end <= 1 + _BEYOND or _is_scale(top)):
+            return sorted(order[:position]), sorted(order[position:])
+    return None
+
+
+def tell_scales(counts: Sequence[int], tops: Sequence[float], named: Sequence[str]) -> str:
+    """Return a sentence on float pictures of two scales.
+
+    Args:
+        counts: Number of pictures of the small scale, and of the large one.
+        tops: The greatest value of either.
+        named: The path of one picture of either.
+    """
+    few, many = (f"{count:,} image{'s' * (count != 1)}" for count in counts)
+    return (
+        f"float values of two scales: {few} up to {tops[0]:.3g} (such as {named[0]}), {many} up to "
+        f"{tops[1]:.5g} (such as {named[1]}); beside these the first are nearly black: bring all "
+        "to one scale"
+    )
+
+
+def _is_scale(end: float) -> bool:
+    """Return whether values that end there use more than half of a full scale."""
+    return any(scale / 2 < end <= scale * (1 + _BEYOND) for scale in _FULL_SCALES)
 
 
 def _remove_specks(array: Array) -> Array:

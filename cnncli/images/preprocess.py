@@ -11,6 +11,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.choices import Interpolation, ResizeMode, format_channels
+from cnncli.errors import count_of
 from cnncli.images.channels import to_channels
 from cnncli.images.decode import REDUCTIONS, decode
 from cnncli.images.formats import read_header
@@ -118,8 +119,10 @@ class Preprocess:
                 channels that are needed.
         """
         if len(files) != self.count_files:
-            needed = "one file" if self.count_files == 1 else f"{self.count_files} files"
-            raise ImageError(f"is {len(files)} files; the network takes {needed} per sample")
+            needed = count_of(self.count_files, "file")
+            raise ImageError(
+                f"is {count_of(len(files), 'file')}; the network takes {needed} per sample"
+            )
         try:
             decoded = [self._decode(data, number) for number, data in enumerate(files)]
         except MemoryError:

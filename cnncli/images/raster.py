@@ -1,4 +1,4 @@
-"""PNG, JPEG, WebP, BMP, GIF and PNM: Pillow reads their headers, OpenCV their pixels."""
+"""PNG, JPEG, WebP, BMP, GIF and PNM: Pillow reads headers, OpenCV pixels but for those of JPEG."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from cnncli.arrays import Array
 from cnncli.images.header import Header, ImageError, check_size, damaged, too_large
+from cnncli.images.jpeg import check_kind, decode_jpeg
 
 # The decoders that Pillow may try, by Pillow's names.
 _PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM")
@@ -47,7 +48,7 @@ MODES = {
 def read_header(data: bytes) -> Header:
     """Return what a file says about itself; see :class:`cnncli.images.formats.FormatModule`."""
     if data.startswith(b"\xff\xd8"):
-        _check_jpeg(data)
+        check_kind(data)
     try:
         with PILLOW_LOCK, warnings.catch_warnings():
             # They are about corrupt EXIF, which is harmless, and about size, which we check.
@@ -123,33 +124,6 @@ def _read_pnm_maximum(data: bytes) -> int | None:
     return None if stretched else maximum or None
 
 
-def _check_jpeg(data: bytes) -> None:
-    """Refuse kinds of JPEG that no decoder here reads, which would be called damaged otherwise.
-
-    Source: ITU-T T.81, B.2.2 (start of frame: its kind and precision).
-
-    Raises:
-        ImageError: If the file is lossless or hierarchical, or has other than 8 bits.
-    """
-    place = 2
-    while data[place : place + 1] == b"\xff" and place + 4 < len(data):
-        kind = data[place + 1]
-        if kind == 0xFF:  # a fill byte
-            place += 1
-            continue
-        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
-            bits = data[place + 4]
-            named = {0xC3: "lossless JPEG", 0xCB: "lossless JPEG"}.get(kind)
-            if named is None and kind in (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF):
-                named = "hierarchical JPEG"
-            if named is None and bits != 8:
-                named = f"JPEG of {bits} bits"
-            if named:
-                raise ImageError(f"is {named}, which cannot be read; convert it to PNG or TIFF")
-            return
-        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-
-
 def _check_png(data: bytes) -> None:
     """Check the chunks of a PNG up to its end.
 
@@ -186,26 +160,15 @@ def read_exif(image: Image.Image) -> tuple[int, str]:
         return 1, ""
 
 
-_REDUCED = {
-    (2, 1): cv2.IMREAD_REDUCED_GRAYSCALE_2,
-    (4, 1): cv2.IMREAD_REDUCED_GRAYSCALE_4,
-    (8, 1): cv2.IMREAD_REDUCED_GRAYSCALE_8,
-    (2, 3): cv2.IMREAD_REDUCED_COLOR_2,
-    (4, 3): cv2.IMREAD_REDUCED_COLOR_4,
-    (8, 3): cv2.IMREAD_REDUCED_COLOR_8,
-}
-
-
 def decode_pixels(data: bytes, header: Header, *, raw: bool, reduction: int) -> tuple[Array, bool]:
     """Return an (H, W, C) array of uint8 or uint16 with C from 1 to 4, and whether it has alpha.
 
     Arguments and errors are those of :class:`cnncli.images.formats.FormatModule`.
     """
-    flags = cv2.IMREAD_UNCHANGED
-    if reduction > 1 and header.format == "JPEG":
-        flags = _REDUCED[reduction, header.channels] | cv2.IMREAD_IGNORE_ORIENTATION
+    if header.format == "JPEG":
+        return decode_jpeg(data, header, reduction), False
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise ImageError(f"cannot be decoded ({error.err})") from None
     if pixels is None:

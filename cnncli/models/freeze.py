@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from cnncli.errors import CnncliError, did_you_mean
+from cnncli.errors import CnncliError, count_of, did_you_mean
 
 # The name of each stage and the paths of its modules and parameters, in the order of the forward
 # pass, without the head.
@@ -61,7 +61,8 @@ def parse_policy(policy: str, network: nn.Module, stages: Stages) -> Frozen:
         count = int(match[1])
         if count >= len(names):
             raise CnncliError(
-                f"--freeze {policy}: there are {len(names) - 1} stages after the stem "
+                f"--freeze {policy}: the network has {count_of(len(names) - 1, 'stage')} after "
+                "the stem "
                 f"({', '.join(names)}); to freeze them all, use backbone"
             )
         return _freeze_stages(stages, count + 1)

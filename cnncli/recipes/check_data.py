@@ -22,7 +22,7 @@ from cnncli.config import RunConfig
 from cnncli.data.find_samples import find_samples
 from cnncli.data.samples import SEPARATOR, CsvColumns, Samples
 from cnncli.data.splits import parse_groups
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, count_of
 from cnncli.files import expand_path, write_atomically
 from cnncli.reporting import Reporter
 from cnncli.run.samples import give_splits
@@ -137,8 +137,12 @@ def check_data(config: RunConfig, reporter: Reporter, *, cache: bool) -> DataRep
         duplicates = find_duplicates(facts, threads=threads, advance=advance)
     if duplicates.left_out:
         reporter.note(
-            f"{duplicates.left_out:,} pairs that look a little alike were not compared: there are "
-            "too many, and likelier ones came first"
+            count_of(
+                duplicates.left_out,
+                "pair that looks a little alike was",
+                "pairs that look a little alike were",
+            )
+            + " not compared: there are too many, and likelier ones came first"
         )
     repeated = [index for group in duplicates.groups for index in group.members[1:]]
     shortcuts, given_away = check_shortcuts(samples, facts.files, repeated)
@@ -154,7 +158,7 @@ def _check_all(
     splits, files = samples.splits, facts.files
     yield from (Finding("layout", note) for note in samples.notes)
     yield from check_files(samples.paths, files)
-    yield from check_levels(files)
+    yield from check_levels(samples.paths, files)
     areas = [file.width * file.height for file in files]
     yield from check_copies(samples, splits, duplicates.groups, areas)
     yield from check_groups(samples, splits)

@@ -17,6 +17,7 @@ from cnncli.errors import CnncliError
 from cnncli.evaluation.paired import mcnemar_p
 from cnncli.files import CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE, expand_path
 from cnncli.reporting import Reporter
+from cnncli.run.folder import tell_no_run
 from cnncli.run.read_folder import FIGURES, RunRecord, load_run, read_correct
 
 _MOST_NAMES = 3  # in a note
@@ -84,7 +85,7 @@ def _load_all(paths: Sequence[str], reporter: Reporter) -> tuple[list[RunRecord]
     runs, skipped = [], 0
     for path, name in zip(folders.values(), names, strict=True):
         if not _is_run(path):
-            reporter.note(f"{path}: left out: not a run folder (it has no metrics.csv)")
+            reporter.note(f"{path}: left out: {tell_no_run(path)}")
             continue
         try:
             runs.append(load_run(path, name if names.count(name) == 1 else str(path)))

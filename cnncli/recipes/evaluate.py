@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,12 +19,13 @@ from cnncli.data.samples import NO_SPLIT, CsvColumns, Samples, select_samples
 from cnncli.data.split_file import read_left_out
 from cnncli.data.splits import TEST, TRAIN, VAL
 from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
-from cnncli.errors import CnncliError, shorten
+from cnncli.errors import CnncliError, count_of, shorten
 from cnncli.files import (
     PREDICTIONS_FILE,
     REPORT_FILE,
     SPLITS_FILE,
     make_output_folder,
+    open_csv_writer,
     protect_cell,
     write_atomically,
 )
@@ -35,6 +35,7 @@ from cnncli.reporting import Reporter
 from cnncli.run.bad_images import check_bad, keep_good
 from cnncli.run.report import Report, evaluation_batch, report_precision, report_split, save_report
 from cnncli.run.samples import data_of_run
+from cnncli.run.scales import warn_of_dark
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
@@ -111,6 +112,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     numbers = world.slice(np.arange(len(samples)))
     part = select_samples(samples, numbers)
     store, bad = _open(part, checkpoint, reporter)
+    warn_of_dark(part, store, reporter)
     bad_before = _gather_bad(bad, numbers, world)
     check_bad(samples, bad_before, settings.on_bad_image, reporter)
     if len(bad_before) == len(samples):
@@ -187,13 +189,18 @@ def _choose(
                 "recognised by path and size alone: a new image of equal path and size is taken "
                 "for the run's, and a renamed one of the run's for new"
             )
-        seen = manifest.look_up_splits(samples, threads=count_cpus())
+        rows = manifest.look_up(samples, threads=count_cpus())
+        changed = manifest.tell_relabelled(samples, rows)
+        if changed:
+            reporter.warn(f"{changed}; the run was trained with the labels of then")
+        seen = manifest.find_splits(rows)
+    has_test = manifest is None or manifest.has(TEST)
     new = seen == UNSEEN
     if wanted == "all":
         if (seen == TRAIN).any():
             reporter.warn(f"{(seen == TRAIN).sum()} of the images were trained on")
         return np.arange(len(samples)), _with_origin("all", seen)
-    split = SPLITS.index(wanted) if wanted else (TEST if _has_test(checkpoint) else VAL)
+    split = SPLITS.index(wanted) if wanted else TEST if has_test else VAL
     # Without a wanted split, or if the data name no splits, all new images count.
     counted = samples.splits == split if wanted and (samples.splits != NO_SPLIT).any() else True
     keep = np.flatnonzero((seen == split) | (new & counted))
@@ -206,12 +213,6 @@ def _choose(
     parts: list[str] = [SPLITS[split]] if (seen[keep] == split).any() else []
     parts += ["new images"] if new[keep].any() else []
     return keep, _with_origin(" and ".join(parts), seen[keep])
-
-
-def _has_test(checkpoint: Path) -> bool:
-    """Return whether the run has a test split; without a list of splits, it is assumed."""
-    manifest = load_manifest(checkpoint.parent / SPLITS_FILE)
-    return manifest is None or manifest.has(TEST)
 
 
 def _splits_in(seen: Array) -> list[str]:
@@ -235,7 +236,7 @@ def _report_left_out(samples: Samples, seen: Array, split: int, reporter: Report
         left = np.flatnonzero(seen == number)
         if number != split and len(left):
             names = shorten([str(samples.paths[index]) for index in left], 3)
-            reporter.note(f"left out, {use}: {len(left)} images ({names})")
+            reporter.note(f"left out, {use}: {count_of(len(left), 'image')} ({names})")
 
 
 def _gather_bad(bad: Bad, numbers: Array, world: World) -> Bad:
@@ -274,8 +275,7 @@ def _save(
     cells = [protect_cell(name) if csv_safe else name for name in names]
 
     def write_predictions(part: Path) -> None:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
+        with open_csv_writer(part) as writer:
             header = ("path", "target", "label", "probability")
             writer.writerow((*header, *(f"probability_{name}" for name in names)))
             rows = zip(samples.paths, samples.targets, probabilities, strict=True)
@@ -286,8 +286,7 @@ def _save(
                 writer.writerow((shown, cells[target], cells[best], values[best], *values))
 
     def write_matrix(part: Path) -> None:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
+        with open_csv_writer(part) as writer:
             writer.writerow(("target", *cells))
             for name, counts in zip(cells, report["confusion_matrix"], strict=True):
                 writer.writerow((name, *counts))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cnncli.config import ResolvedConfig, RunConfig
+from cnncli.errors import count_of
 from cnncli.reporting import Reporter
 from cnncli.run.bad_images import check_bad
 from cnncli.run.build_inputs import build_inputs
@@ -60,7 +61,8 @@ def find_lr(config: RunConfig, reporter: Reporter, *, steps: int) -> Found:
     trainer = build_trainer(run, plan, inputs, lambda step: lrs[step], warn=reporter.warn)
     reporter.note(
         f"{config.model}, {run.config.optimizer}: lr from {lrs[0]:.3g} to {lrs[-1]:.3g} in {steps} "
-        f"steps of {run.config.batch_size * run.config.accumulate} images, on {compute.device}"
+        f"steps of {count_of(run.config.batch_size * run.config.accumulate, 'image')}, on "
+        f"{compute.device}"
     )
     with (
         closing(inputs),
@@ -89,7 +91,7 @@ def _report(found: Found, reporter: Reporter) -> None:
     ]
     reporter.table("range test", rows)
     end = "stopped there: the loss ran away" if curve.diverged else "the last of the range"
-    reporter.note(f"{len(curve.lrs)} steps, the highest lr {curve.lrs[-1]:.3g}, {end}")
+    reporter.note(f"{count_of(len(curve.lrs), 'step')}, the highest lr {curve.lrs[-1]:.3g}, {end}")
     if not suggestion.is_clear:
         reporter.warn(
             "the loss fell by less than it jumps about: the suggestion is little more than chance; "

@@ -10,10 +10,10 @@ from cnncli.arrays import Array
 from cnncli.choices import SPLITS
 from cnncli.config import RunConfig
 from cnncli.data.folds import draw_folds
-from cnncli.data.manifest import save_manifest
+from cnncli.data.manifest import digest_files, save_manifest
 from cnncli.data.samples import Samples
-from cnncli.data.split_file import digest_files
 from cnncli.data.splits import TEST
+from cnncli.errors import count_of
 from cnncli.files import check_output_file, write_atomically
 from cnncli.reporting import Reporter
 from cnncli.run.samples import gather_samples, label_samples
@@ -54,7 +54,7 @@ def split_data(
             reporter.warn(warning)
     digests = digest_files(samples, threads=count_cpus())
     write_atomically(path, lambda part: save_manifest(part, samples, splits, digests, numbers))
-    reporter.table(f"{len(samples):,} images", _count(samples, splits, numbers))
+    reporter.table(count_of(len(samples), "image"), _count(samples, splits, numbers))
     return path
 
 
@@ -86,5 +86,5 @@ def _count(samples: Samples, splits: Array, folds: Array | None) -> list[dict[st
     ]
     if classes > _MOST_CLASSES:
         left = {name: sum(n[_MOST_CLASSES:]) for name, n in counts.items()}
-        rows.append({"class": f"{classes - _MOST_CLASSES} more classes"} | left)
+        rows.append({"class": count_of(classes - _MOST_CLASSES, "more class")} | left)
     return [*rows, {"class": "all"} | {name: sum(n) for name, n in counts.items()}]

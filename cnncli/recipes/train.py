@@ -10,20 +10,18 @@ import torch
 
 from cnncli.choices import SPLITS
 from cnncli.config import RunConfig, dump_config
-from cnncli.data.find_samples import is_named_set
 from cnncli.data.loader import explain_worker_death
 from cnncli.data.splits import TEST, VAL
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, count_of
 from cnncli.files import (
     BEST_FILE,
     CONFIG_FILE,
     REPORT_FILE,
-    SPLITS_FILE,
-    expand_path,
     write_atomically,
 )
 from cnncli.models.registry import short_name
 from cnncli.reporting import Reporter
+from cnncli.run.begun import BegunRun
 from cnncli.run.check import check_config
 from cnncli.run.fit import fit
 from cnncli.run.folder import check_output, check_unfinished, new_run_dir
@@ -141,15 +139,11 @@ def resume_run(run_dir: Path, reporter: Reporter, *, world: World = ALONE) -> Pa
 
 def _resume(run_dir: Path, reporter: Reporter, world: World) -> None:
     config, state = load_unfinished(run_dir)
-    if not is_named_set(config.data) and not expand_path(config.data).exists():
-        raise CnncliError(
-            f"--resume {run_dir}: its images, {config.data}, are not here; a run goes on from the "
-            "folder that it was begun in, with its images in their place"
-        )
-    config = config.model_copy(update={"splits": str(run_dir / SPLITS_FILE), "fold": None})
+    begun = BegunRun(run_dir, {} if state is None else state.get("images", {}))
+    begun.check_data(config.data)
     compute = _choose_compute(config, world)
     keep_freed_memory()
-    _train(prepare(config, compute, reporter), run_dir, reporter, state, None)
+    _train(prepare(config, compute, reporter, begun), run_dir, reporter, state, None)
 
 
 def _train(
@@ -173,7 +167,9 @@ def _train(
         report = _evaluate_best(run, run_dir, reporter)
     if run.compute.world.is_first:
         save_report(run_dir / REPORT_FILE, report)
-    reporter.table(f"{report['split']}, {report['images']} images", summary_rows(report))
+    reporter.table(
+        f"{report['split']}, {count_of(report['images'], 'image')}", summary_rows(report)
+    )
 
 
 @contextmanager

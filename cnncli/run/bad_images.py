@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,8 @@ from cnncli.choices import OnBadImage
 from cnncli.data.samples import NO_SPLIT, Samples
 from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import Bad
-from cnncli.errors import CnncliError, shorten
-from cnncli.files import BAD_IMAGES_FILE, write_atomically
+from cnncli.errors import CnncliError, count_of, shorten
+from cnncli.files import BAD_IMAGES_FILE, open_csv_writer, write_atomically
 from cnncli.reporting import Reporter
 
 
@@ -76,8 +75,7 @@ def save_bad(run_dir: Path, samples: Samples, bad: Bad) -> None:
         return
 
     def write(part: Path) -> None:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
+        with open_csv_writer(part) as writer:
             writer.writerow(("path", "reason"))
             writer.writerows((samples.paths[index], bad[index]) for index in sorted(bad))
 
@@ -92,6 +90,6 @@ def keep_good(count: int, bad: Bad) -> Array:
 def describe_bad(samples: Samples, bad: Bad) -> str:
     """Return a sentence that lists images with their reasons, at most twenty of them."""
     listed = [f"{samples.paths[index]} {reason}" for index, reason in sorted(bad.items())]
-    images = "1 image" if len(listed) == 1 else f"{len(listed)} images"
+    images = count_of(len(listed), "image")
     more = f"; and {len(listed) - 20} more" if len(listed) > 20 else ""
     return f"{images} cannot be used: {'; '.join(listed[:20])}{more}"

@@ -11,6 +11,7 @@ from torch import nn
 
 from cnncli.data.loader import Loader
 from cnncli.data.splits import TRAIN, VAL
+from cnncli.errors import count_of
 from cnncli.models.build import Classifier
 from cnncli.models.freeze_plan import FreezePlan
 from cnncli.reporting import Reporter
@@ -85,7 +86,9 @@ def keep_features(
             classifier, head, val, run.compute, spill=spill, advance=advance
         )
     seconds = time.perf_counter() - start
-    reporter.note(f"the frozen backbone ran once: features of {count:,} images in {seconds:.1f} s")
+    reporter.note(
+        f"the frozen backbone ran once: features of {count_of(count, 'image')} in {seconds:.1f} s"
+    )
     return _build_feature_inputs(run, head, train_features, val_features, (in_order, val))
 
 

@@ -18,7 +18,7 @@ from cnncli.choices import (
 from cnncli.data.samples import Samples
 from cnncli.data.store import ImageStore
 from cnncli.data.survey import ImageSurvey, survey_images
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, count_of
 from cnncli.images.intensity import IntensityRange
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.pretrained.weights import WeightsPreprocess
@@ -246,6 +246,7 @@ def survey_as_read(
         survey,
         values=_choose_each(shown, survey.values, in_units.values),
         levels=_choose_each(shown, survey.levels, in_units.levels),
+        numbers=_choose_each(shown, survey.numbers, in_units.numbers),
     )
 
 
@@ -276,7 +277,8 @@ def warn_of_cut(
         dark = np.flatnonzero(store.cut)
         if len(dark):
             reporter.warn(
-                f"{len(dark)} images are nearly black: their 16-bit values use 12 bits or fewer, "
+                f"{count_of(len(dark), 'image is', 'images are')} nearly black: their 16-bit "
+                "values use 12 bits or fewer, "
                 f"and the other images the full scale (such as {samples.paths[int(dark[0])]}); "
                 "--intensity LOW:HIGH takes another range, or convert them to the same depth"
             )
@@ -286,7 +288,8 @@ def warn_of_cut(
     if len(far):
         worst = int(far[store.cut[far].argmax()])
         reporter.warn(
-            f"{len(far)} images have more than {limit:.0%} of their values beyond the intensities "
+            f"{count_of(len(far), 'image has', 'images have')} more than {limit:.0%} of their "
+            "values beyond the intensities "
             f"{intensity}, where they are cut ({samples.paths[worst]}: "
             f"{store.cut[worst]:.0%}); --intensity LOW:HIGH takes in more"
         )

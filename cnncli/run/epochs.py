@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, count_of
 from cnncli.evaluation.metrics import log_loss, validation_metrics
 from cnncli.files import BEST_FILE
 from cnncli.reporting import Reporter
@@ -215,7 +215,7 @@ def _report_early_end(session: Session, reporter: Reporter) -> None:
     """Report that the run ends before its last epoch, if it does, and why."""
     if session.early_stopping.should_stop:
         patience = session.early_stopping.patience
-        reporter.note(f"stopped: {patience} epochs without a better one")
+        reporter.note(f"stopped: {count_of(patience, 'epoch')} without a better one")
     elif session.stop_request.time_limit.is_over:
         seconds = session.stop_request.time_limit.clock()
         reporter.note(f"stopped: the time is over ({seconds:.0f} s)")

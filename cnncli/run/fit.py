@@ -10,11 +10,13 @@ import torch
 from cnncli.choices import format_size, parse_duration
 from cnncli.data.samples import split_counts
 from cnncli.data.splits import TRAIN
+from cnncli.errors import count_of
 from cnncli.files import CURVES_FILE, LOCK_FILE, METRICS_FILE
 from cnncli.models.build import count_parameters
 from cnncli.models.freeze_plan import FreezePlan
 from cnncli.plots.curves import save_curves
 from cnncli.reporting import Reporter
+from cnncli.run.begun import record_images
 from cnncli.run.build_inputs import build_inputs, keep_features
 from cnncli.run.build_trainer import (
     build_freeze_plan,
@@ -110,6 +112,7 @@ def _build_session(
         preprocess=run.store.preprocess,
         plateau=plateau,
         settings=record_settings(config),
+        images=record_images(config.data, run.samples, run.splits),
     )
 
 
@@ -122,7 +125,8 @@ def _restore(session: Session, run: PreparedRun, state: State, reporter: Reporte
     threads = torch.get_num_threads()
     if state["threads"] != threads:
         reporter.warn(
-            f"{threads} threads where the run had {state['threads']}: results may differ in the "
+            f"{count_of(threads, 'thread')} where the run had {state['threads']}: results may "
+            "differ in the "
             "last digits"
         )
 
@@ -166,9 +170,12 @@ def _report_run(run: PreparedRun, steps: int, reporter: Reporter) -> None:
         f"{format_size(size_of(config))} px ({config.resize_mode})"
     )
     reporter.note(
-        f"{config.model}, {count_parameters(run.network):,} parameters; {run.compute.device}, "
-        f"{run.compute.precision}, {torch.get_num_threads()} threads, {config.workers} workers; "
-        f"batch {_describe_batch(run)}, {steps} steps per epoch, at most {config.epochs} epochs, "
+        f"{config.model}, {count_of(count_parameters(run.network), 'parameter')}; "
+        f"{run.compute.device}, "
+        f"{run.compute.precision}, {count_of(torch.get_num_threads(), 'thread')}, "
+        f"{count_of(config.workers, 'worker')}; "
+        f"batch {_describe_batch(run)}, {count_of(steps, 'step')} per epoch, "
+        f"at most {count_of(config.epochs, 'epoch')}, "
         f"{config.optimizer}, lr {config.lr:g}"
     )
 

@@ -12,9 +12,21 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from cnncli.errors import CnncliError
-from cnncli.files import BEST_FILE, CONFIG_FILE, REPORT_FILE, expand_path, make_output_folder
+from cnncli.errors import CnncliError, shorten
+from cnncli.files import (
+    BEST_FILE,
+    CONFIG_FILE,
+    LAST_FILE,
+    METRICS_FILE,
+    REPORT_FILE,
+    SPLITS_FILE,
+    expand_path,
+    make_output_folder,
+)
 from cnncli.training.stopping import Stopped
+
+# The files of a run without which it is only half one.
+_FILES = (METRICS_FILE, SPLITS_FILE, BEST_FILE, LAST_FILE, REPORT_FILE)
 
 
 def find_unfinished(given: str, output: str) -> Path:
@@ -44,11 +56,48 @@ def check_unfinished(run_dir: Path) -> bool:
     """Return whether a run is unfinished.
 
     Raises:
-        CnncliError: If the folder is not that of a run.
+        CnncliError: If the folder is not that of a run, or if it has lost its settings.
     """
-    if not (run_dir / CONFIG_FILE).is_file():
-        raise CnncliError(f"--resume {run_dir}: no run folder (it has no {CONFIG_FILE})")
-    return not (run_dir / REPORT_FILE).exists()
+    config = run_dir / CONFIG_FILE
+    if not config.is_file():
+        raise CnncliError(f"--resume {run_dir}: {tell_no_run(run_dir)}")
+    if (run_dir / REPORT_FILE).exists():
+        return False
+    # What else is wrong with the file is told when its settings are read.
+    lines = [line.strip() for line in config.read_bytes().splitlines()]
+    if not any(line and not line.startswith(b"#") for line in lines):
+        anew = (
+            "; or train on from its weights: cnncli finetune --data DATA "
+            f"--model MODEL --weights {run_dir}"
+        )
+        raise CnncliError(
+            f"--resume {run_dir}: {CONFIG_FILE} is empty, and a run goes on with the settings that "
+            f"were in it; put it back{anew * (run_dir / BEST_FILE).is_file()}"
+        )
+    return True
+
+
+def tell_no_run(path: Path) -> str:
+    """Return why a folder without ``config.yaml`` is not that of a run.
+
+    Args:
+        path: Path of the folder, which may not exist.
+    """
+    if not path.is_dir():
+        return "not a run folder (a file)" if path.exists() else "no such folder"
+    files = [name for name in _FILES if (path / name).is_file()]
+    if files:
+        return f"half a run folder: it has {shorten(files)}, but no {CONFIG_FILE}"
+    runs = sorted(config.parent.name for config in path.glob(f"*/{CONFIG_FILE}"))
+    if runs:
+        return f"not a run folder, but run folders are in it; name one of them: {shorten(runs)}"
+    reports = sorted(report.parent.name for report in path.glob(f"*/{REPORT_FILE}"))
+    if reports:
+        return (
+            f"not a run folder: it has no {CONFIG_FILE}, only what evaluate --output wrote "
+            f"({shorten(reports)})"
+        )
+    return f"not a run folder (it has no {CONFIG_FILE})"
 
 
 @contextmanager

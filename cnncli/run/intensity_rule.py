@@ -9,6 +9,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.choices import IntensityRule
 from cnncli.data.survey import ImageSurvey
+from cnncli.errors import count_of
 from cnncli.images.intensity import are_fractions
 from cnncli.images.levels import WASTE, Extent, find_extent
 
@@ -91,7 +92,8 @@ def _reasons(
     if extent.trimmed:
         outside = sum(p.lowest < extent.low or p.highest > extent.high for p in levels)
         yield (
-            f"{outside} of {len(levels)} images looked at have values beyond that (from "
+            f"{outside} of {count_of(len(levels), 'image')} looked at have values beyond that "
+            "(from "
             f"{format_level(extent.lowest)} to {format_level(extent.highest)}), which are cut"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -25,12 +26,13 @@ from cnncli.data.store import (
     load_images,
     open_images,
 )
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, count_of
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import build_network
 from cnncli.reporting import Reporter
 from cnncli.run.bad_images import exclude_bad
+from cnncli.run.begun import BegunRun
 from cnncli.run.choose_preprocess import (
     choose_channels,
     choose_intensity,
@@ -42,24 +44,30 @@ from cnncli.run.defaults import fill_in, size_of, with_batch_size
 from cnncli.run.prepared_run import PreparedRun, network_options
 from cnncli.run.pretrained import find_pretrained
 from cnncli.run.samples import gather_samples
+from cnncli.run.scales import warn_of_scales
 from cnncli.training.batch_size import find_batch_size
 from cnncli.training.device import Compute, count_cpus
 from cnncli.training.state import seed_everything
 
 
-def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> PreparedRun:
+def prepare(
+    config: RunConfig, compute: Compute, reporter: Reporter, begun: BegunRun | None = None
+) -> PreparedRun:
     """Find and read the images, decide the open settings, and build the network.
 
     Args:
         config: The settings that the user gave.
         compute: Device and precision.
         reporter: Gets remarks, warnings and progress.
+        begun: The run that is resumed; None for a new run.
 
     Raises:
-        CnncliError: If a setting, an image or the weights are wrong.
+        CnncliError: If a setting, an image or the weights are wrong, or if the images are not those
+            that the run was begun with.
     """
     pretrained = find_pretrained(config)
-    samples, splits = gather_samples(config, reporter)
+    with nullcontext() if begun is None else begun.explain_data(config.data):
+        samples, splits = gather_samples(config, reporter, begun)
     if config.loss == "ordinal" and not samples.ordered:
         raise CnncliError(
             "--loss ordinal: the classes have no order; name them by whole numbers (grades), or "
@@ -101,6 +109,7 @@ def prepare(config: RunConfig, compute: Compute, reporter: Reporter) -> Prepared
     pretrained.load(network, config.model, samples.class_names, normalisation, reporter)
     store, digests, bad = _open(samples, preprocess, reporter)
     warn_of_cut(samples, store, intensity, reporter, named=config.intensity is not None)
+    warn_of_scales(samples, survey, store, reporter)
     if bad:
         splits = exclude_bad(samples, splits, bad, config.on_bad_image, reporter)
     warn_of_data(samples, splits, digests, reporter)
@@ -125,7 +134,8 @@ def _check_shares(run: PreparedRun) -> None:
         count = len(run.indices(split))
         if processes > 1 and count < min_images:
             raise CnncliError(
-                f"--data: {count} {SPLITS[split]} images for {processes} processes, which need "
+                f"--data: {count_of(count, f'{SPLITS[split]} image')} for {processes} processes, "
+                "which need "
                 f"{min_images} at least; start fewer"
             )
 
@@ -143,7 +153,9 @@ def _fit_batch(run: PreparedRun, asked: RunConfig, reporter: Reporter) -> Resolv
         most=count // world.size,
     )
     size = min(world.gather(size))
-    reporter.note(f"--batch-size auto: {size} images fit {run.compute.device}")
+    reporter.note(
+        f"--batch-size auto: {count_of(size, 'image fits', 'images fit')} {run.compute.device}"
+    )
     return with_batch_size(run.config, size, asked, processes=world.size, train_images=count)
 
 

@@ -18,6 +18,7 @@ from cnncli.choices import SPLITS
 from cnncli.config import text_settings
 from cnncli.errors import CnncliError
 from cnncli.files import BEST_FILE, CONFIG_FILE, METRICS_FILE, REPORT_FILE, SPLITS_FILE
+from cnncli.run.folder import tell_no_run
 from cnncli.training.history import COLUMNS, EarlyStopping, Row, lower_is_better
 from cnncli.yaml_text import read_yaml
 
@@ -101,12 +102,14 @@ def load_run(path: Path, name: str) -> RunRecord:
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise CnncliError(f"{path.parent}: {tell_no_run(path.parent)}")
     try:
         settings = read_yaml(path, text_settings())
     except CnncliError as error:
         raise CnncliError(f"{path}: {error}") from None
     if not isinstance(settings, dict):
-        raise CnncliError(f"{path}: holds no settings")
+        raise CnncliError(f"{path}: holds no settings{' (it is empty)' * (settings is None)}")
     return settings
 
 

@@ -12,20 +12,24 @@ from cnncli.data.classes import order_classes
 from cnncli.data.find_samples import find_samples, is_named_set, report_layout
 from cnncli.data.label_text import doubt_labels
 from cnncli.data.samples import CsvColumns, Samples
-from cnncli.data.split_file import apply_split_file
+from cnncli.data.split_match import apply_split_file
 from cnncli.data.splits import parse_groups, split_samples
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, count_of
 from cnncli.files import CONFIG_FILE, expand_path
 from cnncli.reporting import Reporter
+from cnncli.run.begun import BegunRun
 from cnncli.training.device import count_cpus
 
 
-def gather_samples(config: RunConfig, reporter: Reporter) -> tuple[Samples, Array]:
+def gather_samples(
+    config: RunConfig, reporter: Reporter, begun: BegunRun | None = None
+) -> tuple[Samples, Array]:
     """Find the images and their classes, and give every image a split.
 
     Args:
         config: Where the images are, and how to label and split them.
         reporter: Gets remarks and warnings about them.
+        begun: The run that is resumed, whose images and splits they must be; None for a new run.
 
     Returns:
         The samples, and their splits as indices (N,) into SPLITS.
@@ -33,36 +37,43 @@ def gather_samples(config: RunConfig, reporter: Reporter) -> tuple[Samples, Arra
     Raises:
         CnncliError: If the data cannot be trained on.
     """
-    samples = label_samples(config, reporter)
+    samples = label_samples(config, reporter, begun)
     splits, warnings = split_samples(
         samples,
         val_fraction=config.val_fraction,
         test_fraction=config.test_fraction,
         seed=config.seed,
     )
+    if begun is not None:
+        samples = begun.check_images(samples, splits)
     for warning in warnings:
         reporter.warn(warning)
     return samples, splits
 
 
-def label_samples(config: RunConfig, reporter: Reporter) -> Samples:
+def label_samples(config: RunConfig, reporter: Reporter, begun: BegunRun | None = None) -> Samples:
     """Find the images, their classes and groups, and the splits that are given for them.
 
     Args:
         config: Where the images are, and how to label them.
         reporter: Gets remarks and warnings about them.
+        begun: The run that is resumed; None for a new run.
 
     Raises:
         CnncliError: If the data cannot be trained on.
     """
     columns = CsvColumns(config.image_col, config.label_col, config.split_col, config.group_col)
     samples = find_samples(config.data, columns)
-    samples = give_splits(samples, config)
+    if begun is None:
+        samples = give_splits(samples, config)
+    else:
+        samples = begun.give_splits(samples, threads=count_cpus())
     samples = order_classes(samples, config.class_order)
     if len(samples.class_names) < 2:
+        told = f" ({'; '.join(samples.remarks)})" if samples.remarks else ""
         raise CnncliError(
             f"--data {config.data}: only one class, {samples.class_names[0]!r}; a classifier "
-            "needs at least two folders of images"
+            f"needs images of at least two{told}"
         )
     if config.group_regex is not None:
         samples = replace(samples, groups=parse_groups(samples.paths, config.group_regex))
@@ -71,7 +82,8 @@ def label_samples(config: RunConfig, reporter: Reporter) -> Samples:
         if warning:
             reporter.warn(warning)
     if samples.skipped:
-        reporter.note(f"{samples.skipped} files that are no images are skipped")
+        skipped = "file that is no image is", "files that are no images are"
+        reporter.note(f"{count_of(samples.skipped, *skipped)} skipped")
     report_layout(samples, reporter)
     for doubt in doubt_labels(samples.class_names):
         reporter.warn(doubt)

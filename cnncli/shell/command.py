@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
+from cnncli.errors import CnncliError, clip, did_you_mean
 from cnncli.shell.help import list_sections, write_sections
+
+# The attribute of a command's function that says that its arguments may begin with a minus.
+TAKES_NUMBERS = "takes_numbers"
 
 
 class Command(TyperCommand):
@@ -17,6 +22,15 @@ class Command(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, as Typer asks for them before it reads their values."""
         return convert_late(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; where a command takes numbers, ``-1 2`` is one and no flag.
+
+        Numbers may have spaces around them, so one in front does no harm.
+        """
+        if getattr(self.callback, TAKES_NUMBERS, False):
+            args = [f" {arg}" if re.match(r"-\.?\d", arg) else arg for arg in args]
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the command's arguments and flags."""
@@ -58,6 +72,43 @@ class _LateConversion:
         described = param.type_descriptor
         if value is param.default or (described.annotation is str and type(value) is str):
             return value
-        if not described.is_list and value in (described.choices or ()):
-            return value
+        if described.annotation == list[str] and isinstance(value, list | tuple):
+            return list(value)
+        if not described.is_list and described.choices:
+            return _find_name(value, described.choices, param)
+        if described.annotation in (int, float) and type(value) is str:
+            return _read_number(described.annotation, value, param)
         return self._load().coerce(value, param=param, ctx=ctx)
+
+
+def _find_name(value: Any, names: Sequence[str], param: Any) -> str:
+    """Return a value that is one of the names that a flag takes.
+
+    Raises:
+        CnncliError: If it is not.
+    """
+    if value in names:
+        return str(value)
+    *most, last = names
+    raise CnncliError(
+        f"{_name_of(param)} {clip(value)}: must be {', '.join(most)} or {last}"
+        f"{did_you_mean(value, names)}"
+    )
+
+
+def _read_number(kind: type[int] | type[float], text: str, param: Any) -> int | float:
+    """Return the number that a text is.
+
+    Raises:
+        CnncliError: If it is none.
+    """
+    try:
+        return int(re.sub(r"\.0*$", "", text)) if kind is int else float(text)
+    except ValueError:
+        noun = "whole number" if kind is int else "number"
+        raise CnncliError(f"{_name_of(param)} {clip(text)}: must be a {noun}") from None
+
+
+def _name_of(param: Any) -> str:
+    """Return how a flag or an argument is written."""
+    return max(param.opts, key=len) if param.opts[0].startswith("-") else str(param.make_metavar())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from cnncli.arithmetic.chain import parse_pair
@@ -15,9 +16,11 @@ from cnncli.arithmetic.convolution import (
     count_macs,
     count_parameters,
 )
+from cnncli.arithmetic.formula import explain, explain_costs
 from cnncli.arithmetic.solve import Unknown, pad_like_same
 from cnncli.choices import format_size
 from cnncli.errors import CnncliError
+from cnncli.files import check_output_file
 from cnncli.reporting import Reporter
 from cnncli.shell.flags import Flags, flag
 
@@ -33,6 +36,9 @@ WINDOW_FLAGS: Mapping[str, Any] = {
     "filters": flag(int, "Output channels; with --in-channels, parameters and MACs are counted."),
     "groups": flag(int, "Groups of channels; must divide both numbers [1]."),
     "bias": flag(bool, "One bias per filter [--bias].", "--bias/--no-bias"),
+    "animate": flag(
+        str, "Also draw the sliding window: a .gif or .svg that moves.", metavar="FILE"
+    ),
 }
 _ARGUMENTS = ("kernel", "stride", "padding")
 # What may not stand beside --chain, in the order in which the error names it.
@@ -85,6 +91,20 @@ class Question:
             row["macs"] = count_macs(window, size, in_channels, filters, groups=groups)
         return row
 
+    def explain(self) -> list[str]:
+        """Return the formulas with the numbers filled in, as lines of text.
+
+        Raises:
+            CnncliError: As `SlidingWindow.output` does.
+        """
+        lines = explain(self.window, self.size)
+        if self.channels:
+            in_channels, filters, groups, bias = self.channels
+            lines += explain_costs(
+                self.window, self.size, in_channels, filters, groups=groups, bias=bias
+            )
+        return lines
+
 
 def check_alone(given: Flags) -> None:
     """Refuse what describes one layer beside ``--chain``.
@@ -95,6 +115,30 @@ def check_alone(given: Flags) -> None:
     used = [_name(key) for key in _OF_ONE_LAYER if given.get(key) is not None]
     if used:
         raise CnncliError(f"--chain: the layers say it all; leave {', '.join(used)} out")
+
+
+def check_animated(given: str, chain: str | None, unknown: Unknown | None) -> Path:
+    """Return the file that ``--animate`` names, or refuse it before the work begins.
+
+    Args:
+        given: The file as the user gave it.
+        chain: Value of ``--chain``; None where it was not given.
+        unknown: Value of ``--solve``; None where it was not given.
+
+    Raises:
+        CnncliError: If there is not exactly one known layer to draw, or the file cannot be written.
+    """
+    if chain is not None:
+        raise CnncliError(
+            "--animate: draws one layer, not a --chain; leave --chain out and write the numbers of "
+            "a layer, such as cnncli conv-size 28 5 --animate layer.gif"
+        )
+    if unknown:
+        raise CnncliError(
+            f"--animate: draws a layer whose {unknown} is known; leave --solve out and write what "
+            "it finds"
+        )
+    return check_output_file(given, "--animate", suffixes=(".gif", ".svg"))
 
 
 def read_question(

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TextIO
 
 from cnncli.files import protect_cell
@@ -33,6 +34,8 @@ def print_rows(
 ) -> None:
     """Write rows to stdout as they come (``table`` and ``json`` need them all first).
 
+    An error before the first row leaves stdout empty.
+
     Args:
         rows: Mappings with the ``columns`` as keys; ``None`` is an empty field.
         columns: The header, in order; jsonl and json keep a row's other keys too.
@@ -41,8 +44,10 @@ def print_rows(
     """
     if output_format == "csv":
         protect = protect_cell if csv_safe else _keep
+        rows = iter(rows)
+        first = list(islice(rows, 1))
         _write_csv([protect(column) for column in columns])
-        for row in rows:
+        for row in chain(first, rows):
             _write_csv(["" if row.get(c) is None else protect(row[c]) for c in columns])
     elif output_format == "jsonl":
         for row in rows:
@@ -50,14 +55,16 @@ def print_rows(
     elif output_format == "json":
         print_json([dict(row) for row in rows])
     else:
-        _print_table(_console(sys.stdout), rows, columns)
+        sys.stdout.write(_draw_table(sys.stdout, rows, columns))
+        sys.stdout.flush()
 
 
 def print_json(value: object) -> None:
     """Write one indented JSON document to stdout; NaN is a bug, not a value."""
     encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2)
-    for piece in encoder.iterencode(value):  # in pieces: it may be hundreds of megabytes
-        sys.stdout.write(_escape_json(piece))
+    pieces = encoder.iterencode(value)  # it may be hundreds of megabytes, a number each
+    while text := "".join(islice(pieces, 10_000)):
+        sys.stdout.write(_escape_json(text))
     print_line("")
 
 
@@ -131,9 +138,10 @@ def _is_plain(stream: TextIO) -> bool:
     return not stream.isatty() or bool(os.environ.get("NO_COLOR"))
 
 
-def _print_table(
-    console: Console, rows: Iterable[Row], columns: Sequence[str], title: str | None = None
-) -> None:
+def _draw_table(
+    stream: TextIO, rows: Iterable[Row], columns: Sequence[str], title: str | None = None
+) -> str:
+    """Return a table as it fits a stream, without spaces at the ends of its lines."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -149,7 +157,10 @@ def _print_table(
         )
     for row in rows:
         table.add_row(*(Text(show_controls(format_cell(row.get(column)))) for column in columns))
-    console.print(table)
+    console = _console(stream)
+    with console.capture() as drawn:
+        console.print(table)
+    return "".join(f"{line.rstrip()}\n" for line in drawn.get().splitlines())
 
 
 def format_cell(value: object) -> str:
@@ -179,10 +190,7 @@ class TerminalReporter:
 
     def table(self, title: str, rows: Sequence[Row]) -> None:
         if rows:
-            console = _console(sys.stderr)
-            with console.capture() as text:
-                _print_table(console, rows, list(rows[0]), title)
-            _write_to_stderr(text.get())
+            _write_to_stderr(_draw_table(sys.stderr, rows, list(rows[0]), title))
 
     @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Advance]:

@@ -15,7 +15,7 @@ from torch import distributed, nn
 from torch.distributed.rendezvous import rendezvous
 
 from cnncli.arrays import Array
-from cnncli.errors import RUNTIME_FAILURE, CnncliError, ReportedElsewhereError
+from cnncli.errors import RUNTIME_FAILURE, CnncliError, ReportedElsewhereError, count_of
 from cnncli.torchrun import Place, read_place
 
 T = TypeVar("T")
@@ -141,7 +141,8 @@ def _join(place: Place, device: str) -> Any:
             raise CnncliError(f"--device {device}: torch sees 0 CUDA devices here; use cpu or auto")
         if place.local_size > torch.cuda.device_count():
             raise CnncliError(
-                f"{place.local_size} processes on a machine with {torch.cuda.device_count()} GPUs: "
+                f"{count_of(place.local_size, 'process')} on a machine with "
+                f"{count_of(torch.cuda.device_count(), 'GPU')}: "
                 "each process takes a GPU of its own; start fewer (--nproc-per-node gpu)"
             )
         torch.cuda.set_device(place.local_rank)

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, count_of
 from cnncli.files import CONFIG_FILE, LAST_FILE
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.freeze_plan import FreezePlan
@@ -43,6 +43,7 @@ class Session:
         preprocess: How images are preprocessed; a resumed run must do the same.
         plateau: Lowers the learning rate when val gets no better; None for other schedulers.
         settings: The settings by which the run trains; a resumed run must have the same.
+        images: What of its images must be the same in a resumed run.
         epoch: Number of epochs completed.
         progress: How far the interrupted epoch was when the run was resumed; None outside one.
         rollbacks: How often the run went back because the loss was not finite.
@@ -59,6 +60,7 @@ class Session:
     preprocess: Preprocess
     plateau: Plateau | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    images: Mapping[str, Any] = field(default_factory=dict)
     epoch: int = 0
     progress: Progress | None = None
     rollbacks: int = 0
@@ -87,6 +89,7 @@ class Session:
             progress.pool(self.world)
         state: State = {
             "settings": dict(self.settings),
+            "images": dict(self.images),
             "epoch": self.epoch,
             "progress": None if progress is None else vars(progress),
             "network": self.network.state_dict(),
@@ -119,7 +122,8 @@ class Session:
         processes = 1 + len(state["ranks"])
         if processes != self.world.size:
             raise CnncliError(
-                f"--resume {self.run_dir}: {processes} processes trained it, and this is "
+                f"--resume {self.run_dir}: {count_of(processes, 'process')} trained it, and this "
+                "is "
                 f"{self.world.size}; it goes on with {processes}: torchrun --nproc-per-node "
                 f"{processes} -m cnncli train --resume {self.run_dir}"
             )

@@ -15,6 +15,7 @@ LIMIT = 1.6
 BARE = ["-c", "import typer, rich.console"]
 COMMANDS = [
     ["conv-size", "28", "3", "1", "0"],
+    ["convolve", "1 2 3; 4 5 6; 7 8 9", "--kernel", "1 0; 0 -1", "--then", "relu", "--explain"],
     ["--help"],
     ["train", "--help"],
     ["models", "--format", "csv"],

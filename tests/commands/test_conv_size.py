@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -117,6 +118,19 @@ def test_explain_has_the_numbers_in_the_formula(line: str, lines: list[str]) -> 
     assert output.splitlines()[0] == lines[0]
     for expected in lines[1:]:
         assert expected in output
+
+
+def test_explain_has_the_costs_too() -> None:
+    lines = _answer("28 3 --in-channels 3 --filters 10 --explain").splitlines()
+    assert lines[:3] == ["26", "parameters 280", "MACs 182520"]
+    assert lines[-6:] == [
+        "parameters = (kernel*kernel*in_channels + 1)*filters",
+        "           = (3*3*3 + 1)*10 = 280",
+        "MACs = kernel*kernel*in_channels*filters*output*output",
+        "     = 3*3*3*10*26*26 = 182520",
+        "a dense layer in its place has 56808 times as many parameters:",
+        "     (3*28*28 + 1)*10*26*26 = 15906280",
+    ]
 
 
 def test_explain_in_json() -> None:
@@ -273,7 +287,7 @@ def test_chain_without_channels_counts_grey_and_says_so() -> None:
         ("28 --filters 3 --pool --chain relu", "leave --filters, --pool out"),
         ("28 --in-channels 0 --chain relu", "in-channels 0"),
         ("28 --chain rleu", "layer 1 'rleu': unknown layer; did you mean relu"),
-        ("28 3 --format xml", "'xml' is not one of"),
+        ("28 3 --format xml", "--format xml: must be table, csv, json or jsonl"),
         ("28 3 --filter", "--filter"),
         ("", "INPUT"),
     ],
@@ -304,3 +318,77 @@ def test_help_shows_no_trace_of_the_minus_trap() -> None:
     text = _answer("--help")
     assert "--chain" in text
     assert "-7" not in text
+
+
+def test_animate_leaves_the_answer_as_it_is(tmp_path: Path) -> None:
+    for line in ("5 3 2 1", "4x6 3x2 --explain", "3 3 2 1 --transposed --format json"):
+        for name in ("a.gif", "a.SVG"):
+            picture = tmp_path / name
+            result = _run(*line.split(), "--animate", str(picture))
+            assert (result.stdout, result.exit_code) == (_answer(line), 0)
+            assert result.stderr.startswith(f"drawn in {picture}: ")
+            assert result.stderr.count("\n") == 1
+            begins = picture.read_bytes()[:4]
+            assert begins == (b"GIF8" if name == "a.gif" else b"<svg")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.gif", "a.SVG"}
+
+
+def test_animate_tells_how_many_steps(tmp_path: Path) -> None:
+    picture = tmp_path / "a.svg"
+    assert _run("5", "3", "--animate", str(picture)).stderr == (
+        f"drawn in {picture}: 9 steps, 0.5 s each\n"
+    )
+    assert _run("28", "5", "--animate", str(picture)).stderr == (
+        f"drawn in {picture}: 576 steps, 0.05 s each\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("5 3 --animate a.png", "--animate a.png: must end in .gif or .svg"),
+        ("5 3 --animate a", "--animate a: must end in .gif or .svg"),
+        ("5 3 --animate no/a.gif", "--animate no/a.gif: there is no folder no"),
+        ("5 3 --animate d.gif", "--animate d.gif: is a folder; name a file in it"),
+        ("4 5 --animate a.gif", "Error: kernel 5 is larger than the padded input 4"),
+        ("28 --animate a.gif --chain relu", "--animate: draws one layer, not a --chain"),
+        ("28 - 2 --animate a.gif --solve kernel --output-size 13",
+         "--animate: draws a layer whose kernel is known"),
+        ("224 7 2 3 --animate a.gif", "230 cells in a row are too many to draw, at most 40; use a "
+         "smaller input: 10 shows the same kernel and stride"),
+        ("32 3 1 1 --animate a.gif", "1024 steps are too many to watch, at most 784"),
+        ("999999999 3 1 same --animate a.gif", "use a smaller input: 14 "),
+        ("100x20 3 --animate a.gif", "use a smaller input: 16 "),
+        ("100 50 --animate a.gif", "at most 40; use smaller numbers"),
+        ("1000 3 100 --animate a.gif", "at most 40; use smaller numbers"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_animated_is_said(
+    line: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d.gif").mkdir()
+    result = _run(*line.split())
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["d.gif"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["224 7 2 3", "225 7 2 3", "57 3 2 same", "100x301 3x4 3x5 1", "99 2 --pool",
+     "100 3 3 --pool --ceil-mode", "60 3 2 1 --transposed --output-padding 1"],
+)  # fmt: skip
+def test_the_smaller_input_can_be_animated_and_ends_alike(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is proposed is drawn, and the rounding drops the same: the end of --explain is equal."""
+    monkeypatch.chdir(tmp_path)
+    advice = _run(*line.split(), "--animate", "a.svg").stderr
+    smaller = advice.split("use a smaller input: ")[1].split()[0]
+    size, _, rest = line.partition(" ")
+    result = _run(smaller, *rest.split(), "--explain", "--animate", "a.svg")
+    assert result.exit_code == 0
+    assert (tmp_path / "a.svg").is_file()
+    assert result.stdout.splitlines()[-1] == _answer(f"{size} {rest} --explain").splitlines()[-1]

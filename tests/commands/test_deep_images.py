@@ -158,7 +158,7 @@ def test_what_the_window_found_cuts_is_told(tmp_path, share):
         assert told == []
     else:
         (text,) = told
-        assert text.startswith("1 images have more than 1% of their values beyond")
+        assert text.startswith("1 image has more than 1% of their values beyond")
         assert f"{unseen:03d}.png: 5%" in text
 
 

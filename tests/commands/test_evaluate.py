@@ -129,6 +129,24 @@ def test_files_with_other_names_are_known_by_content(cli, folder_data, run_dir, 
     assert f"left out, trained on: {count(run_dir, 'train')} images" in result.err
 
 
+def test_labels_that_changed_since_the_run_are_told(cli, folder_data, run_dir, tmp_path):
+    shutil.copytree(folder_data, tmp_path / "data")
+    assert "another label" not in cli("evaluate", tmp_path / "data", "--checkpoint", run_dir).err
+    one = next(row["path"] for row in read_splits(run_dir) if row["split"] == "test")
+    then = one.split("/")[0]
+    now = next(
+        name for name in sorted(p.name for p in (tmp_path / "data").iterdir()) if name != then
+    )
+    moved = f"{now}/moved.png"
+    (tmp_path / "data" / one).rename(tmp_path / "data" / moved)
+    said = cli("evaluate", tmp_path / "data", "--checkpoint", run_dir)
+    assert answer(said)["images"] == count(run_dir, "test")
+    assert (
+        f"1 of {len(read_splits(run_dir))} images has another label now ({moved}: {then!r} then, "
+        f"{now!r} now); the run was trained with the labels of then"
+    ) in " ".join(said.err.split())
+
+
 def test_trained_files_among_new_ones_are_left_out_and_named(cli, folder_data, run_dir, tmp_path):
     rows = read_splits(run_dir)
     trained = [row["path"] for row in rows if row["split"] == "train"][:2]

@@ -62,6 +62,15 @@ def test_a_picture_on_a_full_disk(cli, run_dir, tmp_path, small_disk, folder_dat
     assert {path.name for path in small_disk.iterdir()} == {"filler"}
 
 
+def test_an_animation_on_a_full_disk_keeps_the_old_one(cli, small_disk):
+    (small_disk / "a.gif").write_text("old")
+    fill(small_disk)
+    said = cli("conv-size", 5, 3, "--animate", small_disk / "a.gif")
+    assert (said.code, said.out) == (1, "")
+    assert f"{small_disk / 'a.gif'}: cannot be written: No space left" in said.err
+    assert (small_disk / "a.gif").read_text() == "old"
+
+
 def test_a_run_on_a_full_disk_leaves_no_folder(cli, small_disk, folder_data):
     fill(small_disk)
     args = ("train", "--data", folder_data, "--model", "lenet5", "--epochs", 1)

@@ -196,6 +196,7 @@ def test_refused(cli, run_dir, tmp_path, monkeypatch, args, words):
     result = cli("predict", *args, "--checkpoint", run_dir)
     assert result.code == 2
     assert words in result.error
+    assert result.out == ""
 
 
 def test_a_class_named_like_a_place(cli, tmp_path, images):

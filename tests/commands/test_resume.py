@@ -253,7 +253,7 @@ def test_flags_that_would_change_the_result_are_refused(cli, run_dir, flags, wor
 def test_what_is_no_run_is_refused(cli, tmp_path):
     said = cli("train", "--resume", tmp_path / "nowhere")
     assert said.code == 2
-    assert "no run folder" in said.error
+    assert "no such folder" in said.error
     (tmp_path / "config.yaml").write_text("data: digits\nmodel: lenet5\n")
     (tmp_path / "last.pt").write_bytes(b"damaged")
     (tmp_path / "splits.csv").write_text("path,split\n")

@@ -9,7 +9,7 @@ from helpers import train, write_digits
 
 from cnncli.config import RunConfig
 from cnncli.data.find_samples import find_samples
-from cnncli.data.split_file import apply_split_file
+from cnncli.data.split_match import apply_split_file
 from cnncli.data.splits import TEST, TRAIN, VAL
 from cnncli.data.store import hash_files
 from cnncli.errors import CnncliError
@@ -211,6 +211,65 @@ def test_a_file_by_hand_needs_path_and_split_only(data, tmp_path):
     assert [found[path] == VAL for path in paths] == [number % 4 == 0 for number in range(60)]
 
 
+def test_words_of_folders_of_splits_are_read(data):
+    words = ["Training", "dev", "Testing"]
+    lines = [f"{p},{words[n % 3]}" for n, p in enumerate(paths_in(data))]
+    (data.parent / "s.csv").write_text("path,split\n" + "\n".join(lines) + "\n")
+    found, samples = gather(data, splits="s.csv")
+    assert [found[path] for path in paths_in(data)] == [number % 3 for number in range(60)]
+    assert samples.remarks == (
+        "--splits s.csv: 'Training' is train, 'dev' is val, 'Testing' is test",
+    )
+
+
+def paths_in(data):
+    return find_samples(str(data)).paths.tolist()
+
+
+def rewrite(path, change):
+    rows = read(path)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(change(row) for row in rows)
+
+
+@pytest.mark.parametrize("command", ["train", "finetune", "check-data"])
+def test_other_labels_than_in_the_file_are_told(cli, data, command):
+    """The splits are those of the file, and the labels those of the data."""
+    cli("split", data, "--folds", 3, "--output", "f.csv")
+    wrong = paths_in(data)[7]
+    rewrite("f.csv", lambda row: row | ({"label": "2"} if row["path"] == wrong else {}))
+    told = (
+        f"--splits f.csv: 1 of 60 images has another label now ({wrong}: '2' then, '0' now); its "
+        "splits are taken, and the labels of --data"
+    )
+    flags = () if command == "check-data" else ("--device", "cpu", "--epochs", 1)
+    model = {"train": ("--model", "lenet5"), "finetune": ("--model", "lenet5", "--weights", "none")}
+    said = cli(command, data, "--splits", "f.csv", "--fold", 2, *flags, *model.get(command, ()))
+    assert said.code == 0, said.err
+    assert told in " ".join((said.err + said.out).split())
+    _, samples = gather(data, splits="f.csv", fold=1)
+    assert samples.class_names[samples.targets[7]] == "0"
+    assert samples.notes == (told,)
+
+
+@pytest.mark.parametrize("label", ["{}", " {}", "{}.0", "{}.00", "", "\u200b{}"])
+def test_labels_written_otherwise_and_missing_ones_are_no_others(cli, data, label):
+    cli("split", data)
+    rewrite("splits.csv", lambda row: row | {"label": label.format(row["label"])})
+    assert gather(data, splits="splits.csv")[1].notes == ()
+
+
+def test_an_image_in_another_class_folder_is_told(cli, data):
+    cli("split", data)
+    first = sorted((data / "0").iterdir())[0]
+    first.rename(data / "2" / first.name)
+    said = refused(data, splits="splits.csv")
+    then, now = f"0/{first.name}", f"2/{first.name}"
+    assert f"1 seems to have moved to another label ({then}, '0', is {now}, '2', now)" in said
+
+
 def test_a_files_groups_come_with_it(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path in write_digits(tmp_path / "d", per_class=20):
@@ -227,8 +286,8 @@ def test_a_files_groups_come_with_it(cli, tmp_path, monkeypatch):
         ("", "needs the columns path and split"),
         ("image,split\na,train\n", "needs the columns path and split"),
         ("path,split\n", "names no image"),
-        ("path,split\na,train\na,train\n", "names an image twice"),
-        ("path,split\na,train\n\nb,dev\n", "line 4: split 'dev' is none of train, val, test"),
+        ("path,split\na,train\n\nb,val\na,test\n", "line 5: names an image twice: 'a' stands in"),
+        ("path,split\na,train\n\nb,other\n", "line 4: split 'other' is none of train, val, test"),
         ("path,split\na\n", "line 2: 1 fields where the header has 2"),
         ("path,fold\na,x\n", "line 2: 'x' is no whole number"),
         ("path,fold,split\na,,\n", "line 2: split '' is none of"),

@@ -193,7 +193,7 @@ def test_unwritable_output(cli):
         (("--data", "good", "--image-size", "8"), "16"),
         (("--data", "good", "--class-order", "0,1"), "'2' is missing"),
         (("--data", "good", "--group-regex", "("), "not a regular expression"),
-        (("--data", "good", "--lr", "-1"), "--lr -1.0: input should be greater than 0"),
+        (("--data", "good", "--lr", "-1"), "--lr -1.0: must be a number above 0"),
     ],
 )
 def test_refused_in_one_line(cli, args, words):
@@ -271,7 +271,7 @@ def test_warnings_and_layouts(cli):
     result = cli("train", "--data", "data", *QUICK)
     assert result.code == 0
     assert "Warning: no image of 2 in val" in result.err
-    assert "1 files that are no images are skipped" in result.err
+    assert "1 file that is no image is skipped" in result.err
     run = Path(result.out.strip())
     report = json.loads((run / "report.json").read_text())
     assert (report["split"], report["images"]) == ("val (chosen on)", 8)

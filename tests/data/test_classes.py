@@ -154,3 +154,22 @@ def test_a_class_of_another_spelling_in_each_split_is_an_error(write):
     found = find_below(write("train/Cat/1.png", "train/dog/2.png", "test/cat/3.png"))
     with pytest.raises(CnncliError, match=r"class 'cat' has no image in .* it may be 'Cat', spelt"):
         order_classes(found, None)
+
+
+def test_a_class_of_which_nothing_is_to_be_seen_is_an_error(write):
+    with pytest.raises(CnncliError, match=r"a class is called '.u200b', of which nothing is to"):
+        find_below(write("cat/1.png", "\u200b/2.png"))
+
+
+def test_one_class_after_labels_are_merged_is_told(cli, write):
+    """The table has two spellings of one label, and nothing in it is a folder."""
+    root = write(*(f"{n}.png" for n in range(4)))
+    rows = "".join(f"{n}.png,ca{chr(0x200B) * (n % 2)}t\n" for n in range(4))
+    write("t.csv", data=f"image,label\n{rows}".encode())
+    said = cli("train", root / "t.csv", "--model", "lenet5")
+    assert said.code == 2
+    assert said.error == (
+        f"--data {root}/t.csv: only one class, 'cat'; a classifier needs images of at least two "
+        "('cat' and 'ca\\u200bt' are one class, 'cat': they differ only in spaces at the ends, in "
+        "characters that are not to be seen or in how accents are stored)"
+    )

@@ -81,7 +81,7 @@ def test_loose_images_and_empty_folders_are_told(write):
     (root / "empty").mkdir()
     samples = find_below(root)
     assert samples.class_names == ("a", "b")
-    assert any("1 images in no class folder" in n and "loose.png" in n for n in samples.notes)
+    assert any("1 image in no class folder" in n and "loose.png" in n for n in samples.notes)
     assert "no image in empty" in samples.notes
 
 

@@ -4,7 +4,13 @@ import unicodedata
 
 import pytest
 
-from cnncli.data.label_text import doubt_labels, loosen_label, normalise_label, whole_number
+from cnncli.data.label_text import (
+    doubt_labels,
+    is_blank,
+    loosen_label,
+    normalise_label,
+    whole_number,
+)
 
 SAME = [
     ("cat", " cat"),
@@ -12,6 +18,8 @@ SAME = [
     ("cat", "\ufeffcat"),
     ("cat", "c\u200bat"),
     ("cat", "cat\u200d\t "),
+    ("cat", "cat\0"),
+    ("cat", "\x07c\x7fat\x1b"),
     ("cat", "\u2060cat\u00ad"),
     ("no findings", "no\u00a0findings"),
     ("café", unicodedata.normalize("NFD", "café")),
@@ -72,3 +80,14 @@ def test_a_label_of_which_nothing_would_be_left_stays():
 def test_whole_numbers():
     texts = ["2", "2.0", "-1", "10.00", "2.5", "two", "", "1e3", "0x1", "٣"]
     assert [whole_number(text) for text in texts] == [2, 2, -1, 10, None, None, None, None, None, 3]
+
+
+@pytest.mark.parametrize("label", ["", " ", "\0", "\t\x07", "\u200b\ufeff", "\u00a0 \u200d"])
+def test_nothing_to_be_seen(label):
+    assert is_blank(label)
+    assert normalise_label(label) == label
+
+
+@pytest.mark.parametrize("label", ["0", " a ", "-", "\u200ba", "ก", "."])
+def test_something_to_be_seen(label):
+    assert not is_blank(label)

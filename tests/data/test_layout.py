@@ -120,7 +120,7 @@ def test_a_wrapper_is_seen_through(write, wrapper):
     classes = find_below(write(f"{wrapper}/cat/1.png", f"{wrapper}/dog/2.png", "preview.png"))
     assert classes.class_names == ("cat", "dog")
     assert wrapper in classes.remarks[0]
-    assert "1 images in no class folder are left out: preview.png" in classes.notes
+    assert "1 image in no class folder is left out: preview.png" in classes.notes
     root = write(*(f"{wrapper}/{number}.png" for number in range(10)))
     if "/" not in wrapper:  # so many images are no previews: it is a class with folders inside
         assert find_below(root).class_names == (wrapper,)
@@ -207,6 +207,57 @@ def test_splits_inside_of_classes_that_cannot_be_read_are_doubted(write):
     samples = find_below(root)
     assert set(splits_by_path(samples).values()) == {None}
     assert "each class holds the folders test, train" in samples.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("paths", "named"),
+    [
+        (("cat/train/1", "cat/test/2", "dog/3"), "cat/test, cat/train are named like splits"),
+        (("cat/train/1", "cat/test/2", "dog/a/3", "dog/b/4"), "dog holds images of no split"),
+        (("cat/Training/1", "cat/val/2", "dog/3", "eel/4"), "dog, eel hold images of no split"),
+        (("cat/test/1", "dog/2"), "cat/test are named like splits, but dog holds"),
+        (("cat/train/1", "cat/test/2", "cat/5", "dog/3"), "cat/test, cat/train are named"),
+        (("cat/1", "cat/val/2", "dog/3", "dog/val/4"), "each class holds the folder val, not tak"),
+        (("cat/train/1", "dog/train/2"), "each class holds the folder train, not taken as split"),
+    ],
+)
+def test_splits_in_some_classes_only_are_told(write, paths, named):
+    samples = find_below(write(*(f"{path}.png" for path in paths)))
+    assert len(samples) == len(paths)
+    assert set(splits_by_path(samples).values()) == {None}
+    (note,) = samples.notes
+    assert named in note
+
+
+def test_a_class_with_val_alone_is_an_error_of_the_classes(cli, write):
+    root = write(*(f"cat/{s}/{n}.png" for s in ("train", "val") for n in (1, 2)), "dog/val/1.png")
+    said = cli("train", root, "--model", "lenet5")
+    assert said.code == 2
+    assert "class 'dog' has no image in the training split" in said.error
+
+
+@pytest.mark.parametrize("place", ["", "train/"])
+def test_classes_within_a_class_are_told(write, place):
+    root = write(*(f"{place}{c}/1.png" for c in ("cat", "dog", "more/cow", "more/eel")))
+    if place:
+        write(*(f"test/{c}/1.png" for c in ("cat", "dog", "more")))
+    samples = find_below(root)
+    assert samples.class_names == ("cat", "dog", "more")
+    (note,) = samples.notes
+    assert note.startswith(f"{place}more is taken as one class, though it holds the folders cow, ")
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("cat/p1/1", "cat/p2/2", "dog/p3/3", "dog/p4/4"),
+        ("cat/1", "cat/old/2", "dog/3"),
+        ("cat/1", "cat/a/2", "cat/b/3", "dog/3"),
+        ("trains/train/1", "trains/bus/2", "dog/p/3"),
+    ],
+)
+def test_deeper_folders_that_need_no_word(write, paths):
+    assert find_below(write(*(f"{path}.png" for path in paths))).notes == ()
 
 
 def test_an_unlabelled_test_is_left_out_and_named(write):

@@ -42,7 +42,8 @@ def saved(data, tmp_path):
 
 def find_splits(saved, root):
     samples = find_samples(str(root))
-    found = load_manifest(saved).look_up_splits(samples)
+    manifest = load_manifest(saved)
+    found = manifest.find_splits(manifest.look_up(samples))
     return dict(zip(samples.paths.tolist(), found.tolist(), strict=True))
 
 
@@ -178,7 +179,8 @@ def test_the_same_content_in_two_splits_counts_as_trained_on(saved, data, tmp_pa
 def test_a_file_that_is_gone_is_no_crash(saved, data):
     samples = find_samples(str(data))
     (data / "a/1.bmp").unlink()
-    found = load_manifest(saved).look_up_splits(samples)
+    manifest = load_manifest(saved)
+    found = manifest.find_splits(manifest.look_up(samples))
     assert found.tolist() == [UNSEEN, *SPLITS[1:]]
 
 

@@ -208,3 +208,21 @@ def test_breastmnist():
     (data,) = samples.source.read(3)
     grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     assert grey.shape == (28, 28)
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\u200b"])
+def test_an_empty_label_is_an_error(tmp_path, empty):
+    path = save(tmp_path, images=images(4, 8, 8), labels=np.array(["a", "b", empty, empty]))
+    refuses_to_find(path, "are empty for 2 images .the first is number 2, from 0.; give them a")
+
+
+def test_labels_that_are_no_text_are_an_error(tmp_path):
+    """They were one class: what is no UTF-8 was replaced by one and the same character."""
+    path = save(tmp_path, images=images(4, 8, 8), labels=np.array([b"\xe9", b"\xe8"] * 2))
+    refuses_to_find(path, r"the labels, 4 .S1, are no text in UTF-8: b'\\xe9'")
+
+
+def test_labels_in_bytes_are_texts(tmp_path):
+    texts = np.array(["é", "ü"] * 2)
+    path = save(tmp_path, images=images(4, 8, 8), labels=np.char.encode(texts, "utf-8"))
+    assert find_below(path).class_names == ("é", "ü")

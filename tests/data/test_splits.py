@@ -74,6 +74,29 @@ def test_a_class_of_two_groups_goes_to_train_whole():
     assert any("too few" in warning for warning in warnings)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_class_in_many_groups_of_other_classes_has_not_too_few(seed):
+    """Two patients have b most of the time, and ten more have one image of it each."""
+    targets = [0, 0, 0, 1] * 10 + [1, 1, 0] * 2 + [0] * 30
+    groups = [n for n in range(12) for _ in range(4 if n < 10 else 3)] + list(range(20, 50))
+    splits, warnings = split(make(targets, groups), seed=seed)
+    assert [text for text in warnings if "too few" in text] == []
+    if count(make(targets), splits, 1)[VAL] == 0:
+        assert "no image of b in val" in warnings
+
+
+def test_a_class_of_two_groups_one_of_them_anothers_is_told_only_if_it_is_in_train():
+    told = set()
+    for seed in range(12):
+        targets = [0] * 40 + [1, 1] + [0, 0, 0, 1]
+        groups = list(range(40)) + [90, 90] + [91] * 4
+        splits, warnings = split(make(targets, groups), val=0.3, seed=seed)
+        whole = count(make(targets), splits, 1)[TRAIN] == 3
+        assert any("all of them go to train: b" in text for text in warnings) == whole
+        told.add(whole)
+    assert told == {True, False}
+
+
 def test_without_anything_to_choose_by_there_is_no_run():
     with pytest.raises(CnncliError, match="no image is left for validation"):
         split(make([0, 0, 1, 1]))
@@ -114,7 +137,7 @@ def test_groups_torn_by_the_data_are_told():
     samples = make([0, 1] * 5, groups=[n // 2 for n in range(10)], splits=[TRAIN] * 5 + [VAL] * 5)
     _, warnings = split(samples)
     assert len(warnings) == 1
-    assert warnings[0].startswith("1 groups have images in more than one split")
+    assert warnings[0].startswith("1 group has images in more than one split")
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -231,7 +254,7 @@ def propose(*names, targets=None):
 def test_the_proposal_fires_on_repeated_ids_and_its_regex_keeps_them_together():
     names = ["n/00000061_012.png", "n/00000061_013.png", "n/00000062_000.png", "n/crazing_1.png"]
     warning = propose(*names)
-    assert "1 ids stand in front" in warning
+    assert "1 id stands in front" in warning
     assert "'00000061'" in warning
     regex = warning.split("--group-regex '")[1].rstrip("'")
     groups = list(parse_groups(text_array(names), regex))

@@ -42,6 +42,21 @@ def test_chosen_columns_splits_and_groups(write):
     refuses_to_find(path, "--image-col wher: .* no such column.*did you mean where", image="wher")
 
 
+def test_words_of_folders_of_splits_are_read_in_a_column_too(write):
+    words = ["Training", "train", "dev", "validation", "Testing", "hold-out"]
+    rows = "".join(f"{n}.png,{'ab'[n % 2]},{word}\n" for n, word in enumerate(words))
+    path = table(write, f"image,label,split\n{rows}", *(f"{n}.png" for n in range(6)))
+    samples = find_below(path)
+    assert samples.splits.tolist() == [TRAIN, TRAIN, VAL, VAL, TEST, TEST]
+    assert samples.remarks == (
+        "in column 'split' 'Training' is train, 'dev' is val, 'Testing' is test, 'hold-out' is "
+        "test",
+    )
+    for word in ("train_station", "unlabeled", "mask", "1", "train/test"):
+        path.write_text(f"image,label,split\n0.png,a,train\n1.png,b,{word}\n")
+        refuses_to_find(path, f"line 3: split '{word}' is none of train, val")
+
+
 def test_ids_with_and_without_ending_anywhere_below(write):
     path = table(
         write,
@@ -117,11 +132,16 @@ def test_what_excel_writes_is_read(write, text):
         ("image,label\n1.png,a\n1.png,a\n", "line 3: '1.png' stands in line 2 already; keep"),
         ("image,label\n1.png,a\n./1.png,b\n", "line 3: .* already, with another label"),
         ("image,label\n1.png,a\n1,a\n", "line 3: .* stands in line 2"),
-        ("image,label,split\n1.png,a,train\n2.png,b,dev\n", "line 3: split 'dev' is none of"),
+        ("image,label,split\n1.png,a,train\n2.png,b,other\n", "line 3: split 'other' is none of"),
         ("image,label,split\n1.png,a,train\n2.png,b,\n", "line 3: split '' is none of"),
         ('image,label\n\n\n"1.png",a\n \n2.png,\n', "line 6: column 'label' is empty"),
         ('image,x,label\n1.png,"two\nlines",a\n\nno.png,,b\n', "line 5: image 'no.png' not"),
         ("image,label\n\n1.png,a\n\n\n1.png,a\n", "line 6: '1.png' stands in line 3 already"),
+        (
+            "image,label\n1.png,a\n2.png,\u200b\n",
+            r"line 3: column 'label' holds '.u200b', of which",
+        ),
+        ("image,label\n1.png,a\n2.png,\0\n", r"line 3: column 'label' holds '.x00', of which"),
         ("image,label\n", "no rows below the header"),
         ("image,label,label\n1.png,a,b\n2.png,b,a\n", "column 'label' is there twice"),
         ("", "not a CSV in UTF-8"),

@@ -1,5 +1,7 @@
 """A path in a CSV with folders in it is that path: a namesake elsewhere never stands in."""
 
+import re
+
 import pytest
 from helpers import TINY_PNG, find_below, labels_by_path, refuses_to_find
 
@@ -99,6 +101,23 @@ def test_a_moved_folder_of_the_same_name_needs_no_other(write):
 def test_absolute_paths_that_are_not_below_the_csv_are_refused(write, rows, line):
     path = table(write, rows, "siteA/1.png", "siteA/2.png")
     refuses_to_find(path, f"line {line}: image '.*' not found")
+
+
+@pytest.mark.parametrize(
+    ("row", "there"),
+    [
+        (
+            "/gone/data/siteA/1.png",
+            "(there is images/siteA/1.png; if it is the image, write its path from the folder",
+        ),
+        ("C:\\data\\siteA\\1.png", "(there is images/siteA/1.png; if it is the image, write"),
+        ("/gone/siteB/1.png", "(there is images/siteA/1.png, in another folder)"),
+    ],
+)
+def test_a_file_with_the_same_last_folders_is_named(write, row, there):
+    path = table(write, f"{row},a\n", "images/siteA/1.png", "images/1.jpg")
+    refuses_to_find(path, f"line 2: image .* not found, .*{re.escape(there)}")
+    refuses_to_find(table(write, "/gone/siteC/7.png,a\n"), "last folders below .*data$")
 
 
 def test_an_absolute_path_in_a_folder_that_is_there_has_not_moved(write, tmp_path):

@@ -74,6 +74,15 @@ def write_deep(root):
     Image.fromarray(clear).save(root / "one" / "white.png")
 
 
+def write_floats(root):
+    """Write float images, some of them fractions and others levels from 0 to 255."""
+    rng = np.random.default_rng(0)
+    (root / "one").mkdir(parents=True)
+    for number in range(12):
+        levels = rng.uniform(0, 1 if number == 3 else 255, (40, 40)).astype(np.float32)
+        np.save(root / "one" / f"{number}.npy", levels)
+
+
 def kinds_found(data, **settings):
     report = check_data(RunConfig(data=str(data), **settings), SilentReporter(), cache=False)
     return {(finding.severity, finding.kind) for finding in report.findings}
@@ -89,6 +98,9 @@ def test_each_kind_can_be_found(tmp_path):
     guessed = kinds_found(tmp_path / "digits")
     write_deep(tmp_path / "deep")
     deep = kinds_found(tmp_path / "deep")
-    assert named | guessed | deep == {(key, kind) for key, kinds in KINDS.items() for kind in kinds}
+    write_floats(tmp_path / "floats")
+    floats = kinds_found(tmp_path / "floats")
+    found = named | guessed | deep | floats
+    assert found == {(key, kind) for key, kinds in KINDS.items() for kind in kinds}
     assert ("spoils", "group-leak") in named - guessed
     assert ("note", "shared-ids") in guessed - named

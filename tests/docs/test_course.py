@@ -1,7 +1,8 @@
-"""docs/course: its pages show what `conv-size` prints, and its links hit headings."""
+"""docs/course: its pages show what the commands print and draw, and its links hit headings."""
 
 import re
 import shlex
+from xml.etree import ElementTree
 
 import pytest
 from helpers import ROOT
@@ -9,13 +10,14 @@ from typer.testing import CliRunner
 
 from cnncli.cli import app
 
-COURSE = ROOT / "docs" / "course"
-PAGES = sorted(COURSE.glob("*.md"))
+PAGES = sorted((ROOT / "docs" / "course").glob("*.md"))
 BLOCK = re.compile(r"^```.*?\n(.*?)^```", re.M | re.S)
+# Commands that need no data and no training.
+QUICK = re.compile(r"cnncli (conv-size|convolve \"\d) ?")
 
 
 def shown_answers():
-    """Return each `$ cnncli conv-size` line of the pages with the lines shown below it."""
+    """Return each quick line of the pages with the lines shown below it."""
     shown = []
     for page in PAGES:
         variables = dict(re.findall(r"^\$ (\w+)='(.*)'$", page.read_text("utf-8"), re.M))
@@ -24,23 +26,49 @@ def shown_answers():
                 line, _, answer = entry.partition("\n")
                 for name, value in variables.items():
                     line = line.replace(f"${name}", value)
-                if line.startswith("cnncli conv-size ") and not re.search(r"[|$]", line):
-                    shown.append(pytest.param(line, answer, id=line.removeprefix("cnncli ")))
+                if QUICK.match(line) and not re.search(r"[|$]", line):
+                    shown.append((line.removeprefix("cnncli "), answer))
     return shown
 
 
-@pytest.mark.parametrize(("line", "answer"), shown_answers())
-def test_conv_size_prints_what_the_course_shows(line, answer):
-    arguments = shlex.split(line)[1:]
-    if "--chain" in arguments:
+SHOWN = shown_answers()
+ANIMATED = [line for line, _ in SHOWN if "--animate" in line]
+
+
+@pytest.mark.parametrize(("line", "answer"), SHOWN, ids=[line for line, _ in SHOWN])
+def test_a_command_prints_what_the_course_shows(line, answer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = shlex.split(line)
+    if "--chain" in arguments or arguments[0] == "convolve":
         arguments += ["--format", "table"]  # as on a terminal
     result = CliRunner().invoke(app, arguments, env={"COLUMNS": "80"})
-    printed = [text.rstrip() for text in (result.stdout + result.stderr).splitlines()]
-    assert [text for text in printed if text] == [text for text in answer.splitlines() if text]
+    printed, expected = (
+        [text.rstrip() for text in part.splitlines() if text.strip()]
+        for part in (result.stdout + result.stderr, answer)
+    )
+    assert sorted(printed) == sorted(expected)  # both streams: their order is the terminal's
 
 
 def test_the_course_shows_enough_to_compare():
-    assert len(shown_answers()) > 20
+    assert len(SHOWN) > 25
+    assert len(ANIMATED) == 2
+
+
+@pytest.mark.parametrize("line", ANIMATED)
+def test_an_animation_is_as_the_command_draws_it(line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, shlex.split(line)).exit_code == 0
+    name = line.split()[-1]
+    assert any(f"](../images/{name})" in page.read_text("utf-8") for page in PAGES)
+    # Not byte by byte: other versions of Pillow may place a letter a hundredth of a pixel away.
+    drawn, shown = (
+        [
+            (element.tag, element.text, element.attrib.get("fill"))
+            for element in ElementTree.parse(folder / name).iter()
+        ]
+        for folder in (tmp_path, ROOT / "docs" / "images")
+    )
+    assert drawn == shown, f"draw it again: cnncli {line}"
 
 
 def headings(page):

@@ -11,8 +11,7 @@ import sklearn.metrics as reference
 from cnncli.errors import RUNTIME_FAILURE, USAGE_ERROR, CnncliError
 from cnncli.evaluation.metrics import (
     Counts,
-    class_auroc,
-    class_average_precision,
+    class_ranking,
     combine_classes,
     confusion_matrix,
     count_metrics,
@@ -72,8 +71,7 @@ def test_everything_equals_scikit_learn_where_every_class_occurs(num_classes, im
 @pytest.mark.parametrize("num_classes", [3, 10, 100])
 def test_auroc_and_average_precision_are_the_macro_of_one_versus_rest(num_classes):
     targets, probabilities = sample(num_classes, 500)
-    auroc = combine_classes(class_auroc(targets, probabilities))
-    precision = combine_classes(class_average_precision(targets, probabilities))
+    auroc, precision = map(combine_classes, class_ranking(targets, probabilities))
     assert auroc == pytest.approx(
         reference.roc_auc_score(targets, probabilities, multi_class="ovr", average="macro")
     )
@@ -82,14 +80,39 @@ def test_auroc_and_average_precision_are_the_macro_of_one_versus_rest(num_classe
     )
 
 
+@pytest.mark.parametrize("values_at_once", [1, 1000, 2**22])
+@pytest.mark.parametrize("levels", [2, 11, 1000, None])
+@pytest.mark.parametrize(("num_classes", "images"), [(2, 2), (2, 50), (30, 200), (400, 300)])
+def test_the_ranking_of_each_class_is_scikit_learns(
+    num_classes, images, levels, values_at_once, monkeypatch
+):
+    monkeypatch.setattr("cnncli.evaluation.metrics._VALUES_AT_ONCE", values_at_once)
+    generator = np.random.default_rng(num_classes + images)
+    targets = generator.permuted(np.arange(images) % max(2, num_classes * 2 // 3))
+    probabilities = generator.dirichlet(np.full(num_classes, 0.3), images)
+    if levels is not None:  # with ties, most of them at 0
+        probabilities = np.round(probabilities * levels) / levels
+    auroc, precision = class_ranking(targets, probabilities)
+    for index in range(num_classes):
+        truth, score = targets == index, probabilities[:, index]
+        if truth.any():
+            expected = (
+                reference.roc_auc_score(truth, score),
+                reference.average_precision_score(truth, score),
+            )
+            np.testing.assert_allclose((auroc[index], precision[index]), expected, rtol=1e-12)
+        else:
+            assert np.isnan([auroc[index], precision[index]]).all()
+
+
 def test_of_two_classes_the_second_is_positive():
     targets, probabilities = sample(2, 300, skill=0.3)
-    precision = class_average_precision(targets, probabilities)
+    auroc, precision = class_ranking(targets, probabilities)
     assert combine_classes(precision) == pytest.approx(
         reference.average_precision_score(targets, probabilities[:, 1])
     )
     assert precision[0] != pytest.approx(precision[1])  # so the choice of the class matters
-    assert combine_classes(class_auroc(targets, probabilities)) == pytest.approx(
+    assert combine_classes(auroc) == pytest.approx(
         reference.roc_auc_score(targets, probabilities[:, 1])
     )
 
@@ -97,7 +120,7 @@ def test_of_two_classes_the_second_is_positive():
 def test_tied_probabilities_count_half_in_auroc_and_go_to_the_first_class():
     targets = np.array([0, 0, 1, 1])
     probabilities = np.full((4, 2), 0.5)
-    assert class_auroc(targets, probabilities).tolist() == [0.5, 0.5]
+    assert class_ranking(targets, probabilities)[0].tolist() == [0.5, 0.5]
     assert validation_metrics(targets, probabilities)["accuracy"] == 0.5  # all predicted as 0
     assert validation_metrics(np.zeros(4, int), probabilities)["accuracy"] == 1
 
@@ -152,11 +175,11 @@ def test_what_is_zero_divided_by_zero_is_nan_and_the_rest_is_not(targets, predic
 
 def test_auroc_is_undefined_for_an_absent_class_and_for_one_alone():
     probabilities = sample(3, 4)[1]
-    for one_versus_rest in (class_auroc, class_average_precision):
-        two = one_versus_rest(np.array([0, 0, 2, 2]), probabilities)
+    for kind in (0, 1):
+        two = class_ranking(np.array([0, 0, 2, 2]), probabilities)[kind]
         assert np.isnan(two).tolist() == [False, True, False]
         assert combine_classes(two) == pytest.approx((two[0] + two[2]) / 2)
-        alone = one_versus_rest(np.array([1, 1, 1, 1]), probabilities)
+        alone = class_ranking(np.array([1, 1, 1, 1]), probabilities)[kind]
         assert np.isnan(alone).all()
         assert math.isnan(combine_classes(alone))
 

@@ -187,3 +187,10 @@ def test_a_dicomdir_is_no_image(tmp_path):
     samples = find_samples(str(tmp_path))
     assert samples.paths.tolist() == ["a/1.dcm", "b/2.dcm"]
     assert samples.skipped == 1
+
+
+@pytest.mark.parametrize("colour", ["MONOCHROME1", "MONOCHROME2"])
+def test_units_beyond_float32_are_named(colour):
+    data = write(LEVELS, colour=colour, RescaleSlope="1e300", RescaleIntercept=0)
+    with pytest.raises(ImageError, match="which is beyond float32"):
+        decode(data, raw=True)

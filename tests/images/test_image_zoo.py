@@ -455,7 +455,7 @@ def test_several_files_are_channels_in_their_order():
     preprocess = Preprocess(*SIZE, 4, dtype="float32", files=(1, 3))
     got = preprocess((by_opencv(".png", pet), by_opencv(".png", ct)))
     np.testing.assert_allclose(got, np.concatenate([pet, ct], axis=2) / 65535, atol=1e-7)
-    with pytest.raises(ImageError, match="is 1 files; the network takes 2 files"):
+    with pytest.raises(ImageError, match="is 1 file; the network takes 2 files"):
         preprocess((by_opencv(".png", pet),))
     with pytest.raises(ImageError, match="different sizes"):
         preprocess((by_opencv(".png", pet[:-1]), by_opencv(".png", ct)))

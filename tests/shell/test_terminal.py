@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from cnncli.errors import CnncliError
 from cnncli.shell.terminal import (
     TerminalReporter,
     format_cell,
@@ -48,6 +49,31 @@ def test_the_same_rows_in_every_format(capsys):
     assert json.loads(shown["json"]) == rows
     assert "[red]é" in shown["table"]
     assert "\x1b" not in shown["table"]
+
+
+def test_no_line_of_a_table_ends_with_a_space(capsys):
+    rows = [{"a": "long enough", "b": "x"}, {"a": "s", "b": None}]
+    print_rows(rows, ["a", "b"], "table")
+    TerminalReporter().table("title", rows)
+    for text in capsys.readouterr():
+        assert "long enough" in text
+        assert not [line for line in text.splitlines() if line != line.rstrip()]
+
+
+@pytest.mark.parametrize("output_format", ["csv", "jsonl", "json", "table"])
+def test_an_error_before_the_first_row_leaves_stdout_empty(output_format, capsys):
+    def none():
+        yield from ()
+        raise CnncliError("nothing")
+
+    with pytest.raises(CnncliError):
+        print_rows(none(), ["a"], output_format)
+    assert capsys.readouterr().out == ""
+
+
+def test_no_row_is_a_header_alone(capsys):
+    print_rows(iter(()), ["a", "b"], "csv")
+    assert capsys.readouterr().out == "a,b\n"
 
 
 HOSTILE = "\x1b[31m\x07\x9b\u202e\u2066\r\u2028\ufeff\x7f"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from cnncli.errors import CnncliError, shorten
+from cnncli.errors import CnncliError, count_of, shorten
 from cnncli.models.registry import ModelEntry, short_name
 from cnncli.models.stages import network_head
 
@@ -39,7 +39,7 @@ class WeightsReport:
 
     def line(self) -> str:
         """Return one line of text for the user."""
-        parts = [f"weights {self.source}: {len(self.loaded)} tensors loaded"]
+        parts = [f"weights {self.source}: {count_of(len(self.loaded), 'tensor')} loaded"]
         for words, names in (
             ("adapted", self.adapted),
             ("dropped", self.dropped),
@@ -84,6 +84,7 @@ def refuse_poor_fit(
         )
     of = "" if model is None else f" (they are of {short_name(model)})"
     raise CnncliError(
-        f"--weights {report.source}: only {filled} of {len(names)} tensors fit {short}{of}; name "
-        "the model they are of with --model"
+        f"--weights {report.source}: only {filled} of {count_of(len(names), 'tensor')} fit "
+        f"{short}{of}; "
+        "name the model they are of with --model"
     )

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnncli.errors import HUNG_UP, INTERRUPTED, RUNTIME_FAILURE, TERMINATED, CnncliError
+from cnncli.errors import HUNG_UP, INTERRUPTED, RUNTIME_FAILURE, TERMINATED, CnncliError, count_of
 from cnncli.recipes.tune.space import Choices, Search, Value
 from cnncli.recipes.tune.study import (
     TuneSettings,
@@ -80,7 +80,8 @@ def tune(settings: TuneSettings, reporter: Reporter, train: TrainRun) -> str:
     if killed := end_killed_trials(study):
         reporter.note(f"trials {killed} were running when their process was killed: failed")
     reporter.note(
-        f"study {settings.study}: {len(study.trials)} trials so far, {settings.trials} more; "
+        f"study {settings.study}: {count_of(len(study.trials), 'trial')} so far, "
+        f"{settings.trials} more; "
         f"{settings.config.monitor} decides, test images are not looked at"
     )
     quiet = _Quiet(reporter)

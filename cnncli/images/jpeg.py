@@ -1,0 +1,156 @@
+"""JPEG: its pixels, decoded by libjpeg-turbo through simplejpeg.
+
+OpenCV decodes the same pixels, but takes a file whose data break off before its end marker: what is
+missing is grey, or left from another picture, and libjpeg writes a line on stderr that names no
+file. simplejpeg hands over what libjpeg found.
+
+Source: https://github.com/opencv/opencv/issues/26488 (the parts of another picture).
+"""
+
+from __future__ import annotations
+
+import io
+import re
+
+import numpy as np
+import simplejpeg
+from PIL import Image
+
+from cnncli.arrays import Array
+from cnncli.images.header import Header, ImageError, damaged
+
+_END = b"\xff\xd9"
+_START_OF_SCAN, _FILL = 0xDA, 0xFF
+_JFIF_REVISION = re.compile(rb"(?<=\A\xff\xe0..JFIF\0)..", re.DOTALL)
+
+
+def check_kind(data: bytes) -> None:
+    """Refuse kinds of JPEG that no decoder here reads, which would be called damaged otherwise.
+
+    Source: ITU-T T.81, B.2.2 (start of frame: its kind and precision).
+
+    Raises:
+        ImageError: If the file is lossless or hierarchical, or has other than 8 bits.
+    """
+    place = 2
+    while data[place : place + 1] == b"\xff" and place + 4 < len(data):
+        kind = data[place + 1]
+        if kind == _FILL:
+            place += 1
+            continue
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            bits = data[place + 4]
+            named = {0xC3: "lossless JPEG", 0xCB: "lossless JPEG"}.get(kind)
+            if named is None and kind in (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF):
+                named = "hierarchical JPEG"
+            if named is None and bits != 8:
+                named = f"JPEG of {bits} bits"
+            if named:
+                raise ImageError(f"is {named}, which cannot be read; convert it to PNG or TIFF")
+            return
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+
+
+def decode_jpeg(data: bytes, header: Header, reduction: int) -> Array:
+    """Return the pixels (H, W, C) of uint8, grey or red, green, blue.
+
+    Args:
+        data: The bytes of the whole file.
+        header: Its header.
+        reduction: 1, 2, 4 or 8: the fraction of its size at which it is decoded.
+
+    Raises:
+        ImageError: If a part of the picture is missing or broken.
+    """
+    try:
+        return _decode(data, header, reduction, strict=True)
+    except ValueError as error:
+        first = str(error)
+    data = _tidy_header(data)
+    if "premature end of data segment" in first and data.endswith(_END):
+        # Some scanners leave out the last bits, which mean nothing. A picture that ends early lacks
+        # more than these eight.
+        data = data[:-2] + b"\0" + _END
+    try:
+        return _decode(data, header, reduction, strict=True)
+    except ValueError as error:
+        if _tells_damage(str(error)):
+            raise damaged(error) from None
+    try:
+        return _decode(data, header, reduction, strict=False)
+    except ValueError as error:
+        if not any(word in str(error) for word in ("subsampling", "color")):
+            raise damaged(error) from None
+    return _decode_with_pillow(data, reduction)
+
+
+def _decode(data: bytes, header: Header, reduction: int, *, strict: bool) -> Array:
+    """Decode with the accurate DCT and smooth colours, as all other decoders do.
+
+    Raises:
+        ValueError: What libjpeg said; if ``strict``, also where it went on and made the best of it.
+    """
+    ink = header.mode == "CMYK"
+    pixels: Array = simplejpeg.decode_jpeg(
+        data,
+        "CMYK" if ink else "GRAY" if header.channels == 1 else "RGB",
+        fastdct=False,
+        fastupsample=False,
+        min_height=-(-header.height // reduction),
+        min_width=-(-header.width // reduction),
+        strict=strict,
+    )
+    return _mix(pixels) if ink else pixels
+
+
+def _decode_with_pillow(data: bytes, reduction: int) -> Array:
+    """Decode the rare kinds that simplejpeg does not know, such as three blocks for one of colour.
+
+    Raises:
+        ImageError: If the file is damaged; Pillow notices less.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+            image.draft(image.mode, (image.width // reduction, image.height // reduction))
+            image.load()
+            if image.mode == "CMYK":
+                return _mix(255 - np.asarray(image))
+            return np.atleast_3d(np.asarray(image if image.mode == "L" else image.convert("RGB")))
+    except Exception as error:  # Pillow's parsers raise errors of many types
+        raise damaged(error) from None
+
+
+def _mix(inks: Array) -> Array:
+    """Return the colours (H, W, 3) of four inks (H, W, 4), stored inverted as Adobe does.
+
+    Source: OpenCV's icvCvt_CMYK2BGR.
+    """
+    colours, black = inks[..., :3].astype(np.int32), inks[..., 3:].astype(np.int32)
+    return (black - ((255 - colours) * black >> 8)).astype(np.uint8)
+
+
+def _tells_damage(text: str) -> bool:
+    """Return whether libjpeg's words mean that the picture itself is not what it was.
+
+    What lies behind the whole picture, before the end marker, is as harmless as an unusual header.
+    """
+    harmless = text.endswith("extraneous bytes before marker 0xd9")
+    return text.startswith(("Corrupt JPEG data", "Premature end")) and not harmless
+
+
+def _tidy_header(data: bytes) -> bytes:
+    """Return a JPEG without what libjpeg remarks in a header, which ends simplejpeg's reading.
+
+    That are bytes between the segments, as some webcams write them, and unknown revisions of JFIF.
+    """
+    kept, place = [data[:2]], data.find(b"\xff", 2)
+    while 0 <= place < len(data) - 4:
+        kind = data[place + 1]
+        if kind == _START_OF_SCAN:
+            return b"".join([*kept, data[place:]])
+        if kind != _FILL:
+            end = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+            kept.append(_JFIF_REVISION.sub(b"\1\1", data[place:end]))
+            place = end - 1
+        place = data.find(b"\xff", place + 1)
+    return data
