@@ -25,6 +25,7 @@ LOCK_FILE = "run.lock"  # only while a process trains the run
 CURVES_FILE = "curves.png"
 REPORT_FILE = "report.json"
 PREDICTIONS_FILE = "predictions.csv"
+EPOCHS_FOLDER = "epochs"  # of checkpoints 0000.safetensors, 0005.safetensors …
 
 # The greatest files that are read, in bytes. An image of the most pixels that are decoded has 3 GiB
 # as 32-bit colour; a table of ten million images has one.
@@ -33,6 +34,12 @@ MOST_OF_TABLE = 2 * 2**30
 
 # The endings of a picture's file name.
 PICTURES = (".png", ".jpg", ".jpeg")
+
+
+def run_dir_of(checkpoint: Path) -> Path:
+    """Return the run folder in which a checkpoint lies, be it the best or one of a kept epoch."""
+    folder = checkpoint.parent
+    return folder.parent if folder.name == EPOCHS_FOLDER else folder
 
 
 def expand_path(given: str | Path) -> Path:

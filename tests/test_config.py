@@ -199,6 +199,7 @@ BOUNDS = [
     ("accumulate", 0, 1),
     ("accumulate", 10**20, 10**6),
     ("checkpoint_every", 0, 1),
+    ("keep_every", 0, 1),
     ("min_delta", -0.1, 0.0),
     ("time_limit", "2 hours", "2h"),
     ("time_limit", "", "1h30m"),

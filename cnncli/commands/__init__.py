@@ -97,6 +97,11 @@ TABLE: dict[str, Entry] = {
         "inspect_layers:inspect_layers",
         "Show what each layer of a network is, costs and sees.",
     ),
+    "visualize": Entry(
+        "Look inside",
+        "visualize:visualize",
+        "Draw what a network has learnt and what it sees; print the picture's path.",
+    ),
     "conv-size": Entry(
         "Arithmetic",
         "conv_size:conv_size",

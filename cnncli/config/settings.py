@@ -132,6 +132,7 @@ class RunConfig(BaseModel):
     time_limit: str | None = setting(None, "Stopping and saving")
     on_nan: OnNan = setting("error", "Stopping and saving")
     checkpoint_every: Count | None = setting(None, "Stopping and saving", "place")
+    keep_every: Count | None = setting(None, "Stopping and saving", "place")
 
     precision: Precision = setting("auto", "Device")
     compile: bool = setting(False, "Device")

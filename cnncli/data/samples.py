@@ -197,3 +197,19 @@ class _Subset:
     def size(self, index: int) -> int:
         """Return the size of all files of a sample together in bytes; raises OSError."""
         return self.samples.source.size(int(self.chosen[index]))
+
+
+def spread_over_classes(targets: Array) -> Array:
+    """Return the order in which the classes take turns.
+
+    Args:
+        targets: (N,) class numbers.
+
+    Returns:
+        (N,) indices of the samples: the first of each class, then the second of each, and so on.
+    """
+    turn = np.zeros(len(targets), np.int64)
+    for target in np.unique(targets):
+        mine = np.flatnonzero(targets == target)
+        turn[mine] = np.arange(len(mine))
+    return np.lexsort((targets, turn))

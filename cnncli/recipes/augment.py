@@ -16,7 +16,7 @@ from cnncli.augmentation.operations import Form
 from cnncli.choices import parse_size
 from cnncli.data.find_samples import find_samples, report_layout
 from cnncli.data.npz_set import is_npz_set
-from cnncli.data.samples import CsvColumns, FileSource, Samples, text_array
+from cnncli.data.samples import CsvColumns, FileSource, Samples, spread_over_classes, text_array
 from cnncli.data.store import ImageStore
 from cnncli.errors import CnncliError
 from cnncli.files import MOST_OF_IMAGE, expand_path, read_file
@@ -140,22 +140,6 @@ def _choose_preprocess(samples: Samples, image_size: str | None) -> Preprocess:
     side = min(_SIDE, max(32, *survey.sides))
     size = parse_size(image_size, what="--image-size") if image_size else (side, side)
     return choose_preprocess(survey, channels, intensity_ranges, size)
-
-
-def spread_over_classes(targets: Array) -> Array:
-    """Return the order in which the classes take turns.
-
-    Args:
-        targets: (N,) class numbers.
-
-    Returns:
-        (N,) indices of the samples: the first of each class, then the second of each, and so on.
-    """
-    turn = np.zeros(len(targets), np.int64)
-    for target in np.unique(targets):
-        mine = np.flatnonzero(targets == target)
-        turn[mine] = np.arange(len(mine))
-    return np.lexsort((targets, turn))
 
 
 def _read(

@@ -27,6 +27,7 @@ from cnncli.files import (
     make_output_folder,
     open_csv_writer,
     protect_cell,
+    run_dir_of,
     write_atomically,
 )
 from cnncli.images.header import ImageError
@@ -140,7 +141,7 @@ def _leave_out(
     samples: Samples, checkpoint: Path, preprocess: Preprocess, reporter: Reporter
 ) -> Samples:
     """Return the samples without those that the run could not read and that still cannot be."""
-    listed = read_left_out(checkpoint.parent / SPLITS_FILE)
+    listed = read_left_out(run_dir_of(checkpoint) / SPLITS_FILE)
     named = [index for index, path in enumerate(samples.paths) if path in listed] if listed else []
 
     def is_bad(index: int) -> bool:
@@ -176,7 +177,7 @@ def _choose(
     Returns:
         The numbers of the images, and the split's name in the report.
     """
-    manifest = load_manifest(checkpoint.parent / SPLITS_FILE)
+    manifest = load_manifest(run_dir_of(checkpoint) / SPLITS_FILE)
     if manifest is None:
         reporter.warn(
             f"no splits.csv beside {checkpoint}: images it was trained on are not recognised"

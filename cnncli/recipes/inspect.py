@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -11,14 +10,14 @@ from torch import nn
 
 from cnncli.choices import format_size
 from cnncli.errors import CnncliError, did_you_mean
-from cnncli.files import expand_path
 from cnncli.models.build import build_network
 from cnncli.models.freeze import parse_policy
-from cnncli.models.registry import CHAIN, MODELS, TIMM, find_model
+from cnncli.models.registry import CHAIN, find_model
 from cnncli.models.stages import network_stages
 from cnncli.models.tables.custom import CUSTOM
 from cnncli.models.tracing.summary import LayerRow, Totals, add_up, summarise
 from cnncli.reporting import Reporter
+from cnncli.run.subject import is_run
 from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
 
 # Image side in pixels, channels and classes where neither the user nor the model gives them. The
@@ -91,7 +90,7 @@ def inspect_network(settings: InspectSettings, reporter: Reporter) -> Inspection
     """
     if settings.depth is not None and settings.depth < 1:
         raise CnncliError(f"--depth {settings.depth}: must be at least 1")
-    if _is_run(settings.target):
+    if is_run(settings.target):
         network, model, size, channels, classes, policy = _load_run(settings)
     else:
         network, model, size, channels, classes = _build_model(settings, reporter)
@@ -111,13 +110,6 @@ def inspect_network(settings: InspectSettings, reporter: Reporter) -> Inspection
         raise CnncliError(f"--image-size {format_size(size)}: {model} stops: {reason}") from error
     shown = _choose_layers(layers, settings)
     return Inspection(model, size, channels, classes, shown, add_up(shown), add_up(layers))
-
-
-def _is_run(target: str) -> bool:
-    if target in MODELS or target.startswith((CHAIN, TIMM)):
-        return False
-    looks_like_path = os.sep in target or target.endswith((".safetensors", ".pt", ".pth"))
-    return looks_like_path or expand_path(target).exists()
 
 
 _Network = tuple[nn.Module, str, tuple[int, int], int, int]

@@ -10,11 +10,11 @@ import numpy as np
 
 from cnncli.errors import CnncliError, count_of
 from cnncli.evaluation.metrics import log_loss, validation_metrics
-from cnncli.files import BEST_FILE
+from cnncli.files import BEST_FILE, make_output_folder
 from cnncli.reporting import Reporter
 from cnncli.run.prepared_run import PreparedRun
 from cnncli.run.unreadable import refuse_lost, settle_unreadable
-from cnncli.training.checkpoint import Checkpoint, save_checkpoint
+from cnncli.training.checkpoint import Checkpoint, epoch_path, save_checkpoint
 from cnncli.training.history import OnEpoch, Row
 from cnncli.training.loop import NotFiniteError
 from cnncli.training.predictions import predict_split
@@ -70,7 +70,7 @@ def train_epochs(
             if epoch == 1:
                 _keep_first_epoch(session, progress, row, run.checkpoint)
             raise
-        is_best = _save_epoch(session, epoch, row, run.checkpoint, reporter)
+        is_best = _save_epoch(session, epoch, row, run, reporter)
         reporter.note(_describe_epoch(row, config.epochs, is_best=is_best))
         _report_early_end(session, reporter)
         if on_epoch is not None:
@@ -169,9 +169,9 @@ def _validate(session: Session, progress: Progress, advance: Advance) -> Row:
 
 
 def _save_epoch(
-    session: Session, epoch: int, row: Row, checkpoint: Checkpoint, reporter: Reporter
+    session: Session, epoch: int, row: Row, run: PreparedRun, reporter: Reporter
 ) -> bool:
-    """Save the best weights, then all that is needed to resume, then the row of ``metrics.csv``.
+    """Save the weights that are to stay, then all that is needed to resume, then ``metrics.csv``.
 
     Returns:
         Whether the epoch is the best so far.
@@ -180,15 +180,32 @@ def _save_epoch(
     plateau = session.plateau
     if plateau is not None and plateau.update(row[session.early_stopping.monitor]):
         reporter.note(f"no better for a while: lr times {plateau.factor:g}")
-    if is_best and session.world.is_first:
+    if session.world.is_first:
         freeze = session.plan.unfreezing.at(epoch)
-        best = replace(checkpoint, freeze=freeze, epoch=epoch, metrics=row)
-        save_checkpoint(session.run_dir / BEST_FILE, session.weights, best)
+        checkpoint = replace(run.checkpoint, freeze=freeze, epoch=epoch, metrics=row)
+        if is_best:
+            save_checkpoint(session.run_dir / BEST_FILE, session.weights, checkpoint)
+        keep_epoch(session, run.config.keep_every, checkpoint)
     session.epoch = epoch
     session.history.append(row)
     session.save()
     session.write_history()
     return is_best
+
+
+def keep_epoch(session: Session, keep_every: int | None, checkpoint: Checkpoint) -> None:
+    """Keep the weights as they are now, if they are those of an epoch that is to be kept.
+
+    Args:
+        session: The state of the training.
+        keep_every: Number of epochs from one kept epoch to the next; None keeps none.
+        checkpoint: What the weights are saved with; its epoch is 0 before the first step.
+    """
+    if keep_every is None or checkpoint.epoch % keep_every or not session.world.is_first:
+        return
+    path = epoch_path(session.run_dir, checkpoint.epoch)
+    make_output_folder(str(path.parent))
+    save_checkpoint(path, session.weights, checkpoint)
 
 
 def _keep_first_epoch(

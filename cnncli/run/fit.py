@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ from cnncli.run.build_trainer import (
     build_trainer,
 )
 from cnncli.run.defaults import size_of
-from cnncli.run.epochs import train_epochs
+from cnncli.run.epochs import keep_epoch, train_epochs
 from cnncli.run.prepared_run import PreparedRun
 from cnncli.run.resume import record_settings
 from cnncli.run.unreadable import still_unreadable
@@ -74,6 +75,8 @@ def fit(
         if state is None:
             _seed_by_rank(world, config.seed)
             session.save()  # so that a run can be resumed from its very first step
+            beginning = replace(run.checkpoint, freeze=plan.unfreezing.at(1))
+            keep_epoch(session, config.keep_every, beginning)
             session.write_history()
         else:
             _restore(session, run, state, reporter)

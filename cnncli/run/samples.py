@@ -15,7 +15,7 @@ from cnncli.data.samples import CsvColumns, Samples
 from cnncli.data.split_match import apply_split_file
 from cnncli.data.splits import parse_groups, split_samples
 from cnncli.errors import CnncliError, count_of
-from cnncli.files import CONFIG_FILE, expand_path
+from cnncli.files import CONFIG_FILE, expand_path, run_dir_of
 from cnncli.reporting import Reporter
 from cnncli.run.begun import BegunRun
 from cnncli.training.device import count_cpus
@@ -100,9 +100,9 @@ def data_of_run(checkpoint: Path, columns: CsvColumns) -> tuple[str, CsvColumns]
     Raises:
         CnncliError: If there is no config, or if its data are not where it says.
     """
-    config = checkpoint.parent / CONFIG_FILE
+    config = run_dir_of(checkpoint) / CONFIG_FILE
     if not config.is_file():
-        raise CnncliError("--data: missing; name the images to evaluate on")
+        raise CnncliError("--data: missing; name the images")
     run = load_config(str(config), {})
     if not is_named_set(run.data) and not expand_path(run.data).exists():
         raise CnncliError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -97,7 +97,10 @@ JudgingPrecision = Annotated[
 
 
 def takes(
-    flags: Mapping[str, Any], *, argument: str = "DATA"
+    flags: Mapping[str, Any],
+    *,
+    argument: str | None = "DATA",
+    sections: Mapping[str, Sequence[tuple[str, str]]] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command these flags; it gets those that were used as its first argument.
 
@@ -106,11 +109,15 @@ def takes(
 
     Args:
         flags: Annotations, as `flag` makes them, by the names of the parameters.
-        argument: What help calls the data where they are given as an argument.
+        argument: What help calls the data where they are given as an argument; None takes them by
+            ``--data`` alone.
+        sections: What help shows between the arguments and the options: headings with rows of a
+            word and what it means.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        annotations = {**_name_argument(argument), **flags} if "data" in flags else dict(flags)
+        has_argument = "data" in flags and argument is not None
+        annotations = {**_name_argument(argument), **flags} if has_argument else dict(flags)
         shared = [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
             for name, kind in annotations.items()
@@ -125,6 +132,7 @@ def takes(
 
         command.__name__ = function.__name__
         command.__doc__ = function.__doc__
+        command.sections = sections or {}  # type: ignore[attr-defined]
         command.__signature__ = inspect.Signature([*shared, *own])  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in (*shared, *own)}
         return command
@@ -132,7 +140,7 @@ def takes(
     return decorate
 
 
-def _name_argument(metavar: str) -> dict[str, Any]:
+def _name_argument(metavar: str | None) -> dict[str, Any]:
     """Return the data as an argument; help shows it beside --data and not by itself."""
     argument = typer.Argument(
         metavar=metavar, hidden=True, show_default=False, autocompletion=complete_data

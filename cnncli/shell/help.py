@@ -34,6 +34,8 @@ def list_sections(parameters: Iterable[Any], context: Any) -> list[tuple[str, li
     options = [each for each in parameters if each.param_type_name == "option" and not each.hidden]
     with_headings = len(options) > _MOST_IN_ONE_LIST
     sections: dict[str, list[Row]] = {"Arguments": []}
+    own = getattr(context.command.callback, "sections", {})
+    sections |= {heading: list(rows) for heading, rows in own.items()}
     sections |= {heading: [] for heading in HEADINGS} if with_headings else {"Options": []}
     for parameter in parameters:
         record = parameter.get_help_record(context)

@@ -210,6 +210,9 @@ RUN_FLAGS: Mapping[str, Any] = {
             OnNan, "What happens when the loss is not finite; rollback halves the rate [error]."
         ),
         checkpoint_every=flag(int, "Save within epochs too, every N steps.", metavar="N"),
+        keep_every=flag(
+            int, "Keep the weights of the beginning and of every Nth epoch.", metavar="N"
+        ),
     ),
     **_under(
         "Device",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TextIO
 
+from cnncli.errors import CnncliError
 from cnncli.files import protect_cell
 from cnncli.reporting import UNSEEN_CHARACTERS, SilentReporter, show_controls
 from cnncli.torchrun import is_follower
@@ -66,6 +68,23 @@ def print_json(value: object) -> None:
     while text := "".join(islice(pieces, 10_000)):
         sys.stdout.write(_escape_json(text))
     print_line("")
+
+
+def print_array(array: Any) -> None:
+    """Write an array to stdout as a .npy file, for ``numpy.load`` to read from a pipe.
+
+    Raises:
+        CnncliError: If stdout is a terminal, which cannot show it.
+    """
+    import numpy as np
+
+    if sys.stdout.isatty():
+        raise CnncliError("--format npy: binary numbers; send them to a file: > numbers.npy")
+    content = io.BytesIO()
+    np.save(content, array, allow_pickle=False)
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content.getvalue())
+    sys.stdout.buffer.flush()
 
 
 def _escape_json(text: str) -> str:

@@ -20,7 +20,7 @@ from torch import nn
 from cnncli import __version__
 from cnncli.augmentation.notation import Pipeline, parse_augment
 from cnncli.errors import CnncliError
-from cnncli.files import BEST_FILE, expand_path, write_atomically
+from cnncli.files import BEST_FILE, EPOCHS_FOLDER, expand_path, write_atomically
 from cnncli.images.preprocess import FULL_SCALE, Preprocess
 from cnncli.models.build import Classifier, build_network
 from cnncli.models.pretrained.digest import KEY, check_digest, compute_digest
@@ -115,6 +115,17 @@ def save_checkpoint(path: Path, network: nn.Module, checkpoint: Checkpoint) -> N
             raise OSError(str(error)) from error
 
     write_atomically(path, write)
+
+
+def epoch_path(run_dir: Path, epoch: int) -> Path:
+    """Return where a run keeps the checkpoint of an epoch; 0 is before the first step."""
+    return run_dir / EPOCHS_FOLDER / f"{epoch:04d}.safetensors"
+
+
+def list_kept_epochs(run_dir: Path) -> list[Path]:
+    """Return the checkpoints of the epochs that a run has kept, the first epoch first."""
+    found = (run_dir / EPOCHS_FOLDER).glob("*.safetensors")
+    return sorted((p for p in found if p.stem.isdecimal()), key=lambda path: int(path.stem))
 
 
 def load_checkpoint(path: Path) -> tuple[nn.Module, Checkpoint]:

@@ -14,9 +14,9 @@ from helpers import SHARED_DATA, train, write_digits
 from cnncli.augmentation.notation import parse_augment
 from cnncli.augmentation.words import LEVELS, WORDS
 from cnncli.config import load_config
+from cnncli.data.samples import spread_over_classes
 from cnncli.errors import CnncliError
 from cnncli.plots.grid import GridRow, describe_channels, save_grid, to_picture
-from cnncli.recipes.augment import spread_over_classes
 
 
 @pytest.fixture

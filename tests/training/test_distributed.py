@@ -21,6 +21,7 @@ from cnncli.errors import CnncliError
 from cnncli.recipes.train import resume_run
 from cnncli.reporting import SilentReporter
 from cnncli.torchrun import Place, read_place
+from cnncli.training.checkpoint import list_kept_epochs
 from cnncli.training.distributed import ALONE, World
 from cnncli.training.history import TIME_COLUMNS
 
@@ -89,7 +90,7 @@ def launched(*args, cwd, count=2):
     ids=["lenet5", "group"],
 )
 def test_two_processes_take_the_steps_of_one(data, tmp_path, network):
-    settings = {"data": data, "epochs": 3, **SETTINGS, **network}
+    settings = {"data": data, "epochs": 3, "keep_every": 2, **SETTINGS, **network}
     with launched(
         "-m",
         "cnncli",
@@ -106,6 +107,8 @@ def test_two_processes_take_the_steps_of_one(data, tmp_path, network):
     assert "batch 16 (8 in each of 2 processes), 2 steps per epoch" in err
     ours, expected = read_metrics(two), read_metrics(one)
     assert ours.shape == (3, expected.shape[1])
+    names = [path.name for path in list_kept_epochs(two)]
+    assert names == [path.name for path in list_kept_epochs(only_run(tmp_path / "one"))]
     np.testing.assert_allclose(ours, expected, rtol=1e-4)
     ours, expected = read_report(two), read_report(one)
     assert ours["images"] == expected["images"]

@@ -160,6 +160,7 @@ def load_weights(
     *,
     class_names: Sequence[str],
     normalisation: Normalisation | None = None,
+    assume: Sequence[str] | None = None,
 ) -> WeightsReport:
     """Load weights into a network where names and shapes agree.
 
@@ -173,6 +174,8 @@ def load_weights(
         class_names: The names of the network's K classes, in the order of its logits.
         normalisation: Mean and std of the images that the network gets; None for those that
             `weights_normalisation` returns.
+        assume: The names of the classes that the rows of the head are taken to be of, where the
+            file does not name them; None does not use such a head.
 
     Raises:
         CnncliError: If the file is missing and cannot be downloaded, is damaged, fits less than
@@ -190,7 +193,7 @@ def load_weights(
         )
         if name in tensors
     ]
-    known = _class_names(source, len(class_names))
+    known = _class_names(source, len(class_names)) or assume
     others, head = fit_head(tensors, own, find_heads(entry, network), known, class_names)
     fitting = {
         name: tensor
@@ -213,6 +216,27 @@ def load_weights(
     refuse_poor_fit(report, network, entry, tensors, source.meta.get("model"))
     load_tensors(network, fitting, strict=False)
     return report
+
+
+def read_head_rows(source: WeightsSource, entry: ModelEntry) -> int:
+    """Return how many classes the head in a file of weights has.
+
+    Args:
+        source: A file of the user.
+        entry: The network's entry in the registry.
+
+    Raises:
+        CnncliError: If the file cannot be read, or holds no head of this network.
+    """
+    tensors = rename(_load_tensors(source), entry)
+    heads = [f"{entry.head}.weight"] if entry.head else ["head.weight", "fc.weight"]
+    for name, tensor in tensors.items():
+        if any(name == head or name.endswith(f".{head}") for head in heads):
+            return len(tensor)
+    raise CnncliError(
+        f"--weights {source.text}: has no last layer of {entry.name} ({heads[0]}), so that its "
+        "classes are not known; name the run it is of"
+    )
 
 
 def _class_names(source: WeightsSource, count: int) -> Sequence[str] | None:
