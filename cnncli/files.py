@@ -31,6 +31,7 @@ EPOCHS_FOLDER = "epochs"  # of checkpoints 0000.safetensors, 0005.safetensors â€
 # as 32-bit colour; a table of ten million images has one.
 MOST_OF_IMAGE = 4 * 2**30
 MOST_OF_TABLE = 2 * 2**30
+MOST_OF_WEIGHTS = 2**40
 
 # The endings of a picture's file name.
 PICTURES = (".png", ".jpg", ".jpeg")

@@ -68,6 +68,8 @@ def test_the_words_say_what_would_be_right(settings, expected):
         (("train", "--on-nan", "rolback"), "--on-nan rolback: must be error or rollback; did you"),
         (("predict", "x.png", "--top-k", "1.5"), "--top-k 1.5: must be a whole number"),
         (("conv-size", "28", "3", "--format", "xml"), "--format xml: must be table, csv, json or"),
+        (("find-lr", "--steps", "19"), "--steps 19: must be a whole number of at least 20"),
+        (("find-lr", "--steps", "x"), "--steps x: must be a whole number of at least 20"),
         (("compare", "x", "--sort", "best"), "--sort best: must be monitor or given"),
     ],
 )
@@ -83,3 +85,12 @@ def test_a_whole_number_may_be_written_with_a_point(cli):
     assert (
         "epochs: 5\n" in cli("train", "--data", "digits", "--epochs", "5.0", "--print-config").out
     )
+
+
+def test_the_file_of_a_search_given_to_train_is_told(cli, tmp_path):
+    path = tmp_path / "search.yaml"
+    path.write_text("data: digits\ntrials: 3\nsearch: {lr: {low: 1e-4, high: 1e-2, log: true}}\n")
+    for command in ("train", "finetune", "find-lr"):
+        result = cli(command, "--config", path)
+        assert result.code == 2
+        assert f"cnncli tune --config {path} searches them" in result.error

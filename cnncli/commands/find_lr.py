@@ -37,16 +37,18 @@ def find_lr(
     Takes the flags of train, and trains just what train would; nothing but the picture is kept.
     Of where the loss falls fastest and a tenth of where it is lowest, the lower is printed.
     """
-    from cnncli.config import RunConfig, load_config
+    from cnncli.config import RunConfig, load_config, take_network
     from cnncli.files import PICTURES, check_output_file
     from cnncli.run.check import check_config
 
-    settings = load_config(config, flags, RunConfig)
+    settings, taken = take_network(load_config(config, flags, RunConfig))
     check_config(settings)
     picture = check_output_file(output, suffixes=PICTURES)
     from cnncli.recipes.find_lr import describe, draw, find_lr
 
     reporter = TerminalReporter()
+    if taken:
+        reporter.note(taken)
     found = find_lr(settings, reporter, steps=steps)
     draw(found, picture)
     reporter.note(f"drawn in {picture}")

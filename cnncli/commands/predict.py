@@ -54,6 +54,7 @@ def predict(
     views = None if tta is None else parse_tta(tta)
     share = (1, 1) if shard is None else parse_shard(shard)
     from cnncli.recipes.predict import Predictor, PredictSettings
+    from cnncli.run.warn_of_cut import warn_unlike_training
     from cnncli.training.distributed import join_world
 
     chosen = choose_format(output_format, piped="csv")
@@ -83,6 +84,8 @@ def predict(
             print_rows(rows(predictor), predictor.columns, chosen, csv_safe=csv_safe)
         else:
             deque(rows(predictor), maxlen=0)  # they go to rank 0
+    if world.is_first:
+        warn_unlike_training(*predictor.unlike, predictor.preprocess, reporter)
     if bad:
         reporter.warn(f"{bad} of the inputs could not be read")
         raise typer.Exit(FINDINGS)

@@ -14,6 +14,7 @@ from cnncli.config.load import (
     load_config,
     text_settings,
 )
+from cnncli.config.network_of_weights import take_network
 from cnncli.config.settings import FinetuneConfig, ResolvedConfig, RunConfig
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "keys_by_heading",
     "keys_of_kind",
     "load_config",
+    "take_network",
     "text_settings",
 ]

@@ -57,6 +57,11 @@ def check_settings(
         CnncliError: With everything that is wrong at once.
     """
     values = {**settings, **flags}
+    if path and isinstance(settings.get("search"), dict):
+        raise CnncliError(
+            f"{path}: search: settings of a search, not of one run; cnncli tune --config {path} "
+            "searches them and prints the best as the YAML of a run"
+        )
     try:
         return config_class.model_validate(values)
     except ValidationError as error:

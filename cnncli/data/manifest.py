@@ -17,7 +17,7 @@ from cnncli.data.relabelled import tell_other_labels
 from cnncli.data.samples import NO_SPLIT, Samples, TextColumn
 from cnncli.data.store import FileDigests, hash_files, map_in_threads
 from cnncli.errors import CnncliError
-from cnncli.files import open_csv_writer
+from cnncli.files import check_table, open_csv_writer
 
 COLUMNS = ("path", "label", "split", "group", "bytes", "hash")
 # The column that `cnncli split --folds` adds.
@@ -191,8 +191,9 @@ def load_manifest(path: Path) -> Manifest | None:
     Raises:
         CnncliError: If the file is not one that a run wrote.
     """
-    if not path.is_file():
+    if not path.exists():
         return None
+    check_table(path, str(path))
     by_path: dict[str, int] = {}
     by_hash: dict[str, int] = {}
     classes: dict[str, int] = {}

@@ -94,16 +94,28 @@ def _applies(intensity_range: IntensityRange | None, array: Array) -> bool:
     return intensity_range.high >= _DEEP_ONLY or abs(end - round(end)) < 1e-6
 
 
-def fraction_cut(array: Array, intensity_range: IntensityRange | None) -> float:
+def bits_of_dark(dtype: str) -> int:
+    """Return how many bits of 16 a dark image uses, for a network of this number type.
+
+    Among 8-bit images, which use their scale, half of it is dark. Deeper ones often leave a part of
+    theirs unused; of twelve bits or fewer, nearly nothing is left at full scale.
+    """
+    return 15 if dtype == "uint8" else 12
+
+
+def fraction_cut(array: Array, intensity_range: IntensityRange | None, dtype: str) -> float:
     """Return the fraction of an array's values that lie outside a range, 0–1.
 
     Args:
         array: Array of uint8, uint16 or float32, of any shape.
         intensity_range: As in :func:`to_fractions`; None gives 0, or 1 if 16-bit values use no more
-            than the lowest 12 bits, so that nearly nothing is left of them at full scale.
+            than the bits that `bits_of_dark` returns, and are not 8 bits that were stretched.
+        dtype: The number type that the network takes, uint8 or float32.
     """
     if intensity_range is None and array.dtype == np.uint16:
-        return float(0 < int(np.ptp(array)) <= int(array.max()) < 4096)
+        if not 0 < int(np.ptp(array)) <= int(array.max()) < 2 ** bits_of_dark(dtype):
+            return 0.0
+        return float((array % 257).any())
     if intensity_range is None or not _applies(intensity_range, array):
         return 0.0
     scale = full_scale(array) if array.dtype.kind == "u" else 1.0

@@ -152,7 +152,7 @@ class Preprocess:
             reduction=self._reduction(header),
         )
         converted = self._convert(image, channels, intensity_range)
-        return converted, fraction_cut(image, intensity_range)
+        return converted, fraction_cut(image, intensity_range, self.dtype)
 
     def _convert(
         self, image: Array, channels: int, intensity_range: IntensityRange | None

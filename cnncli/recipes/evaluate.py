@@ -21,22 +21,19 @@ from cnncli.data.splits import TEST, TRAIN, VAL
 from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
 from cnncli.errors import CnncliError, count_of, shorten
 from cnncli.files import (
-    PREDICTIONS_FILE,
-    REPORT_FILE,
     SPLITS_FILE,
     make_output_folder,
-    open_csv_writer,
-    protect_cell,
     run_dir_of,
-    write_atomically,
 )
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.run.bad_images import check_bad, keep_good
-from cnncli.run.report import Report, evaluation_batch, report_precision, report_split, save_report
+from cnncli.run.report import Report, evaluation_batch, report_precision, report_split
 from cnncli.run.samples import data_of_run
+from cnncli.run.save_evaluation import save_evaluation
 from cnncli.run.scales import warn_of_dark
+from cnncli.run.warn_of_cut import is_unlike_training, warn_unlike_training
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
@@ -93,6 +90,9 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     path, newest = find_checkpoint(settings.checkpoint)
     if newest:
         reporter.note(f"checkpoint: {path} (the newest run)")
+    compute = choose_evaluation_compute(settings.device, settings.precision, world)
+    report_precision(compute.precision, settings.precision, reporter)
+    keep_freed_memory()
     network, checkpoint = load_checkpoint(path)
     views = None if settings.tta is None else build_views(settings.tta, checkpoint.augment)
     data, columns = settings.data, settings.columns
@@ -105,9 +105,6 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     chosen, split = _choose(samples, path, settings.split, reporter)
     samples = select_samples(samples, chosen)
     folder = None if settings.output is None else make_output_folder(settings.output)
-    compute = choose_evaluation_compute(settings.device, settings.precision, world)
-    report_precision(compute.precision, settings.precision, reporter)
-    keep_freed_memory()
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = checkpoint.classifier(network).to(compute.device)
     numbers = world.slice(np.arange(len(samples)))
@@ -115,6 +112,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     store, bad = _open(part, checkpoint, reporter)
     warn_of_dark(part, store, reporter)
     bad_before = _gather_bad(bad, numbers, world)
+    _warn_unlike(part, store, world, reporter)
     check_bad(samples, bad_before, settings.on_bad_image, reporter)
     if len(bad_before) == len(samples):
         raise CnncliError("--data: no image is left to evaluate; cnncli check-data names them")
@@ -133,7 +131,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     if settings.precision is not None:
         report["precision"] = compute.precision
     if folder is not None and world.is_first:
-        _save(folder, report, samples, probabilities, csv_safe=settings.csv_safe)
+        save_evaluation(folder, report, samples, probabilities, csv_safe=settings.csv_safe)
     return report
 
 
@@ -240,6 +238,14 @@ def _report_left_out(samples: Samples, seen: Array, split: int, reporter: Report
             reporter.note(f"left out, {use}: {count_of(len(left), 'image')} ({names})")
 
 
+def _warn_unlike(samples: Samples, store: ImageStore, world: World, reporter: Reporter) -> None:
+    """Warn of images that are hardly like the training images; of those read before, all are."""
+    cuts = () if store.cut is None else store.cut.tolist()
+    ours = [i for i, cut in enumerate(cuts) if is_unlike_training(cut, store.preprocess)]
+    paths = [path for part in world.gather([str(samples.paths[i]) for i in ours]) for path in part]
+    warn_unlike_training(len(paths), paths[0] if paths else "", store.preprocess, reporter)
+
+
 def _gather_bad(bad: Bad, numbers: Array, world: World) -> Bad:
     """Return the images that any process could not read.
 
@@ -264,35 +270,3 @@ def _open(samples: Samples, checkpoint: Checkpoint, reporter: Reporter) -> tuple
             samples, checkpoint.preprocess, threads=count_cpus(), advance=advance
         )
     return store, bad
-
-
-def _save(
-    folder: Path, report: Report, samples: Samples, probabilities: Array, *, csv_safe: bool
-) -> None:
-    """Write report.json, predictions.csv and the confusion matrix as CSV and picture."""
-    from cnncli.plots.confusion_matrix import save_confusion_matrix
-
-    names = list(samples.class_names)
-    cells = [protect_cell(name) if csv_safe else name for name in names]
-
-    def write_predictions(part: Path) -> None:
-        with open_csv_writer(part) as writer:
-            header = ("path", "target", "label", "probability")
-            writer.writerow((*header, *(f"probability_{name}" for name in names)))
-            rows = zip(samples.paths, samples.targets, probabilities, strict=True)
-            for path, target, row in rows:
-                best = int(row.argmax())
-                values = [f"{value:.6f}" for value in row]
-                shown = protect_cell(str(path)) if csv_safe else path
-                writer.writerow((shown, cells[target], cells[best], values[best], *values))
-
-    def write_matrix(part: Path) -> None:
-        with open_csv_writer(part) as writer:
-            writer.writerow(("target", *cells))
-            for name, counts in zip(cells, report["confusion_matrix"], strict=True):
-                writer.writerow((name, *counts))
-
-    save_report(folder / REPORT_FILE, report)
-    write_atomically(folder / PREDICTIONS_FILE, write_predictions)
-    write_atomically(folder / "confusion_matrix.csv", write_matrix)
-    save_confusion_matrix(folder / "confusion_matrix.png", report["confusion_matrix"], names)

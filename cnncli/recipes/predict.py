@@ -23,6 +23,7 @@ from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.run.report import report_precision
+from cnncli.run.warn_of_cut import is_unlike_training
 from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
 from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
@@ -30,8 +31,8 @@ from cnncli.training.predictions import predict_views
 from cnncli.training.views import build_views
 
 Row = dict[str, object]
-# The path of an image, and the image (H, W, C) or why it cannot be read.
-Loaded = tuple[str, "Array | str"]
+# The path of an image, the image (H, W, C) or why it cannot be read, and how much of it was cut.
+Loaded = tuple[str, "Array | str", float]
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class Predictor:
         class_names: The names of the K classes.
         preprocess: Turns the content of an image file into the network's input.
         top_k: Number of classes per row, at most K.
+        unlike: Number of the images predicted so far that are hardly like the training images, and
+            the path of the first; of all processes when all rows are there.
     """
 
     def __init__(self, settings: PredictSettings, reporter: Reporter, world: World = ALONE) -> None:
@@ -90,6 +93,7 @@ class Predictor:
         if newest:
             reporter.note(f"checkpoint: {path} (the newest run)")
         self.settings = settings
+        self.unlike = (0, "")
         self.compute = choose_evaluation_compute(settings.device, settings.precision, world)
         report_precision(self.compute.precision, settings.precision, reporter)
         keep_freed_memory()
@@ -154,16 +158,20 @@ class Predictor:
             is_over = len(parts[0]) < count  # no other process has more than rank 0
             if world.is_first:
                 yield from (row for turn in zip_longest(*parts) for row in turn if row)
+        found = [part for part in world.gather(self.unlike) if part[0]]
+        self.unlike = sum(count for count, _ in found), found[0][1] if found else ""
 
     def _predict(self, files: Iterator[tuple[str, ...]]) -> Iterator[Row]:
         """Yield the rows of this process's images, each given as the paths of its files."""
         for batch in _batches(files, self.preprocess, self.settings.batch_size):
-            images = [image for _, image in batch if not isinstance(image, str)]
+            images = [image for _, image, _ in batch if not isinstance(image, str)]
             answers: Iterator[Array] = iter(())
             if images:
                 stacked = torch.from_numpy(np.stack(images))
                 answers = iter(self._answer(stacked))
-            for path, image in batch:
+            for path, image, cut in batch:
+                if is_unlike_training(cut, self.preprocess):
+                    self.unlike = self.unlike[0] + 1, self.unlike[1] or path
                 if isinstance(image, str):
                     yield {**dict.fromkeys(self._keys), "path": path, "error": image}
                 else:
@@ -270,10 +278,11 @@ def _load(files: tuple[str, ...], preprocess: Preprocess) -> Loaded:
     """Read and preprocess an image of one or several files."""
     path = "|".join(files)  # as splits.csv names a sample of several files
     try:
-        return path, preprocess([read_file(file, most=MOST_OF_IMAGE) for file in files])
+        return path, *preprocess.read([read_file(file, most=MOST_OF_IMAGE) for file in files])
     except ImageError as error:
-        return path, str(error)
+        reason = str(error)
     except OSError as error:
-        return path, f"cannot be read: {error.strerror}"
+        reason = f"cannot be read: {error.strerror}"
     except ValueError as error:  # a path with a null byte: `find -print0`
-        return path, f"cannot be read: {error}"
+        reason = f"cannot be read: {error}"
+    return path, reason, 0.0

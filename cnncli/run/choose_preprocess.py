@@ -16,9 +16,8 @@ from cnncli.choices import (
     parse_intensity,
 )
 from cnncli.data.samples import Samples
-from cnncli.data.store import ImageStore
 from cnncli.data.survey import ImageSurvey, survey_images
-from cnncli.errors import CnncliError, count_of
+from cnncli.errors import CnncliError
 from cnncli.images.intensity import IntensityRange
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.pretrained.weights import WeightsPreprocess
@@ -26,12 +25,6 @@ from cnncli.models.stem import Normalisation
 from cnncli.reporting import Reporter
 from cnncli.run.intensity_rule import choose_rule, explain_rule, hold_fractions, round_range
 
-# An image is reported if more than this fraction of its values lies outside the chosen range. A
-# range in fractions was chosen to hold every value of a set, so 1 % is much. A range in values was
-# chosen by percentiles, which cut off some of the brightest images.
-_MUCH_CUT = {"fraction": 0.01, "value": 0.25}
-# More than this fraction outside of a range that the user named leaves next to nothing.
-_NEARLY_ALL = 0.9
 T = TypeVar("T")
 
 _FULL_SCALE = {"uint8": 255.0, "uint16": 65535.0}
@@ -253,43 +246,3 @@ def survey_as_read(
 def _choose_each(first: Sequence[bool], one: Sequence[T], other: Sequence[T]) -> tuple[T, ...]:
     """Return each item of ``one`` where ``first`` is true, else that of ``other``."""
     return tuple(a if take else b for take, a, b in zip(first, one, other, strict=True))
-
-
-def warn_of_cut(
-    samples: Samples, store: ImageStore, intensity: str, reporter: Reporter, *, named: bool
-) -> None:
-    """Warn if images have many values outside the range.
-
-    Args:
-        samples: The labelled images.
-        store: The same images, preprocessed, with the fraction of values that was cut of each.
-        intensity: The chosen range as text.
-        reporter: Prints the warning.
-        named: Whether the user named the range. It may be narrow on purpose, as windows of CT are:
-            only images of which next to nothing is left are warned of.
-    """
-    ranges = store.preprocess.windows
-    if store.cut is None:
-        return
-    if not ranges:
-        if named:
-            return
-        dark = np.flatnonzero(store.cut)
-        if len(dark):
-            reporter.warn(
-                f"{count_of(len(dark), 'image is', 'images are')} nearly black: their 16-bit "
-                "values use 12 bits or fewer, "
-                f"and the other images the full scale (such as {samples.paths[int(dark[0])]}); "
-                "--intensity LOW:HIGH takes another range, or convert them to the same depth"
-            )
-        return
-    limit = _NEARLY_ALL if named else _MUCH_CUT[ranges[0].unit]
-    far = np.flatnonzero(store.cut > limit)
-    if len(far):
-        worst = int(far[store.cut[far].argmax()])
-        reporter.warn(
-            f"{count_of(len(far), 'image has', 'images have')} more than {limit:.0%} of their "
-            "values beyond the intensities "
-            f"{intensity}, where they are cut ({samples.paths[worst]}: "
-            f"{store.cut[worst]:.0%}); --intensity LOW:HIGH takes in more"
-        )

@@ -61,15 +61,15 @@ def check_unfinished(run_dir: Path) -> bool:
     config = run_dir / CONFIG_FILE
     if not config.is_file():
         raise CnncliError(f"--resume {run_dir}: {tell_no_run(run_dir)}")
+    for name in _FILES:
+        if (run_dir / name).exists() and not (run_dir / name).is_file():
+            raise CnncliError(f"--resume {run_dir}: {name} is a pipe, a device or a folder")
     if (run_dir / REPORT_FILE).exists():
         return False
     # What else is wrong with the file is told when its settings are read.
     lines = [line.strip() for line in config.read_bytes().splitlines()]
     if not any(line and not line.startswith(b"#") for line in lines):
-        anew = (
-            "; or train on from its weights: cnncli finetune --data DATA "
-            f"--model MODEL --weights {run_dir}"
-        )
+        anew = f"; or train on from its weights: cnncli finetune --data DATA --weights {run_dir}"
         raise CnncliError(
             f"--resume {run_dir}: {CONFIG_FILE} is empty, and a run goes on with the settings that "
             f"were in it; put it back{anew * (run_dir / BEST_FILE).is_file()}"

@@ -38,13 +38,13 @@ from cnncli.run.choose_preprocess import (
     choose_intensity,
     choose_preprocess,
     survey_as_read,
-    warn_of_cut,
 )
 from cnncli.run.defaults import fill_in, size_of, with_batch_size
 from cnncli.run.prepared_run import PreparedRun, network_options
 from cnncli.run.pretrained import find_pretrained
 from cnncli.run.samples import gather_samples
 from cnncli.run.scales import warn_of_scales
+from cnncli.run.warn_of_cut import warn_of_cut
 from cnncli.training.batch_size import find_batch_size
 from cnncli.training.device import Compute, count_cpus
 from cnncli.training.state import seed_everything

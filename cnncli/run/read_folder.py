@@ -17,7 +17,16 @@ from typing import Any
 from cnncli.choices import SPLITS
 from cnncli.config import text_settings
 from cnncli.errors import CnncliError
-from cnncli.files import BEST_FILE, CONFIG_FILE, METRICS_FILE, REPORT_FILE, SPLITS_FILE
+from cnncli.files import (
+    BEST_FILE,
+    CONFIG_FILE,
+    METRICS_FILE,
+    MOST_OF_TABLE,
+    MOST_OF_WEIGHTS,
+    REPORT_FILE,
+    SPLITS_FILE,
+    check_regular,
+)
 from cnncli.run.folder import tell_no_run
 from cnncli.training.history import COLUMNS, EarlyStopping, Row, lower_is_better
 from cnncli.yaml_text import read_yaml
@@ -116,6 +125,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
 def _read_history(path: Path) -> list[Row]:
     """Read the rows of the finished epochs, without a last row that is still being written."""
     try:
+        check_regular(path, most=MOST_OF_TABLE)
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:  # the run is still reading its images
         return []
@@ -150,11 +160,12 @@ def _choose_best(history: Sequence[Row], monitor: str) -> Row | None:
 
 def _read_checkpoint(path: Path) -> tuple[int, int] | None:
     """Return a checkpoint's epoch and number of parameters from its header; None for no file."""
-    if not path.is_file():
+    if not path.exists():
         return None
     from safetensors import SafetensorError, safe_open
 
     try:
+        check_regular(path, most=MOST_OF_WEIGHTS)
         with safe_open(path, framework="numpy") as file:
             meta = json.loads((file.metadata() or {}).get("cnncli", "{}"))
             shapes = [
@@ -162,13 +173,21 @@ def _read_checkpoint(path: Path) -> tuple[int, int] | None:
                 for name in file.keys()  # noqa: SIM118 - it is no mapping
                 if not name.endswith(_BUFFERS)
             ]
-        return int(meta["epoch"]), sum(map(math.prod, shapes))
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise CnncliError(f"{path}: not the checkpoint of a run ({error})") from None
+        epoch = int(meta["epoch"])
+        # The digest is of all tensors, and torch would have to read them. The epoch stands in the
+        # metadata twice.
+        if int(meta.get("metrics", {}).get("epoch", epoch)) != epoch:
+            raise ValueError("two epochs")  # noqa: TRY301 - reported below
+        return epoch, sum(map(math.prod, shapes))
+    except OSError as error:
+        raise CnncliError(f"{path}: {error.strerror or 'cannot be read'}") from None
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise CnncliError(f"{path}: not the checkpoint of a run, or damaged") from None
 
 
 def _read_report(path: Path) -> dict[str, Any] | None:
     try:
+        check_regular(path, most=MOST_OF_TABLE)
         report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         assert isinstance(report["split"], str)
         for name, bounded in FIGURES.items():
@@ -186,6 +205,7 @@ def _read_images(path: Path) -> dict[str, str]:
     """Return `RunRecord.images`; an image is known by its content, or else by path and size."""
     found: dict[str, set[str]] = {name: set() for name in (*SPLITS, "all", "class_names")}
     try:
+        check_regular(path, most=MOST_OF_TABLE)
         with path.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 image = f"{row['hash'] or (row['path'], row['bytes'])} {row['label']}"
@@ -216,6 +236,7 @@ def read_correct(path: Path) -> dict[tuple[str, str], bool] | None:
         CnncliError: If it is not what ``evaluate`` wrote.
     """
     try:
+        check_regular(path, most=MOST_OF_TABLE)
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = csv.DictReader(file)
             return {(row["path"], row["target"]): row["target"] == row["label"] for row in rows}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +29,7 @@ def load_unfinished(run_dir: Path) -> tuple[RunConfig, State | None]:
     if _has_epochs(run_dir):
         anew = f"cnncli train --config {run_dir / CONFIG_FILE}"
         if (run_dir / BEST_FILE).exists():
-            anew = (
-                f"cnncli finetune --data {config.data} --model {shlex.quote(config.model)} "
-                f"--weights {run_dir}"
-            )
+            anew = f"cnncli finetune --data {config.data} --weights {run_dir}"
         raise CnncliError(
             f"--resume {run_dir}: {LAST_FILE} is missing, from which it would go on; begin a new "
             f"run: {anew}"

@@ -10,18 +10,28 @@ import typer
 from typer.core import TyperCommand
 
 from cnncli.errors import CnncliError, clip, did_you_mean
-from cnncli.shell.help import list_sections, write_sections
+from cnncli.shell.help import hold_flags, list_sections, release_flags, write_sections
 
 # The attribute of a command's function that says that its arguments may begin with a minus.
 TAKES_NUMBERS = "takes_numbers"
 
 
 class Command(TyperCommand):
-    """A command whose help has headings."""
+    """A command whose help has headings, and breaks no line within a flag."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the help as it is printed."""
+        return release_flags(super().get_help(ctx))
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, as Typer asks for them before it reads their values."""
         return convert_late(super().get_params(ctx))
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """Write what the command does."""
+        text, self.help = self.help, hold_flags(self.help or "")
+        super().format_help_text(ctx, formatter)
+        self.help = text
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments; where a command takes numbers, ``-1 2`` is one and no flag.
@@ -76,8 +86,9 @@ class _LateConversion:
             return list(value)
         if not described.is_list and described.choices:
             return _find_name(value, described.choices, param)
-        if described.annotation in (int, float) and type(value) is str:
-            return _read_number(described.annotation, value, param)
+        number = described.annotation in (int, float) and described.parameter_info.max is None
+        if number and type(value) is str:
+            return _read_number(described, value, param)
         return self._load().coerce(value, param=param, ctx=ctx)
 
 
@@ -96,17 +107,27 @@ def _find_name(value: Any, names: Sequence[str], param: Any) -> str:
     )
 
 
-def _read_number(kind: type[int] | type[float], text: str, param: Any) -> int | float:
+def _read_number(described: Any, text: str, param: Any) -> int | float:
     """Return the number that a text is.
 
+    Args:
+        described: Typer's description of the flag: its type, and its least value if any.
+        text: What was given.
+        param: The flag.
+
     Raises:
-        CnncliError: If it is none.
+        CnncliError: If it is none, or too small.
     """
+    whole, least = described.annotation is int, described.parameter_info.min
     try:
-        return int(re.sub(r"\.0*$", "", text)) if kind is int else float(text)
+        number = int(re.sub(r"\.0*$", "", text)) if whole else float(text)
     except ValueError:
-        noun = "whole number" if kind is int else "number"
-        raise CnncliError(f"{_name_of(param)} {clip(text)}: must be a {noun}") from None
+        number = None
+    if number is None or (least is not None and not number >= least):
+        wanted = "a whole number" if whole else "a number"
+        wanted += "" if least is None else f" of at least {least}"
+        raise CnncliError(f"{_name_of(param)} {clip(text)}: must be {wanted}")
+    return number
 
 
 def _name_of(param: Any) -> str:

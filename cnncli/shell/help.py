@@ -72,4 +72,20 @@ def write_sections(formatter: Any, sections: list[tuple[str, list[Row]]]) -> Non
     width = min(widest, _LABEL_WIDTH)
     for heading, rows in sections:
         with formatter.section(heading):
-            formatter.write_dl([(label.ljust(width), text) for label, text in rows], col_max=width)
+            texts = [(label.ljust(width), hold_flags(text)) for label, text in rows]
+            formatter.write_dl(texts, col_max=width)
+
+
+# Typer breaks lines at hyphens, and nothing tells it not to; it does not know this one.
+_HELD = "\u2011"
+_FLAG = re.compile(r"--\w+(-\w+)+")
+
+
+def hold_flags(text: str) -> str:
+    """Return a text in which no line is broken within a flag, until `release_flags`."""
+    return _FLAG.sub(lambda flag: f"--{flag[0][2:].replace('-', _HELD)}", text)
+
+
+def release_flags(text: str) -> str:
+    """Return what was made of a text from `hold_flags`, with the hyphens as they were."""
+    return text.replace(_HELD, "-")

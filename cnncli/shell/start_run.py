@@ -57,11 +57,13 @@ def start_run(
     if resume is not None:
         _resume(resume, flags, config)
         return
-    from cnncli.config import dump_config, load_config
+    from cnncli.config import dump_config, load_config, take_network
     from cnncli.run.check import check_config
 
-    settings = load_config(config, flags, config_class)
+    settings, taken = take_network(load_config(config, flags, config_class))
     check_config(settings)
+    if taken:
+        choose_reporter().note(taken)
     if print_config:
         if is_follower():
             return
@@ -84,8 +86,7 @@ def _resume(resume: str, flags: Flags, config: str | None) -> None:
         raise CnncliError(
             f"--epochs {flags['epochs']}: the schedule of {run_dir} ends where it was planned to "
             f"end; for more epochs begin a new run from its weights: cnncli finetune --data DATA "
-            f"--model MODEL --weights {run_dir} --freeze none --epochs {flags['epochs']}, MODEL "
-            f"being the one in {run_dir / CONFIG_FILE}"
+            f"--weights {run_dir} --freeze none --epochs {flags['epochs']}"
         )
     if given or config is not None:
         name = "--" + given[0].replace("_", "-") if given else "--config"

@@ -19,8 +19,15 @@ from torch import nn
 
 from cnncli import __version__
 from cnncli.augmentation.notation import Pipeline, parse_augment
-from cnncli.errors import CnncliError
-from cnncli.files import BEST_FILE, EPOCHS_FOLDER, expand_path, write_atomically
+from cnncli.errors import CnncliError, clip
+from cnncli.files import (
+    BEST_FILE,
+    EPOCHS_FOLDER,
+    MOST_OF_WEIGHTS,
+    check_regular,
+    expand_path,
+    write_atomically,
+)
 from cnncli.images.preprocess import FULL_SCALE, Preprocess
 from cnncli.models.build import Classifier, build_network
 from cnncli.models.pretrained.digest import KEY, check_digest, compute_digest
@@ -141,7 +148,7 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Checkpoint]:
     written = meta.get("format")
     if isinstance(written, int) and written > FORMAT:
         raise CnncliError(
-            f"--checkpoint {path}: format {written} of a newer cnncli, this one reads up to "
+            f"{path}: format {clip(str(written), 20)} of a newer cnncli, this one reads up to "
             f"{FORMAT}; upgrade cnncli"
         )
     try:
@@ -160,20 +167,23 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Checkpoint]:
         _check_normalisation(checkpoint.preprocess)
     except (CnncliError, KeyError, TypeError, ValueError) as error:
         raise _unusable(path, error) from error
-    check_digest(tensors, meta, f"--checkpoint {path}")  # before a damaged number is built
+    check_digest(tensors, meta, str(path))  # before a damaged number is built
     try:
         network = checkpoint.build()
         load_tensors(network, tensors)
-    except (CnncliError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except RuntimeError as error:
+        why = f"its tensors are not those of {clip(checkpoint.model)}"
+        raise _unusable(path, ValueError(why)) from error
+    except (CnncliError, KeyError, TypeError, ValueError) as error:
         raise _unusable(path, error) from error
     return network.eval(), checkpoint
 
 
 def _unusable(path: Path, error: Exception) -> CnncliError:
-    first = str(error).split("\n")[0]
+    why = clip(str(error), 200)
     if isinstance(error, KeyError):
-        first = f"{first} is missing in its metadata"
-    return CnncliError(f"--checkpoint {path}: not a checkpoint this version can use: {first}")
+        why = f"{why} is missing in its metadata"
+    return CnncliError(f"{path}: not a checkpoint this version can use: {why}")
 
 
 def _parse_augment(steps: object) -> Pipeline:
@@ -192,28 +202,28 @@ def _check_normalisation(preprocess: Preprocess) -> None:
 def _read_file(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Return the tensors and the metadata of a file."""
     try:
+        check_regular(path, most=MOST_OF_WEIGHTS)
         with path.open("rb") as file:
             head = file.read(9)
     except OSError as error:
-        raise CnncliError(f"--checkpoint {path}: {error.strerror}") from None
+        raise CnncliError(f"{path}: {error.strerror}") from None
     # A safetensors file begins with the length of its header, any 8 bytes, then the header.
     if head[8:] != b"{" and head.startswith((b"PK", b"\x80")):
         raise CnncliError(
-            f"--checkpoint {path}: a pickle (torch.save), which can run code when it is opened; "
+            f"{path}: a pickle (torch.save), which can run code when it is opened; "
             f"give the {BEST_FILE} of a run"
         )
     try:
         with safe_open(path, framework="pt") as file:
             meta = json.loads((file.metadata() or {}).get(_KEY, "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError):
         raise CnncliError(
-            f"--checkpoint {path}: not a safetensors file, or cut short ({error}); "
-            f"give the {BEST_FILE} of a run"
+            f"{path}: not a safetensors file, or cut short; give the {BEST_FILE} of a run"
         ) from None
     if not isinstance(meta, dict):
         raise CnncliError(
-            f"--checkpoint {path}: holds weights but not what cnncli needs to use them (classes, "
+            f"{path}: holds weights but not what cnncli needs to use them (classes, "
             f"preprocessing); give the {BEST_FILE} of a run"
         )
     return tensors, meta

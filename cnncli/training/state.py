@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from cnncli.errors import CnncliError
-from cnncli.files import write_atomically
+from cnncli.files import MOST_OF_WEIGHTS, check_regular, write_atomically
 from cnncli.models.pretrained.digest import LENGTH_BYTES, archive_end, is_whole
 from cnncli.models.pretrained.tensor_file import DAMAGED, describe_damage, load_pickle
 
@@ -94,10 +94,10 @@ def load_state(path: Path) -> State:
     """
     where = f"--resume {path.parent}: {path.name}"
     instead = (
-        "its weights can still be trained on: cnncli finetune --data DATA --model MODEL "
-        f"--weights {path.parent}"
+        f"its weights can still be trained on: cnncli finetune --data DATA --weights {path.parent}"
     )
     try:
+        check_regular(path, most=MOST_OF_WEIGHTS)
         whole = is_whole(path)
     except OSError as error:
         raise CnncliError(f"{where}: {error.strerror}") from None

@@ -369,3 +369,12 @@ def test_hostile_class_names_reach_neither_terminal_nor_spreadsheet(tmp_path, mo
     assert {"'=1+1", *names[1:]} == {row["target"] for row in rows}
     assert all(row["path"].startswith(("'=", "größe", "red")) for row in rows)
     assert (run / "config.yaml").read_bytes() == before
+
+
+def test_a_precision_that_the_device_lacks_is_refused_before_images_are_looked_at(
+    cli, run_dir, tmp_path
+):
+    args = ("--checkpoint", run_dir, "--data", tmp_path / "nosuch", "--device", "cpu")
+    result = cli("evaluate", *args, "--precision", "fp16")
+    assert result.code == 2
+    assert result.error.startswith("--precision fp16")

@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from helpers import write_digits
+from helpers import train, write_digits
 from safetensors.torch import load_file
 
 from cnncli.choices import SPLITS
@@ -154,3 +154,36 @@ def test_report_is_of_the_weights_on_disk(tmp_path):
     report = json.loads((run_dir / "report.json").read_text())
     assert report["split"] == SPLITS[2]
     assert 0 <= report["accuracy"]["value"] <= 1
+
+
+@pytest.mark.parametrize("command", ["train", "finetune"])
+@pytest.mark.parametrize("name", ["", "best.safetensors"])
+def test_the_network_is_that_of_the_run_whose_weights_are_named(cli, run_dir, command, name):
+    weights = run_dir / name
+    result = cli(command, "--data", "digits", "--weights", weights, "--print-config")
+    assert "\nmodel: lenet5\n" in result.out
+    assert result.err == f"--model lenet5: the network of --weights {weights}\n"
+
+
+def test_a_network_that_was_named_counts(cli, run_dir, tmp_path):
+    given = ("finetune", "--data", "digits", "--weights", run_dir, "--print-config")
+    result = cli(*given, "--model", "resnet18")
+    assert ("\nmodel: resnet18\n" in result.out, result.err) == (True, "")
+    (tmp_path / "c.yaml").write_text("model: resnet_small\n")
+    result = cli(*given, "--config", tmp_path / "c.yaml")
+    assert ("\nmodel: resnet_small\n" in result.out, result.err) == (True, "")
+    for other in ("default", "none", "nosuch.safetensors", tmp_path):
+        result = cli("finetune", "--data", "digits", "--weights", other, "--print-config")
+        assert "\nmodel: resnet18\n" in result.out
+
+
+def test_its_norm_and_activation_are_taken_too(cli, folder_data, tmp_path):
+    run = train(tmp_path, data=str(folder_data), model="resnet_small", image_size="16", norm="none")
+    result = cli("finetune", "--data", "digits", "--weights", run, "--print-config")
+    assert "\nmodel: resnet_small\n" in result.out
+    assert "\nnorm: none\n" in result.out
+    assert result.err == f"--model resnet_small, --norm none: the network of --weights {run}\n"
+    result = cli(
+        "finetune", "--data", "digits", "--weights", run, "--print-config", "--norm", "batch"
+    )
+    assert "\nnorm: batch\n" in result.out

@@ -241,7 +241,7 @@ def test_last_is_the_newest_unfinished_run(cli, data, tmp_path, monkeypatch):
     [
         (("--lr", "0.1"), "--lr: a run goes on with the settings it has"),
         (("--config", "x.yaml"), "--config: a run goes on with the settings it has"),
-        (("--epochs", "9"), "cnncli finetune --data DATA --model MODEL --weights"),
+        (("--epochs", "9"), "cnncli finetune --data DATA --weights"),
     ],
 )
 def test_flags_that_would_change_the_result_are_refused(cli, run_dir, flags, words):

@@ -132,3 +132,12 @@ def test_commands_stand_in_groups_with_whole_sentences(cli, width):
         shown = " ".join(" ".join(lines).split())
         expected = {name: entry for name, entry in TABLE.items() if entry.group == group}
         assert shown == " ".join(f"{name} {entry.summary}" for name, entry in expected.items())
+
+
+@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("columns", [50, 60, 70, 80, 100])
+def test_no_line_is_broken_within_a_flag(cli, name, columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = cli(name, "--help").out
+    assert not re.search(r"(^|[\s(])--?[a-z-]*-$", text, re.MULTILINE)
+    assert "\u2011" not in text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
@@ -27,6 +29,8 @@ def download_weights(model: str, weights: WeightsEntry) -> dict[str, Any]:
     cached = weights.path.is_file()
     if not cached and (reason := why_unreachable(weights.url)):
         raise _missing(weights, reason)
+    if cached:
+        _check_cached(weights)
     import torchvision
 
     try:
@@ -50,6 +54,33 @@ def download_weights(model: str, weights: WeightsEntry) -> dict[str, Any]:
             ) from None
         raise _missing(weights, str(error).split("\n")[0]) from None
     return state
+
+
+def _check_cached(weights: WeightsEntry) -> None:
+    """Compare a file in the cache with the hash that its name carries, as a download is compared.
+
+    Raises:
+        CnncliError: If it is another file.
+    """
+    promised = _HASH.search(weights.file)
+    if promised is None:
+        return
+    with weights.path.open("rb") as file:
+        digest = hashlib.sha256()
+        while data := file.read(_CHUNK):
+            digest.update(data)
+    found = digest.hexdigest()[: len(promised[1])]
+    if found != promised[1]:
+        raise CnncliError(
+            f"--weights {weights.name}: {weights.path} is damaged or another file: its SHA-256 "
+            f"begins with {found}, and by its name with {promised[1]}; delete it, and it is "
+            "downloaded anew"
+        )
+
+
+# As torch.hub names its files: resnet18-f37072fd.pth.
+_HASH = re.compile(r"-([a-f0-9]{8,})\.")
+_CHUNK = 2**20
 
 
 def _missing(weights: WeightsEntry, reason: str) -> CnncliError:

@@ -59,8 +59,10 @@ def read_meta(path: Path) -> dict[str, Any]:
         if KEY in meta:
             check_digest(read_safetensors(path), meta, where)
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        ours = isinstance(error, ValueError) and not isinstance(error, json.JSONDecodeError)
+        why = f" ({error})" if ours else ""
         raise CnncliError(
-            f"{where}: not safetensors, or damaged ({error}); copy it again from where it is whole"
+            f"{where}: not safetensors, or damaged{why}; copy it again from where it is whole"
         ) from None
     return meta
 
@@ -115,9 +117,13 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 def describe_damage(error: Exception) -> str:
     """Return in a few words why a file of tensors cannot be read."""
-    if isinstance(error, EOFError) or (isinstance(error, OSError) and error.errno == errno.EINVAL):
+    if isinstance(error, SafetensorError):
+        return "it is no safetensors file, or cut short"
+    if isinstance(error, OSError) and error.strerror and error.errno != errno.EINVAL:
+        return error.strerror
+    if isinstance(error, EOFError | OSError) or "central directory" in str(error):
         return "it is cut short"
-    return str(error).split("\n")[0] or type(error).__name__
+    return "it is not what torch.save writes"
 
 
 def load_pickle(path: Path) -> Any:

@@ -1,6 +1,7 @@
 """Weights from torch's cache, from files and from runs, into networks they fit in part."""
 
 import json
+import re
 import socket
 import threading
 import time
@@ -40,6 +41,8 @@ def cache(tmp_path, monkeypatch):
         raise OSError("no network in tests")
 
     monkeypatch.setattr(socket, "create_connection", refuse)
+    # What the tests put there is not what the names promise.
+    monkeypatch.setattr(download, "_HASH", re.compile("(?!)"))
     return folder
 
 
