@@ -173,3 +173,22 @@ def test_what_is_neither_a_network_nor_a_run(visualize):
     assert "lenet5" in result.error
     assert result.error.endswith("nor a run folder")
     assert visualize("filters", "runs/nothing").code == 2
+
+
+def test_every_picture_has_a_section_and_a_row_on_its_page():
+    from helpers import ROOT
+
+    page = (ROOT / "docs" / "visualize.md").read_text("utf-8")
+    for name in VIEWS:
+        assert f"\n## {name}\n" in page
+        assert f"\n| [`{name}`](#{name}) |" in page
+
+
+def test_help_imports_nothing_heavy():
+    from fresh_process import HEAVY, run
+
+    modules, _ = run("visualize", "--help")
+    assert modules & HEAVY == set()
+    modules, said = run("visualize", "filters", "--unit", "3", exit_code=2)
+    assert "--unit: visualize filters does not take it" in said
+    assert modules & HEAVY == set()

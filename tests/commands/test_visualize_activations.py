@@ -110,6 +110,14 @@ def test_tokens_stand_on_their_grid(drawn, image):
     assert groups[-1].title == "conv_proj: 768 channels 7×7; the first 64"
 
 
+def test_a_chain_is_shown_before_it_flattens_its_maps(drawn, image):
+    chain = "cnn: conv3x3 f8 relu; pool2; conv3x3 f4 relu; flatten; dense 10"
+    groups = drawn(chain, "--image", image, "--image-size", 28)
+    pooled = drawn(chain.replace("flatten", "gap"), "--image", image, "--image-size", 28)
+    assert [group.title for group in groups] == [group.title for group in pooled]
+    assert [group.tiles.shape for group in groups[1:]] == [(8, 13, 13), (4, 11, 11)]
+
+
 def test_a_layer_that_is_called_several_times(drawn, run_dir):
     groups = drawn(run_dir, "--layer", "activation")
     assert sum("call 2 of 4" in group.title for group in groups) == 2

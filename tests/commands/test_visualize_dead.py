@@ -66,6 +66,22 @@ def test_the_picture_of_a_run_and_of_other_activations(dead, relu_run, run_dir):
     assert all(row["negative"].isdecimal() for row in rows)
 
 
+def test_what_no_gradient_means_is_said_only_where_a_channel_can_be_dead(
+    dead, relu_run, run_dir, monkeypatch
+):
+    import cnncli.recipes.visualize.dead as recipe
+
+    said = []
+    monkeypatch.setattr(recipe, "save_layer_bars", lambda path, **given: said.append(given))
+    dead(relu_run)
+    dead(run_dir)
+    assert "dead 100 %: no channel has a slope" in said[0]["note"]
+    assert all(bar.is_main for bar in said[0]["bars"])
+    assert "no channel can be dead" in said[1]["title"]
+    assert said[1]["note"] == ""
+    assert not any(bar.is_main for bar in said[1]["bars"])
+
+
 def test_a_network_without_activation(dead, folder_data):
     result = dead("cnn: flatten; dense 10", "--data", folder_data)
     assert result.code == 2

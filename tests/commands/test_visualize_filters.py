@@ -145,7 +145,9 @@ def test_layers_that_are_no_convolution(filters, run_dir):
     assert result.code == 2
     assert result.error == "--layer fc1: is Linear, no convolution; convolutions are conv1, conv2"
     assert "did you mean conv2, conv1" in filters(run_dir, "--layer", "conv3").error
-    assert filters("cnn: flatten; dense 10").error.startswith("the network has no convolution")
+    result = filters("cnn: flatten; dense 10")
+    assert result.code == 2
+    assert "Error: the network has no convolution" in result.err
     with pytest.raises(CnncliError, match="is Conv3d; only 2-d convolutions are drawn"):
         find_convolution(nn.Sequential(nn.Conv3d(1, 1, 3)), "0")
 

@@ -7,6 +7,7 @@ from functools import partial
 from math import ceil
 
 import numpy as np
+from torch import nn
 
 from cnncli.arrays import Array
 from cnncli.errors import CnncliError
@@ -22,8 +23,10 @@ from cnncli.reporting import Reporter
 from cnncli.run.subject import Subject, load_subject
 
 _MOST = 64  # channels of the one layer that is asked for
-_OF_STAGE = 16  # channels of each layer where several are shown
+_OF_STAGE, _OF_MANY = 16, 8  # channels of each layer where several, or many, are shown
+_MANY = 8  # layers
 _OF_INPUT = 16  # channels of a layer's input
+_FLATTENS = (nn.Flatten, nn.AdaptiveAvgPool2d)
 _CALLS = 4  # calls of one layer
 _COLUMNS = 8
 _IN_A_ROW = 64  # values without a place
@@ -81,11 +84,18 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
 
 
 def _main_layers(subject: Subject) -> list[str]:
-    """Return the last layer of each stage; a stage may also list single parameters."""
+    """Return the last layer of each stage that still has places; its end may flatten the maps."""
     modules = dict(subject.network.named_modules())
+    # A stage may also list single parameters.
+    shown = {path for path, module in modules.items() if not _flattens(module)}
     stages = network_stages(subject.model, subject.network)
-    last = [[path for path in stage.paths if path in modules] for stage in stages]
+    last = [[path for path in stage.paths if path in shown] for stage in stages]
     return [paths[-1] for paths in last if paths]
+
+
+def _flattens(module: nn.Module) -> bool:
+    parts = list(module.children()) or [module]
+    return all(isinstance(part, _FLATTENS) for part in parts)
 
 
 def _describe(each: LayerMaps) -> dict[str, object]:
@@ -124,7 +134,7 @@ def _draw_all(found: Sequence[LayerMaps], stages: bool) -> Iterator[TileGroup]:
     last = found[-1].call
     for each in found:
         if stages:
-            yield _draw(each, _OF_STAGE, "")
+            yield _draw(each, _OF_STAGE if len(found) < _MANY else _OF_MANY, "")
         elif each.call <= _CALLS:
             calls = f", call {each.call} of {last}" if last > 1 else ""
             yield _draw(each, _OF_INPUT if each.state == "input" else _MOST, calls)

@@ -19,8 +19,8 @@ from cnncli.run.subject import load_subject
 _IMAGES = 100
 _COLUMNS = ("layer", "function", "call", "channels", "dead", "dead_share", "negative")
 _NOTE = (
-    "0 %: every channel has a slope at some place of some image, and can learn\n"
-    "100 %: no channel has a slope; no gradient passes this layer"
+    "dead 0 %: every channel has a slope at some place of some image, and can learn\n"
+    "dead 100 %: no channel has a slope; no gradient passes this layer"
 )
 _MAIN = "dead: slope 0 at every place of every image"
 _OTHER = "input below 0 at every place of every image; the function has no flat side, so not dead"
@@ -59,7 +59,7 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
             title=title,
             main=_MAIN,
             other=_OTHER,
-            note=_NOTE,
+            note=_NOTE if possible else "",
         ),
         rows=[_describe(count) for count in counts],
         columns=_COLUMNS,

@@ -62,6 +62,11 @@ VIEWS: dict[str, ViewEntry] = {
         (*NETWORK, *IMAGES, "count", "method"),
         "The size of the gradient in each layer, with the network's shortcuts and without.",
     ),
+    "grad-cam": ViewEntry(
+        "grad_cam",
+        (*NETWORK, *IMAGES, "count", "layer", "class_name", "method"),
+        "Which places of an image speak for a class, and whether the map is better than chance.",
+    ),
     "functions": ViewEntry(
         "functions",
         (),
