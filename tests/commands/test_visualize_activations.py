@@ -59,7 +59,7 @@ def test_before_and_after_the_activation(activations, drawn, image):
     after = np.maximum(before, 0)
     groups = drawn("squeezenet1_1", "--image", image, "--layer", "features.0")
     photo, given, out, active = groups
-    assert photo.title == f"{image}, as the network gets it: 224×224"
+    assert photo.title.endswith(f"{image.name}, as the network gets it: 224×224")
     np.testing.assert_allclose(given.tiles, images[0].numpy())
     np.testing.assert_allclose(out.tiles, before, atol=1e-5)
     np.testing.assert_allclose(active.tiles, after, atol=1e-5)

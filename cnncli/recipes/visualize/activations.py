@@ -16,6 +16,7 @@ from cnncli.explain.layers import find_layer
 from cnncli.images.intensity import to_fractions
 from cnncli.models.stages import network_stages
 from cnncli.plots.grid import to_picture
+from cnncli.plots.lettering import drawable_names
 from cnncli.plots.tiles import TileGroup, save_tiles
 from cnncli.recipes.visualize.photos import Photo, as_batch, choose_photos
 from cnncli.recipes.visualize.settings import View, VisualizeSettings
@@ -30,6 +31,7 @@ _FLATTENS = (nn.Flatten, nn.AdaptiveAvgPool2d)
 _CALLS = 4  # calls of one layer
 _COLUMNS = 8
 _IN_A_ROW = 64  # values without a place
+_LETTERS = 60  # of an image's path; a longer one loses its middle
 COLUMNS = ("layer", "call", "state", "function", "channel", "height", "width")
 FIGURES = ("minimum", "mean", "maximum", "zeros")
 
@@ -126,7 +128,8 @@ def _list_rows(found: Sequence[LayerMaps]) -> Iterator[Mapping[str, object]]:
 def _draw_photo(photo: Photo) -> TileGroup:
     picture = to_picture(to_fractions(photo.pixels, None)) / 255
     height, width = photo.pixels.shape[:2]
-    title = f"{photo.name}, as the network gets it: {height}×{width}"
+    name = drawable_names([photo.name], _LETTERS)[0][0]
+    title = f"{name}, as the network gets it: {height}×{width}"
     return TileGroup(title, picture[None], columns=4)
 
 
