@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from torch import nn
 
+from cnncli.errors import CnncliError
 from cnncli.models.registry import find_model
 from cnncli.models.tables.layout import Stage
 
@@ -17,11 +18,19 @@ def network_head(name: str, network: nn.Module) -> str:
     Args:
         name: Name that ``--model`` takes.
         network: The network that was built by that name.
+
+    Raises:
+        CnncliError: If it has several heads, whose answers it joins.
     """
     entry = find_model(name)
     if entry.head:
         return entry.head
     head = cast(Any, network).get_classifier()  # all networks of timm have this method
+    if isinstance(head, tuple):
+        raise CnncliError(
+            f"--model {name}: has {len(head)} heads, as distilled networks have; use one with a "
+            "single head"
+        )
     return str(next(path for path, part in network.named_modules() if part is head))
 
 

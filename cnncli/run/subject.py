@@ -93,7 +93,13 @@ def load_subject(
     """
     if target is not None and not is_run(target):
         return _build(target, reporter, weights, image_size, seed)
-    path, newest = find_checkpoint(target)
+    try:
+        path, newest = find_checkpoint(target)
+    except CnncliError as error:
+        if target is None:
+            raise
+        # Here the run is an argument, and no value of --checkpoint.
+        raise CnncliError(str(error).removeprefix("--checkpoint ")) from None
     if newest:
         reporter.note(f"checkpoint: {path} (the newest run)")
     if weights is not None:

@@ -254,3 +254,11 @@ def test_command_names_the_nearest():
     done = run_models("restnet18")
     assert done.returncode == 2
     assert "did you mean resnet18" in done.stderr
+
+
+def test_networks_of_timm_with_two_heads_are_refused():
+    name = "timm:deit_tiny_distilled_patch16_224"
+    timm = pytest.importorskip("timm", reason="timm is an extra")
+    network = timm.create_model(name.removeprefix("timm:"), num_classes=5)
+    with pytest.raises(CnncliError, match=f"--model {name}: has 2 heads"):
+        network_stages(name, network)

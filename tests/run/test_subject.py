@@ -138,7 +138,7 @@ def test_a_size_of_ones_own(notes):
     ("target", "options", "why"),
     [
         ("resnet1", {}, "did you mean resnet18.*nor a run folder"),
-        ("./none", {}, "no such run folder or file"),
+        ("./none", {}, "^./none: no such run folder or file"),
         ("lenet5", {"weights": "default"}, "has no pretrained weights"),
         ("resnet18", {"weights": "V9"}, "neither weights of resnet18 nor a file"),
         ("lenet5", {"image_size": (8, 8)}, "at least 16 pixels"),

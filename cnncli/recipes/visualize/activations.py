@@ -19,9 +19,9 @@ from cnncli.plots.grid import to_picture
 from cnncli.plots.lettering import drawable_names
 from cnncli.plots.tiles import TileGroup, save_tiles
 from cnncli.recipes.visualize.photos import Photo, as_batch, choose_photos
-from cnncli.recipes.visualize.settings import View, VisualizeSettings
+from cnncli.recipes.visualize.settings import View, VisualizeSettings, open_subject
 from cnncli.reporting import Reporter
-from cnncli.run.subject import Subject, load_subject
+from cnncli.run.subject import Subject
 
 _MOST = 64  # channels of the one layer that is asked for
 _OF_STAGE, _OF_MANY = 16, 8  # channels of each layer where several, or many, are shown
@@ -44,13 +44,7 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     """
     if len(settings.images) > 1:
         raise CnncliError(f"--image {settings.images[1]}: one image at a time; leave it out")
-    subject = load_subject(
-        settings.target,
-        reporter,
-        weights=settings.weights,
-        image_size=settings.image_size,
-        seed=settings.seed,
-    )
+    subject = open_subject(settings, reporter)
     if settings.layer is not None:
         find_layer(subject.network, settings.layer)
     (photo,) = choose_photos(settings, subject, reporter, count=1)

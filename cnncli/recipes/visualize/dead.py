@@ -12,9 +12,8 @@ from cnncli.explain.dead import ChannelCount, count_dead, share_of_all
 from cnncli.models.registry import short_name
 from cnncli.plots.layer_bars import LayerBar, save_layer_bars
 from cnncli.recipes.visualize.photos import as_batch, choose_photos
-from cnncli.recipes.visualize.settings import View, VisualizeSettings
+from cnncli.recipes.visualize.settings import View, VisualizeSettings, open_subject
 from cnncli.reporting import Reporter
-from cnncli.run.subject import load_subject
 
 _IMAGES = 100
 _COLUMNS = ("layer", "function", "call", "channels", "dead", "dead_share", "negative")
@@ -32,13 +31,7 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     Raises:
         CnncliError: If there is no such run or network, no image, or no activation function.
     """
-    subject = load_subject(
-        settings.target,
-        reporter,
-        weights=settings.weights,
-        image_size=settings.image_size,
-        seed=settings.seed,
-    )
+    subject = open_subject(settings, reporter)
     photos = choose_photos(settings, subject, reporter, count=settings.count or _IMAGES)
     images = subject.classifier().normalise(as_batch(photos))
     counts = count_dead(subject.network, images)

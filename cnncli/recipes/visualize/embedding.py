@@ -33,9 +33,9 @@ from cnncli.recipes.visualize.features import (
     compute_all,
 )
 from cnncli.recipes.visualize.photos import choose_samples, read_photo
-from cnncli.recipes.visualize.settings import View, VisualizeSettings
+from cnncli.recipes.visualize.settings import View, VisualizeSettings, open_subject
 from cnncli.reporting import Reporter
-from cnncli.run.subject import Subject, load_subject
+from cnncli.run.subject import Subject
 
 METHODS = ("t-sne", "pca")
 _VOTES = 5  # neighbours that vote for a class
@@ -52,13 +52,7 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     if method not in METHODS:
         near = did_you_mean(method, METHODS) or f"; there are {' and '.join(METHODS)}"
         raise CnncliError(f"--method {method}: embedding has no such method{near}")
-    subject = load_subject(
-        settings.target,
-        reporter,
-        weights=settings.weights,
-        image_size=settings.image_size,
-        seed=settings.seed,
-    )
+    subject = open_subject(settings, reporter)
     if settings.data is None and subject.checkpoint is None:
         raise CnncliError("--data: missing; name the images that are to become points")
     extract = build_extractor(subject, settings.layer)

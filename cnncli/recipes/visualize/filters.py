@@ -13,9 +13,9 @@ from cnncli.explain.layers import find_convolution, list_convolutions, read_filt
 from cnncli.files import run_dir_of
 from cnncli.models.registry import short_name
 from cnncli.plots.tiles import TileGroup, save_tiles
-from cnncli.recipes.visualize.settings import View, VisualizeSettings
+from cnncli.recipes.visualize.settings import View, VisualizeSettings, open_subject
 from cnncli.reporting import Reporter
-from cnncli.run.subject import Subject, load_subject
+from cnncli.run.subject import Subject
 from cnncli.training.checkpoint import list_kept_epochs, load_checkpoint
 
 _MOST = 256  # tiles of filters that are one map each
@@ -32,13 +32,7 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     Raises:
         CnncliError: If there is no such run, network or layer, or the run has kept no epochs.
     """
-    subject = load_subject(
-        settings.target,
-        reporter,
-        weights=settings.weights,
-        image_size=settings.image_size,
-        seed=settings.seed,
-    )
+    subject = open_subject(settings, reporter)
     name, layer = find_convolution(subject.network, settings.layer)
     weights = read_filters(layer)
     coloured = sees_colours(subject, name)

@@ -21,9 +21,9 @@ from cnncli.explain.fool import (
 from cnncli.images.preprocess import FULL_SCALE
 from cnncli.plots.fool import save_fooled
 from cnncli.recipes.visualize.photos import choose_photo
-from cnncli.recipes.visualize.settings import View, VisualizeSettings
+from cnncli.recipes.visualize.settings import View, VisualizeSettings, open_subject
 from cnncli.reporting import Reporter
-from cnncli.run.subject import Subject, load_subject
+from cnncli.run.subject import Subject
 
 COLUMNS = (
     *("image", "answer", "probability", "changed", "fooled_answer", "fooled_probability"),
@@ -38,13 +38,7 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     Raises:
         CnncliError: If there is no such run, network, class or image, or only one class.
     """
-    subject = load_subject(
-        settings.target,
-        reporter,
-        weights=settings.weights,
-        image_size=settings.image_size,
-        seed=settings.seed,
-    )
+    subject = open_subject(settings, reporter)
     names = subject.class_names
     if len(names) < 2:
         raise CnncliError(f"{subject.model} has one class: there is no other answer")

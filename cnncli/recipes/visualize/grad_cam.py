@@ -16,9 +16,9 @@ from cnncli.models.registry import short_name
 from cnncli.plots.heat_map import HeatRow, save_heat_maps
 from cnncli.recipes.visualize.explainer import METHODS, OCCLUSION, Explained, Explainer
 from cnncli.recipes.visualize.photos import choose_photos
-from cnncli.recipes.visualize.settings import View, VisualizeSettings
+from cnncli.recipes.visualize.settings import View, VisualizeSettings, open_subject
 from cnncli.reporting import Reporter
-from cnncli.run.subject import Subject, load_subject
+from cnncli.run.subject import Subject
 from cnncli.training.device import keep_freed_memory
 
 _COUNT = 3  # images of the data
@@ -30,13 +30,7 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     Raises:
         CnncliError: If there is no such run, network, image, class, method or layer.
     """
-    subject = load_subject(
-        settings.target,
-        reporter,
-        weights=settings.weights,
-        image_size=settings.image_size,
-        seed=settings.seed,
-    )
+    subject = open_subject(settings, reporter)
     explainer = Explainer(subject, settings)
     photos = choose_photos(settings, subject, reporter, count=settings.count or _COUNT)
     keep_freed_memory()

@@ -12,9 +12,9 @@ from cnncli.explain.gradients import LayerGradient, measure_gradients
 from cnncli.models.registry import short_name
 from cnncli.plots.gradients import save_gradients
 from cnncli.recipes.visualize.photos import Photo, as_batch, choose_photos
-from cnncli.recipes.visualize.settings import View, VisualizeSettings
+from cnncli.recipes.visualize.settings import View, VisualizeSettings, open_subject
 from cnncli.reporting import Reporter
-from cnncli.run.subject import Subject, load_subject
+from cnncli.run.subject import Subject
 
 _IMAGES = 16
 _METHODS = ("eval", "train")
@@ -31,13 +31,7 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     if method not in _METHODS:
         near = did_you_mean(method, _METHODS) or f"; there are {' and '.join(_METHODS)}"
         raise CnncliError(f"--method {method}: no such method{near}")
-    subject = load_subject(
-        settings.target,
-        reporter,
-        weights=settings.weights,
-        image_size=settings.image_size,
-        seed=settings.seed,
-    )
+    subject = open_subject(settings, reporter)
     images, targets, looked = _choose_batch(settings, subject, reporter)
     network = subject.network
     results = []

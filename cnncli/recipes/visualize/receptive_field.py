@@ -20,9 +20,9 @@ from cnncli.models.tracing.summary import NO_PIXELS, NOT_RUN
 from cnncli.models.tracing.trace import Record, trace_network
 from cnncli.plots.effective_field import FieldPanel, Rectangle, save_fields
 from cnncli.recipes.visualize.photos import Photo, as_batch, choose_photos
-from cnncli.recipes.visualize.settings import View, VisualizeSettings
+from cnncli.recipes.visualize.settings import View, VisualizeSettings, open_subject
 from cnncli.reporting import Reporter
-from cnncli.run.subject import Subject, load_subject
+from cnncli.run.subject import Subject
 
 _NOISE = 16  # images of noise, where a unit has no gradient on the images
 COLUMNS = (
@@ -61,13 +61,7 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     Raises:
         CnncliError: If there is no such run, network, layer, unit or image.
     """
-    subject = load_subject(
-        settings.target,
-        reporter,
-        weights=settings.weights,
-        image_size=settings.image_size,
-        seed=settings.seed,
-    )
+    subject = open_subject(settings, reporter)
     pre = subject.preprocess
     records = trace_network(subject.network, pre.image_size, pre.channels)
     names = _choose_layers(subject, records, settings.layer)

@@ -9,6 +9,8 @@ from typing import Any
 
 from cnncli.arrays import Array
 from cnncli.choices import SplitChoice
+from cnncli.reporting import Reporter
+from cnncli.run.subject import Subject, load_subject
 
 
 @dataclass(frozen=True)
@@ -67,3 +69,18 @@ class View:
     columns: Sequence[str]
     array: Array
     document: Mapping[str, Any] | None = field(default=None)
+
+
+def open_subject(settings: VisualizeSettings, reporter: Reporter) -> Subject:
+    """Load the network that a picture is to be drawn of.
+
+    Raises:
+        CnncliError: If there is no such run, network or file, or they do not go together.
+    """
+    return load_subject(
+        settings.target,
+        reporter,
+        weights=settings.weights,
+        image_size=settings.image_size,
+        seed=settings.seed,
+    )

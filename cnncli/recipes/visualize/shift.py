@@ -20,9 +20,9 @@ from cnncli.models.tracing.receptive_field import Span
 from cnncli.models.tracing.trace import Record, trace_network
 from cnncli.plots.shift import ShiftRows, save_shifts
 from cnncli.recipes.visualize.photos import as_batch, choose_photo
-from cnncli.recipes.visualize.settings import View, VisualizeSettings
+from cnncli.recipes.visualize.settings import View, VisualizeSettings, open_subject
 from cnncli.reporting import Reporter
-from cnncli.run.subject import Subject, load_subject
+from cnncli.run.subject import Subject
 
 _FARTHEST = 16  # pixels
 _MOST_LAYERS = 26
@@ -62,13 +62,7 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     Raises:
         CnncliError: If there is no such run, network, layer or image.
     """
-    subject = load_subject(
-        settings.target,
-        reporter,
-        weights=settings.weights,
-        image_size=settings.image_size,
-        seed=settings.seed,
-    )
+    subject = open_subject(settings, reporter)
     layers = _choose_layers(subject, settings.layer)
     photo = choose_photo(settings, subject, reporter)
     image = subject.classifier().normalise(as_batch([photo])).detach().contiguous()
