@@ -149,7 +149,7 @@ def test_receptive_field_behind_a_strided_transposed_layer_is_not_one_number() -
     [
         ("conv3 f6; dense 9", "layer 2 'dense 9': takes a vector but gets maps of 6x6x6; put flat"),
         ("flatten; conv3 f6", "layer 2 'conv3 f6': takes maps but gets a vector of 64 values"),
-        ("gap; pool2", "layer 2 'pool2': takes maps but gets a vector of 1 values"),
+        ("gap; pool2", "layer 2 'pool2': takes maps but gets a vector of 1 value"),
         ("pool2; conv5 f6", "layer 2 'conv5 f6': kernel 5 is larger than the padded input 4"),
         ("conv3 f6; conv3 f8 g4", "layer 2 'conv3 f8 g4': in-channels 6 cannot be split"),
         ("pool3 p2", "padding 2 is more than half of the pooling kernel 3"),

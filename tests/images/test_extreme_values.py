@@ -87,7 +87,7 @@ def test_ranges_as_wide_as_that(ends):
     expected = np.clip((array.astype(np.longdouble) - low) / (np.longdouble(high) - low), 0, 1)
     assert to_fractions(array, intensity_range) == pytest.approx(expected.astype(float), abs=1e-6)
     outside = (array.astype(float) < low) | (array.astype(float) > high)
-    assert fraction_cut(array, intensity_range) == outside.mean()
+    assert fraction_cut(array, intensity_range, "float32") == outside.mean()
 
 
 def test_beyond_float32_in_training_is_one_line(cli, tmp_path):
