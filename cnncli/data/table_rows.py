@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from cnncli.errors import CnncliError
 
 # What may separate the fields; of those that the header has, the first one does.
 _DELIMITERS = (",", ";", "\t")
+_UTF_16 = "it is in UTF-16, as Excel's Unicode text; save it as CSV UTF-8"
 # The first line by which Excel learns which separator a file has.
 _SEPARATOR_LINE = re.compile(r"sep=([,;\t])\s*")
 
@@ -41,7 +43,13 @@ def open_table(path: Path) -> Iterator[tuple[TextIO, str, int]]:
     except OSError as error:
         raise CnncliError(f"{path}: cannot be read ({error.strerror})") from None
     except (csv.Error, UnicodeDecodeError) as error:
-        raise CnncliError(f"{path}: not a CSV in UTF-8: {error}") from None
+        reason = _UTF_16 if _is_utf_16(path) else error
+        raise CnncliError(f"{path}: not a CSV in UTF-8: {reason}") from None
+
+
+def _is_utf_16(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_records(path: Path) -> Iterator[tuple[int, list[str]]]:

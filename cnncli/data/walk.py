@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cnncli.errors import CnncliError
+from cnncli.files import CONFIG_FILE, PREDICTIONS_FILE, REPORT_FILE, SPLITS_FILE
 from cnncli.images.formats import HEAD_BYTES, IMAGE_SUFFIXES, is_image
 
 # Folders that systems make: of macOS's archives and file servers, Windows, Linux, the network
@@ -18,6 +19,9 @@ _SYSTEM_FOLDERS = {
     *("lost+found", "@eadir", "#recycle", "@recycle", "@recently-snapshot", "#snapshot"),
     *("@sharebin", "@tmp", "__pycache__"),
 }
+
+# The files by which a folder of cnncli's own results is known.
+_RESULTS = ((CONFIG_FILE, SPLITS_FILE), (REPORT_FILE, PREDICTIONS_FILE))
 
 
 def is_hidden(name: str) -> bool:
@@ -99,14 +103,29 @@ def list_folder(folder: Path) -> tuple[list[str], list[str]]:
     return sorted(folders), sorted(files)
 
 
+def is_result(folder: str) -> bool:
+    """Return whether cnncli wrote a folder: that of a run, or what ``evaluate --output`` writes.
+
+    Runs lie among the images where somebody trains inside of the data's folder, and the pictures in
+    them are no data.
+    """
+    return any(
+        all(os.path.isfile(os.path.join(folder, name)) for name in names) for names in _RESULTS
+    )
+
+
 def _list(folder: str) -> tuple[list[str], list[str]]:
-    """Return the names of the folders and of the files in a folder; raises OSError."""
+    """Return the names of the folders and of the files in a folder; raises OSError.
+
+    Hidden ones are left out, and the results of cnncli.
+    """
     folders, files = [], []
     with os.scandir(folder) as entries:  # only names are kept: a million entries are 400 MB
         for entry in entries:
             kind = "" if is_hidden(entry.name) else _kind(entry)
             if kind == "folder":
-                folders.append(entry.name)
+                if not is_result(entry.path):
+                    folders.append(entry.name)
             elif kind:
                 files.append(entry.name)
     return folders, files

@@ -28,6 +28,10 @@ def read_header(data: bytes) -> Header:
     The channels of all frames count.
     """
     dataset = _read(data, pixels=False)
+    if "Rows" not in dataset or "Columns" not in dataset:
+        raise ImageError(
+            "is a DICOM file without a picture, such as a table of contents (DICOMDIR)"
+        )
     try:
         samples = int(dataset.get("SamplesPerPixel", 1))
         frames = int(dataset.get("NumberOfFrames", 1) or 1)

@@ -76,6 +76,30 @@ def test_a_folder_of_the_system_changes_nothing(write, name, full):
     assert after.skipped == before.skipped
 
 
+@pytest.mark.parametrize(
+    ("where", "names"),
+    [
+        ("runs/2026-01-01_lenet5", ("config.yaml", "splits.csv", "curves.png")),
+        ("2026-01-01_lenet5", ("config.yaml", "splits.csv", "curves.png", "metrics.csv")),
+        ("a/runs/1", ("config.yaml", "splits.csv", "curves.png")),
+        ("judged", ("report.json", "predictions.csv", "confusion_matrix.png")),
+    ],
+)
+def test_runs_and_reports_among_the_images_are_no_data(write, where, names):
+    root = write("a/1.png", "b/2.png")
+    before = find_below(root)
+    write(*(f"{where}/{name}" for name in names))
+    after = find_below(root)
+    assert list(after.paths) == list(before.paths)
+    told = ("no image in runs",) if where.startswith("runs/") else ()
+    assert (after.class_names, after.remarks, after.notes) == (("a", "b"), (), told)
+
+
+def test_one_file_of_a_run_makes_no_run(write):
+    root = write("a/1.png", "b/2.png", "c/curves.png", "c/config.yaml")
+    assert find_below(root).class_names == ("a", "b", "c")
+
+
 @pytest.mark.parametrize("name", ["__MACOSX", "@eaDir", "$RECYCLE.BIN"])
 def test_thumbnails_are_not_predicted(write, name):
     root = write("1.png", f"{name}/1.png/thumb.png", "in/2.png", f"in/{name}/2.png")

@@ -148,7 +148,7 @@ def test_what_excel_writes_is_read(write, text):
         ('image,label\n"1.png,a\n', "not a CSV in UTF-8"),
         ("image,label\n1.png,a\n2.png,b,c,d\n", "not a CSV in UTF-8"),
         ("image,label\n1.png,größe\n".encode("latin-1"), "not a CSV in UTF-8"),
-        ("image,label\n1.png,a\n".encode("utf-16"), "not a CSV in UTF-8"),
+        ("image,label\n1.png,a\n".encode("utf-16"), "it is in UTF-16, .* save it as CSV UTF-8"),
         ("image;label\n1.png;a\nno.png;b\n", "line 3: image 'no.png' not found below"),
         ("sep=;\nimage;label\n1.png;a\nno.png;b\n", "line 4: image 'no.png' not found below"),
         ("image,label\n1.png,a\n,\n,,,\n2.png,\n", "line 5: column 'label' is empty"),
