@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import statistics
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,11 +16,18 @@ from typing import Any
 
 from cnncli.errors import CnncliError
 from cnncli.files import expand_path
+from cnncli.run.folder import tell_no_run
 from cnncli.run.lock import find_holder
 from cnncli.run.read_folder import RunRecord, survey_run
-from cnncli.training.find_run import is_run_folder, list_run_folders
+from cnncli.training.find_run import (
+    find_named,
+    is_run_folder,
+    list_run_folders,
+    suggest_runs,
+)
 from cnncli.training.history import MONITORS
 
+LAST = "last"  # the newest run
 METRICS = (*MONITORS, "test_accuracy")
 
 
@@ -84,6 +92,23 @@ class ListedRun:
             "bytes": self.size,
         }
 
+    def describe(self) -> dict[str, Any]:
+        """Return all that is known of it, ready for JSON: `summarize` and what no list has."""
+        record = self.record
+        seconds = [_number(row.get("seconds")) for row in record.history]
+        known = [value for value in seconds if value is not None]
+        files = {p.name: p.lstat().st_size for p in sorted(record.path.iterdir()) if p.is_file()}
+        return self.summarize() | {
+            "path": str(record.path),
+            "epochs_run": len(record.history),
+            "monitor": record.monitor,
+            "report": _plain(record.report),
+            "seconds_per_epoch": round(statistics.median(known), 3) if known else None,
+            "parameters": record.parameters,
+            "files": files,
+            "settings": _plain(record.settings),
+        }
+
 
 @dataclass(frozen=True)
 class RunList:
@@ -132,14 +157,39 @@ def open_folder(output: str) -> Path:
     return folder
 
 
-def read_run(path: Path, *, with_images: bool = False) -> ListedRun:
+def find_run(given: str, output: str) -> Path:
+    """Return the folder of a run.
+
+    Args:
+        given: Its path, its name in ``output``, a part of that name that no other run has, or
+            ``last`` for the newest.
+        output: The folder that holds the run folders.
+
+    Raises:
+        CnncliError: If there is no such run, or more than one.
+    """
+    if os.sep in given or given in ("", ".", ".."):
+        path = expand_path(given)
+        if not path.is_dir() or not is_run_folder(path):
+            raise CnncliError(f"{given}: {tell_no_run(path)}")
+        return path
+    folders = list_run_folders(open_folder(output))
+    if given == LAST and folders:
+        return folders[0]
+    found = find_named(given, folders, given)
+    if found is None:
+        near = suggest_runs(given, folders) or f"; cnncli runs --dir {output} lists them"
+        raise CnncliError(f"{given}: no run of that name in {output}/{near}")
+    return found
+
+
+def read_run(path: Path) -> ListedRun:
     """Read a run's folder, of which anything may be damaged.
 
     Args:
         path: The folder.
-        with_images: Whether to read ``splits.csv`` too.
     """
-    record, faults = survey_run(path, path.name, with_images=with_images)
+    record, faults = survey_run(path, path.name, with_images=False)
     return ListedRun(record, _find_state(record, faults), measure(path))
 
 
@@ -182,3 +232,13 @@ def _number(value: object) -> float | None:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None if value is None else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of YAML or JSON with texts in place of the numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    known = value is None or isinstance(value, bool | int | str)
+    return value if known or (isinstance(value, float) and math.isfinite(value)) else str(value)

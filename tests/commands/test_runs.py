@@ -217,3 +217,121 @@ def test_bytes_have_their_unit():
 def test_it_is_light(runs):
     modules, _ = run("runs", "--format", "csv", cwd=runs.parent)
     assert not modules & (HEAVY - {"safetensors"})
+
+
+def test_show_by_a_part_of_the_name(cli, runs):
+    for given in ("2026-01-01", "done", "runs/2026-01-01_done_lenet5", "2026-01-01_done_lenet5"):
+        shown = json.loads(cli("runs", "show", given, "--format", "json").out)
+        assert shown["run"] == "2026-01-01_done_lenet5"
+    assert (shown["epochs_run"], shown["monitor"]) == (3, "val_loss")
+    assert shown["report"]["accuracy"]["low"] == 0.5
+    assert shown["settings"]["epochs"] == 3
+    assert shown["files"][CONFIG_FILE] == (runs / shown["run"] / CONFIG_FILE).stat().st_size
+    text = cli("runs", "show", "last", "--format", "table").out
+    assert "2026-01-02_cut_cnn" in text
+    assert "stopped at epoch 2 of 33" in text
+    text = cli("runs", "show", "done", "--format", "table").out
+    assert "test: accuracy 0.7500 (0.5000–1.0000)" in text
+    rows = list(csv.DictReader(io.StringIO(cli("runs", "show", "cut", "--format", "csv").out)))
+    assert [row["run"] for row in rows] == ["2026-01-02_cut_cnn"]
+
+
+def test_a_whole_name_wins_over_a_part(cli, runs):
+    write_run(runs / "cut", [0.5])
+    assert json.loads(cli("runs", "show", "cut", "--format", "json").out)["run"] == "cut"
+
+
+def test_show_of_a_damaged_run(cli, runs):
+    (runs / "2026-01-02_cut_cnn" / CONFIG_FILE).write_text("lr: .inf\nmonitor: 3\n")
+    shown = json.loads(cli("runs", "show", "cut", "--format", "json").out)
+    assert shown["state"].startswith("damaged: config.yaml: monitor")
+    assert shown["settings"] == {"lr": "inf"}
+    assert "damaged" in cli("runs", "show", "cut", "--format", "table").out
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("shw", "x"), "did you mean show?"),
+        (("show",), "name a run"),
+        (("show", "a", "b"), "takes one run"),
+        (("show", "2026"), "2 runs: 2026-01-02_cut_cnn, 2026-01-01_done_lenet5"),
+        (("show", "nosuch"), "no run of that name in runs/"),
+        (("show", "2026-01-02_cut_cmn"), "did you mean 2026-01-02_cut_cnn"),
+        (("show", "runs/nosuch"), "no such folder"),
+        (("show", ""), "not a run folder"),
+        (("--yes",), "--yes: is for delete only"),
+        (("delete", "cut", "--yes", "--format", "csv"), "--format"),
+        (("delete", "last", "--yes"), "name the run"),
+        (("delete", "2026", "--yes"), "may be any of 2 runs"),
+        (("delete", ".", "--yes"), "not a run folder"),
+        (("delete", "cut"), "add --yes to delete runs/2026-01-02_cut_cnn"),
+    ],
+)
+def test_mistakes(cli, runs, args, words):
+    result = cli("runs", *args)
+    assert (result.code, result.out) == (2, "")
+    assert words in result.error
+    assert len(listed(cli)) == 2
+
+
+def test_delete(cli, runs):
+    result = cli("runs", "delete", "cut", "runs/2026-01-02_cut_cnn", "--yes")
+    assert (result.code, result.out) == (0, "runs/2026-01-02_cut_cnn\n")
+    assert [path.name for path in runs.iterdir()] == ["2026-01-01_done_lenet5"]
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y\n", 1), ("n\n", 2), ("\n", 2), ("", 2)])
+def test_delete_asks_on_a_terminal(cli, runs, monkeypatch, answer, left):
+    monkeypatch.setattr("cnncli.commands.runs._can_ask", lambda: True)
+    result = cli("runs", "delete", "cut", stdin=answer)
+    assert result.code == 0
+    assert "runs/2026-01-02_cut_cnn: stopped at epoch 2 of 33" in result.err
+    assert ("nothing is deleted" in result.err) == (left == 2)
+    assert len(list(runs.iterdir())) == left
+
+
+def test_what_is_no_run_is_never_deleted(cli, runs, tmp_path):
+    done = runs / "2026-01-01_done_lenet5"
+    (runs / "project").mkdir()
+    (runs / "project" / CONFIG_FILE).write_text("model: mine\n")
+    (runs / "linked").symlink_to(done)
+    write_run(runs / "outer", [0.5])
+    write_run(runs / "outer" / "inner", [0.5])
+    shutil.copytree(done, runs / "odd")
+    (tmp_path / "precious").write_text("precious")
+    (runs / "odd" / LOCK_FILE).symlink_to(tmp_path / "precious")
+    for name, words in (
+        ("project", "it may not be a run"),
+        ("linked", "a link to"),
+        ("outer", "another run lies in it"),
+        ("odd", "is no file of a run"),
+    ):
+        for given in (name, f"runs/{name}"):
+            # Nothing is deleted if one of them must not be.
+            result = cli("runs", "delete", "cut", given, "--yes")
+            assert (result.code, result.out) == (2, "")
+            assert words in result.error
+    assert len(list(runs.iterdir())) == 6
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_links_in_a_run_are_not_followed(cli, runs, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "1.png").touch()
+    (runs / "2026-01-02_cut_cnn" / "images").symlink_to(tmp_path / "images")
+    assert cli("runs", "delete", "cut", "--yes").code == 0
+    assert (tmp_path / "images" / "1.png").exists()
+
+
+def test_a_running_run_is_not_deleted(cli, runs):
+    folder = runs / "2026-01-02_cut_cnn"
+    for changed, words in (({}, "is training it"), ({"host": "elsewhere"}, "nobody can see")):
+        lock(folder, **changed)
+        result = cli("runs", "delete", "cut", "--yes")
+        assert result.code == 2
+        assert words in result.error
+        assert folder.is_dir()
+    lock(folder, boot="before")  # its process is gone
+    assert cli("runs", "delete", "cut", "--yes").code == 0
+    assert not folder.exists()
