@@ -131,8 +131,9 @@ def _show(names: Sequence[str], folder: str, chosen: str, *, csv_safe: bool) -> 
 
 
 def _delete(names: Sequence[str], folder: str, *, yes: bool) -> None:
-    from cnncli.recipes.runs import LAST, find_run, read_run
+    from cnncli.recipes.runs import find_run, read_run
     from cnncli.run.delete_run import check_deletable, delete_run
+    from cnncli.training.find_run import LAST
 
     if LAST in names:
         raise CnncliError("runs delete last: name the run that is to be deleted")

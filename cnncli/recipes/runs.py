@@ -20,6 +20,7 @@ from cnncli.run.folder import tell_no_run
 from cnncli.run.lock import find_holder
 from cnncli.run.read_folder import RunRecord, survey_run
 from cnncli.training.find_run import (
+    LAST,
     find_named,
     is_run_folder,
     list_run_folders,
@@ -27,7 +28,6 @@ from cnncli.training.find_run import (
 )
 from cnncli.training.history import MONITORS
 
-LAST = "last"  # the newest run
 METRICS = (*MONITORS, "test_accuracy")
 
 

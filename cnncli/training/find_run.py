@@ -13,6 +13,8 @@ from pathlib import Path
 from cnncli.errors import CnncliError, did_you_mean, shorten
 from cnncli.files import BEST_FILE, CONFIG_FILE, LAST_FILE, METRICS_FILE
 
+LAST = "last"  # in place of a run's name: the newest run
+
 # A folder with one of these files is a run, or what is left of one. Others have splits.csv and
 # report.json too: split and evaluate --output write them.
 _OF_RUNS = (CONFIG_FILE, METRICS_FILE, BEST_FILE, LAST_FILE)
