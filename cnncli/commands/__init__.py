@@ -67,6 +67,11 @@ TABLE: dict[str, Entry] = {
         "compare:compare",
         "Lay runs side by side: settings that differ, best epochs, test figures, learning curves.",
     ),
+    "runs": Entry(
+        "Judge and use",
+        "runs:runs",
+        "List the runs of a folder, the newest first; show one, or delete some.",
+    ),
     "check-data": Entry(
         "Data",
         "check_data:check_data",

@@ -18,7 +18,10 @@ def evaluate(
     flags: Flags,
     checkpoint: Annotated[
         str | None,
-        typer.Option(metavar="RUN", help="Run folder or best.safetensors [the newest run]."),
+        typer.Option(
+            metavar="RUN",
+            help="Run folder, part of a run's name, last, or a file [newest finished run].",
+        ),
     ] = None,
     split: Annotated[
         SplitChoice | None,

@@ -25,7 +25,10 @@ def predict(
     ],
     checkpoint: Annotated[
         str | None,
-        typer.Option(metavar="RUN", help="Run folder or best.safetensors [the newest run]."),
+        typer.Option(
+            metavar="RUN",
+            help="Run folder, part of a run's name, last, or a file [newest finished run].",
+        ),
     ] = None,
     top_k: Annotated[int, typer.Option(help="Likeliest classes per row.")] = 1,
     probabilities: Annotated[

@@ -46,7 +46,7 @@ def visualize(
         str | None,
         typer.Argument(
             metavar="RUN|MODEL",
-            help="A run folder, its best.safetensors, or a model's name [the newest run].",
+            help="A run folder, its best.safetensors, or a model's name [the newest finished run].",
             show_default=False,
         ),
     ] = None,

@@ -88,7 +88,10 @@ def draw_augmentation(settings: AugmentSettings, reporter: Reporter) -> Path:
     if settings.checkpoint is not None:
         from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
 
-        _, checkpoint = load_checkpoint(find_checkpoint(settings.checkpoint)[0])
+        path, how = find_checkpoint(settings.checkpoint)
+        if how:
+            reporter.note(f"checkpoint: {path} ({how})")
+        _, checkpoint = load_checkpoint(path)
         preprocess = checkpoint.preprocess
         steps = checkpoint.augment or "none" if steps is None else steps
     if steps is None or steps == "none":

@@ -47,7 +47,7 @@ class EvaluateSettings:
 
     Attributes:
         data: The images, as ``train`` takes them; None for the data of the run.
-        checkpoint: Path of a run folder or a checkpoint; None for the newest run.
+        checkpoint: Path of a run folder or a checkpoint; None for the newest finished run.
         split: The split to evaluate; None for test, or val if the run has no test split.
         columns: Names of the columns of a CSV file.
         device: The device as torch names it, or ``auto``.
@@ -87,9 +87,9 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     Raises:
         CnncliError: If data and checkpoint do not go together, or an image cannot be read.
     """
-    path, newest = find_checkpoint(settings.checkpoint)
-    if newest:
-        reporter.note(f"checkpoint: {path} (the newest run)")
+    path, how = find_checkpoint(settings.checkpoint)
+    if how:
+        reporter.note(f"checkpoint: {path} ({how})")
     compute = choose_evaluation_compute(settings.device, settings.precision, world)
     report_precision(compute.precision, settings.precision, reporter)
     keep_freed_memory()

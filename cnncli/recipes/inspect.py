@@ -91,7 +91,7 @@ def inspect_network(settings: InspectSettings, reporter: Reporter) -> Inspection
     if settings.depth is not None and settings.depth < 1:
         raise CnncliError(f"--depth {settings.depth}: must be at least 1")
     if is_run(settings.target):
-        network, model, size, channels, classes, policy = _load_run(settings)
+        network, model, size, channels, classes, policy = _load_run(settings, reporter)
     else:
         network, model, size, channels, classes = _build_model(settings, reporter)
         policy = settings.freeze or "none"
@@ -115,8 +115,13 @@ def inspect_network(settings: InspectSettings, reporter: Reporter) -> Inspection
 _Network = tuple[nn.Module, str, tuple[int, int], int, int]
 
 
-def _load_run(settings: InspectSettings) -> tuple[nn.Module, str, tuple[int, int], int, int, str]:
-    network, checkpoint = load_checkpoint(find_checkpoint(settings.target)[0])
+def _load_run(
+    settings: InspectSettings, reporter: Reporter
+) -> tuple[nn.Module, str, tuple[int, int], int, int, str]:
+    path, how = find_checkpoint(settings.target)
+    if how:
+        reporter.note(f"checkpoint: {path} ({how})")
+    network, checkpoint = load_checkpoint(path)
     channels, classes = checkpoint.preprocess.channels, len(checkpoint.class_names)
     for flag, given, own in (
         ("--in-channels", settings.in_channels, channels),

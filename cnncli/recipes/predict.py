@@ -40,7 +40,7 @@ class PredictSettings:
     """How to predict.
 
     Attributes:
-        checkpoint: Path of a run folder or a checkpoint; None for the newest run.
+        checkpoint: Path of a run folder or a checkpoint; None for the newest finished run.
         top_k: Number of classes per row, the most probable first.
         probabilities: Whether rows also hold the probability of every class.
         nested: Whether these are a dict by class, as for JSON, or a column for each, as for CSV.
@@ -89,9 +89,9 @@ class Predictor:
         Raises:
             CnncliError: If the checkpoint cannot be used, or two columns would have one name.
         """
-        path, newest = find_checkpoint(settings.checkpoint)
-        if newest:
-            reporter.note(f"checkpoint: {path} (the newest run)")
+        path, how = find_checkpoint(settings.checkpoint)
+        if how:
+            reporter.note(f"checkpoint: {path} ({how})")
         self.settings = settings
         self.unlike = (0, "")
         self.compute = choose_evaluation_compute(settings.device, settings.precision, world)

@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import IO
 
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
-from cnncli.files import LOCK_FILE
+from cnncli.files import LOCK_FILE, check_regular
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+_MOST_OF_LOCK = 2**16  # bytes
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,20 @@ def lock_run(run_dir: Path, note: Callable[[str], object]) -> Iterator[None]:
                         path.unlink()
 
 
+def find_holder(run_dir: Path) -> Process | None:
+    """Return the process that a run's lock names; None for no lock, or one not written whole.
+
+    Nothing is changed. The process may have ended.
+    """
+    path = run_dir / LOCK_FILE
+    try:
+        check_regular(path, most=_MOST_OF_LOCK)
+        with path.open(encoding="utf-8") as file:
+            return _read(file)
+    except OSError:
+        return None
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[str]]:
     """Open a lock file, which is made if there is none, while no other process looks into it."""
@@ -146,9 +162,10 @@ def _read(file: IO[str]) -> Process | None:
     """Return the process that a lock file names; None for a file that was never written whole."""
     file.seek(0)
     try:
-        return Process(**json.loads(file.read()))
-    except (ValueError, TypeError):
+        process = Process(**json.loads(file.read()))
+    except (ValueError, TypeError, RecursionError):
         return None
+    return process if isinstance(process.pid, int) else None
 
 
 def _check_gone(holder: Process, run_dir: Path) -> None:

@@ -9,7 +9,7 @@ import csv
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from cnncli.files import (
     check_regular,
 )
 from cnncli.run.folder import tell_no_run
-from cnncli.training.history import COLUMNS, EarlyStopping, Row, lower_is_better
+from cnncli.training.history import COLUMNS, MONITORS, EarlyStopping, Row, lower_is_better
 from cnncli.yaml_text import read_yaml
 
 # The figures of report.json that runs are compared by, and whether each has an interval.
@@ -92,22 +92,59 @@ def load_run(path: Path, name: str) -> RunRecord:
     Raises:
         CnncliError: If a file in it is damaged, or one that every run has is missing.
     """
-    settings = _read_settings(path / CONFIG_FILE)
-    history = _read_history(path / METRICS_FILE)
-    checkpoint = _read_checkpoint(path / BEST_FILE)
-    best = _choose_best(history, settings.get("monitor", "val_loss"))
+    record, faults = survey_run(path, name)
+    if faults:
+        raise faults[0]
+    return record
+
+
+def survey_run(
+    path: Path, name: str, *, with_images: bool = True
+) -> tuple[RunRecord, list[CnncliError]]:
+    """Read the files in a run's folder, and leave out what is damaged.
+
+    Args:
+        path: Path of the folder.
+        name: Name of the run in what is printed.
+        with_images: Whether to read ``splits.csv``, the one file that grows with the data set.
+
+    Returns:
+        What the files say, and what is wrong with those that cannot be read.
+    """
+    faults: list[CnncliError] = []
+
+    def attempt(read: Callable[[Path], Any], file: str, empty: Any = None) -> Any:
+        try:
+            return read(path / file)
+        except CnncliError as error:
+            faults.append(error)
+        except OSError as error:
+            faults.append(CnncliError(f"{path / file}: {error.strerror}"))
+        return empty
+
+    settings = attempt(_read_settings, CONFIG_FILE, {})
+    history = attempt(_read_history, METRICS_FILE, [])
+    checkpoint = attempt(_read_checkpoint, BEST_FILE)
+    monitor = settings.get("monitor", "val_loss")
+    if monitor not in MONITORS:
+        names = ", ".join(MONITORS)
+        faults.append(CnncliError(f"{path / CONFIG_FILE}: monitor: must be one of {names}"))
+        settings = {key: value for key, value in settings.items() if key != "monitor"}
+        monitor = "val_loss"
+    best = _choose_best(history, monitor)
     if checkpoint is not None:  # the file knows which epoch was kept
         best = next((row for row in history if row["epoch"] == checkpoint[0]), best)
-    return RunRecord(
+    record = RunRecord(
         name=name,
         path=path,
         settings=settings,
         history=history,
         best=best,
-        report=_read_report(path / REPORT_FILE),
+        report=attempt(_read_report, REPORT_FILE),
         parameters=None if checkpoint is None else checkpoint[1],
-        images=_read_images(path / SPLITS_FILE),
+        images=attempt(_read_images, SPLITS_FILE, {}) if with_images else {},
     )
+    return record, faults
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
@@ -134,17 +171,27 @@ def _read_history(path: Path) -> list[Row]:
     except ValueError:
         raise CnncliError(f"{path}: not the metrics.csv of a run (it is no text)") from None
     complete = text[: text.rfind("\n") + 1]
+    try:
+        return _parse_history(complete.splitlines())
+    except csv.Error:
+        raise CnncliError(f"{path}: not the metrics.csv of a run (it is no CSV)") from None
+    except ValueError as error:
+        raise CnncliError(f"{path}: {error}") from None
+
+
+def _parse_history(lines: Sequence[str]) -> list[Row]:
+    """Return the rows of complete lines; a ``ValueError`` says what is wrong with them."""
     rows: list[Row] = []
-    reader = csv.DictReader(complete.splitlines())
+    reader = csv.DictReader(lines)
     missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
     if missing:
-        raise CnncliError(f"{path}: not the metrics.csv of a run (no column {missing[0]})")
+        raise ValueError(f"not the metrics.csv of a run (no column {missing[0]})")
     for line, texts in enumerate(reader, start=2):
         try:
             row: Row = {k: float(v) if v else math.nan for k, v in texts.items() if k in COLUMNS}
             row["epoch"] = int(row["epoch"])
-        except (ValueError, TypeError, AttributeError):
-            raise CnncliError(f"{path}: line {line} is damaged") from None
+        except (ValueError, TypeError, AttributeError, OverflowError):
+            raise ValueError(f"line {line} is damaged") from None
         rows.append(row)
     return rows
 
@@ -196,7 +243,7 @@ def _read_report(path: Path) -> dict[str, Any] | None:
         return None
     except OSError as error:
         raise CnncliError(f"{path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AssertionError):
+    except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
         raise CnncliError(f"{path}: not the report.json of a run") from None
     return report
 

@@ -27,6 +27,7 @@ from cnncli.models.registry import CHAIN, MODELS, TIMM, ModelEntry, find_model, 
 from cnncli.models.tables.custom import CUSTOM
 from cnncli.reporting import Reporter
 from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
+from cnncli.training.find_run import LAST, list_run_folders
 
 # Image side in pixels, channels and classes of a network with random weights, where it has no own.
 _SIDE = 224
@@ -63,11 +64,16 @@ class Subject:
 
 
 def is_run(target: str) -> bool:
-    """Return whether a text names a run or a checkpoint, and not a network of the registry."""
+    """Return whether a text names a run or a checkpoint, and not a network of the registry.
+
+    A network's name is never a part of a run's name: ``resnet18`` is the network.
+    """
     if target in MODELS or target.startswith((CHAIN, TIMM)):
         return False
     looks_like_path = os.sep in target or target.endswith((".safetensors", ".pt", ".pth"))
-    return looks_like_path or expand_path(target).exists()
+    if looks_like_path or target == LAST or expand_path(target).exists():
+        return True
+    return bool(target) and any(target in run.name for run in list_run_folders(Path("runs")))
 
 
 def load_subject(
@@ -81,7 +87,7 @@ def load_subject(
     """Load the network of a run, or build one of the registry.
 
     Args:
-        target: A run folder, a checkpoint or the name of a network; None for the newest run.
+        target: A run, a checkpoint or the name of a network; None for the newest finished run.
         reporter: Is told which run or weights were taken.
         weights: What ``--weights`` takes; only for a network of the registry. None or ``none``
             gives random weights.
@@ -94,14 +100,14 @@ def load_subject(
     if target is not None and not is_run(target):
         return _build(target, reporter, weights, image_size, seed)
     try:
-        path, newest = find_checkpoint(target)
+        path, how = find_checkpoint(target)
     except CnncliError as error:
         if target is None:
             raise
         # Here the run is an argument, and no value of --checkpoint.
         raise CnncliError(str(error).removeprefix("--checkpoint ")) from None
-    if newest:
-        reporter.note(f"checkpoint: {path} (the newest run)")
+    if how:
+        reporter.note(f"checkpoint: {path} ({how})")
     if weights is not None:
         raise CnncliError(f"--weights {weights}: {target or path} has weights of its own")
     network, checkpoint = load_checkpoint(path)

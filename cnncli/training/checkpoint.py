@@ -7,6 +7,7 @@ and text only.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from cnncli.files import (
     BEST_FILE,
     EPOCHS_FOLDER,
     MOST_OF_WEIGHTS,
+    REPORT_FILE,
     check_regular,
     expand_path,
     write_atomically,
@@ -33,6 +35,7 @@ from cnncli.models.build import Classifier, build_network
 from cnncli.models.pretrained.digest import KEY, check_digest, compute_digest
 from cnncli.models.pretrained.tensor_file import parse_class_names
 from cnncli.models.pretrained.weights import load_tensors
+from cnncli.training.find_run import LAST, find_named, list_run_folders, suggest_runs
 from cnncli.training.history import TIME_COLUMNS
 
 FORMAT = 2
@@ -229,32 +232,52 @@ def _read_file(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return tensors, meta
 
 
-def find_checkpoint(given: str | None, output: str = "runs") -> tuple[Path, bool]:
+def find_checkpoint(given: str | None, output: str = "runs") -> tuple[Path, str]:
     """Find the checkpoint that ``--checkpoint`` names.
 
     Args:
-        given: Path of a run folder or of a file; None for the newest run in ``output``.
+        given: Path of a run folder or of a file; the name of a run in ``output``, or a part of it
+            that no other run has; ``last`` for the newest run with a checkpoint. None for the
+            newest finished run, or for the newest with a checkpoint if none is finished.
         output: The folder that holds the run folders.
 
     Returns:
-        The file, and whether it was chosen because its run is the newest.
+        The file, and how it was chosen; empty if the path was given.
 
     Raises:
-        CnncliError: If there is none.
+        CnncliError: If there is none, or if more than one run could be meant.
     """
-    if given is not None:
-        path = expand_path(given)
-        if path.is_dir():
-            path = path / BEST_FILE
-        if path.exists() and not path.is_file():
-            raise CnncliError(f"--checkpoint {given}: not a file but a pipe or a device ({path})")
-        if not path.is_file():
-            raise CnncliError(f"--checkpoint {given}: no such run folder or file ({path})")
-        return path, False
-    found = sorted(Path(output).glob(f"*/{BEST_FILE}"), key=lambda p: p.stat().st_mtime)
+    if given in (None, LAST):
+        return _find_newest(Path(output), any_state=given == LAST)
+    path, how = expand_path(given), ""
+    if not os.path.lexists(path):
+        runs = list_run_folders(path.parent if os.sep in given else Path(output))
+        named = find_named(path.name, runs, f"--checkpoint {given}")
+        if named is None:
+            near = suggest_runs(path.name, runs)
+            raise CnncliError(f"--checkpoint {given}: no such run folder or file ({path}){near}")
+        path, how = named, f"the run that {given} names"
+    if path.is_dir():
+        path = path / BEST_FILE
+    if path.exists() and not path.is_file():
+        raise CnncliError(f"--checkpoint {given}: not a file but a pipe or a device ({path})")
+    if not path.is_file():
+        raise CnncliError(f"--checkpoint {given}: no such run folder or file ({path})")
+    return path, how
+
+
+def _find_newest(output: Path, *, any_state: bool) -> tuple[Path, str]:
+    found = [run for run in list_run_folders(output) if (run / BEST_FILE).exists()]
+    finished = [run for run in found if (run / REPORT_FILE).is_file()]
     if not found:
         raise CnncliError(
             f"no run in {output}/: train one (cnncli train --data FOLDER) or name one with "
             "--checkpoint"
         )
-    return found[-1], True
+    chosen = finished[0] if finished and not any_state else found[0]
+    how = "the newest run"
+    if chosen not in finished:
+        how += "; it is not finished"
+    elif chosen != found[0]:
+        how = f"the newest finished run; {found[0].name} is newer, and not finished"
+    return chosen / BEST_FILE, how

@@ -54,6 +54,20 @@ def test_names_of_networks_are_no_runs(tmp_path, monkeypatch):
     assert all(map(is_run, ("./resnet18", "first", "runs/x", "a.safetensors")))
 
 
+def test_a_part_of_a_runs_name_is_a_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "2026-01-01_lenet5").mkdir(parents=True)
+    assert not is_run("2026")  # an empty folder is no run
+    (tmp_path / "runs" / "2026-01-01_lenet5" / "config.yaml").touch()
+    assert all(map(is_run, ("2026", "last", "01_lenet5")))
+    assert not any(map(is_run, ("lenet5", "lenet6")))
+
+
+def test_a_run_by_a_part_of_its_name_is_said(run_dir, in_workspace, notes):
+    assert load_subject("_lenet", notes).checkpoint.samefile(run_dir / "best.safetensors")
+    assert notes.lines[0].endswith("(the run that _lenet names)")
+
+
 def test_a_run_is_in_eval_mode_with_its_own_preprocessing(run_dir, notes):
     for target in (str(run_dir), str(run_dir / "best.safetensors")):
         subject = load_subject(target, notes)

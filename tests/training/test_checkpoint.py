@@ -244,13 +244,65 @@ def test_finding(tmp_path, monkeypatch):
         os.utime(path, (1000 + number % 2, 1000 + number % 2))
     assert [str(find_checkpoint(None)[0]), find_checkpoint(None)[1]] == [
         "runs/a/best.safetensors",
-        True,
+        "the newest run; it is not finished",
     ]
     assert find_checkpoint("runs/b")[0] == find_checkpoint("runs/b/best.safetensors")[0]
-    assert not find_checkpoint("runs/b")[1]
+    assert find_checkpoint("runs/b")[1] == ""
     for wrong in ("runs", "runs/d", "nosuch.safetensors"):
         with pytest.raises(CnncliError, match=f"--checkpoint {wrong}: no such"):
             find_checkpoint(wrong)
+
+
+def make_runs(folder, **finished):
+    """Make run folders, each newer than the one before; the value says whether it is finished."""
+    for number, (name, done) in enumerate(finished.items()):
+        (folder / "runs" / name).mkdir(parents=True)
+        path = folder / "runs" / name / "best.safetensors"
+        path.touch()
+        os.utime(path, (1000 + number, 1000 + number))
+        if done:
+            (folder / "runs" / name / "report.json").touch()
+
+
+def test_a_finished_run_comes_before_newer_ones(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_runs(tmp_path, old=True, done=True, cut=False)
+    path, how = find_checkpoint(None)
+    assert path.parent.name == "done"
+    assert how == "the newest finished run; cut is newer, and not finished"
+    path, how = find_checkpoint("last")
+    assert path.parent.name == "cut"
+    assert how == "the newest run; it is not finished"
+    (tmp_path / "runs" / "cut" / "report.json").touch()
+    path, how = find_checkpoint(None)
+    assert (path.parent.name, how) == ("cut", "the newest run")
+
+
+def test_a_part_of_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_runs(tmp_path, day1_cnn=True, day2_cnn=True, day2_resnet=True, cnn=True)
+    for given, name in (
+        ("day1", "day1_cnn"),
+        ("resnet", "day2_resnet"),
+        ("runs/day1", "day1_cnn"),
+        (str(tmp_path / "runs" / "day2_r"), "day2_resnet"),
+        ("cnn", "cnn"),  # the whole name
+    ):
+        path, how = find_checkpoint(given)
+        assert path.samefile(tmp_path / "runs" / name / "best.safetensors")
+        assert how == f"the run that {given} names"
+    for given, names in (("day2", "day2_resnet, day2_cnn"), ("_cnn", "day2_cnn, day1_cnn")):
+        with pytest.raises(CnncliError, match=f"--checkpoint {given}: may be any of 2 .*{names}"):
+            find_checkpoint(given)
+    with pytest.raises(CnncliError, match=r"no such run folder or file .*did you mean day2_resnet"):
+        find_checkpoint("day2_restnet")
+    (tmp_path / "day1").mkdir()  # a path wins
+    with pytest.raises(CnncliError, match=r"day1/best\.safetensors"):
+        find_checkpoint("day1")
+    (tmp_path / "runs" / "day2_resnet" / "best.safetensors").unlink()
+    (tmp_path / "runs" / "day2_resnet" / "config.yaml").touch()
+    with pytest.raises(CnncliError, match="day2_resnet/best"):
+        find_checkpoint("resnet")
 
 
 def test_a_run_folder_without_a_checkpoint(cli, tmp_path, monkeypatch):

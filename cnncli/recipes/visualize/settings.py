@@ -18,7 +18,7 @@ class VisualizeSettings:
     """What to draw. Each picture uses some of these; the table of views says which.
 
     Attributes:
-        target: A run, a checkpoint or the name of a network; None for the newest run.
+        target: A run, a checkpoint or the name of a network; None for the newest finished run.
         weights: What ``--weights`` takes, for a network of the registry.
         image_size: (H, W) in pixels of the input of a network of the registry; None for its own.
         images: Paths of image files; empty takes images of the data.

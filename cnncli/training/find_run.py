@@ -1,0 +1,79 @@
+"""Which folders are runs, which run is the newest, and which one a short name means.
+
+Light: this module is imported before torch, and must not import it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from cnncli.errors import CnncliError, did_you_mean, shorten
+from cnncli.files import BEST_FILE, CONFIG_FILE, LAST_FILE, METRICS_FILE
+
+LAST = "last"  # in place of a run's name: the newest run
+
+# A folder with one of these files is a run, or what is left of one. Others have splits.csv and
+# report.json too: split and evaluate --output write them.
+_OF_RUNS = (CONFIG_FILE, METRICS_FILE, BEST_FILE, LAST_FILE)
+
+
+def is_run_folder(path: Path) -> bool:
+    """Return whether a folder holds a file that only runs have."""
+    return any(os.path.lexists(path / name) for name in _OF_RUNS)
+
+
+def list_run_folders(output: Path) -> list[Path]:
+    """Return the run folders in a folder, the newest first.
+
+    A run is as new as its best epoch, or, before there is one, as its settings.
+
+    Args:
+        output: The folder that holds the run folders; it need not exist.
+    """
+    try:
+        found = [path for path in output.iterdir() if path.is_dir() and is_run_folder(path)]
+    except OSError:
+        return []
+    return sorted(found, key=lambda path: (_time_of(path), path.name), reverse=True)
+
+
+def _time_of(run_dir: Path) -> float:
+    for name in (BEST_FILE, CONFIG_FILE, "."):
+        with suppress(OSError):  # it may be removed meanwhile
+            return (run_dir / name).stat().st_mtime
+    return 0.0
+
+
+def find_named(given: str, runs: Sequence[Path], where: str) -> Path | None:
+    """Return the run that a text names: by its name, or by a beginning or a part of it.
+
+    A run whose whole name it is comes first, then those whose names begin with it, then those that
+    have it in their names.
+
+    Args:
+        given: The text.
+        runs: The run folders among which it is.
+        where: What stands in front of the error.
+
+    Returns:
+        The folder; None if the text is in no name.
+
+    Raises:
+        CnncliError: If more than one run could be meant.
+    """
+    for fits in (str.__eq__, str.startswith, str.__contains__):
+        found = [path for path in runs if given and fits(path.name, given)]
+        if len(found) > 1:
+            several = shorten([path.name for path in found])
+            raise CnncliError(f"{where}: may be any of {len(found)} runs: {several}")
+        if found:
+            return found[0]
+    return None
+
+
+def suggest_runs(given: str, runs: Sequence[Path]) -> str:
+    """Return the names of runs that are nearest to a text, as the end of an error."""
+    return did_you_mean(given, [path.name for path in runs])

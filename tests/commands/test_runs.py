@@ -1,0 +1,337 @@
+"""Runs: a list of what lies in a folder of runs, whatever has become of them."""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import shutil
+import sys
+
+import pytest
+from fresh_process import HEAVY, run
+from helpers import ROOT
+from written_run import write_run
+
+from cnncli.commands.runs import format_bytes, shorten_middle
+from cnncli.files import CONFIG_FILE, LOCK_FILE, METRICS_FILE, REPORT_FILE
+from cnncli.run.lock import this_process
+
+OLD_RUNS = ROOT / "tests" / "fixtures" / "old_run"
+
+
+def age(folder, seconds):
+    """Let a run's newest file be of a time."""
+    os.utime(folder / CONFIG_FILE, (seconds, seconds))
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """Return a folder with a finished run and a newer one that was stopped."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "runs"
+    age(write_run(folder / "2026-01-01_done_lenet5", [0.9, 0.5, 0.6], epochs=3), 1000)
+    age(write_run(folder / "2026-01-02_cut_cnn", [0.9, 0.4], report=None, epochs=33), 2000)
+    return folder
+
+
+def listed(cli, *args):
+    result = cli("runs", "--format", "json", *args)
+    assert result.code == 0, result.err
+    return {row["run"]: row for row in json.loads(result.out)}
+
+
+def lock(folder, **changed):
+    """Write the lock of this process, or of one that differs from it."""
+    process = dataclasses.asdict(dataclasses.replace(this_process(), **changed))
+    (folder / LOCK_FILE).write_text(json.dumps(process))
+
+
+def test_the_newest_first_with_its_figures(cli, runs):
+    result = cli("runs", "--format", "json")
+    cut, done = json.loads(result.out)
+    assert result.err == ""
+    assert list(done) == ["run", "data", "model", "state", "best_epoch", "metrics", "bytes"]
+    assert (done["run"], cut["run"]) == ("2026-01-01_done_lenet5", "2026-01-02_cut_cnn")
+    assert (done["data"], done["model"]) == ("./figures", "lenet5")
+    assert (done["state"], cut["state"]) == ("finished", "stopped at epoch 2 of 33")
+    assert (done["best_epoch"], cut["best_epoch"]) == (2, 2)
+    assert done["metrics"] == {
+        "val_loss": 0.5,
+        "val_accuracy": 0.5,
+        "val_balanced_accuracy": 0.5,
+        "val_macro_f1": 0.5,
+        "test_accuracy": 0.75,
+    }
+    assert cut["metrics"]["test_accuracy"] is None
+    files = (runs / "2026-01-01_done_lenet5").iterdir()
+    assert done["bytes"] == sum(len(path.read_bytes()) for path in files)
+
+
+def test_csv_has_a_column_for_each_figure(cli, runs):
+    result = cli("runs", "--dir", runs)
+    first, second = csv.DictReader(io.StringIO(result.out))
+    assert [first["run"], second["run"]] == ["2026-01-02_cut_cnn", "2026-01-01_done_lenet5"]
+    assert (second["val_loss"], second["test_accuracy"]) == ("0.5", "0.75")
+    assert (first["test_accuracy"], first["best_epoch"]) == ("", "2")
+
+
+def test_a_run_is_running_while_its_process_is(cli, runs):
+    folder = runs / "2026-01-02_cut_cnn"
+    lock(folder)
+    assert listed(cli)[folder.name]["state"] == "running, 2 of 33 epochs done"
+    lock(folder, host="elsewhere", pid=17)
+    state = "perhaps running, 2 of 33 epochs done: process 17 on elsewhere"
+    assert listed(cli)[folder.name]["state"] == state
+    lock(folder, boot="before")
+    state = listed(cli)[folder.name]["state"]
+    assert state.startswith("stopped at epoch 2 of 33: its process ended")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": "x", "host": "y"}', "[" * 100_000])
+def test_a_lock_that_says_nothing_is_none(cli, runs, content):
+    (runs / "2026-01-02_cut_cnn" / LOCK_FILE).write_text(content)
+    assert listed(cli)["2026-01-02_cut_cnn"]["state"] == "stopped at epoch 2 of 33"
+
+
+def test_a_run_that_has_no_epoch_and_one_that_has_all(cli, runs):
+    write_run(runs / "new", [], report=None, epochs=4)
+    write_run(runs / "trial", [0.5, 0.4], report=None, epochs=2)
+    found = listed(cli)
+    assert found["new"]["state"] == "stopped before the end of epoch 1"
+    assert found["new"]["best_epoch"] is None
+    assert found["trial"]["state"] == "stopped at epoch 2 of 2: not evaluated"
+
+
+def test_a_report_on_val_is_no_test_figure(cli, runs):
+    path = runs / "2026-01-01_done_lenet5" / REPORT_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"split": "val (chosen on)"}))
+    assert listed(cli)["2026-01-01_done_lenet5"]["metrics"]["test_accuracy"] is None
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        (METRICS_FILE, "garbage\n", "metrics.csv: not the metrics.csv of a run"),
+        (METRICS_FILE, "epoch,train_loss,val_loss,val_accuracy\ninf,1,1,1\n", "line 2 is damaged"),
+        (METRICS_FILE, "epoch,train_loss,val_loss,val_accuracy\n1,x,1,1\n", "line 2 is damaged"),
+        (METRICS_FILE, "epoch,train_loss,val_loss,val_accuracy\n1,\0,1,1\n", "is damaged"),
+        (METRICS_FILE, b"\xff\xfe\n", "it is no text"),
+        (METRICS_FILE, f"epoch{'x' * 200_000}\n1\n", "it is no CSV"),
+        (CONFIG_FILE, "", "config.yaml: holds no settings"),
+        (CONFIG_FILE, "a: [", "config.yaml: "),
+        (CONFIG_FILE, "monitor: [val_loss]\n", "monitor: must be one of"),
+        (CONFIG_FILE, None, "half a run folder"),
+        (REPORT_FILE, "[1", "not the report.json of a run"),
+        (REPORT_FILE, "[" * 100_000, "not the report.json of a run"),
+        ("best.safetensors", "no weights", "not the checkpoint of a run"),
+    ],
+)
+def test_a_damaged_run_has_its_row(cli, runs, file, content, words):
+    path = runs / "2026-01-01_done_lenet5" / file
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    found = listed(cli)
+    assert found["2026-01-02_cut_cnn"]["state"].startswith("stopped")
+    state = found["2026-01-01_done_lenet5"]["state"]
+    assert state.startswith("damaged: ")
+    assert words in state
+    result = cli("runs", "--format", "table")
+    assert result.code == 0
+    assert f"Warning: 2026-01-01_done_lenet5: {state}"[:60] in result.err
+
+
+def test_strange_values_are_no_error(cli, runs):
+    (runs / "2026-01-01_done_lenet5" / CONFIG_FILE).write_text("epochs: many\ndata: {a: [1]}\n")
+    row = listed(cli)["2026-01-01_done_lenet5"]
+    assert row["state"] == "finished"
+    assert row["model"] is None
+
+
+def test_other_folders_are_counted(cli, runs):
+    for name in ("pictures", "judged"):
+        (runs / name).mkdir()
+    (runs / "judged" / REPORT_FILE).write_text("{}")  # of evaluate --output
+    (runs / "curves.png").touch()
+    result = cli("runs", "--format", "csv")
+    assert len(result.out.splitlines()) == 3
+    assert result.err == "left out: 2 folders that are no runs (judged, pictures)\n"
+
+
+def test_no_run_at_all(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    missing = cli("runs")
+    assert missing.code == 2
+    assert missing.error.startswith("--dir runs: there is no such folder")
+    (tmp_path / "runs").mkdir()
+    for kind, out in (("table", ""), ("json", "[]\n")):
+        result = cli("runs", "--format", kind)
+        assert (result.code, result.out) == (0, out)
+        assert result.err.startswith("no run in runs/")
+
+
+def test_a_run_is_no_folder_of_runs(cli, runs):
+    result = cli("runs", "--dir", runs / "2026-01-02_cut_cnn")
+    assert result.code == 2
+    assert f"is a run itself; it lies in {runs}" in result.error
+
+
+def test_runs_of_an_earlier_version(cli):
+    found = listed(cli, "--dir", OLD_RUNS)
+    assert found["finished"]["state"] == "finished"
+    assert found["finished"]["best_epoch"] == 5
+    assert found["unfinished"]["state"] == "stopped at epoch 2 of 5"
+
+
+@pytest.mark.parametrize("columns", [80, 100, 120, 140])
+def test_no_cell_of_the_table_is_broken(cli, runs, monkeypatch, columns):
+    shutil.copytree(runs / "2026-01-01_done_lenet5", runs / f"2026-01-03_{'long_' * 20}end")
+    write_run(runs / "2026-01-04", [0.9], report=None, epochs=1000, data="d" * 90, model="m" * 90)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    # The stream is only known when the command runs.
+    monkeypatch.setattr(type(sys.stdout), "isatty", lambda self: True, raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+    lines = [line for line in cli("runs").out.splitlines() if line.strip()]
+    assert len(lines) == 2 + 4  # the header, the line below it, and a line for each run
+    assert max(map(len, lines)) <= columns
+    assert "2026-01-01_done_lenet5" in "".join(lines)
+    assert ("figures" in "".join(lines)) == (columns >= 120)
+
+
+def test_names_lose_their_middle():
+    assert shorten_middle("abcdefghij", 10) == "abcdefghij"
+    assert shorten_middle("abcdefghij", 6) == "abc…ij"
+    assert shorten_middle("abcdefghij", 5) == "ab…ij"
+    assert shorten_middle("abcdefghij", 6, keep=9) == "abc…ij"
+    assert shorten_middle("abcdefghij", 9, keep=6) == "abcdef…ij"
+
+
+def test_bytes_have_their_unit():
+    sizes = (0, 999, 1000, 9_940, 12_345, 45_600_000, 2_500_000_000)
+    words = ["0 B", "999 B", "1.0 kB", "9.9 kB", "12 kB", "46 MB", "2.5 GB"]
+    assert [format_bytes(size) for size in sizes] == words
+
+
+def test_it_is_light(runs):
+    modules, _ = run("runs", "--format", "csv", cwd=runs.parent)
+    assert not modules & (HEAVY - {"safetensors"})
+
+
+def test_show_by_a_part_of_the_name(cli, runs):
+    for given in ("2026-01-01", "done", "runs/2026-01-01_done_lenet5", "2026-01-01_done_lenet5"):
+        shown = json.loads(cli("runs", "show", given, "--format", "json").out)
+        assert shown["run"] == "2026-01-01_done_lenet5"
+    assert (shown["epochs_run"], shown["monitor"]) == (3, "val_loss")
+    assert shown["report"]["accuracy"]["low"] == 0.5
+    assert shown["settings"]["epochs"] == 3
+    assert shown["files"][CONFIG_FILE] == (runs / shown["run"] / CONFIG_FILE).stat().st_size
+    text = cli("runs", "show", "last", "--format", "table").out
+    assert "2026-01-02_cut_cnn" in text
+    assert "stopped at epoch 2 of 33" in text
+    text = cli("runs", "show", "done", "--format", "table").out
+    assert "test: accuracy 0.7500 (0.5000–1.0000)" in text
+    rows = list(csv.DictReader(io.StringIO(cli("runs", "show", "cut", "--format", "csv").out)))
+    assert [row["run"] for row in rows] == ["2026-01-02_cut_cnn"]
+
+
+def test_a_whole_name_wins_over_a_part(cli, runs):
+    write_run(runs / "cut", [0.5])
+    assert json.loads(cli("runs", "show", "cut", "--format", "json").out)["run"] == "cut"
+
+
+def test_show_of_a_damaged_run(cli, runs):
+    (runs / "2026-01-02_cut_cnn" / CONFIG_FILE).write_text("lr: .inf\nmonitor: 3\n")
+    shown = json.loads(cli("runs", "show", "cut", "--format", "json").out)
+    assert shown["state"].startswith("damaged: config.yaml: monitor")
+    assert shown["settings"] == {"lr": "inf"}
+    assert "damaged" in cli("runs", "show", "cut", "--format", "table").out
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("shw", "x"), "did you mean show?"),
+        (("show",), "name a run"),
+        (("show", "a", "b"), "takes one run"),
+        (("show", "2026"), "2 runs: 2026-01-02_cut_cnn, 2026-01-01_done_lenet5"),
+        (("show", "nosuch"), "no run of that name in runs/"),
+        (("show", "2026-01-02_cut_cmn"), "did you mean 2026-01-02_cut_cnn"),
+        (("show", "runs/nosuch"), "no such folder"),
+        (("show", ""), "not a run folder"),
+        (("--yes",), "--yes: is for delete only"),
+        (("delete", "cut", "--yes", "--format", "csv"), "--format"),
+        (("delete", "last", "--yes"), "name the run"),
+        (("delete", "2026", "--yes"), "may be any of 2 runs"),
+        (("delete", ".", "--yes"), "not a run folder"),
+        (("delete", "cut"), "add --yes to delete runs/2026-01-02_cut_cnn"),
+    ],
+)
+def test_mistakes(cli, runs, args, words):
+    result = cli("runs", *args)
+    assert (result.code, result.out) == (2, "")
+    assert words in result.error
+    assert len(listed(cli)) == 2
+
+
+def test_delete(cli, runs):
+    result = cli("runs", "delete", "cut", "runs/2026-01-02_cut_cnn", "--yes")
+    assert (result.code, result.out) == (0, "runs/2026-01-02_cut_cnn\n")
+    assert [path.name for path in runs.iterdir()] == ["2026-01-01_done_lenet5"]
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y\n", 1), ("n\n", 2), ("\n", 2), ("", 2)])
+def test_delete_asks_on_a_terminal(cli, runs, monkeypatch, answer, left):
+    monkeypatch.setattr("cnncli.commands.runs._can_ask", lambda: True)
+    result = cli("runs", "delete", "cut", stdin=answer)
+    assert result.code == 0
+    assert "runs/2026-01-02_cut_cnn: stopped at epoch 2 of 33" in result.err
+    assert ("nothing is deleted" in result.err) == (left == 2)
+    assert len(list(runs.iterdir())) == left
+
+
+def test_what_is_no_run_is_never_deleted(cli, runs, tmp_path):
+    done = runs / "2026-01-01_done_lenet5"
+    (runs / "project").mkdir()
+    (runs / "project" / CONFIG_FILE).write_text("model: mine\n")
+    (runs / "linked").symlink_to(done)
+    write_run(runs / "outer", [0.5])
+    write_run(runs / "outer" / "inner", [0.5])
+    shutil.copytree(done, runs / "odd")
+    (tmp_path / "precious").write_text("precious")
+    (runs / "odd" / LOCK_FILE).symlink_to(tmp_path / "precious")
+    for name, words in (
+        ("project", "it may not be a run"),
+        ("linked", "a link to"),
+        ("outer", "another run lies in it"),
+        ("odd", "is no file of a run"),
+    ):
+        for given in (name, f"runs/{name}"):
+            # Nothing is deleted if one of them must not be.
+            result = cli("runs", "delete", "cut", given, "--yes")
+            assert (result.code, result.out) == (2, "")
+            assert words in result.error
+    assert len(list(runs.iterdir())) == 6
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_links_in_a_run_are_not_followed(cli, runs, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "1.png").touch()
+    (runs / "2026-01-02_cut_cnn" / "images").symlink_to(tmp_path / "images")
+    assert cli("runs", "delete", "cut", "--yes").code == 0
+    assert (tmp_path / "images" / "1.png").exists()
+
+
+def test_a_running_run_is_not_deleted(cli, runs):
+    folder = runs / "2026-01-02_cut_cnn"
+    for changed, words in (({}, "is training it"), ({"host": "elsewhere"}, "nobody can see")):
+        lock(folder, **changed)
+        result = cli("runs", "delete", "cut", "--yes")
+        assert result.code == 2
+        assert words in result.error
+        assert folder.is_dir()
+    lock(folder, boot="before")  # its process is gone
+    assert cli("runs", "delete", "cut", "--yes").code == 0
+    assert not folder.exists()
