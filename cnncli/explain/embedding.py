@@ -79,7 +79,9 @@ def check_features(features: Array) -> None:
     """
     count, size = features.shape
     if count < LEAST:
-        raise CnncliError(f"--data: {count} images; a map needs at least {LEAST}")
+        raise CnncliError(
+            f"{count} images; a map needs at least {LEAST}: --split all or --data give more"
+        )
     if size < 2:
         raise CnncliError("--layer: the layer has one channel; a map needs at least two")
     if not np.isfinite(features).all():
@@ -116,29 +118,37 @@ def draw_map(features: Array, method: str, seed: int) -> Map:
     return Map(points.astype(np.float64), perplexity=perplexity)
 
 
-def score_neighbours(features: Array, targets: Array, most: int) -> tuple[float, int]:
+def score_neighbours(features: Array, targets: Array, most: int) -> tuple[float | None, int]:
     """Return how often an image's nearest neighbours, other than itself, vote for its class.
+
+    There are no more neighbours than the smallest class has other images, since otherwise the
+    images of small classes would be outvoted wherever they lie. A class of one image has no other
+    that could vote for it; its image votes, and is not counted.
 
     Args:
         features: (N, D); nearness is cosine similarity.
         targets: (N,) class numbers.
-        most: Number of neighbours; fewer if there are not so many other images.
+        most: Number of neighbours, at most.
 
     Returns:
-        The accuracy, 0 to 1, and the number of neighbours. Of classes with equally many votes
-        the one with the nearest neighbour wins.
+        The accuracy, 0 to 1, or None if no class has two images, and the number of neighbours. Of
+        classes with equally many votes the one with the nearest neighbour wins.
     """
     from sklearn.neighbors import NearestNeighbors
 
-    k = min(most, len(features) - 1)
+    _, class_of, sizes = np.unique(targets, return_inverse=True, return_counts=True)
+    counted = sizes[class_of] > 1
+    if not counted.any():
+        return None, 0
+    k = int(min(most, sizes[sizes > 1].min() - 1))
     search = NearestNeighbors(n_neighbors=k, metric="cosine").fit(features)
     nearest = targets[search.kneighbors(return_distance=False)]  # without the image itself
     right = 0
     for votes, target in zip(nearest, targets, strict=True):
         classes, first, counts = np.unique(votes, return_index=True, return_counts=True)
         best = counts == counts.max()
-        right += classes[best][first[best].argmin()] == target
-    return float(right / len(targets)), k
+        right += classes[best][first[best].argmin()] == target  # never true of a single image
+    return float(right / counted.sum()), k
 
 
 def find_neighbours(features: Array, query: Array, most: int) -> tuple[Array, Array]:

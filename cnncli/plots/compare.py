@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from cnncli.plots.figure import DPI, save_figure
-from cnncli.plots.lettering import drawable_names
+from cnncli.plots.lettering import drawable_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +62,7 @@ def save_comparison(path: Path, runs: Sequence[RunCurves]) -> None:
     panels = figure.subplots(1, len(PANELS))
     panels[1].sharey(panels[0])  # so that the gap between train and val can be seen
     colours = _colours(len(runs))
-    labels, _ = drawable_names([run.label for run in runs], LONGEST_LABEL)
+    labels = [drawable_text(run.label, LONGEST_LABEL) for run in runs]
     for axes, (column, title, unit) in zip(panels, PANELS, strict=True):
         for run, colour, label in zip(runs, colours, labels, strict=True):
             _draw(axes, run, column, colour, label)

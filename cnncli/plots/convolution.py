@@ -11,7 +11,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.plots.figure import DPI, save_figure
-from cnncli.plots.lettering import drawable_names
+from cnncli.plots.lettering import drawable_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,8 +113,7 @@ def save_convolution(path: Path, rows: Sequence[LayerRow], note: str = "") -> No
 
 
 def _drawable(text: str) -> str:
-    names, missing = drawable_names([text], 90)
-    return "" if missing else names[0]
+    return drawable_text(text, 90)
 
 
 def _panel_size(panel: Panel, width: float, count: int) -> tuple[float, float]:

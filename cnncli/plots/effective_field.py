@@ -12,7 +12,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.plots.figure import DPI, save_figure
-from cnncli.plots.lettering import drawable_names
+from cnncli.plots.lettering import drawable_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,7 +103,9 @@ def _draw_panel(axes: Axes, picture: Array, seen: Rectangle, panel: FieldPanel) 
     margin = 0.02 * max(height, width)
     axes.set_xlim(min(0, left) - margin, max(width, left + wide) + margin)
     axes.set_ylim(max(height, top + tall) + margin, min(0, top) - margin)
-    axes.set_title("\n".join(drawable_names(panel.title, 60)[0]), fontsize=9, loc="left")
+    axes.set_title(
+        "\n".join(drawable_text(line, 60) for line in panel.title), fontsize=9, loc="left"
+    )
 
 
 def _colour(gradient: Array) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.plots.figure import DPI, save_figure
 from cnncli.plots.grid import to_picture
-from cnncli.plots.lettering import drawable_names
+from cnncli.plots.lettering import drawable_names, drawable_text
 
 # Okabe and Ito.
 COLOURS = (
@@ -124,7 +124,7 @@ def save_neighbours(
         picture = to_picture(image)
         small = picture.shape[0] < 150
         axes.imshow(picture, interpolation="nearest" if small else "antialiased")
-        title = "\n".join(drawable_names(titles[place].split("\n"), _NAME)[0])
+        title = "\n".join(drawable_text(line, _NAME) for line in titles[place].split("\n"))
         axes.set_title(title, fontsize=10, fontweight="bold" if place == 0 else "normal")
         if place == 0:
             axes.set_axis_on()

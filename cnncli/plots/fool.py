@@ -10,7 +10,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.plots.figure import DPI, save_figure
 from cnncli.plots.grid import to_picture
-from cnncli.plots.lettering import drawable_names
+from cnncli.plots.lettering import drawable_text
 
 _NAME = 26  # longest name of a class in characters
 
@@ -41,7 +41,7 @@ def save_fooled(
     for axes, part, title in zip(grid, parts, titles, strict=True):
         axes.set_axis_off()
         axes.imshow(part, interpolation="nearest" if part.shape[0] < 320 else "antialiased")
-        lines = drawable_names(title.split("\n"), _NAME)[0]
+        lines = [drawable_text(line, _NAME) for line in title.split("\n")]
         axes.set_title("\n".join(lines), fontsize=11)
     figure.supxlabel(note, fontsize=9)
     save_figure(figure, path)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnncli.plots.figure import DPI, save_figure
-from cnncli.plots.lettering import drawable_names
+from cnncli.plots.lettering import drawable_text
 
 # Okabe and Ito; the marks differ too.
 _STYLES = (("#0072B2", "o", "x"), ("#D55E00", "s", "+"))
@@ -56,14 +56,14 @@ def save_gradients(
     axes.yaxis.set_minor_formatter("")
     every = max(1, -(-len(layers) // _MOST_NAMES))
     places = list(range(0, len(layers), every))
-    names = drawable_names([layers[place] for place in places], _LONGEST)[0]
+    names = [drawable_text(layers[place], _LONGEST) for place in places]
     axes.set_xticks(places, labels=names, rotation=90, fontsize=7)
     axes.set_xlim(-0.5, len(layers) - 0.5)
     axes.set_xlabel("layer, from the input to the output", fontsize=9)
     axes.set_ylabel("RMS of the gradient\nof the layer's weights", fontsize=9)
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
-    axes.set_title(drawable_names([title], 100)[0][0], fontsize=11, loc="left")
+    axes.set_title(drawable_text(title, 100), fontsize=11, loc="left")
     figure.legend(loc="outside lower left", fontsize=9, frameon=False, ncols=2, title=note or None,
                   title_fontsize=9, alignment="left")  # fmt: skip
     save_figure(figure, path)

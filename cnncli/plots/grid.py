@@ -11,7 +11,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.plots.figure import DPI, save_figure
-from cnncli.plots.lettering import drawable_names
+from cnncli.plots.lettering import drawable_text
 
 _CELL = 1.35  # height of an image in inches
 _GAP = 0.06  # space between two images in inches
@@ -77,7 +77,7 @@ def _wrap(label: Sequence[str]) -> str:
     lines = [
         piece
         for line in label
-        for piece in textwrap.wrap(drawable_names([line], 400)[0][0], _LETTERS) or [""]
+        for piece in textwrap.wrap(drawable_text(line, 400), _LETTERS) or [""]
     ]
     return "\n".join(lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "…"])
 

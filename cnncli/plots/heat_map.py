@@ -12,7 +12,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.plots.figure import DPI, save_figure
 from cnncli.plots.grid import to_picture
-from cnncli.plots.lettering import drawable_names
+from cnncli.plots.lettering import drawable_text
 from cnncli.plots.tiles import POSITIVE
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _plot_height(row: HeatRow, most: float = _HIGHEST) -> float:
 
 
 def _shorten(line: str) -> str:
-    return drawable_names([line], _LONGEST)[0][0]
+    return drawable_text(line, _LONGEST)
 
 
 def _interpolation(row: HeatRow) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cnncli.plots.figure import DPI, save_figure
-from cnncli.plots.lettering import drawable_names
+from cnncli.plots.lettering import drawable_text
 
 # Okabe and Ito.
 _MAIN, _OTHER = "#D55E00", "#56B4E9"
@@ -66,7 +66,7 @@ def save_layer_bars(
     places = range(len(bars))
     colours = [_MAIN if bar.is_main else _OTHER for bar in bars]
     axes.barh(places, [100 * bar.share for bar in bars], color=colours, height=0.75)
-    names = drawable_names([bar.name for bar in bars], _LONGEST)[0]
+    names = [drawable_text(bar.name, _LONGEST) for bar in bars]
     axes.set_yticks(places, labels=names, fontsize=size)
     for place, bar in enumerate(bars):
         axes.text(100 * bar.share + 1, place, bar.text, fontsize=size, va="center", clip_on=False)
@@ -77,7 +77,7 @@ def save_layer_bars(
     axes.grid(axis="x", color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(drawable_names([title], 100)[0][0], fontsize=11, loc="left")
+    axes.set_title(drawable_text(title, 100), fontsize=11, loc="left")
     kinds = {bar.is_main for bar in bars}
     legend = [(_MAIN, main)] * (True in kinds) + [(_OTHER, other)] * (False in kinds)
     legend += [("white", line) for line in note.splitlines()]

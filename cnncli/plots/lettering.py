@@ -38,6 +38,8 @@ WIDE_FONTS = (
     "Noto Sans Thai",
 )
 
+_MISSING = "□"  # in place of a letter that no installed font has
+
 
 @cache
 def installed_families() -> tuple[str, ...]:
@@ -77,15 +79,31 @@ def drawable_names(class_names: Sequence[str], longest: int) -> tuple[list[str],
     """
     names, missing = [], 0
     for index, class_name in enumerate(class_names):
-        # Line breaks and other control characters are legal in a folder's name.
-        name = "".join(letter if letter.isprintable() else "·" for letter in class_name)
-        if any(ord(letter) not in _drawable_code_points() for letter in name):
+        name = drawable_text(class_name, longest)
+        if _MISSING in name and _MISSING not in class_name:
             name, missing = f"class {index}", missing + 1
-        elif len(name) > longest:
-            tail = (longest - 1) // 2
-            name = f"{name[: longest - 1 - tail]}…{name[-tail:]}"
         names.append(name)
     return names, missing
+
+
+def drawable_text(text: str, longest: int) -> str:
+    """Return one line in a form that the installed fonts can draw.
+
+    Args:
+        text: The line; it may hold names of classes and files.
+        longest: Largest number of characters; a longer line loses its middle.
+
+    Returns:
+        The line, with an empty box in place of each letter that no font has, and a dot in place of
+        line breaks and other control characters, which are legal in a folder's name.
+    """
+    shown = "".join(letter if letter.isprintable() else "·" for letter in text)
+    known = _drawable_code_points()
+    shown = "".join(letter if ord(letter) in known else _MISSING for letter in shown)
+    if len(shown) <= longest:
+        return shown
+    tail = (longest - 1) // 2
+    return f"{shown[: longest - 1 - tail]}…{shown[-tail:]}"
 
 
 def use_plain_text(figure: Figure) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.plots.figure import DPI, save_figure
-from cnncli.plots.lettering import drawable_names
+from cnncli.plots.lettering import drawable_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,7 +74,7 @@ def save_shifts(
     lower.set_xticks(shifts)
     lower.set_ylabel("probability", fontsize=10)
     lower.set_xlabel("shift to the right in pixels", fontsize=10)
-    lower.set_title(drawable_names([f"answer: {answer}"], 60)[0][0], fontsize=10)
+    lower.set_title(drawable_text(f"answer: {answer}", 60), fontsize=10)
     lower.grid(color="0.9")
     lower.legend(fontsize=9, loc="best")
     figure.supxlabel(note, fontsize=9)
@@ -99,7 +99,7 @@ def _draw_rows(figure: Any, axes: Axes, rows: ShiftRows) -> None:
         if not rows.interior[layer, shift]:
             axes.plot([shift + 0.55, shift + 0.8], [layer + 0.42, layer + 0.1], color="white", lw=1)
     axes.set_yticks(range(count))
-    names = drawable_names(rows.names, 30)[0]
+    names = [drawable_text(name, 30) for name in rows.names]
     labels = [
         name if jump is None else f"{name}  (jump {jump})"
         for name, jump in zip(names, rows.jumps, strict=True)

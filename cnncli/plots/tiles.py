@@ -12,7 +12,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.plots.figure import DPI, save_figure
-from cnncli.plots.lettering import drawable_names
+from cnncli.plots.lettering import drawable_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -144,7 +144,7 @@ def _draw_group(figure: Figure, group: TileGroup, layout: _Layout, above: float)
     def write(x: float, y: float, text: str, size: float, **options: Any) -> None:
         figure.text(x / wide, 1 - (above + y) / high, text, fontsize=size, **options)
 
-    title = drawable_names([group.title], _LETTERS)[0][0]
+    title = drawable_text(group.title, _LETTERS)
     write(0.02, _TITLE - 0.09, title, 10, va="baseline")
     right = layout.corner(layout.columns - 1)[0] + layout.width
     canvas = _paint(group, layout, right)

@@ -381,3 +381,12 @@ def test_a_real_photo_against_opencv(cli):
                  "--padding-mode", "reflect")  # fmt: skip
     expected = -cv2.Sobel(grey, cv2.CV_64F, 1, 0)
     assert numbers(result.out) == expected.tolist()
+
+
+@pytest.mark.parametrize("given", ["1 2; 3 4", "-", "a.npy"])
+def test_only_an_image_becomes_grey(cli, tmp_path, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    np.save("a.npy", np.ones((5, 4, 4)))
+    result = cli("convolve", given, "--kernel", "1", "--grey", stdin="1,2\n3,4\n")
+    assert (result.code, result.out) == (2, "")
+    assert result.error.endswith("holds numbers; only an image has colours to make grey")

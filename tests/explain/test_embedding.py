@@ -68,13 +68,26 @@ def test_each_image_is_left_out_in_turn(digits):
     assert 0.8 < score < 1
 
 
+def on_a_circle(*degrees):
+    angles = np.radians(degrees)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
 def test_a_tie_goes_to_the_class_of_the_nearest():
-    angles = np.radians([0, 10, 30, 90])
-    features = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    # Of 0°, the nearest are 10°, 30° and 90°: three classes, one vote each.
-    score, votes = score_neighbours(features, np.array([1, 1, 0, 2]), 5)
-    assert votes == 3
-    assert score == 0.5  # 0° and 10° name each other
+    targets = np.array([0, 1, 0, 0, 1, 1])
+    score, votes = score_neighbours(on_a_circle(0, 3, 7, 50, 53, 90), targets, 5)
+    assert votes == 2
+    # At 0°, 7°, 53° and 90° two classes have a vote each; only at 90° the nearest is right.
+    assert score == pytest.approx(1 / 6)
+
+
+def test_small_classes_are_not_outvoted():
+    """Of 3 + 3 images, the five others of each are two of its own class and three of the other."""
+    features = on_a_circle(0, 1, 2, 90, 91, 92)
+    assert score_neighbours(features, np.array([0, 0, 0, 1, 1, 1]), 5) == (1.0, 2)
+    # A class of one image has none to vote for it.
+    assert score_neighbours(features[:4], np.array([0, 0, 0, 1]), 5) == (1.0, 2)
+    assert score_neighbours(features[:3], np.array([0, 1, 2]), 5) == (None, 0)
 
 
 def test_neighbours_are_sorted_by_the_cosine():

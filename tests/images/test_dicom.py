@@ -194,3 +194,28 @@ def test_units_beyond_float32_are_named(colour):
     data = write(LEVELS, colour=colour, RescaleSlope="1e300", RescaleIntercept=0)
     with pytest.raises(ImageError, match="which is beyond float32"):
         decode(data, raw=True)
+
+
+def test_convolve_says_which_numbers_it_takes(cli, tmp_path):
+    path = tmp_path / "a.dcm"
+    path.write_bytes(write(LEVELS))
+    result = cli("convolve", path, "--kernel", "1")
+    assert result.code == 0
+    assert "a.dcm: DICOM, as it is displayed: black is 0 and white is 1" in result.err
+    rows = [list(map(float, line.split(","))) for line in result.out.split()]
+    np.testing.assert_allclose(rows, LEVELS / 4095, atol=1e-6)
+
+
+def test_a_table_of_contents_has_no_picture():
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.PatientName = "A"
+    file = io.BytesIO()
+    dataset.save_as(file, enforce_file_format=False)
+    data = b"\0" * 128 + b"DICM" + file.getvalue().removeprefix(b"\0" * 128 + b"DICM")
+    with pytest.raises(ImageError, match="is a DICOM file without a picture"):
+        read_header(data)

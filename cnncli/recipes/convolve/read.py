@@ -115,12 +115,14 @@ def read_input(given: str, stdin: TextIO, colours: Colours, reporter: Reporter) 
         CnncliError: If it cannot be read, or holds no numbers.
     """
     if given == "-":
+        _refuse_grey(colours, "-")
         buffer = getattr(stdin, "buffer", None)
         data = buffer.read() if buffer else stdin.read().encode()
         return Loaded(_read_content(data, "-", reporter))
     if looks_like_numbers(given):
         if os.path.lexists(given.strip()):
             reporter.note(f"{given}: taken as a number; write ./{given.strip()} for the file")
+        _refuse_grey(colours, "INPUT")
         return Loaded(parse_grids(given, "INPUT"))
     if not given.strip():
         raise CnncliError("INPUT: is empty; write numbers such as '1 2; 3 4', or name an image")
@@ -136,8 +138,14 @@ def read_input(given: str, stdin: TextIO, colours: Colours, reporter: Reporter) 
         raise CnncliError(f"INPUT {given}: holds several arrays; save the one that counts as .npy")
     data = _read(path, "INPUT")
     if data.startswith(_NUMPY_MAGIC) or path.suffix.lower() in _TEXT_FILES:
+        _refuse_grey(colours, given)
         return Loaded(_read_content(data, given, reporter))
     return decode_image(data, given, colours, reporter)
+
+
+def _refuse_grey(colours: Colours, name: str) -> None:
+    if colours.grey:
+        raise CnncliError(f"--grey: {name} holds numbers; only an image has colours to make grey")
 
 
 def decode_image(data: bytes, name: str, colours: Colours, reporter: Reporter) -> Loaded:
@@ -156,12 +164,20 @@ def decode_image(data: bytes, name: str, colours: Colours, reporter: Reporter) -
 
     from cnncli.images.channels import full_scale, is_grey, to_channels
     from cnncli.images.decode import decode
+    from cnncli.images.formats import read_header
     from cnncli.images.header import ImageError
 
     try:
-        pixels = decode(data)
+        header = read_header(data)
+        pixels = decode(data, header)
     except ImageError as error:
         raise CnncliError(f"{name}: {error}") from None
+    if header.format == "DICOM":
+        reporter.note(
+            f"{name}: DICOM, as it is displayed: black is 0 and white is {_white_of(pixels):g}"
+        )
+    if colours.grey and pixels.shape[2] not in (1, 3):
+        raise CnncliError(f"--grey: {name} has {pixels.shape[2]} channels, which are no colours")
     if pixels.shape[2] == 3:
         looks_grey = colours.channels == 1 and not colours.grey and is_grey(pixels)
         if looks_grey:
@@ -170,6 +186,12 @@ def decode_image(data: bytes, name: str, colours: Colours, reporter: Reporter) -
             pixels = to_channels(pixels, 1)
     white = full_scale(pixels) if pixels.dtype.kind == "u" else float(pixels.max()) or 1.0
     return Loaded(_to_values(np.moveaxis(pixels, 2, 0)), white)
+
+
+def _white_of(pixels: Array) -> float:
+    from cnncli.images.channels import full_scale
+
+    return full_scale(pixels) if pixels.dtype.kind == "u" else 1.0
 
 
 def read_image(path: Path, colours: Colours, reporter: Reporter) -> Loaded:

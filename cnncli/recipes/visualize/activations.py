@@ -16,7 +16,7 @@ from cnncli.explain.layers import find_layer
 from cnncli.images.intensity import to_fractions
 from cnncli.models.stages import network_stages
 from cnncli.plots.grid import to_picture
-from cnncli.plots.lettering import drawable_names
+from cnncli.plots.lettering import drawable_text
 from cnncli.plots.tiles import TileGroup, save_tiles
 from cnncli.recipes.visualize.photos import Photo, as_batch, choose_photos
 from cnncli.recipes.visualize.settings import View, VisualizeSettings, open_subject
@@ -122,7 +122,7 @@ def _list_rows(found: Sequence[LayerMaps]) -> Iterator[Mapping[str, object]]:
 def _draw_photo(photo: Photo) -> TileGroup:
     picture = to_picture(to_fractions(photo.pixels, None)) / 255
     height, width = photo.pixels.shape[:2]
-    name = drawable_names([photo.name], _LETTERS)[0][0]
+    name = drawable_text(photo.name, _LETTERS)
     title = f"{name}, as the network gets it: {height}×{width}"
     return TileGroup(title, picture[None], columns=4)
 

@@ -64,10 +64,14 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     targets = found.samples.targets
     drawn = draw_map(found.values, method, settings.seed)
     score, votes = score_neighbours(found.values, targets, _VOTES)
-    reporter.note(
-        f"{votes} nearest neighbours in feature space name the class of {score:.1%} of the "
-        f"{len(targets)} images (each left out in turn)"
-    )
+    if score is None:
+        reporter.note("no class has two images: neighbours cannot name a class")
+    else:
+        counted = int((np.bincount(targets)[targets] > 1).sum())
+        reporter.note(
+            f"{_count_votes(votes)} in feature space {'names' if votes == 1 else 'name'} the class "
+            f"of {score:.1%} of the {counted} images (each left out in turn)"
+        )
     wrong = _find_wrong(found, subject.class_names, reporter)
     present = len(np.unique(targets))
     if present > MOST_CLASSES:
@@ -80,7 +84,7 @@ def _assemble(
     subject: Subject,
     settings: VisualizeSettings,
     drawn: Map,
-    vote: tuple[float, int],
+    vote: tuple[float | None, int],
     wrong: Array,
 ) -> View:
     """Return the map as a picture and as numbers."""
@@ -100,8 +104,10 @@ def _assemble(
     weights = "" if subject.is_trained else " with random weights"
     title = (
         f"{found.values.shape[1]} features {where} of {subject.model}{weights}, "
-        f"{len(targets)} images\n{votes} nearest neighbours right: {score:.1%}"
+        f"{len(targets)} images"
     )
+    if score is not None:
+        title += f"\n{_count_votes(votes)} right: {score:.1%}"
     return View(
         draw=partial(
             save_embedding,
@@ -127,6 +133,10 @@ def _assemble(
             "points": rows,
         },
     )
+
+
+def _count_votes(votes: int) -> str:
+    return f"{votes} nearest neighbours" if votes > 1 else "the nearest neighbour"
 
 
 def _name_all(found: Features, subject: Subject) -> tuple[list[str], list[str], list[str]]:

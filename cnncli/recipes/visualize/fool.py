@@ -131,7 +131,7 @@ def _describe(
         return f"{told}, also when the image is rounded to 8 bits"
     if whole is None:
         return f"{told}, but not when the image is rounded to 8 bits"
-    return f"{told}; rounded to 8 bits the change is lost, and it takes {whole}/255"
+    return f"{told}; rounded to 8 bits the answer stays, and it takes {whole}/255"
 
 
 def _wrap(subject: Subject, told: str) -> str:
