@@ -45,6 +45,9 @@ class RunCurves:
     best_epoch: int | None
 
 
+_LINE = 0.21  # height of a line of the legend in inches
+
+
 def save_comparison(path: Path, runs: Sequence[RunCurves]) -> None:
     """Draw train loss, val loss and val accuracy of runs, with a ring at each run's best epoch.
 
@@ -58,11 +61,14 @@ def save_comparison(path: Path, runs: Sequence[RunCurves]) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(14, 4.4), dpi=DPI, layout="constrained")
+    labels = [drawable_text(run.label, LONGEST_LABEL) for run in runs]
+    columns = max(1, min(4, 130 // (8 + max(map(len, labels)))))
+    lines = -(-(len(runs) + 1) // columns)  # of the legend
+    height = 4.4 + _LINE * max(0, lines - 3)
+    figure = Figure(figsize=(14, height), dpi=DPI, layout="constrained")
     panels = figure.subplots(1, len(PANELS))
     panels[1].sharey(panels[0])  # so that the gap between train and val can be seen
     colours = _colours(len(runs))
-    labels = [drawable_text(run.label, LONGEST_LABEL) for run in runs]
     for axes, (column, title, unit) in zip(panels, PANELS, strict=True):
         for run, colour, label in zip(runs, colours, labels, strict=True):
             _draw(axes, run, column, colour, label)
@@ -83,7 +89,7 @@ def save_comparison(path: Path, runs: Sequence[RunCurves]) -> None:
         handles,
         [*texts, "best epoch"],
         loc="outside lower center",
-        ncols=max(1, min(4, 130 // (8 + max(map(len, labels))))),
+        ncols=columns,
         frameon=False,
     )
     save_figure(figure, path)
