@@ -37,6 +37,7 @@ def save_gradients(
         OSError: If the file cannot be written.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     figure = Figure(figsize=(8.0, 4.6), dpi=DPI, layout="constrained")
     axes: Any = figure.subplots()
@@ -54,6 +55,9 @@ def save_gradients(
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda value, place: f"{value:.0e}")
     axes.yaxis.set_minor_formatter("")
+    if max(sizes, default=1.0) < 100 * min(sizes, default=1.0):  # with few powers of ten between
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axes.yaxis.set_minor_formatter(lambda value, place: f"{value:.0e}")
     every = max(1, -(-len(layers) // _MOST_NAMES))
     places = list(range(0, len(layers), every))
     names = [drawable_text(layers[place], _LONGEST) for place in places]
