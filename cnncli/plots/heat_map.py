@@ -180,7 +180,11 @@ def _draw_curves(axes: Axes, curve: Array, shifted: Array) -> None:
     axes.set_xlabel("hottest pixels removed, %", fontsize=8)
     axes.set_ylabel("probability", fontsize=8)
     axes.set_xlim(0, 100)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.08 * max(1e-6, curve.max(), *(copy.max() for copy in shifted)))
     axes.tick_params(labelsize=8)
     axes.grid(color="0.9")
-    axes.legend(fontsize=8, loc="upper right", framealpha=0.85)
+    # Above the curves, since what decides may lie anywhere below.
+    axes.legend(
+        fontsize=8, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False,
+        borderaxespad=0.1, columnspacing=1,
+    )  # fmt: skip
