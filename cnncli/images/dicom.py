@@ -21,6 +21,8 @@ _OFTEN_EMPTY = (
     "VOILUTSequence",
 )
 
+_DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, DICOM PS3.4 annex B.5
+
 
 def read_header(data: bytes) -> Header:
     """Return what a file says about itself; see :class:`cnncli.images.formats.FormatModule`.
@@ -28,10 +30,8 @@ def read_header(data: bytes) -> Header:
     The channels of all frames count.
     """
     dataset = _read(data, pixels=False)
-    if "Rows" not in dataset or "Columns" not in dataset:
-        raise ImageError(
-            "is a DICOM file without a picture, such as a table of contents (DICOMDIR)"
-        )
+    if dataset.file_meta.get("MediaStorageSOPClassUID") == _DIRECTORY:
+        raise ImageError("is a DICOMDIR, the table of contents of a disc, and no picture")
     try:
         samples = int(dataset.get("SamplesPerPixel", 1))
         frames = int(dataset.get("NumberOfFrames", 1) or 1)

@@ -208,14 +208,17 @@ def test_convolve_says_which_numbers_it_takes(cli, tmp_path):
 
 def test_a_table_of_contents_has_no_picture():
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian
+    from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
     dataset.PatientName = "A"
     file = io.BytesIO()
     dataset.save_as(file, enforce_file_format=False)
     data = b"\0" * 128 + b"DICM" + file.getvalue().removeprefix(b"\0" * 128 + b"DICM")
-    with pytest.raises(ImageError, match="is a DICOM file without a picture"):
+    with pytest.raises(
+        ImageError, match="is a DICOMDIR, the table of contents of a disc, and no picture"
+    ):
         read_header(data)
