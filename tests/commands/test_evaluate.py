@@ -359,8 +359,8 @@ def test_hostile_class_names_reach_neither_terminal_nor_spreadsheet(tmp_path, mo
             assert sorted(json.loads(done.stdout)["class_names"]) == sorted(names)
         else:
             assert r"gr\xf6\xdfe" in shown
-            # A class has lost its control characters; a path keeps them, and shows them written out.
-            assert ("red[31m" if "evaluate" in command else r"red\x1b[31m") in shown
+            # A class has lost its control characters; those of a path are written out.
+            assert (r"red\x1b[31m" if "predict" in command else "red[31m") in shown
     result = run_process("evaluate", "--output", "out", "--csv-safe", cwd=tmp_path)
     assert result.code == 0, result.err
     with (tmp_path / "out" / "confusion_matrix.csv").open(newline="", encoding="utf-8") as file:
