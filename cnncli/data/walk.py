@@ -8,7 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from cnncli.errors import CnncliError
-from cnncli.files import CONFIG_FILE, PREDICTIONS_FILE, REPORT_FILE, SPLITS_FILE
+from cnncli.files import (
+    CONFIG_FILE,
+    CURVES_FILE,
+    PREDICTIONS_FILE,
+    REPORT_FILE,
+    SPLITS_FILE,
+)
 from cnncli.images.formats import HEAD_BYTES, IMAGE_SUFFIXES, is_image
 
 # Folders that systems make: of macOS's archives and file servers, Windows, Linux, the network
@@ -21,6 +27,7 @@ _SYSTEM_FOLDERS = {
 }
 
 # The files by which a folder of cnncli's own results is known.
+_OWN_PICTURES = {CURVES_FILE, "confusion_matrix.png"}
 _RESULTS = ((CONFIG_FILE, SPLITS_FILE), (REPORT_FILE, PREDICTIONS_FILE))
 
 
@@ -104,10 +111,10 @@ def list_folder(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def is_result(folder: str) -> bool:
-    """Return whether cnncli wrote a folder: that of a run, or what ``evaluate --output`` writes.
+    """Return whether cnncli wrote into a folder: a run, or what ``evaluate --output`` writes.
 
-    Runs lie among the images where somebody trains inside of the data's folder, and the pictures in
-    them are no data.
+    Such folders lie among the images where somebody trains inside of the data's folder. The
+    pictures of cnncli in them are no data; whatever else lies in them is.
     """
     return any(
         all(os.path.isfile(os.path.join(folder, name)) for name in names) for names in _RESULTS
@@ -117,17 +124,18 @@ def is_result(folder: str) -> bool:
 def _list(folder: str) -> tuple[list[str], list[str]]:
     """Return the names of the folders and of the files in a folder; raises OSError.
 
-    Hidden ones are left out, and the results of cnncli.
+    Hidden ones are left out, and pictures among the results of cnncli.
     """
     folders, files = [], []
     with os.scandir(folder) as entries:  # only names are kept: a million entries are 400 MB
         for entry in entries:
             kind = "" if is_hidden(entry.name) else _kind(entry)
             if kind == "folder":
-                if not is_result(entry.path):
-                    folders.append(entry.name)
+                folders.append(entry.name)
             elif kind:
                 files.append(entry.name)
+    if not _OWN_PICTURES.isdisjoint(files) and is_result(folder):
+        files = [name for name in files if name not in _OWN_PICTURES]
     return folders, files
 
 

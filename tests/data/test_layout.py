@@ -88,11 +88,26 @@ def test_a_folder_of_the_system_changes_nothing(write, name, full):
 def test_runs_and_reports_among_the_images_are_no_data(write, where, names):
     root = write("a/1.png", "b/2.png")
     before = find_below(root)
-    write(*(f"{where}/{name}" for name in names))
+    for name in names:  # what is no picture is known by its content too
+        write(f"{where}/{name}", data=TINY_PNG if name.endswith(".png") else b"text")
     after = find_below(root)
     assert list(after.paths) == list(before.paths)
-    told = ("no image in runs",) if where.startswith("runs/") else ()
+    told = () if where.startswith("a/") else (f"no image in {where.split('/')[0]}",)
     assert (after.class_names, after.remarks, after.notes) == (("a", "b"), (), told)
+
+
+@pytest.mark.parametrize(
+    "names", [("report.json", "predictions.csv"), ("config.yaml", "splits.csv")]
+)
+def test_images_beside_a_report_stay_data(write, names):
+    """As after ``evaluate photos/test --output photos/test``."""
+    root = write("train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png")
+    before = find_below(root)
+    for place in ("test", "test/a"):
+        write(*(f"{place}/{name}" for name in names), data=b"text")
+        write(f"{place}/confusion_matrix.png")
+    after = find_below(root)
+    assert splits_by_path(after) == splits_by_path(before)
 
 
 def test_one_file_of_a_run_makes_no_run(write):
