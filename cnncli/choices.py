@@ -17,6 +17,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 ActivationName = Literal["relu", "leaky_relu", "elu", "gelu", "mish", "silu", "tanh", "sigmoid"]
 NormName = Literal["batch", "layer", "instance", "group", "none"]
 BatchNormMode = Literal["frozen", "train"]
+HeadStart = Literal["fit", "epochs"]
 OptimizerName = Literal[
     "sgd",
     "momentum",

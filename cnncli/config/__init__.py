@@ -3,7 +3,7 @@
 Every key is a flag with underscores, and every flag a key. Flags win over the file.
 """
 
-from cnncli.config.fields import Kind
+from cnncli.config.fields import Kind, flag_name
 from cnncli.config.load import (
     MOST_PROBLEMS,
     check_settings,
@@ -25,6 +25,7 @@ __all__ = [
     "RunConfig",
     "check_settings",
     "dump_config",
+    "flag_name",
     "join_problems",
     "keys_by_heading",
     "keys_of_kind",

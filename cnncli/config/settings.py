@@ -20,6 +20,7 @@ from cnncli.choices import (
     ActivationName,
     Balance,
     BatchNormMode,
+    HeadStart,
     LogName,
     LossName,
     NormName,
@@ -70,7 +71,7 @@ class RunConfig(BaseModel):
     data: str = setting(..., "Most used", "data")
     model: str = setting("resnet_small", "Most used")
     image_size: str | None = setting(None, "Most used")
-    epochs: Count | None = setting(None, "Most used")
+    epochs: Annotated[int, Field(ge=0, lt=2**31)] | None = setting(None, "Most used")
     batch_size: Count | Literal["auto"] | None = setting(None, "Most used")
     lr: LearningRate | None = setting(None, "Most used")
     augment: Literal["none"] | Pipeline | None = setting(None, "Most used")
@@ -92,6 +93,7 @@ class RunConfig(BaseModel):
     norm: NormName | None = setting(None, "Network")
 
     weights: str = setting("none", "Transfer")
+    head: HeadStart | None = setting("epochs", "Transfer")
     freeze: str | None = setting("none", "Transfer")
     unfreeze_at: list[str] = setting([], "Transfer")
     bn: BatchNormMode | None = setting(None, "Transfer")
@@ -99,7 +101,7 @@ class RunConfig(BaseModel):
     layer_decay: Annotated[float, Field(gt=0, le=1)] | None = setting(None, "Transfer")
     augment_views: Count | None = setting(None, "Transfer")
 
-    resize_mode: ResizeMode = setting("squash", "Images")
+    resize_mode: ResizeMode | None = setting("squash", "Images")
     in_channels: Annotated[int, Field(ge=1, le=4096)] | None = setting(None, "Images")
     intensity: str | None = setting(None, "Images")
     exact_decode: bool = setting(False, "Images")
@@ -249,6 +251,8 @@ class RunConfig(BaseModel):
                     f"{flag_name(key)}: has no effect with --scheduler {self.scheduler}, only with "
                     f"{' and '.join(schedulers)}"
                 )
+        if self.epochs == 0 and self.head != "fit":
+            raise ValueError("--epochs 0: must be a whole number of at least 1")
         if self.val_fraction + self.test_fraction >= 1:
             raise ValueError("--val-fraction and --test-fraction leave nothing to train on")
         return self
@@ -259,7 +263,9 @@ class FinetuneConfig(RunConfig):
 
     model: str = "resnet18"
     weights: str = "default"
+    head: HeadStart | None = None
     freeze: str | None = None
+    resize_mode: ResizeMode | None = None
 
 
 class ResolvedConfig(RunConfig):
@@ -275,8 +281,15 @@ class ResolvedConfig(RunConfig):
     label_smoothing: float
     augment: Literal["none"] | Pipeline
     augment_views: int
+    head: HeadStart
     freeze: str
     bn: BatchNormMode
+    resize_mode: ResizeMode
     patience: int
     warmup: float
     workers: int
+
+    @property
+    def fits_head(self) -> bool:
+        """Whether the run begins with a fit of the head, before its first epoch."""
+        return self.head == "fit"

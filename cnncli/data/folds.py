@@ -44,11 +44,13 @@ def draw_folds(
     pool = np.flatnonzero(splits != TEST)
     numbers = np.zeros(len(samples), dtype=np.int64)
     targets = samples.targets[pool]
-    numbers[pool] = _draw(targets, None if groups is None else groups[pool], folds, seed)
+    numbers[pool] = draw_fold_numbers(
+        targets, None if groups is None else groups[pool], folds, seed
+    )
     return splits, numbers, [*warned, *_check(samples, pool, numbers[pool], folds)]
 
 
-def _draw(targets: Array, groups: Array | None, folds: int, seed: int) -> Array:
+def draw_fold_numbers(targets: Array, groups: Array | None, folds: int, seed: int) -> Array:
     """Return (M,) the fold of each image, from 1.
 
     Args:

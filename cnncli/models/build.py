@@ -26,6 +26,7 @@ def build_network(
     activation: str | None = None,
     norm: str | None = None,
     dropout: float | None = None,
+    linear_head: bool = False,
 ) -> nn.Module:
     """Build an untrained network that maps (N, C, H, W) to logits (N, K).
 
@@ -43,6 +44,8 @@ def build_network(
             `swap_modules` for this and the next two.
         norm: Name of the norm that replaces the network's; None keeps them.
         dropout: Probability for the network's dropout layers; None keeps theirs.
+        linear_head: Whether to leave out the activation behind the head, if there is one, so that
+            the logits are a linear function of the head's input.
 
     Raises:
         CnncliError: If there is no such model, if it cannot take images of this size, or if it
@@ -61,6 +64,8 @@ def build_network(
         builder = getattr(importlib.import_module(kind), attribute)
         network = builder(num_classes, in_channels, image_size=image_size)
     network = swap_modules(network, entry, activation=activation, norm=norm, dropout=dropout)
+    if linear_head and entry.layout.head_activation is not None:
+        network.set_submodule(entry.layout.head_activation, nn.Identity())
     if norm == "instance":
         _check_pixels(network, in_channels, image_size)
     return network

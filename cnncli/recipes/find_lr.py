@@ -14,6 +14,7 @@ from cnncli.run.bad_images import check_bad
 from cnncli.run.build_inputs import build_inputs
 from cnncli.run.build_trainer import build_freeze_plan, build_trainer
 from cnncli.run.check import check_config
+from cnncli.run.fit_head import fit_run_head
 from cnncli.run.prepare import prepare
 from cnncli.training.device import choose_compute, deterministic_algorithms, keep_freed_memory
 from cnncli.training.optimizers.build import OPTIMIZERS
@@ -56,6 +57,8 @@ def find_lr(config: RunConfig, reporter: Reporter, *, steps: int) -> Found:
     plan = build_freeze_plan(run)
     # Features of a frozen backbone are not kept: the test does not need all images.
     inputs = build_inputs(run, plan)
+    if run.config.fits_head:
+        fit_run_head(run, inputs, reporter)
     factor = OPTIMIZERS[run.config.optimizer].lr_factor
     lrs = spread_rates(_LOW * factor, _HIGH * factor, steps)
     trainer = build_trainer(run, plan, inputs, lambda step: lrs[step], warn=reporter.warn)

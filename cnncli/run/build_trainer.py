@@ -49,13 +49,14 @@ def build_learning_rate(
         limit: The time the run may take: the schedule ends with it.
         plateau: Its factor multiplies the learning rate; None where the scheduler is another.
     """
-    steps = config.epochs * -(-batches // config.accumulate)
+    epochs = max(1, config.epochs)  # a run that only fits its head has none
+    steps = epochs * -(-batches // config.accumulate)
     schedule = build_schedule(
         config.scheduler,
         steps=steps,
         warmup=min(steps - 1, round(config.warmup * steps)),
-        step_size=config.lr_step and config.lr_step * steps // config.epochs,
-        milestones=[epoch * steps // config.epochs for epoch in config.lr_milestones] or None,
+        step_size=config.lr_step and config.lr_step * steps // epochs,
+        milestones=[epoch * steps // epochs for epoch in config.lr_milestones] or None,
         gamma=config.lr_gamma,
     )
 

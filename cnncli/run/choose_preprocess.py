@@ -180,6 +180,30 @@ def choose_preprocess(
         normalisation: Mean and standard deviation per channel; None leaves them to be found from
             the training images.
     """
+    form = Preprocess(
+        *size,
+        channels.total,
+        dtype="float32" if survey.dtype != "uint8" or intensity_ranges else "uint8",
+        mean=normalisation.mean if normalisation else (),
+        std=normalisation.std if normalisation else (),
+        files=channels.files if len(channels.files) > 1 else (),
+        windows=intensity_ranges,
+        keep_alpha=channels.alpha,
+        exact_decode=exact_decode,
+    )
+    return as_weights_do(form, resize_mode, expects)
+
+
+def as_weights_do(
+    form: Preprocess, resize_mode: ResizeMode, expects: WeightsPreprocess | None
+) -> Preprocess:
+    """Return a preprocessing that resizes in a mode, as the images of the weights were resized.
+
+    Args:
+        form: The preprocessing, whatever its mode.
+        resize_mode: See :class:`Preprocess`.
+        expects: What images the pretrained weights were trained on; None averages areas.
+    """
     resize_size = None
     interpolation: Interpolation = "area"
     if expects is not None and expects.interpolation is not None:
@@ -187,20 +211,9 @@ def choose_preprocess(
         if resize_mode == "crop" and expects.resize_size is not None:
             # At another size than that of the weights, the same fraction of the image is cut out.
             ratio = expects.resize_size / max(expects.image_size)
-            resize_size = max(*size, round(ratio * min(size)))
-    return Preprocess(
-        *size,
-        channels.total,
-        dtype="float32" if survey.dtype != "uint8" or intensity_ranges else "uint8",
-        resize_mode=resize_mode,
-        interpolation=interpolation,
-        resize_size=resize_size,
-        mean=normalisation.mean if normalisation else (),
-        std=normalisation.std if normalisation else (),
-        files=channels.files if len(channels.files) > 1 else (),
-        windows=intensity_ranges,
-        keep_alpha=channels.alpha,
-        exact_decode=exact_decode,
+            resize_size = max(*form.image_size, round(ratio * min(form.image_size)))
+    return replace(
+        form, resize_mode=resize_mode, interpolation=interpolation, resize_size=resize_size
     )
 
 

@@ -15,6 +15,11 @@ from cnncli.run.pretrained import Pretrained
 from cnncli.training.device import Compute, count_cpus
 from cnncli.training.optimizers.build import OPTIMIZERS
 
+# The head's fit, and the epochs after it.
+VIEWS = 4
+_EPOCHS_AFTER_FIT, _PATIENCE_AFTER_FIT = 6, 3
+_LR_AFTER_FIT = 1e-4
+
 
 def fill_in(
     config: RunConfig,
@@ -46,11 +51,16 @@ def fill_in(
     batch = usual if config.batch_size in (None, "auto") else int(config.batch_size)
     step = min(train_images, batch * config.accumulate * compute.world.size)
     growth = _lr_growth(config, step, usual)
-    lr = config.lr or _lr(config.model, has_weights) * optimizer.lr_factor * growth
+    fits = config.head == "fit"
+    usual_lr = _LR_AFTER_FIT if fits else _lr(config.model, has_weights)
+    lr = config.lr or usual_lr * optimizer.lr_factor * growth
     penalised = config.elastic_net is not None
     freeze = config.freeze or ("backbone" if has_weights and train_images <= 5_000 else "none")
     head_only = freeze == "backbone" and not config.unfreeze_at
-    epochs = config.epochs or (50 if head_only else _epochs(train_images, size, has_weights))
+    if fits:
+        epochs = 0 if head_only else config.epochs or _EPOCHS_AFTER_FIT
+    else:
+        epochs = config.epochs or (50 if head_only else _epochs(train_images, size, has_weights))
     still = head_only and config.augment_views is None
     decided = {
         "image_size": size,
@@ -63,24 +73,28 @@ def fill_in(
         "warmup": 0.3 if config.scheduler == "onecycle" else 0.15,
         "label_smoothing": 0.0,  # smoothing spoils calibration: an ECE of 0.09, not 0.02
         # Val loss is noisy while the learning rate is high: wait for half of the schedule.
-        "patience": max(5, epochs // 2),
+        "patience": _PATIENCE_AFTER_FIT if fits else max(5, epochs // 2),
         "freeze": freeze,
-        "lr_backbone": lr / 10 if has_weights and config.layer_decay is None else None,
+        "lr_backbone": lr / 10 if has_weights and config.layer_decay is None and not fits else None,
         "bn": "frozen" if has_weights else "train",
         "augment": "none" if still else "light",
-        "augment_views": 1,
+        "augment_views": VIEWS if fits else 1,
+        "head": "epochs",
+        "resize_mode": "crop" if fits and expects and expects.resize_size else "squash",
         "workers": _workers(compute),
     }
     given = {key: value for key, value in config.model_dump().items() if value is not None}
     if config.batch_size == "auto":  # it is found later, when there is a network
         del given["batch_size"]
     # Written as what was chosen: numbers for percentiles, a device for "auto".
-    actual = {
+    actual: dict[str, object] = {
         # Each of several processes takes its own GPU, also when the run is resumed.
         "device": compute.device.type if compute.world.joined else str(compute.device),
         "precision": compute.precision,
         "intensity": intensity,
     }
+    if fits and head_only:
+        actual["epochs"] = 0  # whatever was given: after its fit the head is at its best
     return ResolvedConfig(**{**config.model_dump(), **decided, **given, **actual})
 
 

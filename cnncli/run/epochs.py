@@ -58,7 +58,7 @@ def train_epochs(
         while True:
             try:
                 progress = _train(session, run, epoch, advance)
-                row = _validate(session, progress, advance)
+                row = validate(session, progress, advance)
                 break
             except NotFiniteError as error:
                 if config.on_nan == "error":
@@ -138,7 +138,7 @@ def _train(session: Session, run: PreparedRun, epoch: int, advance: Advance) -> 
     return progress
 
 
-def _validate(session: Session, progress: Progress, advance: Advance) -> Row:
+def validate(session: Session, progress: Progress, advance: Advance) -> Row:
     """Validate the network after an epoch, and return the epoch's row of ``metrics.csv``."""
     inputs, trainer, world = session.inputs, session.trainer, session.world
     epoch, stop_request = progress.epoch, session.stop_request
@@ -164,6 +164,7 @@ def _validate(session: Session, progress: Progress, advance: Advance) -> Row:
         "train_accuracy": progress.accuracy,
         "val_loss": log_loss(targets, probabilities),
         **{f"val_{name}": value for name, value in scores.items()},
+        "stage": "head" if session.plan.backbone_is_fixed else "all",
     }
     return world.from_first(row)  # rank 0 has the sums over all processes
 

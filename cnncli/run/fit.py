@@ -27,6 +27,8 @@ from cnncli.run.build_trainer import (
 )
 from cnncli.run.defaults import size_of
 from cnncli.run.epochs import keep_epoch, train_epochs
+from cnncli.run.fit_head import fit_run_head
+from cnncli.run.head_stage import keep_fit, report_choice, restore_fit
 from cnncli.run.prepared_run import PreparedRun
 from cnncli.run.resume import record_settings
 from cnncli.run.unreadable import still_unreadable
@@ -69,25 +71,33 @@ def fit(
     config, world = run.config, run.compute.world
     plan = build_freeze_plan(run)
     with closing(build_inputs(run, plan)) as images:
-        inputs = keep_features(run, plan, images, run_dir, reporter) if cache_features else images
-        session = _build_session(run, run_dir, plan, inputs, reporter)
+        keeps = cache_features and not config.fits_head
+        inputs = keep_features(run, plan, images, run_dir, reporter) if keeps else images
         _report_plan(run, plan, inputs, reporter)
-        if state is None:
+        fits = config.fits_head and state is None
+        fitted = fit_run_head(run, inputs, reporter) if fits else None
+        session = _build_session(run, run_dir, plan, inputs, reporter)
+        if state is not None:
+            _restore(session, run, state, reporter)
+            restore_fit(session, run)
+        elif fitted is None:
             _seed_by_rank(world, config.seed)
             session.save()  # so that a run can be resumed from its very first step
             beginning = replace(run.checkpoint, freeze=plan.unfreezing.at(1))
             keep_epoch(session, config.keep_every, beginning)
             session.write_history()
-        else:
-            _restore(session, run, state, reporter)
         count = (inputs.train.count + inputs.val.count) * (config.epochs - session.epoch)
         with (
             session.stop_request.catch_signals(),
             reporter.progress("training", count) as advance,
         ):
+            if fitted is not None:
+                run = keep_fit(session, run, fitted, reporter, advance=advance, on_epoch=on_epoch)
             run = train_epochs(session, run, reporter, advance=advance, on_epoch=on_epoch)
     best = session.early_stopping.best
     assert best is not None
+    if config.fits_head:
+        report_choice(session.history.rows, best, config.monitor, reporter)
     if world.is_first:
         save_curves(run_dir / CURVES_FILE, session.history.rows, best_epoch=int(best["epoch"]))
     return run
@@ -176,7 +186,18 @@ def _report_run(run: PreparedRun, steps: int, reporter: Reporter) -> None:
         f"{config.model}, {count_of(count_parameters(run.network), 'parameter')}; "
         f"{run.compute.device}, "
         f"{run.compute.precision}, {count_of(torch.get_num_threads(), 'thread')}, "
-        f"{count_of(config.workers, 'worker')}; "
+        f"{count_of(config.workers, 'worker')}; " + _describe_epochs(run, steps)
+    )
+
+
+def _describe_epochs(run: PreparedRun, steps: int) -> str:
+    """Return how the epochs train, in words; that there are none where a fitted head is all."""
+    config = run.config
+    fit = "the head fitted to features" * config.fits_head
+    if not config.epochs:
+        return fit
+    return (
+        f"{fit}{', then ' if fit else ''}"
         f"batch {_describe_batch(run)}, {count_of(steps, 'step')} per epoch, "
         f"at most {count_of(config.epochs, 'epoch')}, "
         f"{config.optimizer}, lr {config.lr:g}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from cnncli.arrays import Array
 from cnncli.audit.quick import check_quickly
 from cnncli.augmentation.classes import complete_steps
 from cnncli.augmentation.dry_run import check_pipeline
-from cnncli.choices import SPLITS
+from cnncli.choices import SPLITS, ResizeMode
 from cnncli.config import ResolvedConfig, RunConfig
 from cnncli.data.samples import Samples
 from cnncli.data.splits import TRAIN, VAL
@@ -34,16 +35,19 @@ from cnncli.reporting import Reporter
 from cnncli.run.bad_images import exclude_bad
 from cnncli.run.begun import BegunRun
 from cnncli.run.choose_preprocess import (
+    as_weights_do,
     choose_channels,
     choose_intensity,
     choose_preprocess,
     survey_as_read,
 )
+from cnncli.run.choose_resize import choose_resize
 from cnncli.run.defaults import fill_in, size_of, with_batch_size
 from cnncli.run.prepared_run import PreparedRun, network_options
-from cnncli.run.pretrained import find_pretrained
+from cnncli.run.pretrained import Pretrained, find_pretrained
 from cnncli.run.samples import gather_samples
 from cnncli.run.scales import warn_of_scales
+from cnncli.run.settle_head import can_fit, refuse_fit, settle_head
 from cnncli.run.warn_of_cut import warn_of_cut
 from cnncli.training.batch_size import find_batch_size
 from cnncli.training.device import Compute, count_cpus
@@ -65,6 +69,7 @@ def prepare(
         CnncliError: If a setting, an image or the weights are wrong, or if the images are not those
             that the run was begun with.
     """
+    asked, config = config, settle_head(config, compute, reporter)
     pretrained = find_pretrained(config)
     with nullcontext() if begun is None else begun.explain_data(config.data):
         samples, splits = gather_samples(config, reporter, begun)
@@ -98,14 +103,17 @@ def prepare(
         normalisation=normalisation,
     )
     seed_everything(config.seed)
+    options = network_options(resolved, linear_head=pretrained.linear_head)
     # Before the images are read, so that a missing weights file is reported at once.
     network = build_network(
         resolved.model,
         num_classes=len(samples.class_names),
         in_channels=preprocess.channels,
         image_size=preprocess.image_size,
-        **network_options(resolved),
+        **options,
     )
+    if resolved.fits_head and not can_fit(network, resolved.model, preprocess):
+        return prepare(refuse_fit(asked, reporter), compute, reporter, begun)
     pretrained.load(network, config.model, samples.class_names, normalisation, reporter)
     store, digests, bad = _open(samples, preprocess, reporter)
     warn_of_cut(samples, store, intensity, reporter, named=config.intensity is not None)
@@ -117,14 +125,32 @@ def prepare(
         fitted = fit_normalisation(store, np.flatnonzero(splits == TRAIN))
         store = replace(store, preprocess=fitted)
     resolved = check_augment(resolved, store, np.flatnonzero(splits == TRAIN))
-    run = PreparedRun(resolved, samples, splits, store, digests, compute, network, bad)
+    run = PreparedRun(resolved, samples, splits, store, digests, compute, network, bad, options)
     _check_shares(run)
+    if resolved.fits_head and config.resize_mode is None and normalisation is not None:
+        run = _try_resize_modes(run, pretrained, config, reporter)
     if config.batch_size == "auto" and compute.device.type == "cuda":
         run = replace(run, config=_fit_batch(run, config, reporter))
     if config.sync_bn:  # after the search for the batch size, in which each process is on its own
         synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         run = replace(run, network=synchronised)
     return run
+
+
+def _try_resize_modes(
+    run: PreparedRun, pretrained: Pretrained, asked: RunConfig, reporter: Reporter
+) -> PreparedRun:
+    """Return the run with its images brought to size in the mode that folds of train favour."""
+    forms = {
+        mode: as_weights_do(run.store.preprocess, mode, pretrained.expects)
+        for mode in (run.config.resize_mode, *get_args(ResizeMode))
+    }
+    best = choose_resize(run, forms, reporter)
+    if best == run.config.resize_mode:
+        return run
+    store, digests, _ = _open(run.samples, forms[best], reporter)
+    config = run.config.model_copy(update={"resize_mode": best})
+    return replace(run, config=config, store=store, digests=digests)
 
 
 def _check_shares(run: PreparedRun) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from cnncli.arrays import Array
 from cnncli.augmentation.build import build_augment
+from cnncli.augmentation.notation import Pipeline
 from cnncli.config import ResolvedConfig
 from cnncli.data.epoch_batches import WHOLE_BATCH, BatchShard
 from cnncli.data.loader import Loader, SplitDataset
@@ -19,8 +21,8 @@ from cnncli.data.store import (
     FileDigests,
     ImageStore,
 )
-from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import has_batch_norm
+from cnncli.models.registry import find_model
 from cnncli.training.checkpoint import Checkpoint
 from cnncli.training.device import Compute
 
@@ -39,6 +41,7 @@ class PreparedRun:
         network: The network with the weights that the run starts from, on the CPU.
         bad: The images that cannot be used and are in no split: their number among the samples,
             and why.
+        options: What is exchanged in the network, by the arguments of `build_network`.
     """
 
     config: ResolvedConfig
@@ -49,11 +52,12 @@ class PreparedRun:
     compute: Compute
     network: nn.Module
     bad: Bad = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def checkpoint(self) -> Checkpoint:
         """What the run's checkpoints hold besides the weights."""
-        return _describe(self.config, self.samples, self.store.preprocess)
+        return _describe(self)
 
     def leave_out(self, found: Bad) -> PreparedRun:
         """Return the run without images that turned out to be unusable.
@@ -73,7 +77,7 @@ class PreparedRun:
         self,
         split: int,
         *,
-        augment: bool = False,
+        augment: bool | Pipeline = False,
         shuffle: bool = False,
         batch_size: int | None = None,
         sliced: bool = False,
@@ -82,7 +86,7 @@ class PreparedRun:
 
         Args:
             split: Index into SPLITS.
-            augment: Whether to augment the images.
+            augment: Whether to augment the images as the run does, or the steps to do it by.
             shuffle: Whether to shuffle them for training; each of several processes then gets its
                 part of each batch.
             batch_size: Number of images per batch in each process; None for the run's.
@@ -90,11 +94,12 @@ class PreparedRun:
         """
         config, world = self.config, self.compute.world
         indices = self.indices(split)
+        steps = augment if isinstance(augment, list) else config.augment
         dataset = SplitDataset(
             self.store,
             world.slice(indices) if sliced else indices,
             self.samples.targets,
-            augment=build_augment(config.augment) if augment else None,
+            augment=build_augment(steps) if augment else None,
             seed=config.seed,
         )
         return Loader(
@@ -118,18 +123,29 @@ class PreparedRun:
         return BatchShard(world.rank, world.size, max(2, min_images))
 
 
-def network_options(config: ResolvedConfig) -> dict[str, Any]:
-    """Return what is to be exchanged in the network, by the arguments of `build_network`."""
+def network_options(config: ResolvedConfig, *, linear_head: bool = False) -> dict[str, Any]:
+    """Return what is to be exchanged in the network, by the arguments of `build_network`.
+
+    Args:
+        config: The settings.
+        linear_head: Whether the network of the weights has no activation behind its head. A head
+            that is fitted has none either.
+    """
     options = {"activation": config.activation, "norm": config.norm, "dropout": config.dropout}
-    return {name: value for name, value in options.items() if value is not None}
+    found: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    has_activation = find_model(config.model).layout.head_activation is not None
+    if has_activation and (linear_head or config.fits_head):
+        found["linear_head"] = True
+    return found
 
 
-def _describe(config: ResolvedConfig, samples: Samples, preprocess: Preprocess) -> Checkpoint:
+def _describe(run: PreparedRun) -> Checkpoint:
+    config = run.config
     return Checkpoint(
         model=config.model,
-        class_names=samples.class_names,
-        preprocess=preprocess,
-        options=network_options(config),
-        ordered=samples.ordered,
+        class_names=run.samples.class_names,
+        preprocess=run.store.preprocess,
+        options=run.options,
+        ordered=run.samples.ordered,
         augment=[] if config.augment == "none" else config.augment,
     )

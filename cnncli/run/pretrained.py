@@ -33,6 +33,12 @@ class Pretrained:
     source: WeightsSource | None
     expects: WeightsPreprocess | None
 
+    @property
+    def linear_head(self) -> bool:
+        """Whether the weights are those of a run whose head has no activation behind it."""
+        options = self.source.meta.get("options") if self.source is not None else None
+        return bool(options and options.get("linear_head"))
+
     def normalisation(self, model: str, in_channels: int) -> Normalisation | None:
         """Return the mean and std to normalise with; None if those of the training images are."""
         return weights_normalisation(self.source, find_model(model), in_channels)

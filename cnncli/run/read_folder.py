@@ -188,7 +188,8 @@ def _parse_history(lines: Sequence[str]) -> list[Row]:
         raise ValueError(f"not the metrics.csv of a run (no column {missing[0]})")
     for line, texts in enumerate(reader, start=2):
         try:
-            row: Row = {k: float(v) if v else math.nan for k, v in texts.items() if k in COLUMNS}
+            known = {k: v for k, v in texts.items() if k in COLUMNS and k != "stage"}
+            row: Row = {k: float(v) if v else math.nan for k, v in known.items()}
             row["epoch"] = int(row["epoch"])
         except (ValueError, TypeError, AttributeError, OverflowError):
             raise ValueError(f"line {line} is damaged") from None

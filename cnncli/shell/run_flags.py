@@ -14,6 +14,7 @@ from cnncli.choices import (
     Balance,
     BatchNormMode,
     Heading,
+    HeadStart,
     LogName,
     LossName,
     NormName,
@@ -112,10 +113,15 @@ RUN_FLAGS: Mapping[str, Any] = {
             ".pth [train: none, finetune: default].",
             metavar="WEIGHTS",
         ),
+        head=flag(
+            HeadStart,
+            "How the new head begins: fit finds the best one for the features of the weights, "
+            "epochs trains it from random weights [fit].",
+        ),
         freeze=flag(
             str,
             "What stays as it is: backbone, none, stages:N, until:NAME or patterns on layer names, "
-            "'layer1*,bn1' [backbone up to 5,000 training images, else none].",
+            "'layer1*,bn1' [none after a fit; else backbone up to 5,000 training images].",
             metavar="POLICY",
         ),
         unfreeze_at=flag(
@@ -131,12 +137,18 @@ RUN_FLAGS: Mapping[str, Any] = {
         lr_backbone=flag(float, "Learning rate of all but the head [a tenth of --lr]."),
         layer_decay=flag(float, "Each stage learns at this share of the rate of the next."),
         augment_views=flag(
-            int, "Augmented views of each image whose features a frozen backbone computes once [1]."
+            int,
+            "Views of each image whose features are computed once: random crops for the head's "
+            "fit, augmented for a frozen backbone by epochs [fit: 4, epochs: 1].",
         ),
     ),
     **_under(
         "Images",
-        resize_mode=flag(ResizeMode, "How images come to --image-size [squash]."),
+        resize_mode=flag(
+            ResizeMode,
+            "How images come to --image-size [train: squash, finetune: crop, as the weights do it, "
+            "unless another is better on folds of train].",
+        ),
         in_channels=flag(
             int, "Channels: 1 for grey, 3 for colour, 2 or 4 with alpha [by the data]."
         ),
@@ -241,7 +253,15 @@ RUN_FLAGS: Mapping[str, Any] = {
 }
 
 # They change what a run takes over from pretrained weights, so that only `finetune` has them.
-_FINETUNE_ONLY = ("freeze", "unfreeze_at", "bn", "lr_backbone", "layer_decay", "augment_views")
+_FINETUNE_ONLY = (
+    "head",
+    "freeze",
+    "unfreeze_at",
+    "bn",
+    "lr_backbone",
+    "layer_decay",
+    "augment_views",
+)
 
 TRAIN_FLAGS: Mapping[str, Any] = {
     name: annotation for name, annotation in RUN_FLAGS.items() if name not in _FINETUNE_ONLY

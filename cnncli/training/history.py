@@ -20,13 +20,14 @@ COLUMNS = (
     "val_accuracy",
     "val_balanced_accuracy",
     "val_macro_f1",
+    "stage",
 )
 # Columns that differ when the same run is repeated.
 TIME_COLUMNS = ("seconds", "images_per_second")
 # Columns by which the best epoch can be chosen.
 MONITORS = tuple(name for name in COLUMNS if name.startswith("val_"))
 
-Row = dict[str, float]
+Row = dict[str, Any]
 OnEpoch = Callable[[Row], object]
 
 
@@ -39,7 +40,8 @@ class History:
 
     Attributes:
         path: The file.
-        rows: A row per epoch, from epoch 1 on; its keys are the columns.
+        rows: A row per epoch, from epoch 1 on, and before them row 0 of a head that was fitted; its
+            keys are the columns, without ``stage`` in the rows of old runs.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,11 +75,13 @@ class History:
         with part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
-            writer.writerows([_plain(row[column]) for column in COLUMNS] for row in self.rows)
+            writer.writerows(
+                [_plain(row.get(column, "")) for column in COLUMNS] for row in self.rows
+            )
 
 
-def _plain(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.6g}"
+def _plain(value: float | str) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def lower_is_better(column: str) -> bool:

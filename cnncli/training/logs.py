@@ -81,7 +81,8 @@ class Log:
 
     def log(self, row: Row) -> None:
         """Write the finite numbers of a row of ``metrics.csv``, with the epoch as the step."""
-        values = {k: float(v) for k, v in row.items() if k != "epoch" and math.isfinite(v)}
+        numbers = {k: v for k, v in row.items() if k not in ("epoch", "stage")}
+        values = {k: float(v) for k, v in numbers.items() if math.isfinite(v)}
         self._try(lambda sink: sink.write(values, int(row["epoch"])))
 
     def close(self, *, failed: bool = False) -> None:

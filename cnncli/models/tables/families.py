@@ -121,6 +121,7 @@ LAYOUTS: dict[str, ModuleLayout] = {
         stem="features.0",
         head="classifier.1",
         head_dropout="classifier.0",
+        head_activation="classifier.2",
         batch_norm=False,
         min_size=21,
         keep=("classifier.2",),

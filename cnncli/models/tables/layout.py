@@ -36,6 +36,7 @@ class ModuleLayout:
         stem_norm: Path of the normalisation directly behind the first convolution; None if that
             convolution has a bias.
         head_dropout: Path of the dropout layer directly before the head, or None.
+        head_activation: Path of the activation behind the head, as in SqueezeNet, or None.
         aux_heads: Paths of the auxiliary heads, which act in training only.
         batch_norm: Whether the networks have BatchNorm layers.
         min_size: Smallest side in pixels that an image may have.
@@ -51,6 +52,7 @@ class ModuleLayout:
     about: str
     stem_norm: str | None = None
     head_dropout: str | None = None
+    head_activation: str | None = None
     aux_heads: tuple[str, ...] = ()
     batch_norm: bool = True
     min_size: int = 1

@@ -1,0 +1,99 @@
+"""How images come to size for pretrained weights, judged by a fitted head on folds of train."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from cnncli.arrays import Array
+from cnncli.choices import ResizeMode
+from cnncli.data.loader import Loader, SplitDataset
+from cnncli.data.splits import TRAIN
+from cnncli.data.store import map_in_threads
+from cnncli.errors import CnncliError
+from cnncli.images.header import ImageError
+from cnncli.images.preprocess import Preprocess
+from cnncli.models.stages import network_head
+from cnncli.reporting import Reporter
+from cnncli.run.fit_head import choose_judged, draw_head_folds
+from cnncli.run.prepared_run import PreparedRun
+from cnncli.training.device import count_cpus
+from cnncli.training.head_features import compute_vectors
+from cnncli.training.head_fit import Judgement, is_better, judge_strengths
+
+# Another mode must be better than the one of the weights by so many standard errors.
+_ERRORS = 2.0
+_MOST_IMAGES = 1_000
+
+
+def choose_resize(
+    run: PreparedRun, forms: dict[ResizeMode, Preprocess], reporter: Reporter
+) -> ResizeMode:
+    """Return the resize mode of a run: that of the weights, unless another one is clearly better.
+
+    For each mode a head is judged on folds inside train, on the features of at most 1,000 images.
+
+    Args:
+        run: The run, its images preprocessed in the mode of the weights, and in memory.
+        forms: The preprocessing of each mode, that of the run first.
+        reporter: Gets progress, and a line that says what was tried and what won.
+    """
+    indices = run.indices(TRAIN)
+    chosen = np.linspace(0, len(indices) - 1, min(len(indices), _MOST_IMAGES)).astype(int)
+    indices = indices[np.unique(chosen)]
+    usual, *others = forms
+    folds = draw_head_folds(run, indices)
+    if folds is None or run.store.cached is None:
+        return usual
+    targets, num_classes = run.samples.targets[indices], len(run.samples.class_names)
+    seen: list[Array] = []
+    judged: dict[ResizeMode, Judgement] = {}
+    with reporter.progress("resize modes", len(forms) * len(indices)) as advance:
+        for mode, form in forms.items():
+            images = (
+                run.store.cached[indices].numpy() if mode == usual else _read(run, form, indices)
+            )
+            if any(np.array_equal(images, other) for other in seen):
+                advance(len(images), "")
+                continue
+            seen.append(images)
+            views = _compute(run, images, targets, advance)
+            kept = choose_judged(views, num_classes)
+            judged[mode] = judge_strengths(views[:, kept], targets[kept], num_classes, folds[kept])
+    best = usual
+    for mode in others:
+        if mode in judged and is_better(judged[mode], judged[usual], errors=_ERRORS):
+            best = mode if judged[mode].loss < judged[best].loss else best
+    if len(judged) > 1:
+        told = ", ".join(f"{mode} {found.loss:.4f}" for mode, found in judged.items())
+        why = "as the weights expect it" if best == usual else "which is clearly better"
+        reporter.note(f"resize mode {best}, {why}: loss on folds of train {told}")
+    return best
+
+
+def _read(run: PreparedRun, form: Preprocess, indices: Array) -> Array:
+    """Return some images (N, H, W, C), read anew by another preprocessing."""
+
+    def load(index: int) -> Array:
+        return form(run.samples.source.read(index))
+
+    try:
+        return np.stack(list(map_in_threads(load, indices.tolist(), count_cpus())))
+    except (ImageError, OSError) as error:  # it could be read a moment ago
+        raise CnncliError(f"--data: an image {error}; it was there a moment ago") from None
+
+
+def _compute(
+    run: PreparedRun, images: Array, targets: Array, advance: Callable[[int, str], None]
+) -> Array:
+    """Return the head's input (1, N, D) of images (N, H, W, C)."""
+    device, compute = run.compute.device, run.compute.for_evaluation()
+    store = replace(run.store, cached=torch.from_numpy(images), cut=None)
+    loader = Loader(SplitDataset(store, np.arange(len(images)), targets), run.config.batch_size)
+    run.network.to(device)
+    path = network_head(run.config.model, run.network)
+    classifier = run.checkpoint.classifier(run.network).to(device)
+    return compute_vectors(classifier, path, loader, compute, advance=advance)
