@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -71,7 +71,7 @@ class RunConfig(BaseModel):
     data: str = setting(..., "Most used", "data")
     model: str = setting("resnet_small", "Most used")
     image_size: str | None = setting(None, "Most used")
-    epochs: Annotated[int, Field(ge=0, lt=2**31)] | None = setting(None, "Most used")
+    epochs: Count | None = setting(None, "Most used")
     batch_size: Count | Literal["auto"] | None = setting(None, "Most used")
     lr: LearningRate | None = setting(None, "Most used")
     augment: Literal["none"] | Pipeline | None = setting(None, "Most used")
@@ -237,6 +237,15 @@ class RunConfig(BaseModel):
             raise ValueError("an item of the list is empty; write '' for an empty text")
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_no_epochs(cls, values: Any) -> Any:
+        """Take the settings of a run that only fitted its head: it has no epochs."""
+        only_fit = {"head": "fit", "freeze": "backbone", "epochs": 0}
+        if isinstance(values, dict) and only_fit.items() <= values.items():
+            return {**values, "epochs": None}
+        return values
+
     @model_validator(mode="after")
     def _check_together(self) -> RunConfig:
         given = {
@@ -251,8 +260,6 @@ class RunConfig(BaseModel):
                     f"{flag_name(key)}: has no effect with --scheduler {self.scheduler}, only with "
                     f"{' and '.join(schedulers)}"
                 )
-        if self.epochs == 0 and self.head != "fit":
-            raise ValueError("--epochs 0: must be a whole number of at least 1")
         if self.val_fraction + self.test_fraction >= 1:
             raise ValueError("--val-fraction and --test-fraction leave nothing to train on")
         return self
@@ -274,7 +281,7 @@ class ResolvedConfig(RunConfig):
     image_size: str
     in_channels: int
     intensity: str
-    epochs: int
+    epochs: Annotated[int, Field(ge=0)]
     batch_size: int
     lr: float
     weight_decay: float
@@ -288,6 +295,12 @@ class ResolvedConfig(RunConfig):
     patience: int
     warmup: float
     workers: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_no_epochs(cls, values: Any) -> Any:
+        """Keep the 0 epochs of a run that only fits its head."""
+        return values
 
     @property
     def fits_head(self) -> bool:

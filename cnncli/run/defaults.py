@@ -80,7 +80,7 @@ def fill_in(
         "augment": "none" if still else "light",
         "augment_views": VIEWS if fits else 1,
         "head": "epochs",
-        "resize_mode": "crop" if fits and expects and expects.resize_size else "squash",
+        "resize_mode": pretrained.resize_mode if fits else "squash",
         "workers": _workers(compute),
     }
     given = {key: value for key, value in config.model_dump().items() if value is not None}

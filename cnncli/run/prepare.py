@@ -127,19 +127,24 @@ def prepare(
     resolved = check_augment(resolved, store, np.flatnonzero(splits == TRAIN))
     run = PreparedRun(resolved, samples, splits, store, digests, compute, network, bad, options)
     _check_shares(run)
-    if resolved.fits_head and config.resize_mode is None and normalisation is not None:
-        run = _try_resize_modes(run, pretrained, config, reporter)
-    if config.batch_size == "auto" and compute.device.type == "cuda":
-        run = replace(run, config=_fit_batch(run, config, reporter))
-    if config.sync_bn:  # after the search for the batch size, in which each process is on its own
-        synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    return _settle(run, config, pretrained, reporter)
+
+
+def _settle(
+    run: PreparedRun, asked: RunConfig, pretrained: Pretrained, reporter: Reporter
+) -> PreparedRun:
+    """Return the run with what can only be decided by running the network on images."""
+    if run.config.fits_head and asked.resize_mode is None and pretrained.expects is not None:
+        run = _try_resize_modes(run, pretrained, reporter)
+    if asked.batch_size == "auto" and run.compute.device.type == "cuda":
+        run = replace(run, config=_fit_batch(run, asked, reporter))
+    if asked.sync_bn:  # after the search for the batch size, in which each process is on its own
+        synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(run.network)  # type: ignore[no-untyped-call]
         run = replace(run, network=synchronised)
     return run
 
 
-def _try_resize_modes(
-    run: PreparedRun, pretrained: Pretrained, asked: RunConfig, reporter: Reporter
-) -> PreparedRun:
+def _try_resize_modes(run: PreparedRun, pretrained: Pretrained, reporter: Reporter) -> PreparedRun:
     """Return the run with its images brought to size in the mode that folds of train favour."""
     forms = {
         mode: as_weights_do(run.store.preprocess, mode, pretrained.expects)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from cnncli.choices import ResizeMode
 from cnncli.config import RunConfig
 from cnncli.models.pretrained.weights import (
     WeightsPreprocess,
@@ -38,6 +39,16 @@ class Pretrained:
         """Whether the weights are those of a run whose head has no activation behind it."""
         options = self.source.meta.get("options") if self.source is not None else None
         return bool(options and options.get("linear_head"))
+
+    @property
+    def resize_mode(self) -> ResizeMode:
+        """How the images of the weights came to size: as in the run they are of, or by a crop."""
+        if self.expects is None or self.source is None:
+            return "squash"
+        if pre := self.source.meta.get("preprocess"):
+            mode: ResizeMode = pre.get("resize_mode", "squash")
+            return mode
+        return "crop"
 
     def normalisation(self, model: str, in_channels: int) -> Normalisation | None:
         """Return the mean and std to normalise with; None if those of the training images are."""

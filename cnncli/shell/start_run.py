@@ -59,6 +59,7 @@ def start_run(
         return
     from cnncli.config import dump_config, load_config, take_network
     from cnncli.run.check import check_config
+    from cnncli.run.choose_head import choose_head
 
     settings, taken = take_network(load_config(config, flags, config_class))
     check_config(settings)
@@ -67,6 +68,11 @@ def start_run(
     if print_config:
         if is_follower():
             return
+        choice = choose_head(settings)
+        if choice.why:
+            choose_reporter().note(choice.why)
+        if settings.weights != "none":
+            print_line(f"# {choice.describe()}")
         text = dump_config(settings)
         print_line((text if can_print(text) else dump_config(settings, only_ascii=True)).rstrip())
         return
