@@ -106,9 +106,7 @@ def test_a_frozen_backbone_keeps_the_fit_alone(weights, folder_data, tmp_path):
 
 
 @pytest.mark.slow
-def test_squeezenets_head_is_logistic_regression_on_its_averaged_maps(
-    folder_data, tmp_path, monkeypatch
-):
+def test_squeezenets_head_is_logistic_regression(folder_data, tmp_path, monkeypatch):
     torch.manual_seed(0)
     network = build_network("squeezenet1_1", num_classes=5, in_channels=3, image_size=(32, 32))
     file = tmp_path / "w.safetensors"

@@ -244,7 +244,7 @@ def test_a_run_and_its_resume_log_the_rows_of_metrics_csv(tmp_path, folder_data)
         (name, int(row["epoch"])): float(value)
         for row in rows
         for name, value in row.items()
-        if name != "epoch"
+        if name not in ("epoch", "stage")
     }
     assert len(rows) == 2
     assert read_events(run / "tensorboard")[0] == pytest.approx(expected, rel=1e-5)
