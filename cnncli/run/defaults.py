@@ -17,8 +17,8 @@ from cnncli.training.optimizers.build import OPTIMIZERS
 
 # The head's fit, and the epochs after it.
 VIEWS = 4
-_EPOCHS_AFTER_FIT, _PATIENCE_AFTER_FIT = 6, 3
-_LR_AFTER_FIT = 1e-4
+_EPOCHS_AFTER_FIT, _PATIENCE_AFTER_FIT = 6, 4
+_LR_AFTER_FIT = 3e-5
 
 
 def fill_in(
