@@ -133,6 +133,7 @@ class RunConfig(BaseModel):
     on_nan: OnNan = setting("error", "Stopping and saving")
     checkpoint_every: Count | None = setting(None, "Stopping and saving", "place")
     keep_every: Count | None = setting(None, "Stopping and saving", "place")
+    keep_state: bool = setting(False, "Stopping and saving", "place")
 
     precision: Precision = setting("auto", "Device")
     compile: bool = setting(False, "Device")

@@ -16,6 +16,7 @@ from cnncli.errors import CnncliError, count_of
 from cnncli.files import (
     BEST_FILE,
     CONFIG_FILE,
+    LAST_FILE,
     REPORT_FILE,
     write_atomically,
 )
@@ -24,7 +25,7 @@ from cnncli.reporting import Reporter
 from cnncli.run.begun import BegunRun
 from cnncli.run.check import check_config
 from cnncli.run.fit import fit
-from cnncli.run.folder import check_output, check_unfinished, new_run_dir
+from cnncli.run.folder import check_output, check_unfinished, new_run_dir, tell_finished
 from cnncli.run.lock import lock_run
 from cnncli.run.prepare import prepare
 from cnncli.run.prepared_run import PreparedRun
@@ -128,7 +129,7 @@ def resume_run(run_dir: Path, reporter: Reporter, *, world: World = ALONE) -> Pa
             settings or images have changed.
     """
     if not check_unfinished(run_dir):
-        reporter.note(f"{run_dir} is finished")
+        reporter.note(tell_finished(run_dir))
         return run_dir
     with lock_run(run_dir, reporter.note) if world.is_first else nullcontext():
         # Another process may have finished it while this one waited for the lock.
@@ -163,13 +164,26 @@ def _train(
     ):
         run = fit(run, run_dir, reporter, state=state, on_epoch=keep)
         if not evaluate_best:
+            if run.compute.world.is_first:
+                _drop_state(run, run_dir, reporter)
             return
         report = _evaluate_best(run, run_dir, reporter)
     if run.compute.world.is_first:
         save_report(run_dir / REPORT_FILE, report)
+        _drop_state(run, run_dir, reporter)
     reporter.table(
         f"{report['split']}, {count_of(report['images'], 'image')}", summary_rows(report)
     )
+
+
+def _drop_state(run: PreparedRun, run_dir: Path, reporter: Reporter) -> None:
+    """Delete what a run is resumed from, once all else that it has made is safe on the disk."""
+    if run.config.keep_state:
+        return
+    try:
+        (run_dir / LAST_FILE).unlink(missing_ok=True)
+    except OSError as error:
+        reporter.warn(f"{run_dir / LAST_FILE}: cannot be deleted ({error.strerror})")
 
 
 @contextmanager

@@ -12,14 +12,16 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from cnncli.errors import CnncliError, shorten
+from cnncli.errors import CnncliError, count_of, shorten
 from cnncli.files import (
     BEST_FILE,
     CONFIG_FILE,
     LAST_FILE,
     METRICS_FILE,
+    MOST_OF_TABLE,
     REPORT_FILE,
     SPLITS_FILE,
+    check_regular,
     expand_path,
     make_output_folder,
 )
@@ -75,6 +77,20 @@ def check_unfinished(run_dir: Path) -> bool:
             f"were in it; put it back{anew * (run_dir / BEST_FILE).is_file()}"
         )
     return True
+
+
+def tell_finished(run_dir: Path) -> str:
+    """Return that a run is finished, after how many epochs, and how to train on from it."""
+    after = ""
+    with suppress(OSError, ValueError):
+        check_regular(run_dir / METRICS_FILE, most=MOST_OF_TABLE)
+        with (run_dir / METRICS_FILE).open(encoding="utf-8") as file:
+            epochs = sum(1 for line in file if line.strip()) - 1
+        after = f" after {count_of(epochs, 'epoch')}"
+    return (
+        f"{run_dir} is finished{after}; to train on from its weights: cnncli finetune --data DATA "
+        f"--weights {run_dir}"
+    )
 
 
 def tell_no_run(path: Path) -> str:

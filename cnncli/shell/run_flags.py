@@ -213,6 +213,11 @@ RUN_FLAGS: Mapping[str, Any] = {
         keep_every=flag(
             int, "Keep the weights of the beginning and of every Nth epoch.", metavar="N"
         ),
+        keep_state=flag(
+            bool,
+            "Keep last.pt, three times the weights, when the run is finished.",
+            "--keep-state",
+        ),
     ),
     **_under(
         "Device",

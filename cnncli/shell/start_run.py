@@ -77,7 +77,7 @@ def start_run(
 
 def _resume(resume: str, flags: Flags, config: str | None) -> None:
     from cnncli.config import load_config
-    from cnncli.run.folder import check_unfinished, find_unfinished
+    from cnncli.run.folder import check_unfinished, find_unfinished, tell_finished
 
     run_dir = find_unfinished(resume, flags.get("output", "runs"))
     # --output says where `last` is looked for; a run that is named has its own place.
@@ -94,7 +94,7 @@ def _resume(resume: str, flags: Flags, config: str | None) -> None:
     if not check_unfinished(run_dir):
         if is_follower():
             return
-        choose_reporter().note(f"{run_dir} is finished")
+        choose_reporter().note(tell_finished(run_dir))
         print_line(str(run_dir))
         return
     from cnncli.recipes.train import resume_run

@@ -56,6 +56,7 @@ def settings(data, output, **more):
         "epochs": EPOCHS,
         "precision": "fp32",
         "device": "cpu",
+        "keep_state": True,  # it is compared
         **more,
     }
 
@@ -233,7 +234,7 @@ def test_last_is_the_newest_unfinished_run(cli, data, tmp_path, monkeypatch):
     assert "no unfinished run in runs/" in said.error
     said = cli("train", "--resume", f"runs/{new.name}")
     assert (said.code, said.out.strip()) == (0, f"runs/{new.name}")
-    assert "is finished" in said.err
+    assert "is finished after 2 epochs; to train on from its weights: cnncli finetune" in said.err
 
 
 @pytest.mark.parametrize(
@@ -384,3 +385,21 @@ def test_sigkill_at_random_moments_loses_nothing(data, tmp_path):
                 finished += 1
         run = next((p for p in runs if p.exists()), None)
     print(f"{kills} kills, {finished} runs brought to their end")
+
+
+def test_the_state_goes_when_all_else_is_on_the_disk(data, tmp_path, monkeypatch):
+    """A run that dies before its report is written can still go on; one that is done needs not."""
+    config = settings(data, tmp_path / "runs", model="lenet5", epochs=1) | {"keep_state": False}
+
+    def die(path, report):
+        raise BrokenOffError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("cnncli.recipes.train.save_report", die)
+        with pytest.raises(BrokenOffError):
+            train_run(RunConfig(**config), SilentReporter())
+    run = run_dir_in(tmp_path / "runs")
+    assert (run / "last.pt").exists()
+    resume_run(run, SilentReporter())
+    assert (run / "report.json").exists()
+    assert not (run / "last.pt").exists()

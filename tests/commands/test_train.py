@@ -23,7 +23,6 @@ FILES = {
     "metrics.csv",
     "curves.png",
     "best.safetensors",
-    "last.pt",
     "report.json",
 }
 TIMES = {"seconds", "images_per_second"}

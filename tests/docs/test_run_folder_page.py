@@ -40,7 +40,7 @@ def run(tmp_path_factory):
     write_digits(root / "data", per_class=20)
     damaged = root / "data" / "0" / "damaged.png"
     damaged.write_bytes(b"no image")
-    options = {"on_bad_image": "skip", "log": "tensorboard", "keep_every": 1}
+    options = {"on_bad_image": "skip", "log": "tensorboard", "keep_every": 1, "keep_state": True}
     return train(root / "runs", data=str(root / "data"), **options)
 
 

@@ -146,7 +146,7 @@ def test_momentum_where_there_is_none_is_refused(figures, tmp_path):
 
 
 def test_the_average_is_what_is_kept(figures, tmp_path):
-    run = train(tmp_path, data=str(figures), ema=0.5, epochs=1)
+    run = train(tmp_path, data=str(figures), ema=0.5, epochs=1, keep_state=True)
     state = load_state(run / "last.pt")
     network, _ = load_checkpoint(run / "best.safetensors")
     for name, kept in network.state_dict().items():
