@@ -70,7 +70,7 @@ TABLE: dict[str, Entry] = {
     "runs": Entry(
         "Judge and use",
         "runs:runs",
-        "List the runs of a folder, the newest first; show one, or delete some.",
+        "List the runs of a folder, the newest first; show, note, prune or delete them.",
     ),
     "check-data": Entry(
         "Data",

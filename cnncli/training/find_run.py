@@ -6,17 +6,19 @@ Light: this module is imported before torch, and must not import it.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from cnncli.errors import CnncliError, did_you_mean, shorten
-from cnncli.files import BEST_FILE, CONFIG_FILE, LAST_FILE, METRICS_FILE
+from cnncli.files import BEST_FILE, CONFIG_FILE, LAST_FILE, LOCK_FILE, METRICS_FILE, REPORT_FILE
 
 LAST = "last"  # in place of a run's name: the newest run
 
 # A folder with one of these files is a run, or what is left of one. Others have splits.csv and
 # report.json too: split and evaluate --output write them.
+_TRIAL = re.compile(r"trial_\d{4,}")
 _OF_RUNS = (CONFIG_FILE, METRICS_FILE, BEST_FILE, LAST_FILE)
 
 
@@ -45,6 +47,36 @@ def _time_of(run_dir: Path) -> float:
         with suppress(OSError):  # it may be removed meanwhile
             return (run_dir / name).stat().st_mtime
     return 0.0
+
+
+def is_trial(run_dir: Path) -> bool:
+    """Return whether a run is a trial of ``tune``, which is not judged on the test images."""
+    return _TRIAL.fullmatch(run_dir.absolute().parent.name) is not None
+
+
+def list_trials(study: Path) -> list[Path]:
+    """Return the runs of a study of ``tune``, the newest first.
+
+    Args:
+        study: The study's folder, in which each trial has a folder with its number.
+    """
+    with suppress(OSError):
+        trials = [path for path in study.iterdir() if _TRIAL.fullmatch(path.name)]
+        found = [run for trial in trials for run in list_run_folders(trial)]
+        return sorted(found, key=lambda path: (_time_of(path), path.parent.name), reverse=True)
+    return []
+
+
+def is_finished(run_dir: Path) -> bool:
+    """Return whether a run has come to its end; a trial of ``tune`` writes no report then."""
+    if (run_dir / REPORT_FILE).is_file():
+        return True
+    return (
+        is_trial(run_dir)
+        and (run_dir / BEST_FILE).is_file()
+        and not os.path.lexists(run_dir / LAST_FILE)
+        and not os.path.lexists(run_dir / LOCK_FILE)
+    )
 
 
 def find_named(given: str, runs: Sequence[Path], where: str) -> Path | None:
