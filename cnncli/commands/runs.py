@@ -44,7 +44,7 @@ def runs(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[show RUN | note RUN TEXT | prune [RUN…] | delete RUN…]",
+            metavar="show RUN | note RUN TEXT | prune [RUN…] | delete RUN…",
             help="Show one run in detail, write a note on it, delete what finished runs need no "
             "more (last.pt), or delete runs; without it, list them. RUN is a path, or a part of a "
             "run's name that no other has, or last for the newest (not to delete).",

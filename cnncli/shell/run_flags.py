@@ -108,8 +108,8 @@ RUN_FLAGS: Mapping[str, Any] = {
         "Transfer",
         weights=flag(
             str,
-            "Weights to start from: default, a name, none, or the PATH of a run, .safetensors or "
-            ".pth [train: none, finetune: default].",
+            "Weights to start from: default, a name, none, the PATH of a run, .safetensors or "
+            ".pth, or a part of a run's name [train: none, finetune: default].",
             metavar="WEIGHTS",
         ),
         freeze=flag(

@@ -12,7 +12,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from cnncli.errors import CnncliError, did_you_mean, shorten
-from cnncli.files import BEST_FILE, CONFIG_FILE, LAST_FILE, LOCK_FILE, METRICS_FILE, REPORT_FILE
+from cnncli.files import (
+    BEST_FILE,
+    CONFIG_FILE,
+    LAST_FILE,
+    LOCK_FILE,
+    METRICS_FILE,
+    REPORT_FILE,
+    expand_path,
+)
 
 LAST = "last"  # in place of a run's name: the newest run
 
@@ -104,6 +112,37 @@ def find_named(given: str, runs: Sequence[Path], where: str) -> Path | None:
         if found:
             return found[0]
     return None
+
+
+def find_by_name(given: str, where: str, output: Path = Path("runs")) -> Path | None:
+    """Return the run that a text which is no path names; a folder in front of it says where.
+
+    Args:
+        given: The run's name, or a part of it that no other run has, or ``last`` for the newest
+            run with a checkpoint.
+        where: What stands in front of the error.
+        output: The folder that holds the run folders.
+
+    Returns:
+        The folder; None if the text is in no name.
+
+    Raises:
+        CnncliError: If more than one run could be meant.
+    """
+    path = expand_path(given)
+    runs = list_run_folders(path.parent if os.sep in given else output)
+    if given == LAST:
+        return next((run for run in runs if (run / BEST_FILE).is_file()), None)
+    return find_named(path.name, runs, where)
+
+
+def tell_runs_inside(folder: Path) -> str:
+    """Return that a folder holds runs, and which; empty if it holds none, or is a run itself."""
+    runs = [] if is_run_folder(folder) else list_run_folders(folder)
+    if not runs:
+        return ""
+    names = shorten([path.name for path in runs])
+    return f"not a run folder, but run folders are in it; name one of them: {names}"
 
 
 def suggest_runs(given: str, runs: Sequence[Path]) -> str:

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 import torch
 from helpers import started, write_digits
+from written_run import write_run
 
 from cnncli.config import RunConfig, dump_config
 from cnncli.errors import CnncliError
 from cnncli.recipes.train import resume_run, train_run
 from cnncli.reporting import SilentReporter
+from cnncli.run.folder import find_unfinished
 from cnncli.training.checkpoint import load_checkpoint
 from cnncli.training.history import TIME_COLUMNS
 from cnncli.training.state import load_state, random_state, restore_random_state
@@ -249,6 +251,26 @@ def test_flags_that_would_change_the_result_are_refused(cli, run_dir, flags, wor
     said = cli("train", "--resume", run_dir, *flags)
     assert said.code == 2
     assert words in said.error
+
+
+def test_resume_by_a_part_of_the_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("d1_cnn", "d2_cnn", "d3_cnn_small", "d4_lenet5"):
+        write_run(tmp_path / "runs" / name, [0.5], report=None)
+    (tmp_path / "runs" / "d1_cnn" / "report.json").touch()
+    for given, name in (
+        ("d2", "d2_cnn"),
+        ("d1", "d1_cnn"),  # of a finished run it is said
+        ("lenet", "d4_lenet5"),
+        ("d3_cnn_small", "d3_cnn_small"),
+        ("runs/d4", "d4_lenet5"),
+    ):
+        assert find_unfinished(given, "runs") == Path("runs") / name
+    with pytest.raises(CnncliError, match=r"--resume cnn: may be any of 2 runs: .*d2_cnn"):
+        find_unfinished("cnn", "runs")
+    with pytest.raises(CnncliError, match="no run of that name in runs/; did you mean d4_lenet5"):
+        find_unfinished("d4_lennet5", "runs")
+    assert find_unfinished("elsewhere", "nowhere") == Path("elsewhere")
 
 
 def test_what_is_no_run_is_refused(cli, tmp_path):
