@@ -72,8 +72,12 @@ def start_run(
         print_line((text if can_print(text) else dump_config(settings, only_ascii=True)).rstrip())
         return
     from cnncli.recipes.train import train_run
+    from cnncli.training.stopping import process_start
 
-    _print_run(settings.device, lambda reporter, world: train_run(settings, reporter, world=world))
+    _print_run(
+        settings.device,
+        lambda reporter, world: train_run(settings, reporter, world=world, started=process_start()),
+    )
 
 
 def _resume(resume: str, flags: Flags, config: str | None) -> None:
@@ -103,9 +107,13 @@ def _resume(resume: str, flags: Flags, config: str | None) -> None:
         print_line(str(run_dir))
         return
     from cnncli.recipes.train import resume_run
+    from cnncli.training.stopping import process_start
 
     settings = load_config(str(run_dir / CONFIG_FILE), {})
-    _print_run(settings.device, lambda reporter, world: resume_run(run_dir, reporter, world=world))
+    _print_run(
+        settings.device,
+        lambda reporter, world: resume_run(run_dir, reporter, world=world, started=process_start()),
+    )
 
 
 def _print_run(device: str, run: Callable[[Reporter, World], Path]) -> None:

@@ -1,5 +1,6 @@
 """Signals and the time limit end a run, in all processes at the same step."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +11,13 @@ import pytest
 import torch
 from helpers import hear_signals
 
-from cnncli.training.stopping import Stopped, StopRequest, TimeLimit, sync_stop_request
+from cnncli.training.stopping import (
+    Stopped,
+    StopRequest,
+    TimeLimit,
+    process_start,
+    sync_stop_request,
+)
 
 
 def test_a_second_signal_ends_at_once(tmp_path):
@@ -60,17 +67,37 @@ def test_a_second_signal_ends_a_long_step_too():
 def test_the_schedule_is_as_far_as_the_time(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("cnncli.training.stopping.time.monotonic", lambda: now[0])
-    limit = TimeLimit(1000.0)  # of which 3 % are for the end
+    limit = TimeLimit(1000.0)  # of which 3 % and 2 s are for the end
     assert limit.progress == 0
-    now[0] += 485
+    now[0] += 484
     assert limit.progress == pytest.approx(0.5)
     limit.keep_for_the_end(120)  # two passes and a half: 300 s
-    assert limit.progress == pytest.approx(485 / 700)
+    assert limit.progress == pytest.approx(484 / 700)
     assert not limit.is_over
-    now[0] += 215
+    now[0] += 216
     assert limit.is_over
     limit.keep_for_the_end(10_000)
     assert limit.reserve == 500
+
+
+def test_the_limit_counts_what_came_before_training_and_the_schedule_does_not(monkeypatch):
+    now = [400.0]
+    monkeypatch.setattr("cnncli.training.stopping.time.monotonic", lambda: now[0])
+    limit = TimeLimit(1000.0, 100.0)  # 300 s of imports and reading
+    assert (limit.read(), limit.progress) == (300.0, 0.0)
+    now[0] += 334  # of 1000 - 300 - 32 for training
+    assert limit.progress == pytest.approx(0.5)
+    now[0] += 334
+    assert limit.is_over
+    assert TimeLimit(200.0, 100.0).is_over
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_the_start_of_the_process_is_that_of_the_system():
+    (seconds,) = subprocess.run(
+        ["ps", "-o", "etimes=", "-p", str(os.getpid())], capture_output=True, text=True
+    ).stdout.split()
+    assert abs(time.monotonic() - process_start() - int(seconds)) < 5
 
 
 def test_the_time_is_shared_between_sittings():
