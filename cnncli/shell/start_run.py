@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -86,7 +85,7 @@ def _resume(resume: str, flags: Flags, config: str | None) -> None:
 
     run_dir = find_unfinished(resume, flags.get("output", "runs"))
     # --output says where names are looked for; a path has its own place.
-    is_path = os.path.lexists(expand_path(resume))
+    is_path = run_dir == expand_path(resume)
     given = [name for name in flags if name != "output" or is_path]
     if given == ["epochs"]:
         raise CnncliError(
