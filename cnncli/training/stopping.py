@@ -36,11 +36,14 @@ class Stopped(CnncliError):  # noqa: N818 - nothing is wrong
 # Seconds for what takes the same time for every network: the curves, the report, leaving.
 _SECONDS_TO_END = 2.0
 
+# No disk takes longer than that to bring a process to the import of this module.
+_SECONDS_TO_IMPORT = 120.0
+
 
 def process_start() -> float:
     """Return when this process was started, by ``time.monotonic``.
 
-    Where the system does not say it, this is when the module was imported.
+    Where the system does not say it, or says what cannot be, this is when the module was imported.
     """
     now = time.monotonic()
     try:
@@ -49,7 +52,8 @@ def process_start() -> float:
         age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError, AttributeError):
         return _IMPORTED
-    return now - age if age >= 0 else _IMPORTED
+    # A sandbox may count a process from the start of the machine.
+    return now - age if 0 <= _IMPORTED - (now - age) <= _SECONDS_TO_IMPORT else _IMPORTED
 
 
 _IMPORTED = time.monotonic()
