@@ -25,6 +25,7 @@ _NOT_METRICS = {
     "confusion_matrix",
     "tta",
     "precision",
+    "mistakes",
 }
 
 
