@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from cnncli.arrays import Array
-from cnncli.augmentation.notation import Tta
+from cnncli.augmentation.notation import Pipeline, Tta
 from cnncli.choices import Precision
 from cnncli.data.inputs import expand_inputs, group_files, select_shard
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
@@ -23,6 +23,7 @@ from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.run.report import report_precision
+from cnncli.run.subject import Subject, load_trained
 from cnncli.run.warn_of_cut import is_unlike_training
 from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
 from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
@@ -41,6 +42,8 @@ class PredictSettings:
 
     Attributes:
         checkpoint: Path of a run folder or a checkpoint; None for the newest finished run.
+        model: Name of a network of the registry, which predicts in place of a run; None for a run.
+        weights: Its weights: ``default``, a name, or the path of a file.
         top_k: Number of classes per row, the most probable first.
         probabilities: Whether rows also hold the probability of every class.
         nested: Whether these are a dict by class, as for JSON, or a column for each, as for CSV.
@@ -53,6 +56,8 @@ class PredictSettings:
     """
 
     checkpoint: str | None = None
+    model: str | None = None
+    weights: str = "default"
     top_k: int = 1
     probabilities: bool = False
     nested: bool = False
@@ -64,7 +69,7 @@ class PredictSettings:
 
 
 class Predictor:
-    """Predicts the classes of images with a checkpoint.
+    """Predicts the classes of images with a checkpoint, or with a network of the registry.
 
     Attributes:
         settings: How to predict.
@@ -87,23 +92,21 @@ class Predictor:
             world: The processes that work together.
 
         Raises:
-            CnncliError: If the checkpoint cannot be used, or two columns would have one name.
+            CnncliError: If the network cannot be used, or two columns would have one name.
         """
-        path, how = find_checkpoint(settings.checkpoint)
-        if how:
-            reporter.note(f"checkpoint: {path} ({how})")
         self.settings = settings
         self.unlike = (0, "")
         self.compute = choose_evaluation_compute(settings.device, settings.precision, world)
         report_precision(self.compute.precision, settings.precision, reporter)
         keep_freed_memory()
-        network, checkpoint = load_checkpoint(path)
+        subject, augment = _load(settings, reporter)
+        network = subject.network
         network.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.classifier = checkpoint.classifier(network).to(self.compute.device).eval()
+        self.classifier = subject.classifier().to(self.compute.device)
         tta = settings.tta
-        self.views = None if tta is None else build_views(tta, checkpoint.augment)
-        self.class_names = checkpoint.class_names
-        self.preprocess = checkpoint.preprocess
+        self.views = None if tta is None else build_views(tta, augment)
+        self.class_names = subject.class_names
+        self.preprocess = subject.preprocess
         self.top_k = min(settings.top_k, len(self.class_names))
         places = {str(place) for place in range(2, self.top_k + 1)}
         clash = sorted(places & set(self.class_names)) if settings.probabilities else []
@@ -215,6 +218,20 @@ class Predictor:
         return {**row, "error": ""}
 
 
+def _load(settings: PredictSettings, reporter: Reporter) -> tuple[Subject, Pipeline]:
+    """Return the network that predicts, and the augmentation that it was trained with."""
+    if settings.model is not None:
+        return load_trained(settings.model, settings.weights, reporter), []
+    path, how = find_checkpoint(settings.checkpoint)
+    if how:
+        reporter.note(f"checkpoint: {path} ({how})")
+    network, checkpoint = load_checkpoint(path)
+    subject = Subject(
+        checkpoint.model, network, checkpoint.preprocess, checkpoint.class_names, path, True
+    )
+    return subject, checkpoint.augment
+
+
 def _batches(
     inputs: Iterator[tuple[str, ...]], preprocess: Preprocess, batch_size: int
 ) -> Iterator[list[Loaded]]:
@@ -232,7 +249,7 @@ def _batches(
             for files in inputs:
                 if stop.is_set():
                     return
-                queue.put(pool.submit(_load, files, preprocess))
+                queue.put(pool.submit(_read, files, preprocess))
             queue.put(None)
         except BaseException as error:  # raised again in the main thread
             queue.put(error)
@@ -274,7 +291,7 @@ def _collect(
             raise item
 
 
-def _load(files: tuple[str, ...], preprocess: Preprocess) -> Loaded:
+def _read(files: tuple[str, ...], preprocess: Preprocess) -> Loaded:
     """Read and preprocess an image of one or several files."""
     path = "|".join(files)  # as splits.csv names a sample of several files
     try:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cnncli.choices import format_size
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, shorten
 from cnncli.files import expand_path
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import Classifier, build_network
@@ -124,13 +124,45 @@ def load_subject(
     )
 
 
+def load_trained(name: str, weights: str, reporter: Reporter) -> Subject:
+    """Build a network of the registry whose answers mean something.
+
+    Args:
+        name: Name of the network.
+        weights: What ``--weights`` takes, but ``none``.
+        reporter: Is told what the classes are taken to be.
+
+    Raises:
+        CnncliError: If there is no such network or file, if the weights do not fill all of the
+            network, or if it is not known what images they expect.
+    """
+    entry = find_model(name)
+    source = look_up_source(weights, entry)
+    if source is None:
+        raise CnncliError(f"--weights {weights}: random weights have learnt nothing to predict")
+    if weights_preprocess(source, entry) is None:
+        raise CnncliError(
+            f"--weights {weights}: does not say what images it expects (size, mean, standard "
+            f"deviation), and those of {short_name(name)} are not known; name a run, or a network "
+            "that `cnncli models` lists with weights"
+        )
+    try:
+        return _build(name, reporter, weights, None, 0, whole=True)
+    except CnncliError as error:
+        # The way out of training, where the weights cannot be downloaded.
+        raise CnncliError(str(error).replace("--weights none or ", "")) from None
+
+
 def _build(
     name: str,
     reporter: Reporter,
     weights: str | None,
     image_size: tuple[int, int] | None,
     seed: int,
+    *,
+    whole: bool = False,
 ) -> Subject:
+    """Build a network of the registry; if it is to be whole, no part of it may stay random."""
     try:
         entry = find_model(name)
     except CnncliError as error:
@@ -153,6 +185,11 @@ def _build(
         )
     else:
         report = load_weights(network, source, entry, class_names=class_names, assume=class_names)
+        if whole and report.missing:
+            raise CnncliError(
+                f"--weights {weights}: not all of {short_name(name)} is in it, and what is missing "
+                f"would be random: {shorten(report.missing, 3)}"
+            )
         if report.missing or report.dropped:
             reporter.warn(report.line())
     return Subject(
