@@ -11,7 +11,7 @@ from helpers import Result, train, write_digits
 
 # Before torch is imported, here and in every process that the tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
-for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"):
+for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
     os.environ.pop(name, None)
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 

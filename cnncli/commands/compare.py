@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cnncli.errors import FINDINGS
+from cnncli.shell.cells import format_cell
 from cnncli.shell.flags import CsvSafe
 from cnncli.shell.terminal import (
     TerminalReporter,
     choose_format,
-    format_cell,
     print_json,
     print_rows,
 )

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnncli.errors import CnncliError, clip, count_of, did_you_mean, shorten
+from cnncli.shell.cells import format_cell
 from cnncli.shell.flags import CsvSafe
 from cnncli.shell.terminal import (
     TerminalReporter,
     choose_format,
-    format_cell,
     print_json,
     print_rows,
     print_text,

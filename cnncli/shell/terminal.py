@@ -8,22 +8,22 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TextIO
 
 from cnncli.errors import CnncliError
 from cnncli.files import protect_cell
-from cnncli.reporting import UNSEEN_CHARACTERS, SilentReporter, show_controls
+from cnncli.reporting import UNSEEN_CHARACTERS, SilentReporter, TableLayout, show_controls
+from cnncli.shell.cells import CUT
+from cnncli.shell.tables import Row, draw_table, find_width
 from cnncli.torchrun import is_follower
 
 if TYPE_CHECKING:  # rich costs 50 ms, and conv-size never needs it
     from rich.console import Console
 
     from cnncli.reporting import Advance, Reporter
-
-Row = Mapping[str, object]
 
 
 def choose_format(chosen: str | None, *, piped: str) -> str:
@@ -32,7 +32,12 @@ def choose_format(chosen: str | None, *, piped: str) -> str:
 
 
 def print_rows(
-    rows: Iterable[Row], columns: Sequence[str], output_format: str, *, csv_safe: bool = False
+    rows: Iterable[Row],
+    columns: Sequence[str],
+    output_format: str,
+    *,
+    csv_safe: bool = False,
+    layout: TableLayout = TableLayout(whole="--format csv"),  # noqa: B008 - it never changes
 ) -> None:
     """Write rows to stdout as they come (``table`` and ``json`` need them all first).
 
@@ -43,6 +48,7 @@ def print_rows(
         columns: The header, in order; jsonl and json keep a row's other keys too.
         output_format: ``table``, ``csv``, ``json`` or ``jsonl``.
         csv_safe: Whether no cell of a CSV may be a formula for a spreadsheet.
+        layout: What of a table may be cut, wrapped or left out on a narrow terminal.
     """
     if output_format == "csv":
         protect = protect_cell if csv_safe else _keep
@@ -57,7 +63,7 @@ def print_rows(
     elif output_format == "json":
         print_json([dict(row) for row in rows])
     else:
-        sys.stdout.write(_draw_table(sys.stdout, rows, columns))
+        sys.stdout.write(_show_table(sys.stdout, rows, columns, layout))
         sys.stdout.flush()
 
 
@@ -100,8 +106,12 @@ def _escape_json(text: str) -> str:
 
 def can_print(text: str) -> bool:
     """Return whether stdout's encoding has all characters of a text."""
+    return _can_write(sys.stdout, text)
+
+
+def _can_write(stream: TextIO, text: str) -> bool:
     try:
-        text.encode(sys.stdout.encoding or "utf-8")
+        text.encode(stream.encoding or "utf-8")
     except UnicodeEncodeError:
         return False
     return True
@@ -157,42 +167,19 @@ def _is_plain(stream: TextIO) -> bool:
     return not stream.isatty() or bool(os.environ.get("NO_COLOR"))
 
 
-def _draw_table(
-    stream: TextIO, rows: Iterable[Row], columns: Sequence[str], title: str | None = None
+def _show_table(
+    stream: TextIO,
+    rows: Iterable[Row],
+    columns: Sequence[str],
+    layout: TableLayout | None,
+    title: str = "",
 ) -> str:
-    """Return a table as it fits a stream, without spaces at the ends of its lines."""
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-    from rich.text import Text
-
-    title = title and escape(show_controls(title))
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    rows = list(rows)
-    for column in columns:
-        numeric = rows and all(isinstance(r.get(column), int | float | None) for r in rows)
-        table.add_column(
-            Text(show_controls(column)), justify="right" if numeric else "left", overflow="fold"
-        )
-    for row in rows:
-        table.add_row(*(Text(show_controls(format_cell(row.get(column)))) for column in columns))
-    console = _console(stream)
-    with console.capture() as drawn:
-        console.print(table)
-    return "".join(f"{line.rstrip()}\n" for line in drawn.get().splitlines())
-
-
-def format_cell(value: object) -> str:
-    """Return a value as a table shows it: fractions to four decimals, thousands apart."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        if 0 < abs(value) < 1e-3:
-            return f"{value:.3g}"
-        return f"{value:.4f}" if abs(value) <= 1 else f"{value:,.2f}"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return str(value)
+    """Return a table as it fits a stream, with an empty line behind it."""
+    mark, line = (CUT, "─") if _can_write(stream, CUT + "─") else ("...", "-")
+    lines = draw_table(
+        rows, columns, width=find_width(stream), layout=layout, title=title, mark=mark, line=line
+    )
+    return "".join(f"{text}\n" for text in lines) + "\n"
 
 
 class TerminalReporter:
@@ -207,9 +194,9 @@ class TerminalReporter:
     def warn(self, text: str) -> None:
         self._print("Warning: " + text)
 
-    def table(self, title: str, rows: Sequence[Row]) -> None:
+    def table(self, title: str, rows: Sequence[Row], layout: TableLayout | None = None) -> None:
         if rows:
-            _write_to_stderr(_draw_table(sys.stderr, rows, list(rows[0]), title))
+            _write_to_stderr(_show_table(sys.stderr, rows, list(rows[0]), layout, title))
 
     @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Advance]:

@@ -27,7 +27,7 @@ class Listener(SilentReporter):
     def note(self, text):
         self.notes.append(text)
 
-    def table(self, title, rows):
+    def table(self, title, rows, layout=None):
         self.tables.append((title, list(rows)))
 
 

@@ -268,7 +268,7 @@ class _Quiet:
             self._warned.add(text)
             self._reporter.warn(text)
 
-    def table(self, title: str, rows: Any) -> None: ...
+    def table(self, title: str, rows: Any, layout: Any = None) -> None: ...
 
     def progress(self, label: str, total: int) -> AbstractContextManager[Advance]:
         return self._reporter.progress(label, total)
