@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from cnncli.arrays import Array
-from cnncli.augmentation.notation import Pipeline, Tta
+from cnncli.augmentation.notation import Tta
 from cnncli.choices import Precision
 from cnncli.data.inputs import expand_inputs, group_files, select_shard
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
@@ -23,9 +23,8 @@ from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.run.report import report_precision
-from cnncli.run.subject import Subject, load_trained
+from cnncli.run.subject import load_run, load_trained
 from cnncli.run.warn_of_cut import is_unlike_training
-from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
 from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
 from cnncli.training.predictions import predict_views
@@ -42,7 +41,7 @@ class PredictSettings:
 
     Attributes:
         checkpoint: Path of a run folder or a checkpoint; None for the newest finished run.
-        model: Name of a network of the registry, which predicts in place of a run; None for a run.
+        model: Network of the registry that predicts in place of a run; None for a run.
         weights: Its weights: ``default``, a name, or the path of a file.
         top_k: Number of classes per row, the most probable first.
         probabilities: Whether rows also hold the probability of every class.
@@ -99,12 +98,13 @@ class Predictor:
         self.compute = choose_evaluation_compute(settings.device, settings.precision, world)
         report_precision(self.compute.precision, settings.precision, reporter)
         keep_freed_memory()
-        subject, augment = _load(settings, reporter)
-        network = subject.network
-        network.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if settings.model is None:
+            subject = load_run(settings.checkpoint, reporter)
+        else:
+            subject = load_trained(settings.model, settings.weights, reporter)
+        subject.network.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.classifier = subject.classifier().to(self.compute.device)
-        tta = settings.tta
-        self.views = None if tta is None else build_views(tta, augment)
+        self.views = None if settings.tta is None else build_views(settings.tta, subject.augment)
         self.class_names = subject.class_names
         self.preprocess = subject.preprocess
         self.top_k = min(settings.top_k, len(self.class_names))
@@ -216,20 +216,6 @@ class Predictor:
             else:
                 row.update({f"probability_{name}": value for name, value in by_class.items()})
         return {**row, "error": ""}
-
-
-def _load(settings: PredictSettings, reporter: Reporter) -> tuple[Subject, Pipeline]:
-    """Return the network that predicts, and the augmentation that it was trained with."""
-    if settings.model is not None:
-        return load_trained(settings.model, settings.weights, reporter), []
-    path, how = find_checkpoint(settings.checkpoint)
-    if how:
-        reporter.note(f"checkpoint: {path} ({how})")
-    network, checkpoint = load_checkpoint(path)
-    subject = Subject(
-        checkpoint.model, network, checkpoint.preprocess, checkpoint.class_names, path, True
-    )
-    return subject, checkpoint.augment
 
 
 def _batches(

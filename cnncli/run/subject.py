@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from cnncli.augmentation.notation import Pipeline
 from cnncli.choices import format_size
 from cnncli.errors import CnncliError, shorten
 from cnncli.files import expand_path
@@ -46,6 +47,7 @@ class Subject:
         class_names: K names; the numbers from 0 where the classes are not known.
         checkpoint: The run's file; None for a network of the registry.
         is_trained: Whether the weights come from a run or a file; otherwise they are random.
+        augment: The augmentation that a run trained it with; empty for none.
     """
 
     model: str
@@ -54,6 +56,7 @@ class Subject:
     class_names: tuple[str, ...]
     checkpoint: Path | None
     is_trained: bool
+    augment: Pipeline = field(default_factory=list)
 
     def classifier(self) -> Classifier:
         """Return normalisation, network and softmax as one module, in eval mode."""
@@ -106,14 +109,32 @@ def load_subject(
             raise
         # Here the run is an argument, and no value of --checkpoint.
         raise CnncliError(str(error).removeprefix("--checkpoint ")) from None
-    if how:
-        reporter.note(f"checkpoint: {path} ({how})")
     if weights is not None:
         raise CnncliError(f"--weights {weights}: {target or path} has weights of its own")
-    network, checkpoint = load_checkpoint(path)
-    own = checkpoint.preprocess.image_size
+    subject = _read_run(path, how, reporter)
+    own = subject.preprocess.image_size
     if image_size not in (None, own):
         raise CnncliError(f"--image-size: the run has {format_size(own)}; leave it out")
+    return subject
+
+
+def load_run(checkpoint: str | None, reporter: Reporter) -> Subject:
+    """Load the network of a run.
+
+    Args:
+        checkpoint: What ``--checkpoint`` takes; None for the newest finished run.
+        reporter: Is told which run was taken.
+
+    Raises:
+        CnncliError: If there is no such run, or its file cannot be used.
+    """
+    return _read_run(*find_checkpoint(checkpoint), reporter)
+
+
+def _read_run(path: Path, how: str, reporter: Reporter) -> Subject:
+    if how:
+        reporter.note(f"checkpoint: {path} ({how})")
+    network, checkpoint = load_checkpoint(path)
     return Subject(
         model=checkpoint.model,
         network=network,
@@ -121,6 +142,7 @@ def load_subject(
         class_names=checkpoint.class_names,
         checkpoint=path,
         is_trained=True,
+        augment=checkpoint.augment,
     )
 
 
