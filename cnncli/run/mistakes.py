@@ -95,6 +95,7 @@ def draw_mistakes(
     Raises:
         OSError: If the file cannot be written.
     """
+    from cnncli.plots.lettering import drawable_names
     from cnncli.plots.mistakes import MistakePicture, save_mistakes
 
     mistakes = sort_mistakes(samples.targets, probabilities)
@@ -102,6 +103,8 @@ def draw_mistakes(
     if not len(chosen):
         reporter.note(f"no mistake to draw: {path} is not written")
         return
+    # A class whose name the fonts lack has its number in place of boxes.
+    names, _ = drawable_names(samples.class_names, longest=60)
     pictures = []
     for index in chosen.tolist():
         label = int(probabilities[index].argmax())
@@ -111,11 +114,8 @@ def draw_mistakes(
         except (ImageError, OSError) as error:
             reporter.warn(f"{name}: {error}; it is not in the picture")
             continue
-        target = samples.class_names[samples.targets[index]]
-        probability = float(probabilities[index, label])
-        pictures.append(
-            MistakePicture(image, target, samples.class_names[label], probability, _short(name))
-        )
+        target, probability = names[samples.targets[index]], float(probabilities[index, label])
+        pictures.append(MistakePicture(image, target, names[label], probability, _short(name)))
     title = f"{split}: the {len(chosen):,} surest of {len(mistakes):,} mistakes"
     if len(chosen) == len(mistakes):
         title = f"{split}: all mistakes ({len(mistakes):,}), the surest first"

@@ -147,7 +147,9 @@ def print_mistakes(report: Mapping[str, Any]) -> None:
             rule = sum(widths) + 3 * len(_GAP) if fits else cell_width(line)
             print_line(("─" if can_print("─") else "-") * rule)
     if any(row["file"] is None for row in mistakes):
-        print_line("The images are parts of an array: the number is the place in it, from 0.")
+        print_line(
+            "The images are parts of an array: the number in a name is the place in it, from 0."
+        )
 
 
 def path_from_here(file: str | None) -> str | None:
