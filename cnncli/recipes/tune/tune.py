@@ -266,6 +266,8 @@ class _Quiet:
 
     def note(self, text: str) -> None: ...
 
+    def row(self, cells: Any, text: str, *, drop: Any = ()) -> None: ...
+
     def warn(self, text: str) -> None:
         if text not in self._warned:
             self._warned.add(text)
