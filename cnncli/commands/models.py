@@ -23,7 +23,7 @@ _TABLE = (
     *("weights", "licence", "family"),
 )
 _LAYOUT = TableLayout(
-    words=("weights", "licence"),
+    words=("weights", "licence", "on_disk"),
     short=("parameters", "macs"),
     drop=("family", "weights", "licence", "on_disk", "image_size", "year"),
     whole="--format csv",

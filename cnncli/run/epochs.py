@@ -25,6 +25,10 @@ from cnncli.training.stopping import sync_stop_request
 
 Advance = Callable[[int, str], None]
 
+# Columns of the lines of epochs, in the order in which they go on a narrow terminal: 79 cells have
+# room for all but the first two.
+_LESS_VALUABLE = ("images/s", "lr", "train acc", "time", "macro F1", "train loss")
+
 
 def train_epochs(
     session: Session,
@@ -72,7 +76,8 @@ def train_epochs(
                 _keep_first_epoch(session, progress, row, run.checkpoint)
             raise
         is_best = _save_epoch(session, epoch, row, run, reporter)
-        reporter.note(_describe_epoch(row, config.epochs, is_best=is_best))
+        text = _describe_epoch(row, config.epochs, is_best=is_best)
+        reporter.row(_epoch_cells(row, config.epochs, is_best=is_best), text, drop=_LESS_VALUABLE)
         _report_early_end(session, reporter)
         if on_epoch is not None:
             on_epoch(row)
@@ -263,3 +268,19 @@ def _describe_epoch(row: Row, epochs: int, *, is_best: bool) -> str:
         f"val loss {row['val_loss']:.4f} accuracy {row['val_accuracy']:.4f} "
         f"macro F1 {row['val_macro_f1']:.4f}{'  best' if is_best else ''}"
     )
+
+
+def _epoch_cells(row: Row, epochs: int, *, is_best: bool) -> dict[str, str]:
+    """Return an epoch's cells as they stand in a table; the best so far is marked."""
+    return {
+        "epoch": f"{row['epoch']:>{len(str(epochs))}}/{epochs}",
+        "time": f"{row['seconds']:6,.1f} s",
+        "images/s": f"{row['images_per_second']:8,.0f}",
+        "lr": f"{row['lr']:<8.3g}",
+        "train loss": f"{row['train_loss']:.4f}",
+        "train acc": f"{row['train_accuracy']:.4f}",
+        "val loss": f"{row['val_loss']:.4f}",
+        "val acc": f"{row['val_accuracy']:.4f}",
+        "macro F1": f"{row['val_macro_f1']:.4f}",
+        "": "best" if is_best else "",
+    }
