@@ -266,6 +266,7 @@ def test_the_monitor_by_kappa_makes_whole_numbers_grades(cli):
     assert str(round(max(kappas), 3)) in json.dumps(listed)
 
 
+@pytest.mark.slow
 def test_kappa_of_one_class_cannot_choose(cli):
     write_digits("data/train", per_class=8)
     write_digits("data/val", classes=("1",), per_class=4, start=20)
