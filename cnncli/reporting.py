@@ -74,6 +74,15 @@ class Reporter(Protocol):
     ) -> None:
         """Show a small table; the keys of the first row are its columns."""
 
+    def row(self, cells: Mapping[str, str], text: str, *, drop: Sequence[str] = ()) -> None:
+        """Show a row of a table that grows, on a terminal; elsewhere a line that needs no header.
+
+        Args:
+            cells: Texts by the names of their columns, which stand above the first row.
+            text: The line in the place of the cells.
+            drop: Columns that go where the terminal is too narrow, the least valuable first.
+        """
+
     def progress(self, label: str, total: int) -> AbstractContextManager[Advance]:
         """Show a progress bar of ``total`` units inside the returned context.
 
@@ -94,6 +103,9 @@ class SilentReporter:
         rows: Sequence[Mapping[str, object]],
         layout: TableLayout | None = None,
     ) -> None: ...
+
+    def row(self, cells: Mapping[str, str], text: str, *, drop: Sequence[str] = ()) -> None:
+        self.note(text)
 
     def progress(self, label: str, total: int) -> AbstractContextManager[Advance]:
         return nullcontext(_ignore)

@@ -95,7 +95,7 @@ TABLE: dict[str, Entry] = {
     "models": Entry(
         "Look inside",
         "models:models",
-        "List the networks: size, cost, image size, pretrained weights and which are on disk.",
+        "List the networks: size, cost, accuracy, pretrained weights and which are on disk.",
     ),
     "inspect-layers": Entry(
         "Look inside",

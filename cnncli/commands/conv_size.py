@@ -17,6 +17,7 @@ from cnncli.arithmetic.solve import Unknown, solve_window
 from cnncli.arithmetic.windows import check_drawable
 from cnncli.choices import RowFormat, format_size
 from cnncli.errors import CnncliError
+from cnncli.reporting import TableLayout
 from cnncli.shell.conv_flags import (
     WINDOW_FLAGS,
     Question,
@@ -159,6 +160,14 @@ def _animate(question: Question, picture: Path) -> None:
     TerminalReporter().note(f"drawn in {picture}: {steps} steps, {pace:g} s each")
 
 
+_LAYOUT = TableLayout(
+    drop=("jump",),
+    keep=("output", "parameters", "macs"),
+    short=("parameters", "macs"),
+    whole="--format csv",
+)
+
+
 def _print_answer(
     question: Question, sides: bool, explained: bool, output_format: RowFormat | None
 ) -> None:
@@ -173,7 +182,7 @@ def _print_answer(
         if output_format == "json":
             print_json(cells)
         else:
-            print_rows([cells], columns, output_format)
+            print_rows([cells], columns, output_format, layout=_LAYOUT)
         return
     print_line("{}x{}".format(*row["output"]) if sides else format_size(row["output"]))
     if question.channels:
@@ -201,7 +210,7 @@ def _print_solutions(
         found = (replace(question, window=each) for _, each in itertools.chain([first], answers))
         rows = (_cells(each.describe(), output_format) for each in found)
         columns = list(replace(question, window=window).describe())
-        print_rows(rows, columns, output_format)
+        print_rows(rows, columns, output_format, layout=_LAYOUT)
         return
     print_line(format_size(value))
     if explained:
@@ -243,7 +252,8 @@ def _print_chain(
         print_json({"layers": rows, "total": total})
     else:
         last = {"layer": "total", **total, "receptive_field": None, "jump": None}
-        print_rows([*rows, last], list(last), choose_format(output_format, piped="csv"))
+        chosen = choose_format(output_format, piped="csv")
+        print_rows([*rows, last], list(last), chosen, layout=_LAYOUT)
 
 
 def _print_prose(rows: list[Row], total: Row) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnncli.choices import format_size, parse_size
+from cnncli.reporting import TableLayout
 from cnncli.shell.terminal import TerminalReporter, choose_format, print_json, print_rows
 
 if TYPE_CHECKING:
@@ -108,9 +109,16 @@ def inspect_layers(
         rows.append({"name": "shown", **_sums(found.shown)})
     rows.append({"name": "total", **_sums(found.totals)})
     columns = COLUMNS if chosen == "table" else COLUMNS + MORE_COLUMNS
-    print_rows(rows, columns, chosen)
+    print_rows(rows, columns, chosen, layout=_LAYOUT)
     if chosen == "table":
-        print_rows(_list_totals(found.totals), ["total", "value"], "table")
+        print_rows(_list_totals(found.totals), ("total", "value"), "table")
+
+
+_LAYOUT = TableLayout(
+    drop=("trainable", "padding", "macs", "input", "jump", "stride", "kernel", "type"),
+    short=("parameters", "trainable", "macs"),
+    whole="--format csv",
+)
 
 
 def _describe(layer: LayerRow, *, nested: bool) -> Row:

@@ -85,6 +85,7 @@ class RunConfig(BaseModel):
     splits: str | None = setting(None, "Data", "data")
     fold: Annotated[int, Field(ge=0)] | None = setting(None, "Data", "data")
     class_order: list[str] | None = setting(None, "Data", "data")
+    ordered: bool = setting(False, "Data", "data")
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = setting(0.15, "Data", "data")
     test_fraction: Fraction = setting(0.15, "Data", "data")
 

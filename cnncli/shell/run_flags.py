@@ -96,6 +96,9 @@ RUN_FLAGS: Mapping[str, Any] = {
             int, "Fold of the file of splits to choose on; the others are trained on.", metavar="K"
         ),
         class_order=flag(str, "Classes in their order, a,b,c [sorted].", metavar="A,B,C"),
+        ordered=flag(
+            bool, "The classes are grades: report quadratic kappa, as --class-order does."
+        ),
         val_fraction=flag(float, "Share of the images to choose on [0.15]."),
         test_fraction=flag(float, "Share of the images to judge on [0.15]."),
     ),

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TextIO
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from cnncli.errors import CnncliError
 from cnncli.files import protect_cell
 from cnncli.reporting import UNSEEN_CHARACTERS, SilentReporter, TableLayout, show_controls
-from cnncli.shell.cells import CUT
+from cnncli.shell.cells import CUT, wrap_words
+from cnncli.shell.growing_table import choose_columns, head_of_rows, line_of_row
 from cnncli.shell.tables import Row, draw_table, find_width
 from cnncli.torchrun import is_follower
 
@@ -136,6 +137,13 @@ def print_text(text: str) -> None:
     print_line(show_controls(text))
 
 
+def print_sentence(text: str) -> None:
+    """Write a text for a person to stdout, wrapped at spaces where stdout has a width."""
+    width = find_width(sys.stdout)
+    text = show_controls(text)
+    print_line(text if width is None else "\n".join(wrap_words(text, width)))
+
+
 def print_line(text: str) -> None:
     """Write one line to stdout at once, so that a reader down the pipe sees it."""
     sys.stdout.write(text + "\n")
@@ -144,11 +152,13 @@ def print_line(text: str) -> None:
 
 def print_error(text: str) -> None:
     """Write one line to stderr; line breaks inside ``text`` are folded."""
-    _write_to_stderr("Error: " + show_controls(" ".join(re.split(r"\r?\n", text))) + "\n")
+    lines = _wrap_for_stderr("Error: " + " ".join(re.split(r"\r?\n", text)))
+    _write_to_stderr("\n".join(lines) + "\n")
 
 
 def _console(stream: TextIO) -> Console:
     from rich.console import Console
+    from rich.theme import Theme
 
     plain = _is_plain(stream)
     return Console(
@@ -159,6 +169,8 @@ def _console(stream: TextIO) -> Console:
         emoji=False,
         # A pipe has no width: rich would cut cells at 80 columns.
         width=None if stream.isatty() else 10_000,
+        # rich's cyan is hardly seen on a light ground; these are the terminal's own colours.
+        theme=Theme(dict.fromkeys(("progress.download", "progress.remaining"), "none")),
     )
 
 
@@ -187,6 +199,7 @@ class TerminalReporter:
 
     def __init__(self) -> None:
         self._live: Any = None
+        self._growing: dict[str, int] = {}  # columns of the rows so far, and their widths
 
     def note(self, text: str) -> None:
         self._print(text)
@@ -196,7 +209,21 @@ class TerminalReporter:
 
     def table(self, title: str, rows: Sequence[Row], layout: TableLayout | None = None) -> None:
         if rows:
-            _write_to_stderr(_show_table(sys.stderr, rows, list(rows[0]), layout, title))
+            text = _show_table(sys.stderr, rows, list(rows[0]), layout, title)
+            begin = [""] * bool(self._growing)  # a line between the rows so far and the title
+            self._growing = {}
+            self._print_lines([*begin, *text.splitlines()])
+
+    def row(self, cells: Mapping[str, str], text: str, *, drop: Sequence[str] = ()) -> None:
+        width = find_width(sys.stderr) if sys.stderr.isatty() else None
+        if width is None:
+            self._print(text)
+            return
+        if not self._growing.keys() <= cells.keys() or not self._growing:
+            self._growing = choose_columns(cells, drop, width)
+            line = "─" if _can_write(sys.stderr, "─") else "-"
+            self._print_lines(head_of_rows(self._growing, line))
+        self._print_lines([line_of_row(cells, self._growing)])
 
     @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Advance]:
@@ -221,15 +248,26 @@ class TerminalReporter:
 
             try:
                 yield advance
+                live.update(task, completed=total)  # fewer where a run stops early
             finally:
                 self._live = None
 
     def _print(self, text: str) -> None:
-        text = show_controls(text)
+        self._print_lines(_wrap_for_stderr(text))
+
+    def _print_lines(self, lines: Sequence[str]) -> None:
+        text = "\n".join(lines)
         if self._live is not None:  # keeps the bar below the line
             self._live.console.print(text, markup=False, soft_wrap=True)
         else:
             _write_to_stderr(text + "\n")
+
+
+def _wrap_for_stderr(text: str) -> list[str]:
+    """Return the lines of a message: wrapped at spaces on a terminal, one line in a pipe."""
+    text = show_controls(text)
+    width = find_width(sys.stderr) if sys.stderr.isatty() else None
+    return [text] if width is None else wrap_words(text, width, indent="  ")
 
 
 def _write_to_stderr(text: str) -> None:

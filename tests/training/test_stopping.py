@@ -1,6 +1,5 @@
 """Signals and the time limit end a run, in all processes at the same step."""
 
-import os
 import signal
 import subprocess
 import sys
