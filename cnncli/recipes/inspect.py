@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from cnncli.choices import format_size
+from cnncli.choices.spelling import tell_taken
 from cnncli.errors import CnncliError, did_you_mean
 from cnncli.models.build import build_network
 from cnncli.models.freeze import parse_policy
@@ -141,6 +142,9 @@ def _build_model(settings: InspectSettings, reporter: Reporter) -> _Network:
     except CnncliError as error:
         # In this command the name is an argument; `--model` belongs to other commands.
         raise CnncliError(str(error).removeprefix("--model ")) from None
+    if told := tell_taken("MODEL", name, entry.name):
+        reporter.note(told)
+    name = entry.name
     own = name in CUSTOM or name.startswith(CHAIN)
     channels, side = CUSTOM[name].example if name in CUSTOM else (_CHANNELS, _SIDE)
     side = entry.image_size or side
