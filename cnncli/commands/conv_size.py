@@ -13,6 +13,7 @@ from cnncli.arithmetic.chain import parse_chain, parse_pair
 from cnncli.arithmetic.convolution import Size, check_channels
 from cnncli.arithmetic.formula import explain_layer
 from cnncli.arithmetic.layers import Trace, format_shape, trace_chain
+from cnncli.arithmetic.region import count_pixels, describe_part
 from cnncli.arithmetic.solve import Unknown, solve_window
 from cnncli.arithmetic.windows import check_drawable
 from cnncli.choices import RowFormat, format_size
@@ -227,7 +228,13 @@ def _print_chain(
     if in_channels is None:
         TerminalReporter().note("--in-channels not given: counted for 1 (grey)")
     nested = output_format in ("json", "jsonl")
-    rows = [_describe_layer(trace, nested=nested) for trace in traces]
+    chosen = (
+        "json" if nested else "prose" if explained else choose_format(output_format, piped="csv")
+    )
+    rows = [_describe_layer(trace, size, chosen) for trace in traces]
+    first = next((trace for trace in traces if trace.region is not None), None)
+    if first and first.region and (told := describe_part(first.region, size)):
+        TerminalReporter().note(f"layer {first.layer.number} {first.layer.text!r} {told}")
     if explained:
         inputs = [(channels, *size), *(trace.shape for trace in traces[:-1])]
         for row, trace, shape in zip(rows, traces, inputs, strict=True):
@@ -254,9 +261,13 @@ def _print_prose(rows: list[Row], total: Row) -> None:
     print_line(f"total: parameters {total['parameters']}, MACs {total['macs']}")
 
 
-def _describe_layer(trace: Trace, *, nested: bool) -> Row:
+def _describe_layer(trace: Trace, size: Size, chosen: str) -> Row:
+    nested = chosen == "json"
     field: Any = "whole image"
     jump: Any = None
+    if trace.region and (seen := count_pixels(trace.region)) != size:
+        field = _cell(seen, nested=nested)
+        field = f"{field} of {format_size(size)}" if chosen == "table" else field
     if trace.field:
         rows, columns = trace.field.jump
         jump = f"{rows}x{columns}" if rows != columns else int(rows) if rows % 1 == 0 else str(rows)

@@ -12,7 +12,7 @@ from cnncli.training.checkpoint import Checkpoint, save_checkpoint
 
 COLUMNS = [
     "name", "type", "kernel", "stride", "padding", "input", "output", "parameters", "trainable",
-    "macs", "receptive_field", "jump", "activation_bytes", "calls", "note",
+    "macs", "receptive_field", "jump", "activation_bytes", "calls", "note", "call",
 ]  # fmt: skip
 
 
