@@ -17,7 +17,7 @@ from cnncli.arithmetic.convolution import (
     count_macs,
     count_parameters,
 )
-from cnncli.arithmetic.region import Region, find_region
+from cnncli.arithmetic.region import Region, describe_part, find_region
 from cnncli.errors import CnncliError, count_of
 
 ACTIVATIONS: tuple[str, ...] = get_args(choices.ActivationName)
@@ -159,6 +159,13 @@ def trace_chain(layers: tuple[LayerSpec, ...], size: Size, in_channels: int) -> 
             state = replace(state, region=region)
         traces.append(state)
     return tuple(traces)
+
+
+def describe_unseen_part(traces: tuple[Trace, ...], size: Size) -> str:
+    """Return which part of an image the first layer behind the maps sees; empty if it sees all."""
+    first = next((trace for trace in traces if trace.region is not None), None)
+    told = describe_part(first.region, size) if first and first.region else ""
+    return f"layer {first.layer.number} {first.layer.text!r} {told}" if first and told else ""
 
 
 def _follow(layer: LayerSpec, shape: tuple[int, ...], sees: ReceptiveField | None) -> Trace:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnncli.errors import FINDINGS, count_of
+from cnncli.reporting import TableLayout
 from cnncli.shell.flags import CsvSafe, Flags, takes
 from cnncli.shell.run_flags import choose_flags
 from cnncli.shell.terminal import (
@@ -78,13 +79,22 @@ def check_data(
         raise typer.Exit(FINDINGS)
 
 
+_LAYOUT = TableLayout(
+    keep=("what", ""),
+    paths=("such as",),
+    words=("what", ""),
+    drop_equal=False,
+    whole="--format json",
+)
+
+
 def _print_report(report: DataReport) -> None:
     whole = report.as_dict()
     classes = whole["classes"]
-    print_rows(classes[:_MOST_CLASSES], list(classes[0]), "table")
+    print_rows(classes[:_MOST_CLASSES], list(classes[0]), "table", layout=_LAYOUT)
     if len(classes) > _MOST_CLASSES:
         print_text(f"and {count_of(len(classes) - _MOST_CLASSES, 'more class')}")
-    print_rows(_file_rows(whole["files"]), ("files", ""), "table")
+    print_rows(_file_rows(whole["files"]), ("files", ""), "table", layout=_LAYOUT)
     rows = [
         {
             "finding": _SEVERITY[finding.severity],
@@ -94,7 +104,7 @@ def _print_report(report: DataReport) -> None:
         for finding in report.findings
     ]
     if rows:
-        print_rows(rows, ("finding", "what", "such as"), "table")
+        print_rows(rows, ("finding", "what", "such as"), "table", layout=_LAYOUT)
     else:
         print_text("nothing found")
     told = whole["told_by_nothing"]

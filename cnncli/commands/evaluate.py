@@ -8,9 +8,12 @@ import typer
 
 from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import OnBadImage, ReportFormat, SplitChoice
+from cnncli.reporting import TableLayout
 from cnncli.shell.flags import CsvSafe, Flags, JudgingPrecision, TestTimeViews, takes
 from cnncli.shell.run_flags import choose_flags
 from cnncli.shell.terminal import choose_format, choose_reporter, print_json, print_rows
+
+_LAYOUT = TableLayout(drop_equal=False, whole="--format json")
 
 
 @takes(choose_flags("data", "image_col", "label_col", "split_col"))
@@ -84,5 +87,5 @@ def evaluate(
             ),
             *summary_rows(report),
         ]
-        print_rows(rows, ["metric", "value", "low", "high"], "table")
-        print_rows(report["per_class"], list(report["per_class"][0]), "table")
+        print_rows(rows, ("metric", "value", "low", "high"), "table", layout=_LAYOUT)
+        print_rows(report["per_class"], list(report["per_class"][0]), "table", layout=_LAYOUT)

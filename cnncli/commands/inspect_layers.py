@@ -8,6 +8,7 @@ import typer
 
 from cnncli.choices import format_size, parse_size
 from cnncli.errors import CnncliError
+from cnncli.reporting import TableLayout
 from cnncli.shell.terminal import TerminalReporter, choose_format, print_json, print_rows
 
 if TYPE_CHECKING:
@@ -125,9 +126,16 @@ def inspect_layers(
     columns = COLUMNS if chosen == "table" else COLUMNS + MORE_COLUMNS
     if chosen == "table" and any(layer.call for layer in found.layers):
         columns = [*COLUMNS[:2], "call", *COLUMNS[2:]]
-    print_rows(rows, columns, chosen)
+    print_rows(rows, columns, chosen, layout=_LAYOUT)
     if chosen == "table":
-        print_rows(_list_totals(found.totals), ["total", "value"], "table")
+        print_rows(_list_totals(found.totals), ("total", "value"), "table")
+
+
+_LAYOUT = TableLayout(
+    drop=("trainable", "padding", "macs", "input", "jump", "stride", "kernel", "type"),
+    short=("parameters", "trainable", "macs"),
+    whole="--format csv",
+)
 
 
 def _print_parameters(found: Inspection, chosen: str) -> None:

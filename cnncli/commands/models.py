@@ -7,10 +7,17 @@ from typing import Annotated, Literal
 import typer
 
 from cnncli.models.registry import list_models
+from cnncli.reporting import TableLayout
 from cnncli.shell.terminal import choose_format, print_rows
 
 ListFormat = Literal["table", "csv", "json"]
 
+_LAYOUT = TableLayout(
+    drop=("family", "licence", "year", "on_disk", "weights", "image_size"),
+    words=("weights", "on_disk"),
+    short=("parameters", "macs"),
+    whole="--format csv",
+)
 _COLUMNS = ("name", "family", "parameters", "macs", "image_size", "weights", "on_disk", "about")
 
 
@@ -53,4 +60,4 @@ def models(
             }
         )
     columns = _COLUMNS[:-1] if chosen == "table" else _COLUMNS
-    print_rows(rows, columns, chosen)
+    print_rows(rows, columns, chosen, layout=_LAYOUT)

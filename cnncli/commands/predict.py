@@ -12,6 +12,7 @@ import typer
 from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import RowFormat, parse_shard
 from cnncli.errors import FINDINGS, CnncliError
+from cnncli.reporting import TableLayout
 from cnncli.shell.flags import CsvSafe, JudgingPrecision, TestTimeViews
 from cnncli.shell.terminal import choose_format, choose_reporter, print_rows
 
@@ -84,7 +85,11 @@ def predict(
     with join_world(device) as world:
         predictor = Predictor(settings, reporter, world)
         if world.is_first:
-            print_rows(rows(predictor), predictor.columns, chosen, csv_safe=csv_safe)
+            columns = predictor.columns
+            layout = TableLayout(
+                keep=columns[1:3], paths=columns[:1], words=("error",), whole="--format csv"
+            )
+            print_rows(rows(predictor), columns, chosen, csv_safe=csv_safe, layout=layout)
         else:
             deque(rows(predictor), maxlen=0)  # they go to rank 0
     if world.is_first:

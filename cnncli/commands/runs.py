@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnncli.errors import CnncliError, clip, count_of, did_you_mean, shorten
+from cnncli.reporting import TableLayout
 from cnncli.shell.cells import format_cell
 from cnncli.shell.flags import CsvSafe
 from cnncli.shell.terminal import (
@@ -28,11 +28,12 @@ ListFormat = Literal["table", "csv", "json"]
 _ACTIONS = ("show", "delete")
 # The settings that show names in text; JSON has all.
 _SETTINGS = ("weights", "freeze", "image_size", "optimizer", "lr", "batch_size", "seed")
-_IF_WIDE = ("data", "model")  # columns of a table for which a terminal may be too narrow
-_WIDE = 120  # columns of a terminal that has room for them
-_MOST_IF_WIDE = 16  # letters in one of them
-_LEAST_NAME = 12  # letters of a run's name that are shown at least
-_BETWEEN = 3  # letters between two columns
+_LAYOUT = TableLayout(
+    drop=("size", "data", "model", "val acc", "best"),
+    keep=("test acc", "state"),
+    paths=("data", "model"),
+    whole="--format csv",
+)
 
 
 def runs(
@@ -89,7 +90,8 @@ def _list(folder: str, chosen: str, *, csv_safe: bool) -> None:
     found = list_runs(folder)
     if chosen == "table":
         if found.runs:
-            print_rows(*_cells(found.runs), "table")
+            rows = [_row(run) for run in found.runs]
+            print_rows(rows, list(rows[0]), "table", layout=_LAYOUT)
         for run in found.runs:
             if run.state.word in ("damaged", "perhaps running"):
                 reporter.warn(f"{run.record.name}: {run.state.describe()}")
@@ -172,26 +174,6 @@ def _print_summaries(summaries: Sequence[dict[str, Any]], chosen: str, *, csv_sa
     print_rows(rows, columns, "csv", csv_safe=csv_safe)
 
 
-def _cells(listed: Sequence[ListedRun]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return the rows of a table that fits the terminal, and its columns."""
-    width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
-    rows = [_row(run) for run in listed]
-    names = [name for name in rows[0] if width is None or width >= _WIDE or name not in _IF_WIDE]
-    if width is not None:
-        widths = {
-            name: max(len(name), *(len(format_cell(row[name])) for row in rows)) for name in names
-        }
-        for name in _IF_WIDE:
-            widths[name] = min(widths.get(name, 0), _MOST_IF_WIDE)
-        others = sum(wide for name, wide in widths.items() if name != "run")
-        room = max(width - others - _BETWEEN * (len(names) - 1) - 2, _LEAST_NAME)
-        for row in rows:
-            row["run"] = shorten_middle(row["run"], room, len("2026-11-26_104526"))
-            for name in _IF_WIDE:
-                row[name] = row[name] and shorten_middle(row[name], _MOST_IF_WIDE)
-    return rows, names
-
-
 def _row(listed: ListedRun) -> dict[str, Any]:
     summary = listed.summarize()
     return {
@@ -212,18 +194,3 @@ def format_bytes(count: int) -> str:
         if count >= size:
             return f"{count / size:,.{int(count < 10 * size)}f} {unit}"
     return f"{count} B"
-
-
-def shorten_middle(text: str, most: int, keep: int = 0) -> str:
-    """Return a text of at most so many letters: its beginning and its end, if it is longer.
-
-    Args:
-        text: The text.
-        most: Its largest number of letters.
-        keep: Number of letters at the beginning that stay, if two at the end can stay too.
-    """
-    if len(text) <= most:
-        return text
-    begin = max(most - 1 - (most - 1) // 2, min(keep, most - 3))
-    end = most - 1 - begin
-    return f"{text[:begin]}…{text[len(text) - end :]}"

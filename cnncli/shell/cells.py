@@ -59,14 +59,22 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
     return spaces + text if right else text + spaces
 
 
-def cut_middle(text: str, width: int, mark: str = CUT) -> str:
-    """Return a text that takes at most ``width`` cells; what is too much is cut from its middle."""
+def cut_middle(text: str, width: int, mark: str = CUT, head_share: float = 0.5) -> str:
+    """Return a text that takes at most ``width`` cells; what is too much is cut from its middle.
+
+    Args:
+        text: The text.
+        width: Most cells.
+        mark: Stands for what was cut out.
+        head_share: The part of what stays that is the text's beginning, 0-1.
+    """
     if cell_width(text) <= width:
         return text
     letters = _split_letters(text)
     room = width - cell_width(mark)
-    head = _take(letters, room - room // 2)
-    tail = _take(letters[::-1], room // 2)[::-1]
+    at_end = round(room * (1 - head_share) - 0.01)
+    head = _take(letters, room - at_end)
+    tail = _take(letters[::-1], at_end)[::-1]
     while tail and cell_width("".join([*head, mark, *tail])) > width:  # neighbours that join
         tail.pop(0)
     return "".join([*head, mark, *tail])

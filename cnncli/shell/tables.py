@@ -7,8 +7,9 @@ valuable first, until the rest fits. The last line names them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TextIO
 
 from cnncli.reporting import TableLayout
@@ -28,7 +29,8 @@ Row = Mapping[str, object]
 
 _GAP = "  "
 _LEAST_WIDTH = 20  # of a terminal: below it nothing can be laid out
-_LEAST_PATH = 20  # cells of a path or of a header, where there is no room for more
+_LEAST_PATH = 20  # cells of a path, where there is no room for more
+_LEAST_HEADER = 17
 _LEAST_NAME = 24
 _LEAST_TEXT = 24  # cells of a text that may wrap
 _MOST_TOLD = 8  # columns named in the last line
@@ -109,14 +111,16 @@ def draw_table(
     drawn = [] if not title else wrap_words(show_in_line(title), width or 10_000)
     if width is not None:
         drawn = [cut_middle(text, width, mark) for text in drawn]
-    headers = [
-        pad(cut_middle(c.header, w, mark), w, right=c.kind == "number")
-        for c, w in zip(shown, widths, strict=True)
-    ]
-    drawn.append(_GAP.join(headers))
+    headers = _cut_apart([column.header for column in shown], widths, mark)
+    drawn.append(
+        _GAP.join(
+            pad(header, w, right=c.kind == "number")
+            for header, c, w in zip(headers, shown, widths, strict=True)
+        )
+    )
     drawn.append(line * sum(widths) + line * len(_GAP) * (len(widths) - 1))
-    for index in range(len(rows)):
-        cells = [_fit(c, index, w, mark) for c, w in zip(shown, widths, strict=True)]
+    fitted = [_fit(column, w, mark) for column, w in zip(shown, widths, strict=True)]
+    for cells in zip(*fitted, strict=True):
         for part in range(max(map(len, cells))):
             pieces = [
                 pad(cell[part] if part < len(cell) else "", w, right=c.kind == "number")
@@ -147,9 +151,9 @@ def _read_column(name: str, rows: list[Row], layout: TableLayout, width: int | N
         longest = min(max(words, default=0), _LEAST_TEXT)
         kind, least = "text", max(longest, min(widest, _LEAST_TEXT))
     else:
-        kind, least = "name", min(widest, max(_LEAST_NAME, int(0.4 * (width or 0))))
+        kind, least = "name", min(widest, max(_LEAST_NAME, int(0.3 * (width or 0))))
     natural = max(widest, cell_width(header))
-    least = min(max(least, min(cell_width(header), _LEAST_PATH)), width or natural)
+    least = min(max(least, min(cell_width(header), _LEAST_HEADER)), width or natural)
     return _Column(name, header, values, texts, kind, natural, least)
 
 
@@ -207,16 +211,34 @@ def _share(columns: list[_Column], width: int | None) -> list[int]:
     return widths
 
 
-def _fit(column: _Column, index: int, width: int, mark: str) -> list[str]:
-    """Return the lines of a cell."""
-    text = column.texts[index]
-    if cell_width(text) <= width:
-        return [text]
-    if column.kind == "number":  # alone in its line, and longer than that
-        return [f"{column.values[index]:.3g}"]
+def _fit(column: _Column, width: int, mark: str) -> list[list[str]]:
+    """Return the lines of each cell of a column."""
     if column.kind == "text":
-        return [cut_middle(line, width, mark) for line in wrap_words(text, width)]
-    return [cut_path(text, width, mark) if column.kind == "path" else cut_middle(text, width, mark)]
+        lines = [wrap_words(text, width) for text in column.texts]
+        return [[cut_middle(line, width, mark) for line in cell] for cell in lines]
+    if column.kind == "number":  # too wide only where it stands alone in its line
+        pairs = zip(column.texts, column.values, strict=True)
+        return [[t if cell_width(t) <= width else f"{v:.3g}"] for t, v in pairs]
+    widths = [width] * len(column.texts)
+    return [[text] for text in _cut_apart(column.texts, widths, mark, column.kind == "path")]
+
+
+def _cut_apart(
+    texts: Sequence[str], widths: Sequence[int], mark: str, are_paths: bool = False
+) -> list[str]:
+    """Return texts cut to their widths, in such a way that no two of them become alike."""
+    ways: list[Callable[[str, int], str]] = [
+        *([lambda text, width: cut_path(text, width, mark)] if are_paths else []),
+        *(partial(cut_middle, mark=mark, head_share=share) for share in (0.5, 0.8, 0.2, 1, 0)),
+    ]
+    different = len(set(texts))
+    first: list[str] = []
+    for way in ways:
+        cut = [way(text, width) for text, width in zip(texts, widths, strict=True)]
+        if len(set(cut)) == different:
+            return cut
+        first = first or cut
+    return first
 
 
 def _tell(

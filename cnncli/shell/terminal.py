@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from cnncli.errors import CnncliError
 from cnncli.files import protect_cell
 from cnncli.reporting import UNSEEN_CHARACTERS, SilentReporter, TableLayout, show_controls
-from cnncli.shell.cells import CUT
+from cnncli.shell.cells import CUT, wrap_words
 from cnncli.shell.tables import Row, draw_table, find_width
 from cnncli.torchrun import is_follower
 
@@ -134,6 +134,13 @@ def _keep(value: object) -> object:
 def print_text(text: str) -> None:
     """Write one line for a person to stdout, with control characters made visible."""
     print_line(show_controls(text))
+
+
+def print_sentence(text: str) -> None:
+    """Write a text for a person to stdout, wrapped at spaces where stdout has a width."""
+    width = find_width(sys.stdout)
+    text = show_controls(text)
+    print_line(text if width is None else "\n".join(wrap_words(text, width)))
 
 
 def print_line(text: str) -> None:

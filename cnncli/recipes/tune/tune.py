@@ -22,7 +22,7 @@ from cnncli.recipes.tune.study import (
     same_trial,
     trial_rows,
 )
-from cnncli.reporting import Advance, Reporter
+from cnncli.reporting import Advance, Reporter, TableLayout
 from cnncli.run.check import check_config
 from cnncli.run.lock import this_process
 from cnncli.training.history import Row, StopRun
@@ -92,7 +92,10 @@ def tune(settings: TuneSettings, reporter: Reporter, train: TrainRun) -> str:
             failures.append(error)
         if len(failures) == _ALIKE == len(study.trials) and len(set(failures)) == 1:
             raise CnncliError(f"the first {_ALIKE} trials failed alike: {error}")
-    reporter.table(f"study {settings.study}", trial_rows(study, settings))
+    layout = TableLayout(
+        drop=("seconds", "epoch", "run"), keep=(settings.config.monitor,), words=("run",)
+    )
+    reporter.table(f"study {settings.study}", trial_rows(study, settings), layout)
     best = best_trial(study, settings)
     if best is None:
         why = f"; the last error: {failures[-1]}" if failures else ""

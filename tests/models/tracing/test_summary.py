@@ -141,10 +141,10 @@ def test_a_shared_activation_has_a_row_for_each_call_in_the_order_of_hooks():
                 lambda module, args, out, name=name: calls.append((name, tuple(out.shape[1:])))
             )
     network.to("meta")(torch.zeros(1, 3, 64, 64, device="meta"))
-    calls = list(calls)  # the copy that is traced calls the hooks again
+    called = tuple(calls)  # the copy that is traced calls the hooks again
     layers = summarise(network, (64, 64), 3)
-    assert [(x.name, x.output_shape) for x in layers if x.type == "ReLU"] == calls
-    assert len(calls) == 1 + 3 * 16
+    assert [(x.name, x.output_shape) for x in layers if x.type == "ReLU"] == list(called)
+    assert len(called) == 1 + 3 * 16
     block = [x for x in layers if x.name.startswith("layer1.0.")]
     assert [x.type for x in block[:6]] == ["Conv2d", "BatchNorm2d", "ReLU"] * 2
     assert [x.note for x in block if x.type == "ReLU"] == [
