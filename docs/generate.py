@@ -42,9 +42,9 @@ SOURCES = (
 CHAIN = """## Written by hand
 
 `--model 'cnn: LAYERS'` builds a network from one line, in the words of `cnncli conv-size --chain`.
-The last layer is `dense K`, K being the number of classes. Layers may be written as Keras calls them
-too, `Conv2D(32, (3, 3), activation='relu')`; a softmax is left out, since the loss has it. Look at the
-network before you train it:
+The last layer is `dense K`, K being the number of classes. Layers may be written as Keras calls
+them too, `Conv2D(32, (3, 3), activation='relu')`; a softmax is left out, since the loss has it.
+Look at the network before you train it:
 
 ```
 $ net='conv3x3 f16 relu; pool2; flatten; dense 10'
