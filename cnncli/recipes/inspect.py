@@ -123,6 +123,8 @@ def inspect_network(settings: InspectSettings, reporter: Reporter) -> Inspection
         policy = settings.freeze or "none"
     stages = {stage.name: stage.paths for stage in network_stages(model, network)}
     frozen = parse_policy(policy, network, stages)
+    if policy.startswith("stages:") and frozen == parse_policy("backbone", network, stages):
+        reporter.note(f"--freeze {policy}: all stages, the same as --freeze backbone")
     try:
         layers = summarise(
             network,

@@ -235,3 +235,9 @@ def test_the_course_network_sees_26_of_28_in_both_commands(cli):
     )["layers"]
     assert [part["receptive_field"] for part in built] == [3, 3, 4, 8, 8, 10, 10, 26]
     assert built[-1]["note"] == "sees rows 1-26 of 28 and columns 1-26 of 28"
+
+
+def test_stages_that_are_the_whole_backbone_are_told(inspect):
+    told = "--freeze stages:4: all stages, the same as --freeze backbone"
+    assert told in inspect("resnet18", "--depth", 1, "--freeze", "stages:4").err
+    assert "the same as" not in inspect("resnet18", "--depth", 1, "--freeze", "stages:3").err
