@@ -72,7 +72,8 @@ def predict(
     views = None if tta is None else parse_tta(tta)
     share = (1, 1) if shard is None else parse_shard(shard)
     from cnncli.recipes.predict import Predictor, PredictSettings
-    from cnncli.run.warn_of_cut import warn_unlike_training
+    from cnncli.run.scales import warn_of_dark_files
+    from cnncli.run.warn_of_cut import warn_of_colour, warn_unlike_training
     from cnncli.training.distributed import join_world
 
     chosen = choose_format(output_format, piped="csv")
@@ -109,7 +110,9 @@ def predict(
         else:
             deque(rows(predictor), maxlen=0)  # they go to rank 0
     if world.is_first:
-        warn_unlike_training(*predictor.unlike, predictor.preprocess, reporter)
+        warn_unlike_training(*predictor.odd["unlike"], predictor.preprocess, reporter)
+        warn_of_colour(*predictor.odd["coloured"], reporter)
+        warn_of_dark_files(*predictor.odd["dark"], predictor.preprocess, reporter)
     if bad:
         reporter.warn(f"{bad} of the inputs could not be read")
         raise typer.Exit(FINDINGS)

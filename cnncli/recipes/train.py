@@ -30,7 +30,14 @@ from cnncli.run.folder import check_output, check_unfinished, new_run_dir, tell_
 from cnncli.run.lock import lock_run
 from cnncli.run.prepare import prepare
 from cnncli.run.prepared_run import PreparedRun
-from cnncli.run.report import Report, evaluation_batch, report_split, save_report, summary_rows
+from cnncli.run.report import (
+    Report,
+    evaluation_batch,
+    record_splits,
+    report_split,
+    save_report,
+    summary_rows,
+)
 from cnncli.run.resume import load_unfinished, was_trained
 from cnncli.run.unreadable import settle_last, write_splits
 from cnncli.training.checkpoint import load_checkpoint
@@ -179,6 +186,7 @@ def _train(
             return
         report = _evaluate_best(run, run_dir, reporter)
     if run.compute.world.is_first:
+        record_splits(report, run_dir)
         save_report(run_dir / REPORT_FILE, report)
         _drop_state(run, run_dir, reporter)
     reporter.table(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from cnncli.arrays import Array
 from cnncli.audit.ids import propose_groups
 from cnncli.config import RunConfig, load_config
@@ -21,6 +23,9 @@ from cnncli.reporting import Reporter
 from cnncli.run.begun import BegunRun
 from cnncli.training.device import count_cpus
 from cnncli.training.history import KAPPA
+
+# So many images, each of another class, are no set with small classes.
+_MANY = 10
 
 
 def gather_samples(
@@ -78,6 +83,12 @@ def label_samples(config: RunConfig, reporter: Reporter, begun: BegunRun | None 
         raise CnncliError(
             f"--data {config.data}: only one class, {samples.class_names[0]!r}; a classifier "
             f"needs images of at least two{told}"
+        )
+    counts = np.bincount(samples.targets)
+    if len(samples) >= _MANY and counts.max() == 1:
+        raise CnncliError(
+            f"--data {config.data}: each of its {len(samples)} images has a class of its own; a "
+            "class needs several images (of a table, --label-col names the column of labels)"
         )
     if config.group_regex is not None:
         samples = replace(samples, groups=parse_groups(samples.paths, config.group_regex))

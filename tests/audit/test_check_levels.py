@@ -89,3 +89,28 @@ def test_white_on_transparent_is_told(cli, tmp_path):
     found = check(cli, tmp_path)
     assert found["blank-on-white"]["groups"] == [["a/04.png"], ["b/05.png"]]
     assert "constant" not in found
+
+
+def odd_class(low, high, dark):
+    """Write 16-bit files, those of class a in other values than those of b."""
+    return lambda n: grey(*((0, dark, "uint16") if n % 2 == 0 else (low, high, "uint16")))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dark", "code"),
+    [
+        (0, 65535, 4095, 3),  # the scanner gives the class away
+        (0, 16383, 4095, 3),
+        (0, 65535, 1000, 0),  # what they show may be dark
+        (0, 6000, 4095, 0),
+        (0, 4095, 4000, 0),
+    ],
+)
+def test_a_class_of_its_own_depth_spoils_a_result(cli, tmp_path, low, high, dark, code):
+    root = write(tmp_path, odd_class(low, high, dark))
+    said = cli("check-data", root, "--format", "json", "--no-cache")
+    assert said.code == code
+    found = [f for f in json.loads(said.out)["findings"] if f["kind"] == "shortcut"]
+    assert len(found) == bool(code)
+    if code:
+        assert "by bits used alone (12 of 12): 12 12 bits or fewer; the others" in found[0]["text"]

@@ -131,6 +131,29 @@ def test_files_with_other_names_are_known_by_content(cli, folder_data, run_dir, 
     assert f"left out, trained on: {count(run_dir, 'train')} images" in result.err
 
 
+@pytest.mark.parametrize("column", ["split", "label"])
+def test_splits_that_were_edited_after_the_run_are_told(cli, run_dir, tmp_path, column):
+    edited = tmp_path / "run"
+    shutil.copytree(run_dir, edited)
+    assert "was edited" not in cli("evaluate", "--checkpoint", edited).err
+    rows = read_splits(edited)
+    with (edited / "splits.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), quoting=csv.QUOTE_ALL, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    assert "was edited" not in cli("evaluate", "--checkpoint", edited).err  # the same content
+    text = (edited / "splits.csv").read_text(encoding="utf-8")
+    row = next(row for row in rows if row["split"] == "train")
+    other = "test" if column == "split" else "other"
+    line = next(line for line in text.splitlines() if row["path"] in line)
+    (edited / "splits.csv").write_text(
+        text.replace(line, line.replace(f'"{row[column]}"', f'"{other}"')), encoding="utf-8"
+    )
+    said = cli("evaluate", "--checkpoint", edited)
+    assert said.code == 0
+    assert f"Warning: {edited / 'splits.csv'} was edited after the run" in said.err
+
+
 def test_labels_that_changed_since_the_run_are_told(cli, folder_data, run_dir, tmp_path):
     shutil.copytree(folder_data, tmp_path / "data")
     assert "another label" not in cli("evaluate", tmp_path / "data", "--checkpoint", run_dir).err

@@ -137,6 +137,16 @@ def test_labels_changed_in_the_table_and_in_splits_are_an_error(cli, begin, tabl
     assert "also in its splits.csv" in said
 
 
+def test_labels_changed_in_splits_alone_are_told_as_such(cli, begin, table):
+    run = begin(data=str(table))
+    edit(run / "splits.csv", relabel)
+    name = read(table)[4][0]
+    assert (
+        f"2 of 24 images have another label in splits.csv now ({name}: '0.5' then, '1.5' now): "
+        "that file was edited; put it back"
+    ) in refused(cli, run)
+
+
 def test_splits_that_were_changed_are_an_error(cli, begin, tmp_path):
     write_digits(tmp_path / "d", classes=("0", "1"))
     run = begin(data="d")
