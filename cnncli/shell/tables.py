@@ -73,6 +73,11 @@ class _Column:
     least: int
 
     @property
+    def longest_word(self) -> int:
+        """Cells of the longest word in the column."""
+        return max((cell_width(word) for t in self.texts for word in t.split(" ")), default=0)
+
+    @property
     def same(self) -> str | None:
         """The text that all rows share, if they do."""
         return self.texts[0] if self.texts and len(set(self.texts)) == 1 else None
@@ -214,8 +219,10 @@ def _share(columns: list[_Column], width: int | None) -> list[int]:
 def _fit(column: _Column, width: int, mark: str) -> list[list[str]]:
     """Return the lines of each cell of a column."""
     if column.kind == "text":
-        lines = [wrap_words(text, width) for text in column.texts]
-        return [[cut_middle(line, width, mark) for line in cell] for cell in lines]
+        cells = [wrap_words(text, width) for text in column.texts]
+        flat = [line for cell in cells for line in cell]
+        lines = iter(_cut_apart(flat, [width] * len(flat), mark))
+        return [[next(lines) for _ in cell] for cell in cells]
     if column.kind == "number":  # too wide only where it stands alone in its line
         pairs = zip(column.texts, column.values, strict=True)
         return [[t if cell_width(t) <= width else f"{v:.3g}"] for t, v in pairs]
@@ -253,7 +260,7 @@ def _tell(
     cut = [
         c.header
         for c, width in zip(shown, widths, strict=True)
-        if c.kind != "text" and width < c.natural
+        if width < (c.longest_word if c.kind == "text" else c.natural)
     ]
     parts = []
     if gone:
