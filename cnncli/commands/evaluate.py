@@ -11,7 +11,7 @@ from cnncli.choices import OnBadImage, ReportFormat, SplitChoice
 from cnncli.reporting import TableLayout
 from cnncli.shell.flags import CsvSafe, Flags, JudgingPrecision, TestTimeViews, takes
 from cnncli.shell.run_flags import choose_flags
-from cnncli.shell.terminal import choose_format, choose_reporter, print_json, print_rows
+from cnncli.shell.terminal import choose_format, choose_reporter, print_json, print_rows, tell_begin
 
 _LAYOUT = TableLayout(drop_equal=False, whole="--format json")
 
@@ -52,6 +52,7 @@ def evaluate(
 ) -> None:
     """Evaluate a trained classifier on labelled images."""
     views = None if tta is None else parse_tta(tta)
+    tell_begin("Reading the checkpoint ...")
     from cnncli.data.samples import CsvColumns
     from cnncli.recipes.evaluate import EvaluateSettings, evaluate_run
     from cnncli.run.report import summary_rows
