@@ -163,7 +163,6 @@ def _animate(question: Question, picture: Path) -> None:
 _LAYOUT = TableLayout(
     drop=("groups", "dilation", "jump"),
     keep=("output", "parameters", "macs"),
-    short=("parameters", "macs"),
     whole="--format csv",
 )
 
