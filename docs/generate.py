@@ -18,6 +18,7 @@ from cnncli.cli import app
 from cnncli.commands import TABLE
 from cnncli.models.registry import MODELS, ModelEntry
 from cnncli.models.tables.custom import CUSTOM
+from cnncli.models.tables.papers import find_paper
 from cnncli.shell.help import list_sections
 
 DOCS = Path(__file__).parent
@@ -36,7 +37,11 @@ SOURCES = (
         "torchvision's",
         "torchvision:",
         "Counted at 1000 classes, for the default weights, which stand first. `default` takes "
-        "those; every name can be given to `--weights`.",
+        "those; every name can be given to `--weights`. Top-1 is the accuracy of the default "
+        "weights on ImageNet-1K, as torchvision measured it; the year is that of the network's "
+        "paper. torchvision states no licence of its weights, but for those with SWAG in their "
+        "name: these are under CC-BY-NC-4.0, which allows no commercial use. `cnncli models "
+        "--format csv` has the licence and the paper of each network.",
     ),
 )
 CHAIN = """## Written by hand
@@ -142,8 +147,11 @@ def models_page() -> str:
         lines += ["", f"## {title}", "", text.format(examples=_examples()), ""]
         if builder == "cnncli.":
             lines += [*(f"- `{entry.name}`: {entry.about}." for entry in entries), ""]
-        lines += ["| Name | Parameters | MACs | Image size | Weights |"]
-        lines += ["| --- | ---: | ---: | ---: | --- |", *(_model_row(entry) for entry in entries)]
+        lines += ["| Name | Parameters | MACs | Image size | Top-1 | Year | Weights |"]
+        lines += [
+            "| --- | ---: | ---: | ---: | ---: | ---: | --- |",
+            *(_model_row(entry) for entry in entries),
+        ]
     lines += ["", CHAIN, "Generated from the registry by `docs/generate.py`."]
     return "\n".join(lines) + "\n"
 
@@ -163,7 +171,10 @@ def _examples() -> str:
 def _model_row(entry: ModelEntry) -> str:
     size = format_size((entry.image_size,) * 2) if entry.image_size else "by the data"
     weights = ", ".join(weights.name for weights in entry.weights) or "none"
-    return f"| `{entry.name}` | {entry.parameters:,} | {entry.macs:,} | {size} | {weights} |"
+    top1 = f"{entry.weights[0].top1:.2f} %" if entry.weights else ""
+    year = find_paper(entry.name).year or ""
+    cost = f"{entry.parameters:,} | {entry.macs:,}"
+    return f"| `{entry.name}` | {cost} | {size} | {top1} | {year} | {weights} |"
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def folder_data(tmp_path_factory):
 def workspace(tmp_path_factory, folder_data):
     """Return a folder with ``runs/``, in which one run of two epochs lies; read it only."""
     root = tmp_path_factory.mktemp("workspace")
-    train(root / "runs", data=str(folder_data), epochs=2)
+    train(root / "runs", data=str(folder_data), epochs=2, keep_state=True)
     return root
 
 

@@ -16,6 +16,8 @@ _FULL = {"uint16": 65535.0, "float32": 1.0}
 _SMALL = 0.125
 # 16-bit files that stay below this value are nearly black beside files that use the whole scale.
 _DARK, _USED = 65535 / 16, 65535 / 4
+# How the number types of pixels are called.
+_DEPTHS = {"uint8": "8 bits", "uint16": "16 bits", "float32": "floating point"}
 
 
 def check_levels(paths: Array, files: Sequence[FileFacts]) -> Iterator[Finding]:
@@ -97,8 +99,7 @@ def _check_depths(
     if len(counts) > 1:
         usual = counts.most_common(1)[0][0]
         others = [index for index in good if files[index].depth != usual]
-        listed = ", ".join(f"{n:,} {name}" for name, n in counts.most_common())
-        text = f"images of several depths ({listed}): one picture may differ in them by its values"
+        text = f"{_tell_depths(counts)}: one picture may differ in them by its values"
         yield Finding("mixed-depth", text, one_by_one(others))
     dark = [i for i in chosen if 0 < files[i].high < _DARK and files[i].high > files[i].low]
     if files[chosen[0]].depth == "uint16" and extent.high >= _USED and dark:
@@ -107,6 +108,15 @@ def _check_depths(
             f"the others up to {_number(extent.high)}: beside them they are nearly black"
         )
         yield Finding("mixed-depth", text, one_by_one(dark))
+
+
+def _tell_depths(counts: Counter[str]) -> str:
+    """Return how many images are of which depth: ``1 image of 16 bits among 1,123 of 8``."""
+    (usual, most), *others = counts.most_common()
+    rare = [f"{n:,} of {_DEPTHS[name]}" for name, n in others]
+    rare[0] = f"{count_of(others[0][1], 'image')} of {_DEPTHS[others[0][0]]}"
+    among = _DEPTHS[usual].removesuffix(" bits") if rare[-1].endswith("bits") else _DEPTHS[usual]
+    return f"{' and '.join(rare)} among {most:,} of {among}"
 
 
 def _number(value: float) -> str:

@@ -27,7 +27,10 @@ _ONLY_JSON = ("path", "finished", "monitor")
 
 
 def compare(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders: runs/*.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Run folders, runs/*, or parts of names of runs."),
+    ],
     sort: Annotated[
         Order, typer.Option(help="By the monitored value, the best first, or as given.")
     ] = "monitor",

@@ -85,6 +85,7 @@ class RunConfig(BaseModel):
     splits: str | None = setting(None, "Data", "data")
     fold: Annotated[int, Field(ge=0)] | None = setting(None, "Data", "data")
     class_order: list[str] | None = setting(None, "Data", "data")
+    ordered: bool = setting(False, "Data", "data")
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = setting(0.15, "Data", "data")
     test_fraction: Fraction = setting(0.15, "Data", "data")
 
@@ -133,6 +134,7 @@ class RunConfig(BaseModel):
     on_nan: OnNan = setting("error", "Stopping and saving")
     checkpoint_every: Count | None = setting(None, "Stopping and saving", "place")
     keep_every: Count | None = setting(None, "Stopping and saving", "place")
+    keep_state: bool = setting(False, "Stopping and saving", "place")
 
     precision: Precision = setting("auto", "Device")
     compile: bool = setting(False, "Device")

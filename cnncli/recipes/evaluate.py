@@ -29,6 +29,7 @@ from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.run.bad_images import check_bad, keep_good
+from cnncli.run.mistakes import DRAWN, draw_mistakes, list_mistakes
 from cnncli.run.report import Report, evaluation_batch, report_precision, report_split
 from cnncli.run.samples import data_of_run
 from cnncli.run.save_evaluation import save_evaluation
@@ -57,6 +58,9 @@ class EvaluateSettings:
         on_bad_image: ``error`` refuses images that cannot be read, ``skip`` leaves them out.
         tta: Views of each image, over which the probabilities are averaged; None for the image
             alone.
+        mistakes: Number of the surest mistakes that the report lists, at most; 0 for no list.
+        mistakes_drawn: Number of the surest mistakes that are drawn, at most.
+        mistakes_grid: File in which the surest mistakes are drawn; None draws none.
         csv_safe: Whether no cell of a CSV may be a formula for a spreadsheet.
     """
 
@@ -69,6 +73,9 @@ class EvaluateSettings:
     output: str | None = None
     on_bad_image: OnBadImage = "error"
     tta: Tta | None = None
+    mistakes: int = 0
+    mistakes_drawn: int = DRAWN
+    mistakes_grid: Path | None = None
     csv_safe: bool = False
 
 
@@ -82,7 +89,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
             rank 0 writes files.
 
     Returns:
-        The report, as ``report.json`` holds it.
+        The report, as ``report.json`` holds it, and ``mistakes`` if there is to be a list of them.
 
     Raises:
         CnncliError: If data and checkpoint do not go together, or an image cannot be read.
@@ -132,6 +139,19 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
         report["precision"] = compute.precision
     if folder is not None and world.is_first:
         save_evaluation(folder, report, samples, probabilities, csv_safe=settings.csv_safe)
+    if settings.mistakes:
+        report["mistakes"] = list_mistakes(samples, probabilities, settings.mistakes)
+    if settings.mistakes_grid is not None and world.is_first:
+        look = checkpoint.preprocess
+        draw_mistakes(
+            settings.mistakes_grid,
+            samples,
+            probabilities,
+            look,
+            reporter,
+            count=settings.mistakes_drawn,
+            split=split,
+        )
     return report
 
 

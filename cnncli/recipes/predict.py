@@ -23,8 +23,8 @@ from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.run.report import report_precision
+from cnncli.run.subject import load_run, load_trained
 from cnncli.run.warn_of_cut import is_unlike_training
-from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
 from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
 from cnncli.training.predictions import predict_views
@@ -41,6 +41,8 @@ class PredictSettings:
 
     Attributes:
         checkpoint: Path of a run folder or a checkpoint; None for the newest finished run.
+        model: Network of the registry that predicts in place of a run; None for a run.
+        weights: Its weights: ``default``, a name, or the path of a file.
         top_k: Number of classes per row, the most probable first.
         probabilities: Whether rows also hold the probability of every class.
         nested: Whether these are a dict by class, as for JSON, or a column for each, as for CSV.
@@ -53,6 +55,8 @@ class PredictSettings:
     """
 
     checkpoint: str | None = None
+    model: str | None = None
+    weights: str = "default"
     top_k: int = 1
     probabilities: bool = False
     nested: bool = False
@@ -64,7 +68,7 @@ class PredictSettings:
 
 
 class Predictor:
-    """Predicts the classes of images with a checkpoint.
+    """Predicts the classes of images with a checkpoint, or with a network of the registry.
 
     Attributes:
         settings: How to predict.
@@ -87,23 +91,22 @@ class Predictor:
             world: The processes that work together.
 
         Raises:
-            CnncliError: If the checkpoint cannot be used, or two columns would have one name.
+            CnncliError: If the network cannot be used, or two columns would have one name.
         """
-        path, how = find_checkpoint(settings.checkpoint)
-        if how:
-            reporter.note(f"checkpoint: {path} ({how})")
         self.settings = settings
         self.unlike = (0, "")
         self.compute = choose_evaluation_compute(settings.device, settings.precision, world)
         report_precision(self.compute.precision, settings.precision, reporter)
         keep_freed_memory()
-        network, checkpoint = load_checkpoint(path)
-        network.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.classifier = checkpoint.classifier(network).to(self.compute.device).eval()
-        tta = settings.tta
-        self.views = None if tta is None else build_views(tta, checkpoint.augment)
-        self.class_names = checkpoint.class_names
-        self.preprocess = checkpoint.preprocess
+        if settings.model is None:
+            subject = load_run(settings.checkpoint, reporter)
+        else:
+            subject = load_trained(settings.model, settings.weights, reporter)
+        subject.network.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.classifier = subject.classifier().to(self.compute.device)
+        self.views = None if settings.tta is None else build_views(settings.tta, subject.augment)
+        self.class_names = subject.class_names
+        self.preprocess = subject.preprocess
         self.top_k = min(settings.top_k, len(self.class_names))
         places = {str(place) for place in range(2, self.top_k + 1)}
         clash = sorted(places & set(self.class_names)) if settings.probabilities else []
@@ -232,7 +235,7 @@ def _batches(
             for files in inputs:
                 if stop.is_set():
                     return
-                queue.put(pool.submit(_load, files, preprocess))
+                queue.put(pool.submit(_read, files, preprocess))
             queue.put(None)
         except BaseException as error:  # raised again in the main thread
             queue.put(error)
@@ -274,7 +277,7 @@ def _collect(
             raise item
 
 
-def _load(files: tuple[str, ...], preprocess: Preprocess) -> Loaded:
+def _read(files: tuple[str, ...], preprocess: Preprocess) -> Loaded:
     """Read and preprocess an image of one or several files."""
     path = "|".join(files)  # as splits.csv names a sample of several files
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -62,7 +63,7 @@ def train_epochs(
         while True:
             try:
                 progress = _train(session, run, epoch, advance)
-                row = _validate(session, progress, advance)
+                row = _validate(session, progress, advance, ordered=run.samples.ordered)
                 break
             except NotFiniteError as error:
                 if config.on_nan == "error":
@@ -143,8 +144,11 @@ def _train(session: Session, run: PreparedRun, epoch: int, advance: Advance) -> 
     return progress
 
 
-def _validate(session: Session, progress: Progress, advance: Advance) -> Row:
-    """Validate the network after an epoch, and return the epoch's row of ``metrics.csv``."""
+def _validate(session: Session, progress: Progress, advance: Advance, *, ordered: bool) -> Row:
+    """Validate the network after an epoch, and return the epoch's row of ``metrics.csv``.
+
+    The row has a quadratic kappa if the classes are ordered and it is defined.
+    """
     inputs, trainer, world = session.inputs, session.trainer, session.world
     epoch, stop_request = progress.epoch, session.stop_request
     show = _show_rate(epoch, advance)
@@ -159,7 +163,7 @@ def _validate(session: Session, progress: Progress, advance: Advance) -> Row:
     stop_request.time_limit.keep_for_the_end(seconds)
     if not np.isfinite(probabilities).all():  # the epoch's last step has broken the weights
         trainer.stop_not_finite(epoch)
-    scores = validation_metrics(targets, probabilities)
+    scores = validation_metrics(targets, probabilities, ordered=ordered)
     row: Row = {
         "epoch": epoch,
         "seconds": round(progress.seconds + seconds, 3),
@@ -183,7 +187,8 @@ def _save_epoch(
     """
     is_best = session.early_stopping.update(row)
     plateau = session.plateau
-    if plateau is not None and plateau.update(row[session.early_stopping.monitor]):
+    monitored = row.get(session.early_stopping.monitor, -math.inf)
+    if plateau is not None and plateau.update(monitored):
         reporter.note(f"no better for a while: lr times {plateau.factor:g}")
     if session.world.is_first:
         freeze = session.plan.unfreezing.at(epoch)

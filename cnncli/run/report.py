@@ -25,6 +25,7 @@ _NOT_METRICS = {
     "confusion_matrix",
     "tta",
     "precision",
+    "mistakes",
 }
 
 
@@ -79,8 +80,8 @@ def summary_rows(report: Report) -> list[dict[str, object]]:
     """Return the report's metrics as rows of a table: name, value, and 95 % interval if any."""
     rows: list[dict[str, object]] = []
     for name, value in report.items():
-        if name in _NOT_METRICS:
-            continue
+        if name in _NOT_METRICS or (name == "quadratic_kappa" and value is None):
+            continue  # kappa is of grades alone; where it is undefined for those, a line says so
         low, high = None, None
         if isinstance(value, Mapping):
             value, low, high = value["value"], value["low"], value["high"]

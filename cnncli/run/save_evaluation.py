@@ -13,6 +13,7 @@ from cnncli.files import (
     protect_cell,
     write_atomically,
 )
+from cnncli.run.mistakes import file_of
 from cnncli.run.report import Report, save_report
 
 
@@ -28,13 +29,15 @@ def save_evaluation(
     def write_predictions(part: Path) -> None:
         with open_csv_writer(part) as writer:
             header = ("path", "target", "label", "probability")
-            writer.writerow((*header, *(f"probability_{name}" for name in names)))
+            # At the end: programs count the columns of probabilities from the left.
+            writer.writerow((*header, *(f"probability_{name}" for name in names), "file"))
             rows = zip(samples.paths, samples.targets, probabilities, strict=True)
-            for path, target, row in rows:
+            for index, (path, target, row) in enumerate(rows):
                 best = int(row.argmax())
                 values = [f"{value:.6f}" for value in row]
                 shown = protect_cell(str(path)) if csv_safe else path
-                writer.writerow((shown, cells[target], cells[best], values[best], *values))
+                cell = cells[target], cells[best], values[best], *values
+                writer.writerow((shown, *cell, file_of(samples, index)))
 
     def write_matrix(part: Path) -> None:
         with open_csv_writer(part) as writer:

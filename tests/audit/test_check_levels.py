@@ -1,6 +1,7 @@
 """Findings on stored values: outliers, fill values, mixed depths, small ranges, white on white."""
 
 import json
+import re
 
 import cv2
 import numpy as np
@@ -52,6 +53,12 @@ def test_odd_images_are_named(cli, tmp_path, kind, odd, usual):
     found = check(cli, root)[kind]
     assert sorted(path for (path,) in found["groups"]) == ["a/04.npy", "b/05.npy", "b/07.npy"]
     assert not found["drop"]
+
+
+def test_depths_are_told_as_a_person_would(cli, tmp_path):
+    root = write(tmp_path, lambda n: grey(0, 255, "uint16" if n == 4 else "uint8"))
+    text = check(cli, root)["mixed-depth"]["text"]
+    assert re.match(r"1 image of 16 bits among \d+ of 8: one picture may differ", text)
 
 
 @pytest.mark.parametrize("values", [(0, 0.01, "f4"), (200, 710, "uint16"), (0, 4095, "uint16")])

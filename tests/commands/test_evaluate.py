@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -268,7 +269,8 @@ def test_what_is_undefined_is_null_with_a_reason(cli, run_dir, tmp_path):
     write_digits(tmp_path, classes=("1",), names=("one",), per_class=6, start=60)
     result = cli("evaluate", "--data", tmp_path, "--checkpoint", run_dir)
     report = answer(result)
-    for name in ("mcc", "auroc", "average_precision", "quadratic_kappa"):
+    assert report["quadratic_kappa"] is None  # the classes are no grades
+    for name in ("mcc", "auroc", "average_precision"):
         assert report[name] is None
         assert any(
             name in line for line in result.err.splitlines() if line.startswith("undefined: ")
@@ -379,3 +381,47 @@ def test_a_precision_that_the_device_lacks_is_refused_before_images_are_looked_a
     result = cli("evaluate", *args, "--precision", "fp16")
     assert result.code == 2
     assert result.error.startswith("--precision fp16")
+
+
+def test_a_terminal_gets_the_matrix_and_mistakes_whose_paths_open(
+    cli, folder_data, run_dir, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(folder_data)
+    result = cli("evaluate", "--checkpoint", run_dir, "--data", folder_data, "--split", "all",
+                 "--format", "table")  # fmt: skip
+    assert "Confusion matrix: rows are true classes" in result.out
+    assert "mistake" not in result.out  # in a pipe
+    monkeypatch.setenv("COLUMNS", "100")
+    options = ("--split", "all", "--mistakes", "3", "--mistakes-grid", tmp_path / "wrong.png")
+    result = cli("evaluate", "--checkpoint", run_dir, "--data", folder_data, *options,
+                 "--output", tmp_path / "out", "--format", "table")  # fmt: skip
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    start = next(number for number, line in enumerate(lines) if "surest of" in line)
+    shown = [line.split() for line in lines[start + 4 :]]
+    with (tmp_path / "out" / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0])[-1] == "file"
+    wrong = [row for row in rows if row["target"] != row["label"]]
+    wrong.sort(key=lambda row: -float(row["probability"]))
+    assert [line[0] for line in shown] == [f"{float(r['probability']):.4f}" for r in wrong[:3]]
+    for line, row in zip(shown, wrong, strict=False):
+        assert Path(line[-1]).samefile(row["file"])
+        assert not line[-1].startswith("/")
+    assert (tmp_path / "wrong.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_mistakes_are_a_key_of_the_json_where_they_are_asked_for(cli, run_dir, tmp_path):
+    plain = answer(cli("evaluate", "--checkpoint", run_dir, "--split", "all"))
+    options = ("--mistakes", "4", "--output", tmp_path / "out")
+    report = answer(cli("evaluate", "--checkpoint", run_dir, "--split", "all", *options))
+    mistakes = report.pop("mistakes")
+    assert report == plain == json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [list(row) for row in mistakes] == 4 * [
+        ["path", "file", "target", "label", "probability"]
+    ]
+    refused = cli("evaluate", "--checkpoint", run_dir, "--mistakes", "-1")
+    assert (refused.code, refused.error) == (2, "--mistakes -1: must be at least 0")
+    refused = cli("evaluate", "--checkpoint", run_dir, "--mistakes-grid", tmp_path / "x.gif")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.error.startswith(f"--mistakes-grid {tmp_path}/x.gif: must end in")

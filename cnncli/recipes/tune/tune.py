@@ -213,7 +213,7 @@ class _Watch:
         Raises:
             StopRun: If the study prunes the run.
         """
-        value, self.epochs = row[self.monitor], int(row["epoch"])
+        value, self.epochs = row.get(self.monitor, math.nan), int(row["epoch"])
         if math.isfinite(value):
             if self.best is None or self._sign * value < self._sign * self.best:
                 self.best, self.best_epoch = value, self.epochs
