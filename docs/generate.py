@@ -47,7 +47,9 @@ SOURCES = (
 CHAIN = """## Written by hand
 
 `--model 'cnn: LAYERS'` builds a network from one line, in the words of `cnncli conv-size --chain`.
-The last layer is `dense K`, K being the number of classes. Look at it before you train it:
+The last layer is `dense K`, K being the number of classes. Layers may be written as Keras calls
+them too, `Conv2D(32, (3, 3), activation='relu')`; a softmax is left out, since the loss has it.
+Look at the network before you train it:
 
 ```
 $ net='conv3x3 f16 relu; pool2; flatten; dense 10'
@@ -55,7 +57,7 @@ $ cnncli conv-size 28 --in-channels 1 --chain "$net" --format csv
 layer,output,parameters,macs,receptive_field,jump
 conv3x3 f16 relu,16x26x26,160,97344,3,1
 pool2,16x13x13,0,0,4,2
-flatten,2704,0,0,whole image,
+flatten,2704,0,0,4,2
 dense 10,10,27050,27040,whole image,
 total,10,27210,124384,,
 $ cnncli train --data digits --image-size 28 --model "cnn: $net"

@@ -93,7 +93,7 @@ def augment(
     if config is not None:
         from cnncli.config import load_config
 
-        run = load_config(config, flags)
+        run = load_config(config, flags, tell=TerminalReporter().note)
         flags = {"data": run.data, "image_col": run.image_col, "label_col": run.label_col}
         image_size = image_size or run.image_size
         chosen, seed = run.augment, run.seed if seed is None else seed

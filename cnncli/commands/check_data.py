@@ -56,7 +56,7 @@ def check_data(
     """
     from cnncli.config import load_config
 
-    config = load_config(None, flags)
+    config = load_config(None, flags, tell=TerminalReporter().note)
     from cnncli.files import check_output_file
     from cnncli.recipes.check_data import check_data as run_check
     from cnncli.recipes.check_data import save_fix_list

@@ -12,7 +12,8 @@ import typer
 from cnncli.arithmetic.chain import parse_chain, parse_pair
 from cnncli.arithmetic.convolution import Size, check_channels
 from cnncli.arithmetic.formula import explain_layer
-from cnncli.arithmetic.layers import Trace, format_shape, trace_chain
+from cnncli.arithmetic.layers import Trace, describe_unseen_part, format_shape, trace_chain
+from cnncli.arithmetic.region import count_pixels
 from cnncli.arithmetic.solve import Unknown, solve_window
 from cnncli.arithmetic.windows import check_drawable
 from cnncli.choices import RowFormat, format_size
@@ -213,8 +214,7 @@ def _print_solutions(
         return
     print_line(format_size(value))
     if explained:
-        also = [format_size(other) for other, _ in itertools.islice(answers, 21)]
-        if also:
+        if also := [format_size(other) for other, _ in itertools.islice(answers, 21)]:
             also[20:] = ["..."] * (len(also) > 20)
             print_line(f"also {', '.join(also)}")
         for line in replace(question, window=window).explain():
@@ -235,7 +235,10 @@ def _print_chain(
     if in_channels is None:
         TerminalReporter().note("--in-channels not given: counted for 1 (grey)")
     nested = output_format in ("json", "jsonl")
-    rows = [_describe_layer(trace, nested=nested) for trace in traces]
+    chosen = choose_format(output_format, piped="csv")
+    rows = [_describe_layer(trace, size, "json" if nested else chosen) for trace in traces]
+    if told := describe_unseen_part(traces, size):
+        TerminalReporter().note(told)
     if explained:
         inputs = [(channels, *size), *(trace.shape for trace in traces[:-1])]
         for row, trace, shape in zip(rows, traces, inputs, strict=True):
@@ -251,7 +254,6 @@ def _print_chain(
         print_json({"layers": rows, "total": total})
     else:
         last = {"layer": "total", **total, "receptive_field": None, "jump": None}
-        chosen = choose_format(output_format, piped="csv")
         print_rows([*rows, last], list(last), chosen, layout=_LAYOUT)
 
 
@@ -263,9 +265,13 @@ def _print_prose(rows: list[Row], total: Row) -> None:
     print_line(f"total: parameters {total['parameters']}, MACs {total['macs']}")
 
 
-def _describe_layer(trace: Trace, *, nested: bool) -> Row:
-    field: Any = "whole image"
+def _describe_layer(trace: Trace, size: Size, chosen: str) -> Row:
+    nested = chosen == "json"
     jump: Any = None
+    field: Any = "whole image"
+    if trace.region and (seen := count_pixels(trace.region)) != size:
+        of_it = f" of {format_size(size)}" * (chosen == "table")
+        field = _cell(seen, nested=True) if nested else format_size(seen) + of_it
     if trace.field:
         rows, columns = trace.field.jump
         jump = f"{rows}x{columns}" if rows != columns else int(rows) if rows % 1 == 0 else str(rows)

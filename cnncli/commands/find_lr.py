@@ -41,7 +41,9 @@ def find_lr(
     from cnncli.files import PICTURES, check_output_file
     from cnncli.run.check import check_config
 
-    settings, taken = take_network(load_config(config, flags, RunConfig))
+    settings, taken = take_network(
+        load_config(config, flags, RunConfig, tell=TerminalReporter().note)
+    )
     check_config(settings)
     picture = check_output_file(output, suffixes=PICTURES)
     tell_begin(f"Reading {settings.data} ...")

@@ -20,11 +20,7 @@ from cnncli.data.split_file import read_left_out
 from cnncli.data.splits import TEST, TRAIN, VAL
 from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
 from cnncli.errors import CnncliError, count_of, shorten
-from cnncli.files import (
-    SPLITS_FILE,
-    make_output_folder,
-    run_dir_of,
-)
+from cnncli.files import SPLITS_FILE, run_dir_of
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
@@ -32,7 +28,7 @@ from cnncli.run.bad_images import check_bad, keep_good
 from cnncli.run.mistakes import DRAWN, draw_mistakes, list_mistakes
 from cnncli.run.report import Report, evaluation_batch, report_precision, report_split
 from cnncli.run.samples import data_of_run
-from cnncli.run.save_evaluation import save_evaluation
+from cnncli.run.save_evaluation import make_evaluation_folder, save_evaluation
 from cnncli.run.scales import warn_of_dark
 from cnncli.run.warn_of_cut import is_unlike_training, warn_unlike_training
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
@@ -111,7 +107,8 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     samples = _leave_out(samples, path, checkpoint.preprocess, reporter)
     chosen, split = _choose(samples, path, settings.split, reporter)
     samples = select_samples(samples, chosen)
-    folder = None if settings.output is None else make_output_folder(settings.output)
+    own = settings.data is None and settings.split is None
+    folder = settings.output and make_evaluation_folder(settings.output, path, is_of_run=own)
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = checkpoint.classifier(network).to(compute.device)
     numbers = world.slice(np.arange(len(samples)))
@@ -137,17 +134,16 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
         report["tta"] = settings.tta
     if settings.precision is not None:
         report["precision"] = compute.precision
-    if folder is not None and world.is_first:
+    if folder and world.is_first:
         save_evaluation(folder, report, samples, probabilities, csv_safe=settings.csv_safe)
     if settings.mistakes:
         report["mistakes"] = list_mistakes(samples, probabilities, settings.mistakes)
     if settings.mistakes_grid is not None and world.is_first:
-        look = checkpoint.preprocess
         draw_mistakes(
             settings.mistakes_grid,
             samples,
             probabilities,
-            look,
+            checkpoint.preprocess,
             reporter,
             count=settings.mistakes_drawn,
             split=split,

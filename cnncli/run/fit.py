@@ -161,6 +161,8 @@ def _report_plan(
     config = run.config
     _report_run(run, len(inputs.train), reporter)
     if config.freeze != "none" or len(set(plan.scales.values())) > 1:
+        if config.freeze.startswith("stages:") and plan.backbone_is_fixed:
+            reporter.note(f"--freeze {config.freeze}: all stages, the same as --freeze backbone")
         reporter.table(f"freeze {config.freeze}", plan.table(config.lr))
     if config.balance != "none":
         targets = run.samples.targets[run.indices(TRAIN)]

@@ -11,6 +11,7 @@ from torch import nn
 
 from cnncli.augmentation.notation import Pipeline
 from cnncli.choices import format_size
+from cnncli.choices.spelling import tell_taken
 from cnncli.errors import CnncliError, shorten
 from cnncli.files import expand_path
 from cnncli.images.preprocess import Preprocess
@@ -190,6 +191,9 @@ def _build(
     except CnncliError as error:
         # Here the name is an argument, or the path of a run that is not there.
         raise CnncliError(f"{str(error).removeprefix('--model ')}; nor a run folder") from None
+    if told := tell_taken("MODEL", name, entry.name):
+        reporter.note(told)
+    name = entry.name
     source = look_up_source(weights or "none", entry)
     preprocess = _choose_preprocess(entry, source, image_size)
     class_names = _find_class_names(entry, source, reporter)

@@ -60,7 +60,9 @@ def start_run(
     from cnncli.config import dump_config, load_config, take_network
     from cnncli.run.check import check_config
 
-    settings, taken = take_network(load_config(config, flags, config_class))
+    settings, taken = take_network(
+        load_config(config, flags, config_class, tell=choose_reporter().note)
+    )
     check_config(settings)
     if taken:
         choose_reporter().note(taken)

@@ -38,6 +38,7 @@ from cnncli.models.pretrained.weights import load_tensors
 from cnncli.training.find_run import (
     LAST,
     find_named,
+    is_run_folder,
     list_run_folders,
     suggest_runs,
     tell_runs_inside,
@@ -267,6 +268,11 @@ def find_checkpoint(given: str | None, output: str = "runs") -> tuple[Path, str]
         inside = tell_runs_inside(path)
         if inside:
             raise CnncliError(f"--checkpoint {given}: {inside}")
+        if is_run_folder(path) and not os.path.lexists(path / BEST_FILE):
+            raise CnncliError(
+                f"--checkpoint {given}: a run without a checkpoint yet; its first finished epoch "
+                f"writes {path / BEST_FILE}"
+            )
         path = path / BEST_FILE
     if path.exists() and not path.is_file():
         raise CnncliError(f"--checkpoint {given}: not a file but a pipe or a device ({path})")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import sklearn.metrics as reference
 import torch
+import yaml
 from helpers import run_process, train, write_digits
 
 CLASSES = ("zero", "one", "two")
@@ -425,3 +426,29 @@ def test_mistakes_are_a_key_of_the_json_where_they_are_asked_for(cli, run_dir, t
     refused = cli("evaluate", "--checkpoint", run_dir, "--mistakes-grid", tmp_path / "x.gif")
     assert (refused.code, refused.out) == (2, "")
     assert refused.error.startswith(f"--mistakes-grid {tmp_path}/x.gif: must end in")
+
+
+def test_the_report_of_a_run_is_written_over_by_its_own_alone(cli, tmp_path, run_dir):
+    finished, begun = tmp_path / "finished", tmp_path / "begun"
+    shutil.copytree(run_dir, finished)
+    shutil.copytree(run_dir, begun)
+    (begun / "report.json").unlink()
+    before = (finished / "report.json").read_bytes()
+    data = yaml.safe_load((run_dir / "config.yaml").read_text("utf-8"))["data"]
+
+    assert cli("evaluate", "--checkpoint", finished, "--output", finished).code == 0
+    assert (finished / "report.json").read_bytes() == before
+    for given in (
+        ("--checkpoint", finished, "--split", "train", "--output", finished),
+        ("--checkpoint", run_dir, "--output", finished),
+        ("--checkpoint", finished, "--data", data, "--output", finished),
+    ):
+        result = cli("evaluate", *given)
+        assert result.code == 2
+        assert f"--output {finished}: is the folder of a run, whose report would" in result.err
+    assert (finished / "report.json").read_bytes() == before
+
+    result = cli("evaluate", "--checkpoint", begun, "--output", begun)
+    assert result.code == 2
+    assert f"--output {begun}: is the folder of a run that has not finished" in result.err
+    assert not (begun / "report.json").exists()

@@ -157,8 +157,13 @@ def choose_samples(settings: VisualizeSettings, subject: Subject, reporter: Repo
     return select_samples(samples, keep)
 
 
-def read_photo(given: str, preprocess: Preprocess) -> Photo:
+def read_photo(given: str, preprocess: Preprocess, flag: str = "--image") -> Photo:
     """Read one image file.
+
+    Args:
+        given: Its path as the user wrote it.
+        preprocess: What turns it into the network's input.
+        flag: The flag that named it.
 
     Raises:
         CnncliError: If it cannot be read, or does not fit the network's channels.
@@ -170,5 +175,5 @@ def read_photo(given: str, preprocess: Preprocess) -> Photo:
         picture = draw_file(data, preprocess)
     except (ImageError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise CnncliError(f"--image {given}: {reason}") from None
+        raise CnncliError(f"{flag} {given}: {reason}") from None
     return Photo(given, picture, pixels, find_seen_box(preprocess, picture.shape[:2]))
