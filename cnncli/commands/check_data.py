@@ -15,6 +15,7 @@ from cnncli.shell.terminal import (
     choose_format,
     print_json,
     print_rows,
+    print_sentence,
     print_text,
 )
 
@@ -110,7 +111,7 @@ def _print_report(report: DataReport) -> None:
     told = whole["told_by_nothing"]
     if whole["shortcuts"] and len(told) > 1:
         shown = ", ".join(told[:_MOST_CLASSES])
-        print_text(f"no file property tells these from each other: {shown}")
+        print_sentence(f"no file property tells these from each other: {shown}")
 
 
 def _file_rows(files: dict[str, Any]) -> list[dict[str, object]]:

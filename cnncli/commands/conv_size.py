@@ -162,9 +162,8 @@ def _animate(question: Question, picture: Path) -> None:
 
 
 _LAYOUT = TableLayout(
-    drop=("jump",),
+    drop=("groups", "dilation", "jump"),
     keep=("output", "parameters", "macs"),
-    short=("parameters", "macs"),
     whole="--format csv",
 )
 

@@ -14,7 +14,7 @@ from cnncli.files import PICTURES, check_output_file
 from cnncli.reporting import TableLayout
 from cnncli.shell.flags import CsvSafe, Flags, JudgingPrecision, TestTimeViews, takes
 from cnncli.shell.run_flags import choose_flags
-from cnncli.shell.terminal import choose_format, choose_reporter, print_json, print_rows
+from cnncli.shell.terminal import choose_format, choose_reporter, print_json, print_rows, tell_begin
 
 _ON_TERMINAL = 5  # mistakes that are listed on a terminal
 _LAYOUT = TableLayout(drop_equal=False, whole="--format json")
@@ -73,6 +73,7 @@ def evaluate(
         grid = check_output_file(mistakes_grid, "--mistakes-grid", suffixes=PICTURES)
     chosen = choose_format(output_format, piped="json")
     listed = _ON_TERMINAL if chosen == "table" and sys.stdout.isatty() else 0
+    tell_begin("Reading the checkpoint ...")
     from cnncli.data.samples import CsvColumns
     from cnncli.recipes.evaluate import EvaluateSettings, evaluate_run
     from cnncli.run.mistakes import DRAWN

@@ -8,7 +8,7 @@ import typer
 
 from cnncli.shell.flags import ConfigFile, Flags, takes
 from cnncli.shell.run_flags import TRAIN_FLAGS
-from cnncli.shell.terminal import TerminalReporter, print_json, print_line
+from cnncli.shell.terminal import TerminalReporter, print_json, print_line, tell_begin
 
 # Nothing but the picture is written, so that --output is its name.
 _FLAGS = {name: kind for name, kind in TRAIN_FLAGS.items() if name != "output"}
@@ -46,6 +46,7 @@ def find_lr(
     )
     check_config(settings)
     picture = check_output_file(output, suffixes=PICTURES)
+    tell_begin(f"Reading {settings.data} ...")
     from cnncli.recipes.find_lr import describe, draw, find_lr
 
     reporter = TerminalReporter()

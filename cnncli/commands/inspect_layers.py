@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -126,7 +127,9 @@ def inspect_layers(
     columns = COLUMNS if chosen == "table" else COLUMNS + MORE_COLUMNS
     if chosen == "table" and any(layer.call for layer in found.layers):
         columns = [*COLUMNS[:2], "call", *COLUMNS[2:]]
-    print_rows(rows, columns, chosen, layout=_LAYOUT)
+    some_frozen = found.totals.trainable != found.totals.parameters
+    layout = replace(_LAYOUT, keep=("parameters", "trainable")) if some_frozen else _LAYOUT
+    print_rows(rows, columns, chosen, layout=layout)
     if chosen == "table":
         print_rows(_list_totals(found.totals), ("total", "value"), "table")
 

@@ -7,6 +7,8 @@ on the letter before it none.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from cnncli.reporting import show_controls
 
@@ -91,6 +93,38 @@ def cut_path(text: str, width: int, mark: str = CUT) -> str:
         if cell_width(shorter) <= width:
             return shorter
     return cut_middle(name, width, mark)
+
+
+def cut_apart(
+    texts: Sequence[str],
+    widths: Sequence[int],
+    mark: str,
+    *,
+    are_paths: bool = False,
+    ends: bool = False,
+) -> list[str]:
+    """Return texts cut to their widths, in such a way that no two of them become alike.
+
+    Args:
+        texts: Texts of a line.
+        widths: Cells that each may take.
+        mark: Stands for what was cut out.
+        are_paths: Whether folders are what goes first.
+        ends: Whether the ends say more than the beginnings.
+    """
+    shares = (0, 0.5, 0.8, 0.2, 1) if ends else (0.5, 0.8, 0.2, 1, 0)
+    ways: list[Callable[[str, int], str]] = [
+        *([lambda text, width: cut_path(text, width, mark)] if are_paths else []),
+        *(partial(cut_middle, mark=mark, head_share=share) for share in shares),
+    ]
+    different = len(set(texts))
+    first: list[str] = []
+    for way in ways:
+        cut = [way(text, width) for text, width in zip(texts, widths, strict=True)]
+        if len(set(cut)) == different:
+            return cut
+        first = first or cut
+    return first
 
 
 def wrap_words(text: str, width: int, *, indent: str = "") -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from cnncli.reporting import show_controls
 from cnncli.shell.cells import CUT, cell_width, cut_middle, pad
 from cnncli.shell.tables import find_width
-from cnncli.shell.terminal import can_print, print_line, print_rows
+from cnncli.shell.terminal import can_print, print_line, print_rows, print_sentence
 
 # Columns of text where stdout is no terminal, and of a class's name in a table.
 _WIDTH, _NAME, _SHORT_NAME = 200, 32, 12
@@ -30,12 +30,14 @@ def print_confusions(report: Mapping[str, Any]) -> None:
     matrix = report["confusion_matrix"]
     lines = _fit_matrix(names, matrix, width)
     if lines is not None:
-        print_line("Confusion matrix: rows are true classes, columns predicted ones; . is no image")
+        print_sentence(
+            "Confusion matrix: rows are true classes, columns predicted ones; . is no image"
+        )
         for line in ("", *lines):
             print_line(line)
         return
     pairs = sorted(_list_confusions(names, matrix), key=lambda row: -row["images"])
-    print_line(
+    print_sentence(
         f"The confusion matrix of {len(names):,} classes is wider than the {width} columns here;"
         "\n--output DIR writes it whole, and --format json has it."
     )
@@ -43,7 +45,7 @@ def print_confusions(report: Mapping[str, Any]) -> None:
         print_line("No class is taken for another.")
         return
     few = f"The {min(_LARGEST, len(pairs))} largest of {len(pairs):,} confusions"
-    print_line(f"{few}, with their share of the true class:")
+    print_sentence(f"{few}, with their share of the true class:")
     print_line("")
     print_rows(pairs[:_LARGEST], ["true", "predicted", "images", "share"], "table")
 
@@ -118,12 +120,12 @@ def print_mistakes(report: Mapping[str, Any]) -> None:
     wrong = report["images"] - sum(matrix[index][index] for index in range(len(matrix)))
     print_line("")
     if not mistakes:
-        print_line(f"No mistake among {report['images']:,} images")
+        print_sentence(f"No mistake among {report['images']:,} images")
         return
     listed = f"The {len(mistakes):,} surest of {wrong:,} mistakes"
     if len(mistakes) == wrong:
         listed = "The only mistake" if wrong == 1 else f"All {wrong:,} mistakes, the surest first"
-    print_line(listed)
+    print_sentence(listed)
     print_line("")
     head = ("probability", "true", "predicted", "file")
     rows = [
@@ -147,7 +149,7 @@ def print_mistakes(report: Mapping[str, Any]) -> None:
             rule = sum(widths) + 3 * len(_GAP) if fits else cell_width(line)
             print_line(("─" if can_print("─") else "-") * rule)
     if any(row["file"] is None for row in mistakes):
-        print_line(
+        print_sentence(
             "The images are parts of an array: the number in a name is the place in it, from 0."
         )
 

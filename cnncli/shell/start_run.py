@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +9,7 @@ import typer
 from cnncli.errors import CnncliError
 from cnncli.files import CONFIG_FILE, expand_path
 from cnncli.shell.flags import Flags
-from cnncli.shell.terminal import can_print, choose_reporter, print_line
+from cnncli.shell.terminal import can_print, choose_reporter, print_line, tell_begin
 from cnncli.torchrun import is_follower
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def start_run(
         text = dump_config(settings)
         print_line((text if can_print(text) else dump_config(settings, only_ascii=True)).rstrip())
         return
-    _tell_begin(f"Reading {settings.data} ...")
+    tell_begin(f"Reading {settings.data} ...")
     from cnncli.recipes.train import train_run
     from cnncli.training.stopping import process_start
 
@@ -109,7 +108,7 @@ def _resume(resume: str, flags: Flags, config: str | None) -> None:
         choose_reporter().note(tell_finished(run_dir))
         print_line(str(run_dir))
         return
-    _tell_begin(f"Going on with {run_dir} ...")
+    tell_begin(f"Going on with {run_dir} ...")
     from cnncli.recipes.train import resume_run
     from cnncli.training.stopping import process_start
 
@@ -118,12 +117,6 @@ def _resume(resume: str, flags: Flags, config: str | None) -> None:
         settings.device,
         lambda reporter, world: resume_run(run_dir, reporter, world=world, started=process_start()),
     )
-
-
-def _tell_begin(text: str) -> None:
-    """Say on a terminal what is begun, before torch is loaded: that takes some seconds."""
-    if sys.stderr.isatty():
-        choose_reporter().note(text)
 
 
 def _print_run(device: str, run: Callable[[Reporter, World], Path]) -> None:

@@ -7,17 +7,16 @@ valuable first, until the rest fits. The last line names them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TextIO
 
 from cnncli.reporting import TableLayout
 from cnncli.shell.cells import (
     CUT,
     cell_width,
+    cut_apart,
     cut_middle,
-    cut_path,
     format_cell,
     pad,
     shorten_number,
@@ -73,6 +72,11 @@ class _Column:
     least: int
 
     @property
+    def longest_word(self) -> int:
+        """Cells of the longest word in the column."""
+        return max((cell_width(word) for t in self.texts for word in t.split(" ")), default=0)
+
+    @property
     def same(self) -> str | None:
         """The text that all rows share, if they do."""
         return self.texts[0] if self.texts and len(set(self.texts)) == 1 else None
@@ -111,7 +115,8 @@ def draw_table(
     drawn = [] if not title else wrap_words(show_in_line(title), width or 10_000)
     if width is not None:
         drawn = [cut_middle(text, width, mark) for text in drawn]
-    headers = _cut_apart([column.header for column in shown], widths, mark)
+    # Runs in the columns of a table mostly begin alike.
+    headers = cut_apart([column.header for column in shown], widths, mark, ends=True)
     drawn.append(
         _GAP.join(
             pad(header, w, right=c.kind == "number")
@@ -214,31 +219,17 @@ def _share(columns: list[_Column], width: int | None) -> list[int]:
 def _fit(column: _Column, width: int, mark: str) -> list[list[str]]:
     """Return the lines of each cell of a column."""
     if column.kind == "text":
-        lines = [wrap_words(text, width) for text in column.texts]
-        return [[cut_middle(line, width, mark) for line in cell] for cell in lines]
+        cells = [wrap_words(text, width) for text in column.texts]
+        flat = [line for cell in cells for line in cell]
+        lines = iter(cut_apart(flat, [width] * len(flat), mark))
+        return [[next(lines) for _ in cell] for cell in cells]
     if column.kind == "number":  # too wide only where it stands alone in its line
         pairs = zip(column.texts, column.values, strict=True)
         return [[t if cell_width(t) <= width else f"{v:.3g}"] for t, v in pairs]
     widths = [width] * len(column.texts)
-    return [[text] for text in _cut_apart(column.texts, widths, mark, column.kind == "path")]
-
-
-def _cut_apart(
-    texts: Sequence[str], widths: Sequence[int], mark: str, are_paths: bool = False
-) -> list[str]:
-    """Return texts cut to their widths, in such a way that no two of them become alike."""
-    ways: list[Callable[[str, int], str]] = [
-        *([lambda text, width: cut_path(text, width, mark)] if are_paths else []),
-        *(partial(cut_middle, mark=mark, head_share=share) for share in (0.5, 0.8, 0.2, 1, 0)),
+    return [
+        [text] for text in cut_apart(column.texts, widths, mark, are_paths=column.kind == "path")
     ]
-    different = len(set(texts))
-    first: list[str] = []
-    for way in ways:
-        cut = [way(text, width) for text, width in zip(texts, widths, strict=True)]
-        if len(set(cut)) == different:
-            return cut
-        first = first or cut
-    return first
 
 
 def _tell(
@@ -253,7 +244,7 @@ def _tell(
     cut = [
         c.header
         for c, width in zip(shown, widths, strict=True)
-        if c.kind != "text" and width < c.natural
+        if width < (c.longest_word if c.kind == "text" else c.natural)
     ]
     parts = []
     if gone:

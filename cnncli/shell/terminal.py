@@ -285,4 +285,10 @@ def choose_reporter() -> Reporter:
     return SilentReporter() if is_follower() else TerminalReporter()
 
 
+def tell_begin(text: str) -> None:
+    """Say on a terminal what is begun, before torch is loaded: that takes some seconds."""
+    if sys.stderr.isatty():
+        choose_reporter().note(text)
+
+
 def _no_bar(count: int = 1, text: str = "") -> None: ...

@@ -199,7 +199,7 @@ def test_no_cell_of_the_table_is_broken(cli, runs, monkeypatch, columns):
     assert len(lines[2:6]) == 4  # a line for each run, below the header
     assert max(map(len, lines)) <= columns
     assert "2026-01-01_done_lenet5" in "".join(lines)
-    assert ("figures" in "".join(lines)) == (columns >= 120)
+    assert ("figures" in "".join(lines)) == (columns >= 140)
 
 
 def test_bytes_have_their_unit():

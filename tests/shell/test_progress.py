@@ -1,5 +1,6 @@
 """What stands on a terminal while a command works: rows of epochs, messages, the bar."""
 
+import io
 import os
 import pty
 import subprocess
@@ -68,6 +69,19 @@ def test_epochs_are_rows_below_one_header(columns, gone):
     ]
     assert [line.endswith("best") for line in lines[first + 2 : first + 5]] == [False, True, False]
     assert lines[first + 5 : first + 7] == ["", "title"]
+
+
+def test_train_says_what_it_reads_before_torch_is_loaded(monkeypatch):
+    from cnncli.config import RunConfig
+    from cnncli.shell.start_run import start_run
+
+    stderr = io.StringIO()
+    stderr.isatty = lambda: True
+    monkeypatch.setattr("sys.stderr", stderr)
+    monkeypatch.setitem(sys.modules, "cnncli.recipes.train", None)  # imports torch
+    with pytest.raises(ImportError):
+        start_run(RunConfig, {"data": "digits"}, None, print_config=False, resume=None)
+    assert stderr.getvalue() == "Reading digits ...\n"
 
 
 def test_words_stay_whole_on_a_terminal():
