@@ -42,6 +42,7 @@ from cnncli.config.fields import (
     flag_name,
     setting,
 )
+from cnncli.config.spelling import SPELT, spell, spell_policy
 from cnncli.errors import CnncliError
 
 # Settings of which at most one can be given, and those that only some schedulers use.
@@ -85,6 +86,7 @@ class RunConfig(BaseModel):
     splits: str | None = setting(None, "Data", "data")
     fold: Annotated[int, Field(ge=0)] | None = setting(None, "Data", "data")
     class_order: list[str] | None = setting(None, "Data", "data")
+    ordered: bool = setting(False, "Data", "data")
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = setting(0.15, "Data", "data")
     test_fraction: Fraction = setting(0.15, "Data", "data")
 
@@ -133,6 +135,7 @@ class RunConfig(BaseModel):
     on_nan: OnNan = setting("error", "Stopping and saving")
     checkpoint_every: Count | None = setting(None, "Stopping and saving", "place")
     keep_every: Count | None = setting(None, "Stopping and saving", "place")
+    keep_state: bool = setting(False, "Stopping and saving", "place")
 
     precision: Precision = setting("auto", "Device")
     compile: bool = setting(False, "Device")
@@ -169,13 +172,13 @@ class RunConfig(BaseModel):
     @field_validator("intensity")
     @classmethod
     def _check_intensity(cls, value: str | None) -> str | None:
-        if value is None or value == "auto":
+        if value is None or value.lower() == "auto":
             return None
         try:
             parse_intensity(value)
         except CnncliError as error:
             raise ValueError(str(error).removeprefix("intensity: ")) from None
-        return value
+        return value.lower()
 
     @field_validator("augment", mode="before")
     @classmethod
@@ -220,7 +223,7 @@ class RunConfig(BaseModel):
     @classmethod
     def _read_list(cls, value: object) -> object:
         """Take one "3=none" as well as a list; YAML reads a bare 3 as a number."""
-        return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+        return [spell_policy(str(v)) for v in (value if isinstance(value, list) else [value])]
 
     @field_validator("*", mode="before")
     @classmethod
@@ -234,6 +237,13 @@ class RunConfig(BaseModel):
         if isinstance(value, list) and None in items:
             raise ValueError("an item of the list is empty; write '' for an empty text")
         return value
+
+    @field_validator(*SPELT, mode="before")
+    @classmethod
+    def _spell(cls, value: object, info: ValidationInfo) -> object:
+        """Take a name in any case, and as others write it; the record has it as we write it."""
+        key = str(info.field_name)
+        return spell(key, value, cls.model_fields[key])
 
     @model_validator(mode="after")
     def _check_together(self) -> RunConfig:
