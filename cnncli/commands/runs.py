@@ -149,11 +149,12 @@ def _show(names: Sequence[str], folder: str, chosen: str, *, csv_safe: bool) -> 
         value, low, high = (format_cell(accuracy[key]) for key in ("value", "low", "high"))
         lines["report"] = f"{report['split']}: accuracy {value} ({low}–{high})"
     lines |= {name: settings.get(name) for name in _SETTINGS}
-    lines["files"] = ", ".join(f"{name} {format_bytes(size)}" for name, size in files.items())
     wide = max(map(len, lines)) + 2
     for name, value in lines.items():
         if value is not None:
             print_text(f"{name:<{wide}}{format_cell(value)}")
+    for number, (name, size) in enumerate(files.items()):
+        print_text(f"{'' if number else 'files':<{wide}}{name} {format_bytes(size)}")
 
 
 def _delete(names: Sequence[str], folder: str, *, yes: bool) -> None:
