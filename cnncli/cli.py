@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from cnncli import __version__, commands
+from cnncli.choices.spelling import find_choice
 from cnncli.errors import (
     HUNG_UP,
     INTERRUPTED,
@@ -23,6 +24,7 @@ from cnncli.errors import (
     TERMINATED,
     CnncliError,
     ReportedElsewhereError,
+    did_you_mean,
 )
 from cnncli.reporting import show_controls
 from cnncli.shell.command import build_command, convert_late
@@ -139,6 +141,13 @@ def _drop_output() -> None:
 def _show_usage_error(error: Any) -> int:
     message = error.format_message().replace("Value error, ", "")  # pydantic's, inside Typer's
     context = getattr(error, "ctx", None)
+    wrong = getattr(error, "option_name", None)
+    if context is not None and isinstance(wrong, str) and message.startswith("No such"):
+        known = [name for p in context.command.get_params(context) for name in p.opts]
+        flags = [name for name in (*known, "--help") if name.startswith("--")]
+        right = find_choice(wrong, flags)
+        near = f"; did you mean {right}?" if right else did_you_mean(wrong, flags, cutoff=0.6)
+        message = f"{wrong}: no such flag{near}"
     if "\n" in message:  # the help of a group called with no command
         sys.stderr.write(show_controls(message) + "\n")
     elif context is None:

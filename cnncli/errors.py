@@ -34,18 +34,19 @@ class ReportedElsewhereError(SystemExit):
     """Ends one of several processes without a message, because another one prints the error."""
 
 
-def did_you_mean(word: str, known: Iterable[str], *, count: int = 3) -> str:
+def did_you_mean(word: str, known: Iterable[str], *, count: int = 3, cutoff: float = 0.5) -> str:
     """Return ``"; did you mean a, b?"`` with the names nearest to a word, or an empty string.
 
     Args:
         word: What the user wrote.
         known: All names that would be right.
         count: Largest number of names to suggest.
+        cutoff: How near a name must be, from 0 (any) to 1 (the same).
     """
     if len(word) > 100:  # the comparison takes the square of it
         return ""
     lowered = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), lowered, n=count, cutoff=0.5)
+    near = difflib.get_close_matches(word.lower(), lowered, n=count, cutoff=cutoff)
     return f"; did you mean {', '.join(lowered[name] for name in near)}?" if near else ""
 
 

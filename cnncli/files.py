@@ -22,9 +22,11 @@ METRICS_FILE = "metrics.csv"
 BEST_FILE = "best.safetensors"
 LAST_FILE = "last.pt"
 LOCK_FILE = "run.lock"  # only while a process trains the run
+NOTE_FILE = "note.txt"  # of a person, by `cnncli runs note`
 CURVES_FILE = "curves.png"
 REPORT_FILE = "report.json"
 PREDICTIONS_FILE = "predictions.csv"
+STUDIES_FOLDER = "tune"  # beside runs: a folder for each study, with one for each trial in it
 EPOCHS_FOLDER = "epochs"  # of checkpoints 0000.safetensors, 0005.safetensors …
 
 # The greatest files that are read, in bytes. An image of the most pixels that are decoded has 3 GiB

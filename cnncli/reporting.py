@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Protocol
 
 # Characters that make a terminal do something, or show a text in another order than it has: C0 but
@@ -26,6 +27,30 @@ def _escape(letter: str) -> str:
     return f"\\x{ord(letter):02x}" if letter < "\u0100" else f"\\u{ord(letter):04x}"
 
 
+@dataclass(frozen=True)
+class TableLayout:
+    """What may become of a table's columns where a terminal has no room for all of them.
+
+    Attributes:
+        drop: Columns in the order in which they go, the least valuable first; then those that are
+            not named here, from the right to the left. The first column of a table always stays.
+        keep: Columns that go last of all.
+        paths: Columns of paths, which lose folders from their middle.
+        words: Columns of sentences or lists, which wrap at spaces.
+        short: Columns whose numbers are shown as 11.69 M or 4.09 G from a million on.
+        drop_equal: Whether columns that are the same in all rows go before all others.
+        whole: What shows every column and figure, such as ``--format csv``; empty if nothing does.
+    """
+
+    drop: Sequence[str] = ()
+    keep: Sequence[str] = ()
+    paths: Sequence[str] = ()
+    words: Sequence[str] = ()
+    short: Sequence[str] = ()
+    drop_equal: bool = True
+    whole: str = ""
+
+
 class Advance(Protocol):
     """A function that moves a progress bar on by ``count`` units and shows ``text`` behind it."""
 
@@ -41,8 +66,22 @@ class Reporter(Protocol):
     def warn(self, text: str) -> None:
         """Show a warning of one line: something may spoil the result."""
 
-    def table(self, title: str, rows: Sequence[Mapping[str, object]]) -> None:
+    def table(
+        self,
+        title: str,
+        rows: Sequence[Mapping[str, object]],
+        layout: TableLayout | None = None,
+    ) -> None:
         """Show a small table; the keys of the first row are its columns."""
+
+    def row(self, cells: Mapping[str, str], text: str, *, drop: Sequence[str] = ()) -> None:
+        """Show a row of a table that grows, on a terminal; elsewhere a line that needs no header.
+
+        Args:
+            cells: Texts by the names of their columns, which stand above the first row.
+            text: The line in the place of the cells.
+            drop: Columns that go where the terminal is too narrow, the least valuable first.
+        """
 
     def progress(self, label: str, total: int) -> AbstractContextManager[Advance]:
         """Show a progress bar of ``total`` units inside the returned context.
@@ -58,7 +97,15 @@ class SilentReporter:
 
     def warn(self, text: str) -> None: ...
 
-    def table(self, title: str, rows: Sequence[Mapping[str, object]]) -> None: ...
+    def table(
+        self,
+        title: str,
+        rows: Sequence[Mapping[str, object]],
+        layout: TableLayout | None = None,
+    ) -> None: ...
+
+    def row(self, cells: Mapping[str, str], text: str, *, drop: Sequence[str] = ()) -> None:
+        self.note(text)
 
     def progress(self, label: str, total: int) -> AbstractContextManager[Advance]:
         return nullcontext(_ignore)

@@ -18,6 +18,7 @@ from cnncli.cli import app
 from cnncli.commands import TABLE
 from cnncli.models.registry import MODELS, ModelEntry
 from cnncli.models.tables.custom import CUSTOM
+from cnncli.models.tables.papers import find_paper
 from cnncli.shell.help import list_sections
 
 DOCS = Path(__file__).parent
@@ -36,13 +37,19 @@ SOURCES = (
         "torchvision's",
         "torchvision:",
         "Counted at 1000 classes, for the default weights, which stand first. `default` takes "
-        "those; every name can be given to `--weights`.",
+        "those; every name can be given to `--weights`. Top-1 is the accuracy of the default "
+        "weights on ImageNet-1K, as torchvision measured it; the year is that of the network's "
+        "paper. torchvision states no licence of its weights, but for those with SWAG in their "
+        "name: these are under CC-BY-NC-4.0, which allows no commercial use. `cnncli models "
+        "--format csv` has the licence and the paper of each network.",
     ),
 )
 CHAIN = """## Written by hand
 
 `--model 'cnn: LAYERS'` builds a network from one line, in the words of `cnncli conv-size --chain`.
-The last layer is `dense K`, K being the number of classes. Look at it before you train it:
+The last layer is `dense K`, K being the number of classes. Layers may be written as Keras calls
+them too, `Conv2D(32, (3, 3), activation='relu')`; a softmax is left out, since the loss has it.
+Look at the network before you train it:
 
 ```
 $ net='conv3x3 f16 relu; pool2; flatten; dense 10'
@@ -50,7 +57,7 @@ $ cnncli conv-size 28 --in-channels 1 --chain "$net" --format csv
 layer,output,parameters,macs,receptive_field,jump
 conv3x3 f16 relu,16x26x26,160,97344,3,1
 pool2,16x13x13,0,0,4,2
-flatten,2704,0,0,whole image,
+flatten,2704,0,0,4,2
 dense 10,10,27050,27040,whole image,
 total,10,27210,124384,,
 $ cnncli train --data digits --image-size 28 --model "cnn: $net"
@@ -142,8 +149,11 @@ def models_page() -> str:
         lines += ["", f"## {title}", "", text.format(examples=_examples()), ""]
         if builder == "cnncli.":
             lines += [*(f"- `{entry.name}`: {entry.about}." for entry in entries), ""]
-        lines += ["| Name | Parameters | MACs | Image size | Weights |"]
-        lines += ["| --- | ---: | ---: | ---: | --- |", *(_model_row(entry) for entry in entries)]
+        lines += ["| Name | Parameters | MACs | Image size | Top-1 | Year | Weights |"]
+        lines += [
+            "| --- | ---: | ---: | ---: | ---: | ---: | --- |",
+            *(_model_row(entry) for entry in entries),
+        ]
     lines += ["", CHAIN, "Generated from the registry by `docs/generate.py`."]
     return "\n".join(lines) + "\n"
 
@@ -163,7 +173,10 @@ def _examples() -> str:
 def _model_row(entry: ModelEntry) -> str:
     size = format_size((entry.image_size,) * 2) if entry.image_size else "by the data"
     weights = ", ".join(weights.name for weights in entry.weights) or "none"
-    return f"| `{entry.name}` | {entry.parameters:,} | {entry.macs:,} | {size} | {weights} |"
+    top1 = f"{entry.weights[0].top1:.2f} %" if entry.weights else ""
+    year = find_paper(entry.name).year or ""
+    cost = f"{entry.parameters:,} | {entry.macs:,}"
+    return f"| `{entry.name}` | {cost} | {size} | {top1} | {year} | {weights} |"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from helpers import Result, train, write_digits
 
 # Before torch is imported, here and in every process that the tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
-for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"):
+for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
     os.environ.pop(name, None)
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
@@ -57,7 +57,7 @@ def folder_data(tmp_path_factory):
 def workspace(tmp_path_factory, folder_data):
     """Return a folder with ``runs/``, in which one run of two epochs lies; read it only."""
     root = tmp_path_factory.mktemp("workspace")
-    train(root / "runs", data=str(folder_data), epochs=2)
+    train(root / "runs", data=str(folder_data), epochs=2, keep_state=True)
     return root
 
 

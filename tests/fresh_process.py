@@ -17,12 +17,11 @@ HEAVY = {
 }
 
 _DUMP = """
-import json, sys
+import atexit, json, sys
 sys.argv = ["cnncli", *sys.argv[1:]]
-try:
-    exec({code!r})
-finally:
-    sys.stderr.write("\\nMODULES " + json.dumps(list(sys.modules)))
+# The tool ends the process itself where torch is loaded, after the exit functions.
+atexit.register(lambda: sys.stderr.write("\\nMODULES " + json.dumps(list(sys.modules))))
+exec({code!r})
 """
 
 _MAIN = "from cnncli.__main__ import main; main()"

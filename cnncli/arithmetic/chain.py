@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cnncli.arithmetic.calls import IN_LOSS, is_call, translate_call
 from cnncli.arithmetic.convolution import LARGEST, Kind, Size, SlidingWindow
 from cnncli.arithmetic.layers import (
     ACTIVATIONS,
@@ -155,6 +156,11 @@ _ALIASES = {
     "linear": "dense",
     "fc": "dense",
     "leakyrelu": "leaky_relu",
+    "swish": "silu",
+    "maxpooling": "maxpool",
+    "averagepooling": "avgpool",
+    "globalaveragepooling": "gap",
+    "batchnormalization": "bn",
 }
 _PAIRS = {"s": "stride", "p": "padding", "op": "output padding", "d": "dilation"}
 _COUNTS = {"f": "filters", "g": "groups"}
@@ -164,7 +170,8 @@ _PADDINGS = ("p", "same", "valid")
 def parse_chain(text: str) -> tuple[LayerSpec, ...]:
     """Parse a network that is written in the notation of this module.
 
-    Upper case and empty layers, as after a final ``;``, are allowed. Whether the layers fit each
+    Layers as Keras and PyTorch call them are taken too (`cnncli.arithmetic.calls`). Upper case and
+    empty layers, as after a final ``;``, are allowed. Whether the layers fit each
     other depends on the input: `cnncli.arithmetic.layers.trace_chain` checks that.
 
     Raises:
@@ -182,6 +189,11 @@ def parse_chain(text: str) -> tuple[LayerSpec, ...]:
 
 def _parse_layer(number: int, text: str) -> LayerSpec:
     base: dict[str, Any] = {"number": number, "text": text}
+    if is_call(text):
+        try:
+            text = base["text"] = translate_call(text)
+        except CnncliError as error:
+            raise LayerSpec(**base).error(str(error)) from None
     head, *words = text.lower().split()
     match = re.fullmatch(r"([a-z_]+(?:2d)?)([\d.].*)?", head)
     name = match[1].removesuffix("2d") if match else head
@@ -216,6 +228,8 @@ def _find_spec(name: str, words: list[str]) -> _Spec:
         return _SPECS[name]
     if name in ACTIVATIONS:
         raise CnncliError(f"{name} takes no options: leave {' '.join(words)!r} out")
+    if name == "softmax":
+        raise CnncliError(IN_LOSS)
     near = did_you_mean(name, (*_SPECS, *_ALIASES, *ACTIVATIONS))
     near = near or f"; the layers are {', '.join((*_SPECS, *ACTIVATIONS))}"
     raise CnncliError("unknown layer" + near)
@@ -242,6 +256,8 @@ def _parse_count(word: str, what: str) -> int:
 
 def _parse_option(name: str, spec: _Spec, word: str) -> tuple[str, Any]:
     """Parse an option or an activation, and return its key and its value."""
+    if word == "softmax":
+        raise CnncliError(IN_LOSS)
     if (activation := _ALIASES.get(word, word)) in ACTIVATIONS:
         return "activation", activation
     if word in spec.options and len(word) > 2:  # an option without a number, such as same

@@ -209,16 +209,25 @@ def explain_costs(
     macs = count_macs(window, size, in_channels, filters, groups=groups)
     kernel = "kernel*kernel*in_channels" + "/groups" * (groups > 1)
     side = "input" if window.kind == "transposed" else "output"
-    dense = (in_channels * size[0] * size[1] + bias) * filters * output[0] * output[1]
-    inputs = _with_bias(f"{in_channels}*{size[0]}*{size[1]}", bias)
     return [
         f"parameters = {_with_bias(kernel, bias)}*filters",
         f"           = {_fill_in_parameters(window, in_channels, filters, groups, bias)}"
         f" = {parameters}",
         f"MACs = {kernel}*filters*{side}*{side}",
         f"     = {_fill_in_macs(window, size, in_channels, filters, groups)} = {macs}",
+        *_explain_dense((in_channels, *size), (filters, *output), bias, parameters),
+    ]
+
+
+def _explain_dense(
+    shape: tuple[int, ...], output: tuple[int, ...], bias: bool, parameters: int
+) -> list[str]:
+    """Compare the parameters of a convolution with those of a dense layer of the same shapes."""
+    dense = (math.prod(shape) + bias) * math.prod(output)
+    inputs, outputs = ("*".join(map(str, sides)) for sides in (shape, output))
+    return [
         f"a dense layer in its place has {_compare(dense, parameters)} parameters:",
-        f"     {inputs}*{filters}*{output[0]}*{output[1]} = {dense}",
+        f"     {_with_bias(inputs, bias)}*{outputs} = {dense}",
     ]
 
 
@@ -273,4 +282,6 @@ def explain_layer(trace: Trace, shape: tuple[int, ...]) -> list[str]:
         parameters = f"2*{shape[0]} = "
     if trace.parameters or trace.macs:
         lines.append(f"parameters {parameters}{trace.parameters}, MACs {macs}{trace.macs}")
+    if isinstance(layer, Conv):
+        lines += _explain_dense(shape, trace.shape, layer.bias, trace.parameters)
     return lines

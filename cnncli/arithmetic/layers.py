@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from cnncli import choices
@@ -17,6 +17,7 @@ from cnncli.arithmetic.convolution import (
     count_macs,
     count_parameters,
 )
+from cnncli.arithmetic.region import Region, describe_part, find_region
 from cnncli.errors import CnncliError, count_of
 
 ACTIVATIONS: tuple[str, ...] = get_args(choices.ActivationName)
@@ -111,7 +112,9 @@ class Trace:
         parameters: Number of trainable values: weights and biases, and 2 for each channel of a
             batch normalisation.
         macs: Multiply-accumulates for one image; only convolutions and dense layers have any.
-        field: Receptive field of one output value; None where every value sees the whole image.
+        field: Receptive field of one output value; None where every value sees all positions of
+            the maps before it.
+        region: The pixels that all these positions together see, where ``field`` is None.
     """
 
     layer: LayerSpec
@@ -119,6 +122,7 @@ class Trace:
     parameters: int = 0
     macs: int = 0
     field: ReceptiveField | None = None
+    region: Region | None = None
 
 
 def trace_chain(layers: tuple[LayerSpec, ...], size: Size, in_channels: int) -> tuple[Trace, ...]:
@@ -139,14 +143,29 @@ def trace_chain(layers: tuple[LayerSpec, ...], size: Size, in_channels: int) -> 
     none for biases, normalisation, activations and pooling. FLOPs are about twice as many.
     """
     traces: list[Trace] = []
+    windows, sizes = [], [size]
+    region: Region | None = None
     state = Trace(LayerSpec(), (in_channels, *size), field=ReceptiveField())
     for layer in layers:
         try:
             state = _follow(layer, state.shape, state.field)
         except CnncliError as error:
             raise layer.error(str(error)) from None
+        if isinstance(layer, Conv | Pool):
+            windows.append(layer.window)
+            sizes.append((state.shape[1], state.shape[2]))
+        if state.field is None:
+            region = region or find_region(windows, sizes)
+            state = replace(state, region=region)
         traces.append(state)
     return tuple(traces)
+
+
+def describe_unseen_part(traces: tuple[Trace, ...], size: Size) -> str:
+    """Return which part of an image the first layer behind the maps sees; empty if it sees all."""
+    first = next((trace for trace in traces if trace.region is not None), None)
+    told = describe_part(first.region, size) if first and first.region else ""
+    return f"layer {first.layer.number} {first.layer.text!r} {told}" if first and told else ""
 
 
 def _follow(layer: LayerSpec, shape: tuple[int, ...], sees: ReceptiveField | None) -> Trace:
@@ -158,7 +177,7 @@ def _follow(layer: LayerSpec, shape: tuple[int, ...], sees: ReceptiveField | Non
         values = 1
         for side in shape:
             values *= side
-        return Trace(layer, (values,))
+        return Trace(layer, (values,), field=sees)  # one value is still one position's
     if isinstance(layer, Dense):
         if len(shape) == 3:
             raise CnncliError(

@@ -9,13 +9,23 @@ from cnncli.arrays import Array
 from cnncli.audit.file_facts import FileFacts
 from cnncli.audit.findings import Finding, one_by_one
 from cnncli.errors import count_of
-from cnncli.images.levels import Extent, Levels, find_extent, find_scales, tell_scales
+from cnncli.images.levels import (
+    Extent,
+    Levels,
+    find_depths,
+    find_extent,
+    find_scales,
+    tell_depths,
+    tell_scales,
+)
 
 _FULL = {"uint16": 65535.0, "float32": 1.0}
 # A range is small if it is less than this fraction of the scale of its number type.
 _SMALL = 0.125
 # 16-bit files that stay below this value are nearly black beside files that use the whole scale.
 _DARK, _USED = 65535 / 16, 65535 / 4
+# How the number types of pixels are called.
+_DEPTHS = {"uint8": "8 bits", "uint16": "16 bits", "float32": "floating point"}
 
 
 def check_levels(paths: Array, files: Sequence[FileFacts]) -> Iterator[Finding]:
@@ -43,6 +53,13 @@ def check_levels(paths: Array, files: Sequence[FileFacts]) -> Iterator[Finding]:
         text = tell_scales([len(part) for part in parts], tops, named)
         yield Finding("mixed-scale", text, one_by_one(min(parts, key=len)))
     yield from _check_depths(files, good, chosen, extent)
+    depths = find_depths([_levels(files[index]) for index in chosen])
+    if depths is not None:
+        parts = [[chosen[position] for position in part] for part in depths]
+        firsts = [_levels(files[part[0]]) for part in parts]
+        named = [str(paths[part[0]]) for part in parts]
+        text = tell_depths([len(part) for part in parts], firsts, named)
+        yield Finding("mixed-depth", text, one_by_one(min(parts, key=len)))
     width, full = extent.high - extent.low, _FULL[depth]
     fractions = depth == "uint16" or (extent.low >= 0 and extent.high <= 1)
     if fractions and 0 < width < _SMALL * full:
@@ -55,7 +72,8 @@ def check_levels(paths: Array, files: Sequence[FileFacts]) -> Iterator[Finding]:
 
 
 def _levels(file: FileFacts) -> Levels:
-    return Levels(file.depth, file.lowest, file.highest, file.low, file.high)
+    bits = file.bits if file.format == "DICOM" else 0
+    return Levels(file.depth, file.lowest, file.highest, file.low, file.high, bits=bits)
 
 
 def _check_fills(files: Sequence[FileFacts], chosen: Sequence[int]) -> Iterator[Finding]:
@@ -97,16 +115,51 @@ def _check_depths(
     if len(counts) > 1:
         usual = counts.most_common(1)[0][0]
         others = [index for index in good if files[index].depth != usual]
-        listed = ", ".join(f"{n:,} {name}" for name, n in counts.most_common())
-        text = f"images of several depths ({listed}): one picture may differ in them by its values"
+        text = f"{_tell_depths(counts)}: one picture may differ in them by its values"
         yield Finding("mixed-depth", text, one_by_one(others))
-    dark = [i for i in chosen if 0 < files[i].high < _DARK and files[i].high > files[i].low]
+    dark = [index for index in chosen if _is_dark(files[index])]
+    fractions = extent.low >= 0 and extent.high <= 1
+    if files[chosen[0]].depth == "float32" and fractions and extent.high >= 0.25 and dark:
+        text = (
+            f"{count_of(len(dark), 'image')} of {len(chosen):,} use a sixteenth of their scale or "
+            f"less, the others up to {_number(extent.high)}: beside them they are nearly black, or "
+            "white if inverted"
+        )
+        yield Finding("mixed-depth", text, one_by_one(dark))
     if files[chosen[0]].depth == "uint16" and extent.high >= _USED and dark:
         text = (
             f"{count_of(len(dark), 'image')} of {len(chosen):,} use 12 bits or fewer of their 16, "
             f"the others up to {_number(extent.high)}: beside them they are nearly black"
         )
         yield Finding("mixed-depth", text, one_by_one(dark))
+
+
+def _tell_depths(counts: Counter[str]) -> str:
+    """Return how many images are of which depth: ``1 image of 16 bits among 1,123 of 8``."""
+    (usual, most), *others = counts.most_common()
+    rare = [f"{n:,} of {_DEPTHS[name]}" for name, n in others]
+    rare[0] = f"{count_of(others[0][1], 'image')} of {_DEPTHS[others[0][0]]}"
+    among = _DEPTHS[usual].removesuffix(" bits") if rare[-1].endswith("bits") else _DEPTHS[usual]
+    return f"{' and '.join(rare)} among {most:,} of {among}"
+
+
+def _is_dark(file: FileFacts) -> bool:
+    """Return whether the values of a deep file need 12 of 16 bits, or a sixteenth of 0 to 1."""
+    if file.depth == "uint16":
+        return 0 < file.high < _DARK and file.high > file.low
+    return 0 <= file.low < file.high <= 1 and _levels(file).reach < _DARK / 65535
+
+
+def show_depths(files: Sequence[FileFacts]) -> bool:
+    """Return whether 16-bit files are of two depths beyond doubt, by the bits that they use.
+
+    Files of 12 bits use more than half of these, and all others at least twice as much. Without
+    such a gap, dark pictures may be what the classes differ in.
+    """
+    highs = [f.high for f in files if not f.problem and f.depth == "uint16" and f.high > f.low]
+    dark = [high for high in highs if high < _DARK]
+    others = [high for high in highs if high >= _DARK]
+    return bool(dark and others) and max(dark) >= _DARK / 2 and 2 * max(dark) <= min(others)
 
 
 def _number(value: float) -> str:

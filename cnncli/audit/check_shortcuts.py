@@ -11,7 +11,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.audit.file_facts import FileFacts
 from cnncli.audit.findings import Finding, FindingKind, one_by_one
-from cnncli.audit.shortcuts import FAMILIES, Shortcut, find_shortcuts
+from cnncli.audit.shortcuts import FAMILIES, Shortcut, find_shortcuts, value_of
 from cnncli.data.samples import Samples
 from cnncli.errors import shorten
 
@@ -120,9 +120,9 @@ def _count_values(files: Sequence[FileFacts], names: Sequence[str]) -> str:
 
 
 def _show(file: FileFacts, name: str) -> str:
-    value = getattr(file, name)
+    value = value_of(file, name)
     if name == "camera":
-        return value or "no camera"
+        return str(value or "no camera")
     if name == "frame":
         return "no frame" if value == "none" else str(value)
     if name == "orientation":
@@ -152,5 +152,6 @@ _DESCRIBE: dict[str, Callable[[Sequence[FileFacts]], str]] = {
     "size": _describe_sizes,
     "compression": _describe_quality,
     "frame": lambda files: _count_values(files, ("frame",)),
+    "bits used": lambda files: _count_values(files, ("bits_used",)),
     "camera": lambda files: _count_values(files, ("camera", "orientation")),
 }

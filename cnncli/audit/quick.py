@@ -51,7 +51,7 @@ def _check_headers(samples: Samples, splits: Array, threads: int) -> Iterator[Fi
     read = map_in_threads(lambda index: _read_header(samples, index), chosen.tolist(), threads)
     for index, file in zip(chosen.tolist(), read, strict=True):
         files[index] = file
-    families = [name for name in FAMILIES if name != "frame"]  # a frame is seen in pixels only
+    families = [name for name in FAMILIES if name not in ("frame", "bits used")]  # seen in pixels
     _, findings = check_shortcuts(samples, files, families=families)
     yield from (finding for finding in findings if finding.severity == "spoils")
 

@@ -18,16 +18,19 @@ from cnncli.arrays import Array
 from cnncli.audit.file_facts import FileFacts
 
 # Properties that belong together: the name of the family, and the attributes of ``FileFacts``
-# (or ``aspect``, width divided by height) that it consists of.
+# (or ``aspect``, width divided by height, or ``bits_used``) that it consists of.
 FAMILIES: dict[str, tuple[str, ...]] = {
     "format and mode": ("format", "mode", "bits", "alpha"),
     "size": ("width", "height", "aspect"),
     "compression": ("quality",),
     "frame": ("frame",),
+    "bits used": ("bits_used",),
     "camera": ("camera", "orientation"),
 }
 # Properties whose values have no order; all others are numbers.
-_CATEGORIES = frozenset(("format", "mode", "bits", "alpha", "frame", "camera", "orientation"))
+_CATEGORIES = frozenset(
+    ("format", "mode", "bits", "alpha", "frame", "bits_used", "camera", "orientation")
+)
 # Of each such property, only so many of the most frequent values are used.
 _MOST_CATEGORIES = 30
 
@@ -163,7 +166,7 @@ def make_features(files: Sequence[FileFacts], names: Sequence[str]) -> Array:
     """
     columns: list[Array] = []
     for name in names:
-        values = [_value(file, name) for file in files]
+        values = [value_of(file, name) for file in files]
         if name in _CATEGORIES:
             kinds, counts = np.unique([str(v) for v in values], return_counts=True)
             chosen = kinds[np.argsort(-counts, kind="stable")][:_MOST_CATEGORIES]
@@ -174,7 +177,10 @@ def make_features(files: Sequence[FileFacts], names: Sequence[str]) -> Array:
     return np.stack(columns, axis=1) if columns else np.zeros((len(files), 0))
 
 
-def _value(file: FileFacts, name: str) -> object:
+def value_of(file: FileFacts, name: str) -> object:
+    """Return a property of a file: an attribute, or one that is computed from them."""
+    if name == "bits_used":
+        return "12 bits or fewer" if file.depth == "uint16" and file.high < 4096 else "all bits"
     return file.width / max(file.height, 1) if name == "aspect" else getattr(file, name)
 
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from cnncli.augmentation.others import respell_step
 from cnncli.augmentation.values import (
     format_literal,
     format_value,
@@ -29,6 +30,8 @@ Pipeline = list[dict[str, dict[str, Any]]]
 # Test-time augmentation: mirrored views, or a number of views.
 Tta = Literal["flips"] | int
 
+# Names of torchvision's and imgaug's that are no classes of Albumentations.
+_OF_OTHERS = ("Flip", "Random", "iaa.")
 _CLASS = re.compile(r"(?:A\.)?([A-Z][A-Za-z0-9]*)")
 # Classes of Albumentations that mirror images, and along which axes: see `Word.mirrors`.
 _MIRROR_CLASSES = {
@@ -57,7 +60,7 @@ def parse_augment(value: object) -> Pipeline | Literal["none"]:
     """
     if isinstance(value, str):
         text = value.strip()
-        if text == "none":
+        if text.lower() == "none":
             return "none"
         if text.lower().endswith((".yaml", ".yml")):
             return _read_file(text)
@@ -162,6 +165,8 @@ def _parse_item(item: object) -> Pipeline:
         name, given = str(key), _parse_mapping(value)
     else:
         raise CnncliError("not one step; write `word: value` or `word: {argument: value}`")
+    if name.lower() in (*LEVELS, "none", "hflip", "vflip", "rot90"):  # none is a class's name
+        name = name.lower()
     if name in LEVELS:
         if given:
             raise CnncliError(f"the level {name} takes no arguments")
@@ -170,6 +175,9 @@ def _parse_item(item: object) -> Pipeline:
         return steps
     if name in WORDS:
         return [{name: _parse_arguments(WORDS[name], given)}]
+    is_step = "(" in name or name.startswith(_OF_OTHERS) or "=" in name
+    if is_step and (right := respell_step(name)):
+        raise CnncliError(f"not a word of ours{right}")
     found = _CLASS.fullmatch(name)
     if found:
         if "" in given:

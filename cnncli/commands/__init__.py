@@ -70,7 +70,7 @@ TABLE: dict[str, Entry] = {
     "runs": Entry(
         "Judge and use",
         "runs:runs",
-        "List the runs of a folder, the newest first; show one, or delete some.",
+        "List the runs of a folder, the newest first; show, note, prune or delete them.",
     ),
     "check-data": Entry(
         "Data",
@@ -95,7 +95,7 @@ TABLE: dict[str, Entry] = {
     "models": Entry(
         "Look inside",
         "models:models",
-        "List the networks: size, cost, image size, pretrained weights and which are on disk.",
+        "List the networks: size, cost, accuracy, pretrained weights and which are on disk.",
     ),
     "inspect-layers": Entry(
         "Look inside",

@@ -11,6 +11,7 @@ from cnncli.augmentation.words import LEVELS, WORDS, Argument
 from cnncli.choices import parse_size
 from cnncli.errors import CnncliError
 from cnncli.files import PICTURES, check_output_file
+from cnncli.reporting import TableLayout
 from cnncli.shell.flags import Flags, complete_augment, complete_data, flag, takes
 from cnncli.shell.run_flags import choose_flags
 from cnncli.shell.terminal import TerminalReporter, choose_format, print_line, print_rows
@@ -79,7 +80,8 @@ def augment(
     Column 3 is what epoch 3 of a run with the same data, settings and seed trains on.
     """
     if list_words:
-        print_rows(list_vocabulary(), _COLUMNS, choose_format(output_format, piped="csv"))
+        chosen_format = choose_format(output_format, piped="csv")
+        print_rows(list_vocabulary(), _COLUMNS, chosen_format, layout=_LAYOUT)
         return
     for name, value in (("--samples", samples), ("--images", images)):
         if not 1 <= value <= 50:
@@ -91,7 +93,7 @@ def augment(
     if config is not None:
         from cnncli.config import load_config
 
-        run = load_config(config, flags)
+        run = load_config(config, flags, tell=TerminalReporter().note)
         flags = {"data": run.data, "image_col": run.image_col, "label_col": run.label_col}
         image_size = image_size or run.image_size
         chosen, seed = run.augment, run.seed if seed is None else seed
@@ -122,6 +124,9 @@ def augment(
     print_line(str(draw_augmentation(settings, TerminalReporter())))
 
 
+_LAYOUT = TableLayout(
+    drop=("channels",), words=("arguments", "about"), drop_equal=False, whole="--format csv"
+)
 _COLUMNS = ("word", "arguments", "channels", "about")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnncli.errors import FINDINGS, count_of
+from cnncli.reporting import TableLayout
 from cnncli.shell.flags import CsvSafe, Flags, takes
 from cnncli.shell.run_flags import choose_flags
 from cnncli.shell.terminal import (
@@ -14,6 +15,7 @@ from cnncli.shell.terminal import (
     choose_format,
     print_json,
     print_rows,
+    print_sentence,
     print_text,
 )
 
@@ -54,7 +56,7 @@ def check_data(
     """
     from cnncli.config import load_config
 
-    config = load_config(None, flags)
+    config = load_config(None, flags, tell=TerminalReporter().note)
     from cnncli.files import check_output_file
     from cnncli.recipes.check_data import check_data as run_check
     from cnncli.recipes.check_data import save_fix_list
@@ -78,13 +80,22 @@ def check_data(
         raise typer.Exit(FINDINGS)
 
 
+_LAYOUT = TableLayout(
+    keep=("what", ""),
+    paths=("such as",),
+    words=("what", ""),
+    drop_equal=False,
+    whole="--format json",
+)
+
+
 def _print_report(report: DataReport) -> None:
     whole = report.as_dict()
     classes = whole["classes"]
-    print_rows(classes[:_MOST_CLASSES], list(classes[0]), "table")
+    print_rows(classes[:_MOST_CLASSES], list(classes[0]), "table", layout=_LAYOUT)
     if len(classes) > _MOST_CLASSES:
         print_text(f"and {count_of(len(classes) - _MOST_CLASSES, 'more class')}")
-    print_rows(_file_rows(whole["files"]), ("files", ""), "table")
+    print_rows(_file_rows(whole["files"]), ("files", ""), "table", layout=_LAYOUT)
     rows = [
         {
             "finding": _SEVERITY[finding.severity],
@@ -94,13 +105,13 @@ def _print_report(report: DataReport) -> None:
         for finding in report.findings
     ]
     if rows:
-        print_rows(rows, ("finding", "what", "such as"), "table")
+        print_rows(rows, ("finding", "what", "such as"), "table", layout=_LAYOUT)
     else:
         print_text("nothing found")
     told = whole["told_by_nothing"]
     if whole["shortcuts"] and len(told) > 1:
         shown = ", ".join(told[:_MOST_CLASSES])
-        print_text(f"no file property tells these from each other: {shown}")
+        print_sentence(f"no file property tells these from each other: {shown}")
 
 
 def _file_rows(files: dict[str, Any]) -> list[dict[str, object]]:

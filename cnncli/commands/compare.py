@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import typer
 
 from cnncli.errors import FINDINGS
+from cnncli.reporting import TableLayout
+from cnncli.shell.cells import format_cell
 from cnncli.shell.flags import CsvSafe
 from cnncli.shell.terminal import (
     TerminalReporter,
     choose_format,
-    format_cell,
     print_json,
     print_rows,
+    print_sentence,
 )
 
 ListFormat = Literal["table", "csv", "json"]
 Order = Literal["monitor", "given"]
+_FIRST = "setting or figure"
+_INTERVAL = " 95 % interval"  # follows the name of its figure
 _ONLY_JSON = ("path", "finished", "monitor")
 
 
 def compare(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders: runs/*.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Run folders, runs/*, or parts of names of runs."),
+    ],
     sort: Annotated[
         Order, typer.Option(help="By the monitored value, the best first, or as given.")
     ] = "monitor",
@@ -58,11 +66,7 @@ def compare(
         names = dict.fromkeys(name for row in fields for name in row)
         print_rows(fields, list(names), "csv", csv_safe=csv_safe)
     else:
-        cells = [_cells(summary) for summary in summaries]
-        names = dict.fromkeys(name for row in cells for name in row)
-        # A column that says nothing only widens the table.
-        filled = [n for n in names if any(row.get(n) is not None for row in cells)]
-        print_rows(cells, filled, "table")
+        _print_sides([_cells(summary) for summary in summaries])
     if comparison.paired is not None:
         reporter.note(describe_paired(comparison.paired))
     if comparison.skipped:
@@ -85,8 +89,35 @@ def _fields(summary: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
+def _print_sides(runs: Sequence[dict[str, Any]]) -> None:
+    """Print a row for each setting and figure in which runs differ, and a column for each run.
+
+    What is the same in all follows in a sentence.
+
+    Args:
+        runs: The cells of each run, as ``_cells`` returns them.
+    """
+    names = dict.fromkeys(name for cells in runs for name in cells if name != "run")
+    rows: list[dict[str, object]] = []
+    same = []
+    for name in names:
+        texts = [format_cell(cells.get(name)) for cells in runs]
+        if not any(texts):
+            continue
+        if len(runs) > 1 and len(set(texts)) == 1:
+            same.append(f"{name} {texts[0]}")
+        else:
+            first = "  95 % interval" if name.endswith(_INTERVAL) else name
+            rows.append({_FIRST: first, **{c["run"]: t for c, t in zip(runs, texts, strict=True)}})
+    columns = [_FIRST, *(cells["run"] for cells in runs)]
+    layout = TableLayout(drop_equal=False, whole="--format csv")
+    print_rows(rows, columns, "table", layout=layout)
+    if same:
+        print_sentence(f"The same in all: {', '.join(same)}.")
+
+
 def _cells(summary: dict[str, Any]) -> dict[str, Any]:
-    """Return a run as a table shows it: an interval in one cell, no text too long."""
+    """Return a run as a table shows it: an interval below its figure, no text too long."""
     from cnncli.recipes.compare import describe_setting
 
     cells: dict[str, Any] = {}
@@ -94,9 +125,10 @@ def _cells(summary: dict[str, Any]) -> dict[str, Any]:
         if name == "settings":
             cells |= {key: describe_setting(setting, 24) for key, setting in value.items()}
         elif isinstance(value, dict):
+            cells[name] = value["value"]
+            known = value["value"] is not None and value["low"] is not None
             low, high = format_cell(value["low"]), format_cell(value["high"])
-            known = value["value"] is not None
-            cells[name] = f"{format_cell(value['value'])} ({low}–{high})" if known else None
+            cells[f"{name}{_INTERVAL}"] = f"{low}–{high}" if known else None
         elif name not in _ONLY_JSON:
             cells[name] = value
     return cells

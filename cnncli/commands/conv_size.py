@@ -12,11 +12,13 @@ import typer
 from cnncli.arithmetic.chain import parse_chain, parse_pair
 from cnncli.arithmetic.convolution import Size, check_channels
 from cnncli.arithmetic.formula import explain_layer
-from cnncli.arithmetic.layers import Trace, format_shape, trace_chain
+from cnncli.arithmetic.layers import Trace, describe_unseen_part, format_shape, trace_chain
+from cnncli.arithmetic.region import count_pixels
 from cnncli.arithmetic.solve import Unknown, solve_window
 from cnncli.arithmetic.windows import check_drawable
 from cnncli.choices import RowFormat, format_size
 from cnncli.errors import CnncliError
+from cnncli.reporting import TableLayout
 from cnncli.shell.conv_flags import (
     WINDOW_FLAGS,
     Question,
@@ -159,6 +161,13 @@ def _animate(question: Question, picture: Path) -> None:
     TerminalReporter().note(f"drawn in {picture}: {steps} steps, {pace:g} s each")
 
 
+_LAYOUT = TableLayout(
+    drop=("groups", "dilation", "jump"),
+    keep=("output", "parameters", "macs"),
+    whole="--format csv",
+)
+
+
 def _print_answer(
     question: Question, sides: bool, explained: bool, output_format: RowFormat | None
 ) -> None:
@@ -173,7 +182,7 @@ def _print_answer(
         if output_format == "json":
             print_json(cells)
         else:
-            print_rows([cells], columns, output_format)
+            print_rows([cells], columns, output_format, layout=_LAYOUT)
         return
     print_line("{}x{}".format(*row["output"]) if sides else format_size(row["output"]))
     if question.channels:
@@ -201,12 +210,11 @@ def _print_solutions(
         found = (replace(question, window=each) for _, each in itertools.chain([first], answers))
         rows = (_cells(each.describe(), output_format) for each in found)
         columns = list(replace(question, window=window).describe())
-        print_rows(rows, columns, output_format)
+        print_rows(rows, columns, output_format, layout=_LAYOUT)
         return
     print_line(format_size(value))
     if explained:
-        also = [format_size(other) for other, _ in itertools.islice(answers, 21)]
-        if also:
+        if also := [format_size(other) for other, _ in itertools.islice(answers, 21)]:
             also[20:] = ["..."] * (len(also) > 20)
             print_line(f"also {', '.join(also)}")
         for line in replace(question, window=window).explain():
@@ -227,7 +235,10 @@ def _print_chain(
     if in_channels is None:
         TerminalReporter().note("--in-channels not given: counted for 1 (grey)")
     nested = output_format in ("json", "jsonl")
-    rows = [_describe_layer(trace, nested=nested) for trace in traces]
+    chosen = choose_format(output_format, piped="csv")
+    rows = [_describe_layer(trace, size, "json" if nested else chosen) for trace in traces]
+    if told := describe_unseen_part(traces, size):
+        TerminalReporter().note(told)
     if explained:
         inputs = [(channels, *size), *(trace.shape for trace in traces[:-1])]
         for row, trace, shape in zip(rows, traces, inputs, strict=True):
@@ -243,7 +254,7 @@ def _print_chain(
         print_json({"layers": rows, "total": total})
     else:
         last = {"layer": "total", **total, "receptive_field": None, "jump": None}
-        print_rows([*rows, last], list(last), choose_format(output_format, piped="csv"))
+        print_rows([*rows, last], list(last), chosen, layout=_LAYOUT)
 
 
 def _print_prose(rows: list[Row], total: Row) -> None:
@@ -254,9 +265,13 @@ def _print_prose(rows: list[Row], total: Row) -> None:
     print_line(f"total: parameters {total['parameters']}, MACs {total['macs']}")
 
 
-def _describe_layer(trace: Trace, *, nested: bool) -> Row:
-    field: Any = "whole image"
+def _describe_layer(trace: Trace, size: Size, chosen: str) -> Row:
+    nested = chosen == "json"
     jump: Any = None
+    field: Any = "whole image"
+    if trace.region and (seen := count_pixels(trace.region)) != size:
+        of_it = f" of {format_size(size)}" * (chosen == "table")
+        field = _cell(seen, nested=True) if nested else format_size(seen) + of_it
     if trace.field:
         rows, columns = trace.field.jump
         jump = f"{rows}x{columns}" if rows != columns else int(rows) if rows % 1 == 0 else str(rows)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import OnBadImage, ReportFormat, SplitChoice
+from cnncli.errors import CnncliError
+from cnncli.files import PICTURES, check_output_file
+from cnncli.reporting import TableLayout
 from cnncli.shell.flags import CsvSafe, Flags, JudgingPrecision, TestTimeViews, takes
 from cnncli.shell.run_flags import choose_flags
-from cnncli.shell.terminal import choose_format, choose_reporter, print_json, print_rows
+from cnncli.shell.terminal import choose_format, choose_reporter, print_json, print_rows, tell_begin
+
+_ON_TERMINAL = 5  # mistakes that are listed on a terminal
+_LAYOUT = TableLayout(drop_equal=False, whole="--format json")
 
 
 @takes(choose_flags("data", "image_col", "label_col", "split_col"))
@@ -33,6 +40,16 @@ def evaluate(
             metavar="DIR", help="Write report, predictions and confusion matrix there too."
         ),
     ] = None,
+    mistakes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="List the N surest mistakes [5 on a terminal, 0 in a pipe]."
+        ),
+    ] = None,
+    mistakes_grid: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.png", help="Draw the surest mistakes [25, or --mistakes]."),
+    ] = None,
     on_bad_image: Annotated[
         OnBadImage, typer.Option(help="What an image that cannot be read does to the evaluation.")
     ] = "error",
@@ -49,9 +66,19 @@ def evaluate(
 ) -> None:
     """Evaluate a trained classifier on labelled images."""
     views = None if tta is None else parse_tta(tta)
+    if mistakes is not None and mistakes < 0:
+        raise CnncliError(f"--mistakes {mistakes}: must be at least 0")
+    grid = None
+    if mistakes_grid is not None:
+        grid = check_output_file(mistakes_grid, "--mistakes-grid", suffixes=PICTURES)
+    chosen = choose_format(output_format, piped="json")
+    listed = _ON_TERMINAL if chosen == "table" and sys.stdout.isatty() else 0
+    tell_begin("Reading the checkpoint ...")
     from cnncli.data.samples import CsvColumns
     from cnncli.recipes.evaluate import EvaluateSettings, evaluate_run
+    from cnncli.run.mistakes import DRAWN
     from cnncli.run.report import summary_rows
+    from cnncli.shell.confusions import print_confusions, print_mistakes
     from cnncli.training.distributed import join_world
 
     columns = {key.removesuffix("_col"): value for key, value in flags.items() if key != "data"}
@@ -65,13 +92,16 @@ def evaluate(
         output=output,
         tta=views,
         on_bad_image=on_bad_image,
+        mistakes=listed if mistakes is None else mistakes,
+        mistakes_drawn=mistakes or DRAWN,
+        mistakes_grid=grid,
         csv_safe=csv_safe,
     )
     with join_world(device) as world:
         report = evaluate_run(settings, choose_reporter(), world)
     if not world.is_first:
         return
-    if choose_format(output_format, piped="json") == "json":
+    if chosen == "json":
         print_json(report)
     else:
         rows = [
@@ -84,5 +114,8 @@ def evaluate(
             ),
             *summary_rows(report),
         ]
-        print_rows(rows, ["metric", "value", "low", "high"], "table")
-        print_rows(report["per_class"], list(report["per_class"][0]), "table")
+        print_rows(rows, ("metric", "value", "low", "high"), "table", layout=_LAYOUT)
+        print_rows(report["per_class"], list(report["per_class"][0]), "table", layout=_LAYOUT)
+        print_confusions(report)
+        if "mistakes" in report:
+            print_mistakes(report)

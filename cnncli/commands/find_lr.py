@@ -8,7 +8,7 @@ import typer
 
 from cnncli.shell.flags import ConfigFile, Flags, takes
 from cnncli.shell.run_flags import TRAIN_FLAGS
-from cnncli.shell.terminal import TerminalReporter, print_json, print_line
+from cnncli.shell.terminal import TerminalReporter, print_json, print_line, tell_begin
 
 # Nothing but the picture is written, so that --output is its name.
 _FLAGS = {name: kind for name, kind in TRAIN_FLAGS.items() if name != "output"}
@@ -41,9 +41,12 @@ def find_lr(
     from cnncli.files import PICTURES, check_output_file
     from cnncli.run.check import check_config
 
-    settings, taken = take_network(load_config(config, flags, RunConfig))
+    settings, taken = take_network(
+        load_config(config, flags, RunConfig, tell=TerminalReporter().note)
+    )
     check_config(settings)
     picture = check_output_file(output, suffixes=PICTURES)
+    tell_begin(f"Reading {settings.data} ...")
     from cnncli.recipes.find_lr import describe, draw, find_lr
 
     reporter = TerminalReporter()

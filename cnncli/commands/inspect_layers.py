@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from cnncli.choices import format_size, parse_size
+from cnncli.errors import CnncliError
+from cnncli.reporting import TableLayout
 from cnncli.shell.terminal import TerminalReporter, choose_format, print_json, print_rows
 
 if TYPE_CHECKING:
     from cnncli.models.tracing.summary import LayerRow, Totals
+    from cnncli.recipes.inspect import Inspection
 
 Row = dict[str, Any]
 
 COLUMNS = [
-    "name", "type", "kernel", "stride", "padding", "input", "output", "parameters", "trainable",
-    "macs", "receptive_field", "jump",
+    "name", "type", "kernel", "stride", "padding", "input", "output", "parameters",
+    "trainable", "macs", "receptive_field", "jump",
 ]  # fmt: skip
 # A table is wide enough without these.
-MORE_COLUMNS = ["activation_bytes", "calls", "note"]
+MORE_COLUMNS = ["activation_bytes", "calls", "note", "call"]
 
 
 def inspect_layers(
@@ -62,6 +66,12 @@ def inspect_layers(
     num_classes: Annotated[
         int | None, typer.Option(help="Classes of the head [1000; our own models 10; the run's].")
     ] = None,
+    parameters: Annotated[
+        bool,
+        typer.Option(
+            "--parameters", help="A row for each weight and each bias, with its shape and count."
+        ),
+    ] = False,
     output_format: Annotated[
         Literal["table", "csv", "json"] | None,
         typer.Option("--format", help="Form of the answer [table on a terminal, csv in a pipe]."),
@@ -71,9 +81,13 @@ def inspect_layers(
 
     MACs are multiply-accumulates for one image, attention's included, biases not; FLOPs are about
     twice as many. The receptive field is what one output value sees, in input pixels, borders
-    ignored; "whole image" where it sees all of it by construction, "unknown" behind attention.
+    ignored; "whole image" where it sees all of it by construction, "26 of 28" where it sees all
+    that the layers before it left over, "unknown" behind attention. A module that is called
+    several times has a row for each call; its parameters are counted in the first.
     Memory is that of float32: of all parameters, and of all layers' outputs for one image.
     """
+    if parameters and depth is not None:
+        raise CnncliError("--depth: folds layers; --parameters shows single weights: leave one out")
     size = None if image_size is None else parse_size(image_size, what="--image-size")
     from cnncli.recipes.inspect import InspectSettings, inspect_network
 
@@ -90,6 +104,9 @@ def inspect_layers(
     reporter = TerminalReporter()
     found = inspect_network(settings, reporter)
     chosen = choose_format(output_format, piped="csv")
+    if parameters:
+        _print_parameters(found, chosen)
+        return
     if chosen == "json":
         print_json(
             {
@@ -103,23 +120,66 @@ def inspect_layers(
             }
         )
         return
-    rows = [_describe(layer, nested=False) for layer in found.layers]
+    rows = [_describe(layer, nested=False, table=chosen == "table") for layer in found.layers]
     if found.shown != found.totals:
         rows.append({"name": "shown", **_sums(found.shown)})
     rows.append({"name": "total", **_sums(found.totals)})
     columns = COLUMNS if chosen == "table" else COLUMNS + MORE_COLUMNS
-    print_rows(rows, columns, chosen)
+    if chosen == "table" and any(layer.call for layer in found.layers):
+        columns = [*COLUMNS[:2], "call", *COLUMNS[2:]]
+    some_frozen = found.totals.trainable != found.totals.parameters
+    layout = replace(_LAYOUT, keep=("parameters", "trainable")) if some_frozen else _LAYOUT
+    print_rows(rows, columns, chosen, layout=layout)
     if chosen == "table":
-        print_rows(_list_totals(found.totals), ["total", "value"], "table")
+        print_rows(_list_totals(found.totals), ("total", "value"), "table")
 
 
-def _describe(layer: LayerRow, *, nested: bool) -> Row:
-    """Return a layer's cells; sizes are lists in JSON and N or HxW elsewhere."""
+_LAYOUT = TableLayout(
+    drop=("trainable", "padding", "macs", "input", "jump", "stride", "kernel", "type"),
+    short=("parameters", "trainable", "macs"),
+    whole="--format csv",
+)
+
+
+def _print_parameters(found: Inspection, chosen: str) -> None:
+    """Print a row for each parameter of the layers that are shown, and the sum."""
+    nested = chosen == "json"
+    rows: list[Row] = [
+        {
+            "name": parameter.name,
+            "type": parameter.layer_type,
+            "shape": _shape(parameter.shape, nested),
+            "parameters": parameter.count,
+            "trainable": parameter.count if parameter.trainable else 0,
+        }
+        for parameter in found.parameters
+    ]
+    total = {key: sum(row[key] for row in rows) for key in ("parameters", "trainable")}
+    if nested:
+        print_json({"model": found.model, "parameters": rows, "shown": total})
+        return
+    columns = ["name", "type", "shape", "parameters", "trainable"]
+    print_rows([*rows, {"name": "total", **total}], columns, chosen)
+
+
+def _describe(layer: LayerRow, *, nested: bool, table: bool = False) -> Row:
+    """Return a layer's cells; sizes are lists in JSON and N or HxW elsewhere.
+
+    A table says of what part of the image a layer sees, and which of its calls a row is.
+    """
     field = layer.field
     seen: Any = None if not layer.calls else "none" if field is None else field.size
+    seen = _cell(seen, nested)
+    if table and field is not None and field.part:
+        height, width = (span.image for span in field.spans)
+        seen = f"{seen} of {format_size((height, width))}"
+    call: Any = layer.call
+    if table:
+        call = f"{layer.call} of {layer.calls}" if layer.call else None
     return {
         "name": layer.name if nested or layer.name else "(network)",
         "type": layer.type,
+        "call": call,
         "kernel": _cell(layer.kernel, nested),
         "stride": _cell(layer.stride, nested),
         "padding": _cell(layer.padding, nested),
@@ -128,7 +188,7 @@ def _describe(layer: LayerRow, *, nested: bool) -> Row:
         "parameters": layer.parameters,
         "trainable": layer.trainable,
         "macs": layer.macs,
-        "receptive_field": _cell(seen, nested),
+        "receptive_field": seen,
         "jump": _cell(None if field is None else field.jump, nested),
         "activation_bytes": layer.activation_bytes,
         "calls": layer.calls,

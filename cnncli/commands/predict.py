@@ -12,7 +12,9 @@ import typer
 from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import RowFormat, parse_shard
 from cnncli.errors import FINDINGS, CnncliError
-from cnncli.shell.flags import CsvSafe, JudgingPrecision, TestTimeViews
+from cnncli.models.registry import find_model
+from cnncli.reporting import TableLayout
+from cnncli.shell.flags import CsvSafe, JudgingPrecision, TestTimeViews, complete_model
 from cnncli.shell.terminal import choose_format, choose_reporter, print_rows
 
 
@@ -30,7 +32,19 @@ def predict(
             help="Run folder, part of a run's name, last, or a file [newest finished run].",
         ),
     ] = None,
-    top_k: Annotated[int, typer.Option(help="Likeliest classes per row.")] = 1,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A network as it is, with --weights, in place of a run.",
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="WEIGHTS", help="Weights of --model: default, a name, or a PATH."),
+    ] = None,
+    top_k: Annotated[int, typer.Option("--top-k", "--top", help="Likeliest classes per row.")] = 1,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Every class's probability too.")
     ] = False,
@@ -54,15 +68,19 @@ def predict(
     for flag, value in (("--top-k", top_k), ("--batch-size", batch_size)):
         if value < 1:
             raise CnncliError(f"{flag} {value}: must be at least 1")
+    _check_network(checkpoint, model, weights)
     views = None if tta is None else parse_tta(tta)
     share = (1, 1) if shard is None else parse_shard(shard)
     from cnncli.recipes.predict import Predictor, PredictSettings
-    from cnncli.run.warn_of_cut import warn_unlike_training
+    from cnncli.run.scales import warn_of_dark_files
+    from cnncli.run.warn_of_cut import warn_of_colour, warn_unlike_training
     from cnncli.training.distributed import join_world
 
     chosen = choose_format(output_format, piped="csv")
     settings = PredictSettings(
         checkpoint=checkpoint,
+        model=model,
+        weights=weights or "default",
         top_k=top_k,
         probabilities=probabilities,
         nested=chosen.startswith("json"),
@@ -84,11 +102,36 @@ def predict(
     with join_world(device) as world:
         predictor = Predictor(settings, reporter, world)
         if world.is_first:
-            print_rows(rows(predictor), predictor.columns, chosen, csv_safe=csv_safe)
+            columns = predictor.columns
+            layout = TableLayout(
+                keep=columns[1:3], paths=columns[:1], words=("error",), whole="--format csv"
+            )
+            print_rows(rows(predictor), columns, chosen, csv_safe=csv_safe, layout=layout)
         else:
             deque(rows(predictor), maxlen=0)  # they go to rank 0
     if world.is_first:
-        warn_unlike_training(*predictor.unlike, predictor.preprocess, reporter)
+        warn_unlike_training(*predictor.odd["unlike"], predictor.preprocess, reporter)
+        warn_of_colour(*predictor.odd["coloured"], reporter)
+        warn_of_dark_files(*predictor.odd["dark"], predictor.preprocess, reporter)
     if bad:
         reporter.warn(f"{bad} of the inputs could not be read")
         raise typer.Exit(FINDINGS)
+
+
+def _check_network(checkpoint: str | None, model: str | None, weights: str | None) -> None:
+    """Refuse flags that do not say which trained network is to predict."""
+    if model is None:
+        if weights is not None:
+            raise CnncliError(
+                f"--weights {weights}: of which network? Name it with --model; a run is given with "
+                "--checkpoint"
+            )
+        return
+    if checkpoint is not None:
+        raise CnncliError("--checkpoint and --model: give one of them")
+    find_model(model)
+    if weights is None:
+        raise CnncliError(
+            f"--model {model}: predict needs trained weights: --weights default, or the PATH of a "
+            "file"
+        )

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from cnncli.errors import CnncliError, clip, count_of, did_you_mean, shorten
+from cnncli.reporting import TableLayout
+from cnncli.shell.cells import format_cell
 from cnncli.shell.flags import CsvSafe
 from cnncli.shell.terminal import (
     TerminalReporter,
     choose_format,
-    format_cell,
     print_json,
     print_rows,
     print_text,
@@ -25,23 +25,29 @@ if TYPE_CHECKING:
 
 ListFormat = Literal["table", "csv", "json"]
 
-_ACTIONS = ("show", "delete")
+_ACTIONS = ("show", "note", "prune", "delete")
+_CHANGES = ("note", "prune", "delete")
 # The settings that show names in text; JSON has all.
 _SETTINGS = ("weights", "freeze", "image_size", "optimizer", "lr", "batch_size", "seed")
-_IF_WIDE = ("data", "model")  # columns of a table for which a terminal may be too narrow
-_WIDE = 120  # columns of a terminal that has room for them
-_MOST_IF_WIDE = 16  # letters in one of them
-_LEAST_NAME = 12  # letters of a run's name that are shown at least
-_BETWEEN = 3  # letters between two columns
+# Of a table for which the terminal is too narrow.
+_LAYOUT = TableLayout(
+    drop=("data", "note", "model"),
+    keep=("state", "best", "val acc"),
+    paths=("data", "model"),
+    words=("note",),
+    drop_equal=False,
+    whole="--format csv",
+)
 
 
 def runs(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="show RUN | delete RUN",
-            help="Show one run in detail, or delete runs; without it, list them. RUN is a path, or "
-            "a part of a run's name that no other has; show takes last too, for the newest.",
+            metavar="show RUN | note RUN TEXT | prune [RUN…] | delete RUN…",
+            help="Show one run in detail, write a note on it, delete what finished runs need no "
+            "more (last.pt), or delete runs; without it, list them. RUN is a path, or a part of a "
+            "run's name that no other has, or last for the newest (not to delete).",
             show_default=False,
         ),
     ] = None,
@@ -56,8 +62,14 @@ def runs(
     yes: Annotated[
         bool, typer.Option("--yes", help="Delete without asking; needed where nobody can answer.")
     ] = False,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Prune the weights of kept epochs (--keep-every) too.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what prune would delete, and delete nothing.")
+    ] = False,
 ) -> None:
-    """List the runs of a folder, the newest first; show one, or delete some.
+    """List the runs of a folder, the newest first; show, note, prune or delete them.
 
     A run is finished, running, stopped at an epoch, or damaged. The figures are those of its best
     epoch.
@@ -65,21 +77,30 @@ def runs(
     action, *names = words or [""]
     if action not in ("", *_ACTIONS):
         near = did_you_mean(action, _ACTIONS)
-        raise CnncliError(f"runs {clip(action)}: must be show or delete{near}")
-    if yes and action != "delete":
-        raise CnncliError("--yes: is for delete only")
-    if action and not names:
+        raise CnncliError(f"runs {clip(action)}: must be show, note, prune or delete{near}")
+    _check_flags(action, {"--yes": yes, "--all": all_, "--dry-run": dry_run})
+    if action not in ("", "prune") and not names:
         raise CnncliError(f"runs {action}: name a run; cnncli runs lists them")
+    if action in _CHANGES and output_format is not None:
+        raise CnncliError(f"--format: {action} prints paths, in no other form")
     if action == "delete":
-        if output_format is not None:
-            raise CnncliError("--format: delete prints the paths that are gone, in no other form")
         _delete(names, folder, yes=yes)
-        return
-    chosen = choose_format(output_format, piped="csv")
-    if action == "show":
-        _show(names, folder, chosen, csv_safe=csv_safe)
+    elif action == "prune":
+        _prune(names, folder, yes=yes, all_=all_, dry_run=dry_run)
+    elif action == "note":
+        _note(names, folder)
+    elif action == "show":
+        _show(names, folder, choose_format(output_format, piped="csv"), csv_safe=csv_safe)
     else:
-        _list(folder, chosen, csv_safe=csv_safe)
+        _list(folder, choose_format(output_format, piped="csv"), csv_safe=csv_safe)
+
+
+def _check_flags(action: str, given: Mapping[str, bool]) -> None:
+    """Refuse flags that the action does not take."""
+    for flag, value in given.items():
+        takers = ("prune", "delete") if flag == "--yes" else ("prune",)
+        if value and action not in takers:
+            raise CnncliError(f"{flag}: is for {' and '.join(takers)} only")
 
 
 def _list(folder: str, chosen: str, *, csv_safe: bool) -> None:
@@ -88,8 +109,10 @@ def _list(folder: str, chosen: str, *, csv_safe: bool) -> None:
     reporter = TerminalReporter()
     found = list_runs(folder)
     if chosen == "table":
-        if found.runs:
-            print_rows(*_cells(found.runs), "table")
+        rows = [_row(run) for run in found.runs]
+        if rows:
+            names = [name for name in rows[0] if name != "note" or any(row["note"] for row in rows)]
+            print_rows(rows, names, "table", layout=_LAYOUT)
         for run in found.runs:
             if run.state.word in ("damaged", "perhaps running"):
                 reporter.warn(f"{run.record.name}: {run.state.describe()}")
@@ -97,6 +120,9 @@ def _list(folder: str, chosen: str, *, csv_safe: bool) -> None:
         _print_summaries([run.summarize() for run in found.runs], chosen, csv_safe=csv_safe)
     if not found.runs:
         reporter.note(f"no run in {folder}/: train one (cnncli train --data FOLDER)")
+    if found.studies:
+        studies = shorten([str(path) for path in found.studies])
+        reporter.note(f"trials of tune have lists of their own: cnncli runs --dir {studies}")
     if found.others:
         are = count_of(len(found.others), "folder that is no run", "folders that are no runs")
         reporter.note(f"left out: {are} ({shorten(found.others)})")
@@ -123,11 +149,12 @@ def _show(names: Sequence[str], folder: str, chosen: str, *, csv_safe: bool) -> 
         value, low, high = (format_cell(accuracy[key]) for key in ("value", "low", "high"))
         lines["report"] = f"{report['split']}: accuracy {value} ({low}–{high})"
     lines |= {name: settings.get(name) for name in _SETTINGS}
-    lines["files"] = ", ".join(f"{name} {format_bytes(size)}" for name, size in files.items())
     wide = max(map(len, lines)) + 2
     for name, value in lines.items():
         if value is not None:
             print_text(f"{name:<{wide}}{format_cell(value)}")
+    for number, (name, size) in enumerate(files.items()):
+        print_text(f"{'' if number else 'files':<{wide}}{name} {format_bytes(size)}")
 
 
 def _delete(names: Sequence[str], folder: str, *, yes: bool) -> None:
@@ -141,20 +168,80 @@ def _delete(names: Sequence[str], folder: str, *, yes: bool) -> None:
     for path in paths:
         check_deletable(path)
     if not yes:
-        if not _can_ask():
-            told = shorten([str(path) for path in paths])
-            raise CnncliError(f"runs delete: nobody can be asked here; add --yes to delete {told}")
+        _check_can_ask("delete", "delete", [str(path) for path in paths])
         for path in paths:
             run = read_run(path)
             sys.stderr.write(f"{path}: {run.state.describe()}, {format_bytes(run.size)}\n")
-        sys.stderr.write(f"Delete {count_of(len(paths), 'folder')} for ever? [y/N] ")
-        sys.stderr.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        if not _ask(f"Delete {count_of(len(paths), 'folder')} for ever?"):
             TerminalReporter().note("nothing is deleted")
             return
     for path in paths:
         delete_run(path)
         print_text(str(path))
+
+
+def _note(words: Sequence[str], folder: str) -> None:
+    from cnncli.recipes.runs import find_run
+    from cnncli.run.note import read_note, write_note
+
+    name, *texts = words
+    path = find_run(name, folder)
+    if not texts:
+        raise CnncliError(
+            f'runs note {name}: give the text: cnncli runs note {name} "baseline"; an empty text '
+            "removes the note"
+        )
+    before = read_note(path)
+    after = write_note(path, " ".join(texts))
+    print_text(str(path))
+    if not after:
+        TerminalReporter().note("its note is removed" if before else "it had no note")
+    elif before and before != after:
+        TerminalReporter().note(f"it was: {before}")
+
+
+def _prune(names: Sequence[str], folder: str, *, yes: bool, all_: bool, dry_run: bool) -> None:
+    from cnncli.recipes.runs import find_prunable
+    from cnncli.run.prune_run import measure_files, prune_run
+
+    reporter = TerminalReporter()
+    found, left = find_prunable(names, folder, all_=all_)
+    files = [path for paths in found.values() for path in paths]
+    must_ask = bool(files) and not yes and not dry_run
+    if must_ask:
+        _check_can_ask("prune", "remove", [str(path) for path in files])
+    if left:
+        are = count_of(len(left), "run that is not finished", "runs that are not finished")
+        reporter.note(f"left alone: {are} ({shorten(left)})")
+    size = format_bytes(measure_files(files))
+    if not files:
+        reporter.note("nothing to remove: no finished run has a last.pt" + " or epochs" * all_)
+        return
+    if must_ask:
+        for path, paths in found.items():
+            told = ", ".join(str(file.relative_to(path)) for file in paths)
+            sys.stderr.write(f"{path}: {told}, {format_bytes(measure_files(paths))}\n")
+        if not _ask(f"Delete {count_of(len(files), 'file')}, {size}, for ever?"):
+            reporter.note("nothing is deleted")
+            return
+    for path, paths in found.items():
+        if not dry_run:
+            prune_run(path, paths)
+        for file in paths:
+            print_text(str(file))
+    reporter.note(f"{'would free' if dry_run else 'freed'} {size}")
+
+
+def _check_can_ask(action: str, verb: str, paths: Sequence[str]) -> None:
+    if not _can_ask():
+        told = shorten(paths)
+        raise CnncliError(f"runs {action}: nobody can be asked here; add --yes to {verb} {told}")
+
+
+def _ask(question: str) -> bool:
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _can_ask() -> bool:
@@ -167,29 +254,9 @@ def _print_summaries(summaries: Sequence[dict[str, Any]], chosen: str, *, csv_sa
     if chosen == "json":
         print_json(list(summaries))
         return
-    columns = ("run", "data", "model", "state", "best_epoch", *METRICS, "bytes")
+    columns = ("run", "data", "model", "state", "best_epoch", *METRICS, "bytes", "note")
     rows = [{**summary, **summary["metrics"]} for summary in summaries]
     print_rows(rows, columns, "csv", csv_safe=csv_safe)
-
-
-def _cells(listed: Sequence[ListedRun]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return the rows of a table that fits the terminal, and its columns."""
-    width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
-    rows = [_row(run) for run in listed]
-    names = [name for name in rows[0] if width is None or width >= _WIDE or name not in _IF_WIDE]
-    if width is not None:
-        widths = {
-            name: max(len(name), *(len(format_cell(row[name])) for row in rows)) for name in names
-        }
-        for name in _IF_WIDE:
-            widths[name] = min(widths.get(name, 0), _MOST_IF_WIDE)
-        others = sum(wide for name, wide in widths.items() if name != "run")
-        room = max(width - others - _BETWEEN * (len(names) - 1) - 2, _LEAST_NAME)
-        for row in rows:
-            row["run"] = shorten_middle(row["run"], room, len("2026-11-26_104526"))
-            for name in _IF_WIDE:
-                row[name] = row[name] and shorten_middle(row[name], _MOST_IF_WIDE)
-    return rows, names
 
 
 def _row(listed: ListedRun) -> dict[str, Any]:
@@ -203,6 +270,7 @@ def _row(listed: ListedRun) -> dict[str, Any]:
         "val acc": summary["metrics"]["val_accuracy"],
         "test acc": summary["metrics"]["test_accuracy"],
         "size": format_bytes(summary["bytes"]),
+        "note": summary["note"],
     }
 
 
@@ -212,18 +280,3 @@ def format_bytes(count: int) -> str:
         if count >= size:
             return f"{count / size:,.{int(count < 10 * size)}f} {unit}"
     return f"{count} B"
-
-
-def shorten_middle(text: str, most: int, keep: int = 0) -> str:
-    """Return a text of at most so many letters: its beginning and its end, if it is longer.
-
-    Args:
-        text: The text.
-        most: Its largest number of letters.
-        keep: Number of letters at the beginning that stay, if two at the end can stay too.
-    """
-    if len(text) <= most:
-        return text
-    begin = max(most - 1 - (most - 1) // 2, min(keep, most - 3))
-    end = most - 1 - begin
-    return f"{text[:begin]}…{text[len(text) - end :]}"

@@ -39,7 +39,7 @@ def split(
 
     if folds is not None and "val_fraction" in flags:
         raise CnncliError("--val-fraction: each of the --folds is val once; leave it out")
-    config = load_config(None, flags)
+    config = load_config(None, flags, tell=TerminalReporter().note)
     from cnncli.recipes.split import split_data
 
     print_line(str(split_data(config, output, TerminalReporter(), folds=folds, force=force)))

@@ -15,7 +15,8 @@ from cnncli.config.load import (
     text_settings,
 )
 from cnncli.config.network_of_weights import take_network
-from cnncli.config.settings import FinetuneConfig, ResolvedConfig, RunConfig
+from cnncli.config.resolved import ResolvedConfig
+from cnncli.config.settings import FinetuneConfig, RunConfig
 
 __all__ = [
     "MOST_PROBLEMS",

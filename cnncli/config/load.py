@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from cnncli.choices.spelling import respell_call, tell_taken
 from cnncli.config.fields import Kind, flag_name
 from cnncli.config.settings import RunConfig
+from cnncli.config.spelling import SPELT
 from cnncli.config.wanted import describe_wanted, names_of
 from cnncli.errors import CnncliError, clip, did_you_mean
 from cnncli.yaml_text import dump_yaml, read_settings
@@ -22,7 +24,11 @@ _TEXTS_TOO = ("augment",)
 
 
 def load_config(
-    path: str | None, flags: Mapping[str, object], config_class: type[RunConfig] = RunConfig
+    path: str | None,
+    flags: Mapping[str, object],
+    config_class: type[RunConfig] = RunConfig,
+    *,
+    tell: Callable[[str], None] | None = None,
 ) -> RunConfig:
     """Merge a YAML file and flags.
 
@@ -30,12 +36,19 @@ def load_config(
         path: Path of the YAML file, or None.
         flags: Values of the flags that were given; they win over the file.
         config_class: The class whose defaults count.
+        tell: Is called with a line for each name that was taken in another spelling.
 
     Raises:
         CnncliError: With everything that is wrong at once.
     """
     settings = {} if path is None else read_settings(path, text_settings())
-    return check_settings(settings, flags, path=path, config_class=config_class)
+    config = check_settings(settings, flags, path=path, config_class=config_class)
+    for key, value in {**settings, **flags}.items():
+        name = flag_name(key) if key in flags or not path else f"{path}: {key}"
+        told = tell_taken(name, value, getattr(config, key)) if key in SPELT else ""
+        if told and tell:
+            tell(told)
+    return config
 
 
 def check_settings(
@@ -139,7 +152,10 @@ def _describe_problem(problem: Any, path: str | None, flags: Mapping[str, object
     value = problem["input"]
     if problem["type"] != "value_error":  # pydantic's words, and not those of our checks
         field = RunConfig.model_fields[key]
-        near = did_you_mean(value, names_of(field)) if isinstance(value, str) else ""
+        names = names_of(field)
+        near = ""
+        if isinstance(value, str):
+            near = respell_call(flag_name(key), value, names) or did_you_mean(value, names)
         is_item = any(isinstance(place, int) for place in problem["loc"][1:])
         message = f"must be {describe_wanted(field, item=is_item)}{near}"
     shown = "null" if value is None else clip(str(value))

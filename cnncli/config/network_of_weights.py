@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from cnncli.config.settings import RunConfig
 from cnncli.errors import CnncliError
 from cnncli.files import BEST_FILE, expand_path
+from cnncli.models.registry import MODELS
+from cnncli.training.find_run import find_by_name, tell_runs_inside
 
 # What else decides which tensors a network has, and what they do.
 _OPTIONS = ("activation", "norm")
@@ -21,12 +24,18 @@ def take_network(config: RunConfig) -> tuple[RunConfig, str]:
 
     Returns:
         The settings, and a line that says what was taken; it is empty where nothing was.
+
+    Raises:
+        CnncliError: If ``--weights`` names a part of several runs, or a folder of runs.
     """
-    if "model" in config.model_fields_set or config.weights in ("none", "default"):
+    if config.weights in ("none", "default"):
         return config, ""
+    config, named = _find_run(config)
+    if "model" in config.model_fields_set:
+        return config, named
     meta = _read_meta(config.weights)
     if not isinstance(meta.get("model"), str):
-        return config, ""
+        return config, named
     options = meta.get("options") or {}
     taken = {"model": meta["model"]} | {
         name: options[name]
@@ -34,7 +43,31 @@ def take_network(config: RunConfig) -> tuple[RunConfig, str]:
         if options.get(name) and name not in config.model_fields_set
     }
     told = ", ".join(f"--{name} {value}" for name, value in taken.items())
-    return config.model_copy(update=taken), f"{told}: the network of --weights {config.weights}"
+    told += f": the network of --weights {config.weights}"
+    return config.model_copy(update=taken), f"{named}; {told}".removeprefix("; ")
+
+
+def _find_run(config: RunConfig) -> tuple[RunConfig, str]:
+    """Return the settings with the path of the run that ``--weights`` names, and that in words.
+
+    The settings of a run hold the path, so that they mean the same run tomorrow.
+
+    Raises:
+        CnncliError: If several runs could be meant, or if the path is a folder of runs.
+    """
+    given, where = config.weights, f"--weights {config.weights}"
+    path = expand_path(given)
+    if os.path.lexists(path):
+        inside = tell_runs_inside(path)
+        if inside:
+            raise CnncliError(f"{where}: {inside}")
+        return config, ""
+    if any(given.lower() == w.name.lower() for m in MODELS.values() for w in m.weights):
+        return config, ""
+    run = find_by_name(given, where)
+    if run is None:
+        return config, ""
+    return config.model_copy(update={"weights": str(run)}), f"{where}: {run}"
 
 
 def _read_meta(weights: str) -> dict[str, Any]:

@@ -43,6 +43,7 @@ from cnncli.config.fields import (
     flag_name,
     setting,
 )
+from cnncli.config.spelling import SPELT, spell, spell_policy
 from cnncli.errors import CnncliError
 
 # Settings of which at most one can be given, and those that only some schedulers use.
@@ -86,6 +87,7 @@ class RunConfig(BaseModel):
     splits: str | None = setting(None, "Data", "data")
     fold: Annotated[int, Field(ge=0)] | None = setting(None, "Data", "data")
     class_order: list[str] | None = setting(None, "Data", "data")
+    ordered: bool = setting(False, "Data", "data")
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = setting(0.15, "Data", "data")
     test_fraction: Fraction = setting(0.15, "Data", "data")
 
@@ -135,6 +137,7 @@ class RunConfig(BaseModel):
     on_nan: OnNan = setting("error", "Stopping and saving")
     checkpoint_every: Count | None = setting(None, "Stopping and saving", "place")
     keep_every: Count | None = setting(None, "Stopping and saving", "place")
+    keep_state: bool = setting(False, "Stopping and saving", "place")
 
     precision: Precision = setting("auto", "Device")
     compile: bool = setting(False, "Device")
@@ -171,13 +174,13 @@ class RunConfig(BaseModel):
     @field_validator("intensity")
     @classmethod
     def _check_intensity(cls, value: str | None) -> str | None:
-        if value is None or value == "auto":
+        if value is None or value.lower() == "auto":
             return None
         try:
             parse_intensity(value)
         except CnncliError as error:
             raise ValueError(str(error).removeprefix("intensity: ")) from None
-        return value
+        return value.lower()
 
     @field_validator("augment", mode="before")
     @classmethod
@@ -222,7 +225,7 @@ class RunConfig(BaseModel):
     @classmethod
     def _read_list(cls, value: object) -> object:
         """Take one "3=none" as well as a list; YAML reads a bare 3 as a number."""
-        return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+        return [spell_policy(str(v)) for v in (value if isinstance(value, list) else [value])]
 
     @field_validator("*", mode="before")
     @classmethod
@@ -245,6 +248,13 @@ class RunConfig(BaseModel):
         if isinstance(values, dict) and only_fit.items() <= values.items():
             return {**values, "epochs": None}
         return values
+
+    @field_validator(*SPELT, mode="before")
+    @classmethod
+    def _spell(cls, value: object, info: ValidationInfo) -> object:
+        """Take a name in any case, and as others write it; the record has it as we write it."""
+        key = str(info.field_name)
+        return spell(key, value, cls.model_fields[key])
 
     @model_validator(mode="after")
     def _check_together(self) -> RunConfig:
@@ -273,36 +283,3 @@ class FinetuneConfig(RunConfig):
     head: HeadStart | None = None
     freeze: str | None = None
     resize_mode: ResizeMode | None = None
-
-
-class ResolvedConfig(RunConfig):
-    """A config in which data, model and device have decided what was left open."""
-
-    image_size: str
-    in_channels: int
-    intensity: str
-    epochs: Annotated[int, Field(ge=0)]
-    batch_size: int
-    lr: float
-    weight_decay: float
-    label_smoothing: float
-    augment: Literal["none"] | Pipeline
-    augment_views: int
-    head: HeadStart
-    freeze: str
-    bn: BatchNormMode
-    resize_mode: ResizeMode
-    patience: int
-    warmup: float
-    workers: int
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_no_epochs(cls, values: Any) -> Any:
-        """Keep the 0 epochs of a run that only fits its head."""
-        return values
-
-    @property
-    def fits_head(self) -> bool:
-        """Whether the run begins with a fit of the head, before its first epoch."""
-        return self.head == "fit"

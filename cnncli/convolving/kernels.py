@@ -97,7 +97,7 @@ def parse_kernel(text: str) -> Kernel | None:
     if looks_like_numbers(text):
         return Kernel(text.strip(), (parse_grids(text, "--kernel"),))
     words = re.sub(r"^([a-z]+)(\d)", r"\1 \2", text.strip().lower()).split()
-    name = "-".join(words)  # sobel x is sobel-x
+    name = "-".join(words).replace("_", "-")  # sobel x and sobel_x are sobel-x
     name = name if name in NAMES else "".join(words[:1])
     if name in SIZED:
         return Kernel(text.strip(), (_build_sized(name, words[1:], text),))

@@ -18,7 +18,7 @@ def sort_class_names(names: Sequence[str]) -> tuple[list[str], bool]:
     """Sort class names: as integers if all of them are integers (``2`` or ``2.0``), else as texts.
 
     Returns:
-        The sorted names, and whether their order means something: grades such as 0 to 4 do.
+        The sorted names, and whether all of them are integers, as grades such as 0 to 4 are.
     """
     numbers = {name: whole_number(name) for name in names}
     grades = {name: number for name, number in numbers.items() if number is not None}
@@ -68,24 +68,37 @@ def merge_labels(samples: Samples) -> Samples:
     )
 
 
-def order_classes(samples: Samples, class_order: Sequence[str] | None) -> Samples:
+def order_classes(
+    samples: Samples, class_order: Sequence[str] | None, *, graded_by: str = ""
+) -> Samples:
     """Put the classes in order, and renumber the targets to it.
+
+    The order means something only where the user says so: the ten digits are whole numbers too,
+    and no grades.
 
     Args:
         samples: The labelled images.
         class_order: The class names in their order; None sorts them.
+        graded_by: The flag by which the user says that the sorted classes are grades; empty if
+            nobody says so.
 
     Returns:
         The samples with new ``targets``, ``class_names`` and ``ordered``.
 
     Raises:
-        CnncliError: If the order does not name each class exactly once, or if a class has no
-            image in the training split.
+        CnncliError: If the order does not name each class exactly once, if a class has no image in
+            the training split, or if the classes are said to be grades and their order is not
+            known.
     """
-    order, ordered = sort_class_names(samples.class_names)
+    order, has_order = sort_class_names(samples.class_names)
     if class_order is not None:
-        order, ordered = [normalise_label(name) for name in class_order], True
+        order = [normalise_label(name) for name in class_order]
         _check_order(order, samples.class_names)
+    elif graded_by and not has_order:
+        raise CnncliError(
+            f"{graded_by}: the order of the classes {shorten(order)} is not known; name them by "
+            "whole numbers (grades), or give their order with --class-order"
+        )
     in_train = np.unique(samples.targets[np.isin(samples.splits, (NO_SPLIT, 0))])
     known = {samples.class_names[target] for target in in_train}
     unknown = [name for name in order if name not in known]
@@ -100,7 +113,7 @@ def order_classes(samples: Samples, class_order: Sequence[str] | None) -> Sample
         samples,
         targets=_renumber(samples, order),
         class_names=tuple(order),
-        ordered=ordered,
+        ordered=class_order is not None or bool(graded_by),
     )
 
 

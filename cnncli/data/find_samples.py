@@ -10,8 +10,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from cnncli.choices.spelling import find_choice
 from cnncli.data import EMBEDDED, TORCHVISION
 from cnncli.data.samples import CsvColumns, Samples
+from cnncli.data.torchvision_table import SETS
 from cnncli.errors import CnncliError, did_you_mean, shorten
 from cnncli.files import MOST_OF_TABLE, check_table, expand_path
 from cnncli.reporting import Reporter
@@ -81,7 +83,9 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
     except OSError as error:  # a folder above may not be entered
         raise CnncliError(f"--data {data}: cannot be read ({error.strerror})") from None
     if not path.exists():
-        near = did_you_mean(path.name, [*siblings, *EMBEDDED], count=1)
+        named = find_choice(path.name, SETS)
+        near = f"; did you mean {TORCHVISION}{named}?" if named else ""
+        near = near or did_you_mean(path.name, [*siblings, *EMBEDDED], count=1)
         raise CnncliError(f"--data {data}: no such file or folder{near}")
     # A .npz may be larger than a table, since it is never read as a whole.
     is_npz = path.suffix.lower() == ".npz"
@@ -106,6 +110,8 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
 
         samples = read_table(choice.table, columns)
         return replace(samples, remarks=(*choice.remarks(samples.paths), *samples.remarks))
+    if path.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".ods", ".numbers"):
+        raise CnncliError(f"--data {data}: is a spreadsheet, and no CSV; save it as CSV UTF-8")
     if not path.is_dir():
         raise CnncliError(
             f"--data {data}: neither a folder nor a CSV nor a .npz data set; give a folder with "

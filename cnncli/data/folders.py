@@ -11,6 +11,7 @@ import numpy as np
 from cnncli.choices import SPLITS
 from cnncli.data.classes import sort_class_names
 from cnncli.data.layout import Layout, find_layout
+from cnncli.data.masks import doubt_masks
 from cnncli.data.samples import NO_SPLIT, FileSource, Samples, TextColumn
 from cnncli.data.walk import check_names, looks_like_image, walk_files
 from cnncli.errors import CnncliError, count_of, shorten
@@ -52,10 +53,11 @@ def find_in_folders(root: Path) -> Samples:
     if not classes:
         raise _nothing_found(root, layout, loose)
     found = paths.array()
+    masks = doubt_masks(root, layout, found.tolist(), list(classes), targets)
     names, _ = sort_class_names(list(classes))
     position = {name: number for number, name in enumerate(names)}
     renumbered = np.array([position[name] for name in classes])
-    notes, remarks = list(layout.notes), list(layout.remarks)
+    notes, remarks = [*layout.notes, *masks], list(layout.remarks)
     if loose:
         number = count_of(
             len(loose), "image in no class folder is", "images in no class folder are"

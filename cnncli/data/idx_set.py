@@ -10,7 +10,7 @@ import gzip
 import math
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, cast
 
@@ -94,7 +94,14 @@ def find_in_idx(root: Path) -> Samples:
             raise CnncliError(f"--data {root}: {name} has no file of {other} beside it")
         images = _read_idx(root / found["images"], (3, 4))
         parts[split] = (images, _read_idx(root / found["labels"], (1,)))
-    return join_parts(root, parts)
+    samples = join_parts(root, parts)
+    if not sets[0].startswith("emnist"):
+        return samples
+    told = (
+        f"{root}: EMNIST's own files hold their pictures on their side, rows for columns, and they "
+        "are read so; --data torchvision:EMNIST-balanced (or -letters, …) turns them upright"
+    )
+    return replace(samples, remarks=(*samples.remarks, told))
 
 
 def _list_files(root: Path) -> list[_File]:

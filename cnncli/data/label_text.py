@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 
 # Characters that are not to be seen: control characters but white space, soft hyphen, zero-width
@@ -85,7 +86,30 @@ def doubt_labels(class_names: Sequence[str]) -> list[str]:
     if len(letters) >= _LETTER_PAIRS:
         groups = [group for group in groups if group not in letters]
     return [
-        f"the classes {' and '.join(map(repr, names))} may be one, spelt differently; if so, "
-        "give them one name"
-        for names in groups
+        *(
+            f"the classes {' and '.join(map(repr, names))} may be one, spelt differently; if so, "
+            "give them one name"
+            for names in groups
+        ),
+        *_doubt_combinations(class_names),
     ]
+
+
+def _doubt_combinations(class_names: Sequence[str]) -> list[str]:
+    """Return a sentence if classes combine others, as where an image has several labels."""
+    for mark in "|;,":
+        parts = {name: [p.strip() for p in name.split(mark) if p.strip()] for name in class_names}
+        counts = Counter(part for found in parts.values() for part in set(found))
+        combined = [
+            name
+            for name, found in parts.items()
+            if len(found) > 1 and all(counts[part] > 1 for part in found)
+        ]
+        if combined:
+            number = f"{len(combined)} of {len(class_names)} classes"
+            return [
+                f"{number} {'combines' if len(combined) == 1 else 'combine'} others (such as "
+                f"{combined[0]!r}): several labels for an image are not supported, and each "
+                "combination is a class of its own"
+            ]
+    return []

@@ -63,15 +63,11 @@ def doubt_classes(tree: FolderTree, below: dict[str, list[str]]) -> list[str]:
             f"--data DATA/{holding[0]}"
         ]
     shared = set.intersection(*map(set, below.values())) if len(below) > 1 else set()
-    masks = sorted(name for name in shared if is_mask_name(name))
-    if masks:
-        return [
-            f"each class holds a folder {masks[0]}, whose pictures are read as images of the "
-            "class; move them away if they are none"
-        ]
     doubt = _doubt_parts(tree, below)
     if doubt:
         return [doubt]
+    if any(map(is_mask_name, shared)):  # told in `cnncli.data.masks`
+        return []
     if len(shared) > 1:
         return [
             f"each of the folders {shorten(list(below))} holds the folders "

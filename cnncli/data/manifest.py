@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -118,6 +119,14 @@ class Manifest:
     def unhashed(self) -> int:
         """Number of images whose content is not known."""
         return self.hashes.count("")
+
+    def digest(self) -> str:
+        """Return a hash of the paths, labels and splits: 32 hex digits (BLAKE2b, 128 bits)."""
+        digest = hashlib.blake2b(digest_size=16)
+        for path, row in self.by_path.items():
+            label, split = self.class_names[self.targets[row]], self.splits[row]
+            digest.update(f"{path}\0{label}\0{split}\0".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
 
     def has(self, split: int) -> bool:
         """Return whether any image is in the split with this index."""

@@ -12,7 +12,7 @@ from cnncli.data.samples import Samples
 
 
 def tell_other_labels(
-    samples: Samples, indices: Array, labels: Sequence[str], numbers: Array
+    samples: Samples, indices: Array, labels: Sequence[str], numbers: Array, *, edited: str = ""
 ) -> str:
     """Return how many images have another label than they had; an empty text if none has.
 
@@ -24,6 +24,8 @@ def tell_other_labels(
         indices: (M,) numbers of the images to compare.
         labels: The L labels that occurred; an empty one says nothing.
         numbers: (M,) the label that each of them had, as an index into ``labels``.
+        edited: The file that has these labels, if it was edited: then they are those of now, and
+            those of the samples are older.
     """
     known = np.array([label != "" for label in labels], bool)[numbers]
     same = np.array(match_labels(labels, samples.class_names), int)[numbers]
@@ -31,10 +33,13 @@ def tell_other_labels(
     if not len(other):
         return ""
     first = int(indices[other[0]])
+    then, now = labels[int(numbers[other[0]])], samples.class_names[samples.targets[first]]
+    if edited:
+        then, now = now, then
     return (
         f"{len(other)} of {len(samples)} images {'has' if len(other) == 1 else 'have'} another "
-        f"label now ({samples.paths[first]}: {labels[int(numbers[other[0]])]!r} then, "
-        f"{samples.class_names[samples.targets[first]]!r} now)"
+        f"label {f'in {edited} ' * bool(edited)}now ({samples.paths[first]}: {then!r} then, "
+        f"{now!r} now)"
     )
 
 

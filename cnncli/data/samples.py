@@ -178,6 +178,21 @@ def select_samples(samples: Samples, chosen: Array) -> Samples:
     )
 
 
+def find_files(source: ImageSource, index: int) -> list[str]:
+    """Return the path of each file of a sample as it opens from the working folder.
+
+    Args:
+        source: The source of the samples.
+        index: The sample's number in it.
+
+    Returns:
+        The paths; empty for an image that is a part of an array.
+    """
+    if isinstance(source, _Subset):
+        return find_files(source.samples.source, int(source.chosen[index]))
+    return source.file_paths(index) if isinstance(source, FileSource) else []
+
+
 @dataclass(frozen=True)
 class _Subset:
     """A source that gives some of the samples of another one, under new numbers.

@@ -14,7 +14,7 @@ from cnncli.data.manifest import FOLD
 from cnncli.data.samples import NO_SPLIT, TextColumn
 from cnncli.data.split_names import parse_split_text, tell_split_words
 from cnncli.data.table_rows import read_records
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, did_you_mean
 from cnncli.files import BAD_IMAGES_FILE, SPLITS_FILE, check_table, expand_path
 
 # In the place of a fold, for an image that is in none.
@@ -94,7 +94,9 @@ def load_split_file(given: str, where: str = "") -> SplitFile:
         split = row[at["split"]].strip() if "split" in at else ""
         known = parse_split_text(split)
         if known is None and (split or not fold):
-            raise CnncliError(f"{place}: split {split!r} is none of train, val, test")
+            raise CnncliError(
+                f"{place}: split {split!r} is none of train, val, test{did_you_mean(split, SPLITS)}"
+            )
         if known is not None:
             words[split] = known
         if fold and known == "test":

@@ -5,6 +5,7 @@ The file is that of ``--splits FILE``, or the ``splits.csv`` of a run that is re
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -114,6 +115,7 @@ def match_rows(samples: Samples, file: SplitFile, *, threads: int) -> Array:
     else:
         row_of = {path: row for row, path in enumerate(file.paths)}
         rows = np.fromiter((row_of.get(p, _NO_ROW) for p in samples.paths), np.int64, len(samples))
+        _match_loosely(samples, file, rows)
     unknown = np.flatnonzero(rows == _NO_ROW)
     unknown = unknown[[path not in file.left_out for path in samples.paths[unknown]]]
     gone = np.setdiff1d(np.arange(len(file.paths)), rows)
@@ -141,7 +143,7 @@ def match_rows(samples: Samples, file: SplitFile, *, threads: int) -> Array:
     return rows
 
 
-def tell_relabelled(samples: Samples, file: SplitFile, rows: Array) -> str:
+def tell_relabelled(samples: Samples, file: SplitFile, rows: Array, *, edited: str = "") -> str:
     """Return how many images have another label than the file says, and the first of them.
 
     The text is empty if there are none. A row without a label says nothing.
@@ -150,10 +152,43 @@ def tell_relabelled(samples: Samples, file: SplitFile, rows: Array) -> str:
         samples: N images.
         file: The file of splits.
         rows: (N,) number of each image's row, as `match_rows` returns it.
+        edited: The name of the file if it was edited, so that the labels of the samples are older.
     """
     known = np.flatnonzero(rows != _NO_ROW)
     labels, numbers = np.unique(file.labels[rows[known]], return_inverse=True)
-    return tell_other_labels(samples, known, labels.tolist(), numbers)
+    return tell_other_labels(samples, known, labels.tolist(), numbers, edited=edited)
+
+
+def _match_loosely(samples: Samples, file: SplitFile, rows: Array) -> None:
+    """Give images without a row that of the path that is theirs, written in another way.
+
+    That is a path with its accents composed or not, with backslashes, or with ``./`` in front.
+    Paths that would then be the same stay without a row.
+
+    Args:
+        samples: N images.
+        file: The file of splits.
+        rows: (N,) number of each image's row, changed in place.
+    """
+    unknown = np.flatnonzero(rows == _NO_ROW)
+    if not len(unknown):
+        return
+    places: dict[str, list[int]] = {}
+    for row in np.setdiff1d(np.arange(len(file.paths)), rows).tolist():
+        places.setdefault(_plain_path(file.paths[row]), []).append(row)
+    wanted: dict[str, list[int]] = {}
+    for index in unknown.tolist():
+        wanted.setdefault(_plain_path(samples.paths[index]), []).append(index)
+    for path, indices in wanted.items():
+        found = places.get(path, [])
+        if len(indices) == len(found) == 1:
+            rows[indices[0]] = found[0]
+
+
+def _plain_path(path: str) -> str:
+    """Return a path with composed accents, slashes and no ``.`` in it."""
+    files = unicodedata.normalize("NFC", str(path)).replace("\\", "/").split("|")
+    return "|".join("/".join(p for p in file.split("/") if p not in ("", ".")) for file in files)
 
 
 def _tell_moved(samples: Samples, unknown: Array, file: SplitFile, gone: Array) -> list[str]:

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 from cnncli.choices import Split
 from cnncli.errors import shorten
@@ -16,13 +17,16 @@ _WORDS: dict[Split, set[str]] = {
     "train": {
         *("train", "training", "trn", "tr", "learn", "learning"),
         *("treino", "treinamento", "entrenamiento", "entrainement", "apprentissage"),
-        *("addestramento", "egitim", "训练", "训练集", "訓練", "学習"),
+        *("addestramento", "egitim", "训练", "训练集", "訓練", "訓練集", "学習"),
+        *("trainings", "trainingsdaten", "trainingsset", "trainingsbilder", "lernen"),
+        *("обучение", "обучающая", "тренировка", "тренировочная", "학습", "훈련"),
     },
     "val": {
         *("val", "vali", "valid", "validation", "validate", "validating", "validaton"),
         *("va", "dev", "devel", "development", "tuning"),
         *("validacao", "validacion", "validierung", "validazione", "dogrulama"),
-        *("验证", "验证集", "検証"),
+        *("validierungsdaten", "validierungsset", "валидация", "валидационная", "проверка"),
+        *("验证", "验证集", "驗證", "驗證集", "検証", "검증"),
     },
     "test": {
         *(
@@ -37,7 +41,8 @@ _WORDS: dict[Split, set[str]] = {
             "eval",
             "evaluation",
         ),
-        *("teste", "prueba", "pruebas", "测试", "测试集", "測試", "テスト"),
+        *("teste", "prueba", "pruebas", "测试", "测试集", "測試", "測試集", "テスト"),
+        *("testdaten", "testbilder", "тест", "тестовая", "тестирование", "테스트", "시험"),
     },
 }
 # The words that need no remark.
@@ -68,6 +73,16 @@ _NO_IMAGES = {
     *("mask", "masks", "label", "labels", "annotation", "annotations", "gt", "groundtruth"),
     *("segmentation", "segmentations", "bbox", "bboxes"),
 }
+# Further words for masks, which may also be part of the name of a split: seg_train.
+_MASKS = _NO_IMAGES | {
+    *("seg", "segs", "segmented", "trimap", "trimaps", "matte", "mattes", "anno", "annos"),
+    *("maske", "masken", "masque", "masques", "mascara", "mascaras"),
+}
+_PICTURES = {
+    *("image", "images", "img", "imgs", "picture", "pictures", "photo", "photos", "scan", "scans"),
+    *("original", "originals", "orig", "input", "inputs", "raw"),
+}
+_GROUND_TRUTH = re.compile(r"(?i)ground[ _-]?truth")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_a-zA-Z]+")
 
 
@@ -131,7 +146,15 @@ def tell_split_words(words: Mapping[str, Split], where: str) -> tuple[str, ...]:
 
 def is_mask_name(name: str) -> bool:
     """Return whether a folder is called like one of masks or annotations, not of images."""
-    return not _NO_IMAGES.isdisjoint(_split_words(name))
+    return not _MASKS.isdisjoint(_split_words(_GROUND_TRUTH.sub("gt", name)))
+
+
+def is_all_about(name: str, kind: Literal["masks", "pictures"]) -> bool:
+    """Return whether a name says nothing but that something holds masks, or pictures."""
+    words = set(_split_words(_GROUND_TRUTH.sub("gt", name)))
+    known = _MASKS if kind == "masks" else _PICTURES
+    others = _FILLERS | {"tif", "tiff", "bmp", "files"}
+    return not known.isdisjoint(words) and words <= known | others
 
 
 def _split_words(name: str) -> list[str]:

@@ -47,12 +47,14 @@ class ImageStore:
             worker processes share the memory of a tensor, even if they are spawned.
         cut: (N,) fraction of each image's stored values that lie outside the intensity window,
             0–1; None if the images are read on demand.
+        coloured: (N,) whether each image is a colour picture that was made grey; None likewise.
     """
 
     source: ImageSource
     preprocess: Preprocess
     cached: torch.Tensor | None = None
     cut: Array | None = None
+    coloured: Array | None = None
 
     def __getitem__(self, index: int) -> Array:
         """Return an image (H, W, C); raises ImageError if it is read on demand and cannot be."""
@@ -135,29 +137,30 @@ def load_images(
         the images that cannot be read.
     """
 
-    def load(index: int) -> tuple[Array | str, float, int, str]:
+    def load(index: int) -> tuple[Array | str, float, bool, int, str]:
         try:
             files = samples.source.read(index)
             return *preprocess.read(files), sum(map(len, files)), hash_files(files)
         except (ImageError, OSError) as error:
-            return describe_failure(error), 0.0, 0, ""
+            return describe_failure(error), 0.0, False, 0, ""
 
     shape = (len(samples), preprocess.height, preprocess.width, preprocess.channels)
     cached = np.zeros(shape, dtype=preprocess.dtype)
     cuts, sizes = np.zeros(len(samples)), np.zeros(len(samples), dtype=np.int64)
+    coloured = np.zeros(len(samples), dtype=bool)
     hashes: list[str] = []
     bad: Bad = {}
-    for index, (image, cut, size, digest) in enumerate(
+    for index, (image, cut, is_coloured, size, digest) in enumerate(
         map_in_threads(load, range(len(samples)), threads)
     ):
         if isinstance(image, str):
             bad[index] = image
         else:
             cached[index] = image
-        cuts[index], sizes[index] = cut, size
+        cuts[index], coloured[index], sizes[index] = cut, is_coloured, size
         hashes.append(digest)
         advance(1)
-    store = ImageStore(samples.source, preprocess, torch.from_numpy(cached), cuts)
+    store = ImageStore(samples.source, preprocess, torch.from_numpy(cached), cuts, coloured)
     return store, FileDigests(sizes, text_array(hashes)), bad
 
 

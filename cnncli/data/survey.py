@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from cnncli.errors import CnncliError, count_of
 from cnncli.images.channels import is_grey
 from cnncli.images.decode import decode
 from cnncli.images.formats import read_header
-from cnncli.images.header import ImageError
+from cnncli.images.header import ImageError, declared_bits
 from cnncli.images.levels import Levels, measure_levels, sample_values
 
 # A set counts as grey if at least this fraction of its images looks grey, so that one photograph
@@ -149,7 +149,7 @@ def _survey_file(data: bytes, *, raw: bool, channels: int | None) -> _FileSurvey
         alpha=header.alpha,
         dtype=image.dtype.name,
         values=values,
-        levels=measure_levels(image),
+        levels=replace(measure_levels(image), bits=declared_bits(header)),
     )
 
 

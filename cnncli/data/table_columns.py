@@ -66,7 +66,7 @@ def choose_table(path: Path, columns: CsvColumns) -> TableChoice:
         CnncliError: If a folder without class folders holds several CSVs that may be meant.
     """
     if path.is_file():
-        return TableChoice(path if path.suffix.lower() == ".csv" else None)
+        return TableChoice(path if path.suffix.lower() in (".csv", ".tsv") else None)
     visible = sorted(p for p in path.iterdir() if not is_hidden(p.name))
     tables = [p for p in visible if p.suffix.lower() == ".csv" and p.is_file()]
     folders = [p for p in visible if p.is_dir()]

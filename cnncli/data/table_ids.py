@@ -127,9 +127,27 @@ def _choose(table: Path, name: str, files: Sequence[str], find_line: Callable[[]
     if len(found) > 1 and "train" in table.stem.lower():
         found = [f for f in found if "train" in f.rpartition("/")[0].lower()] or found
     if not found or (len(found) > 1 and not _same(root, found)):
-        what = f"is ambiguous: {shorten(found)}" if found else f"not found below {root}{_HINT}"
+        what = (
+            f"is ambiguous: {shorten(found)}"
+            if found
+            else f"not found below {root}{_find_hint(root, name)}"
+        )
         raise CnncliError(f"{table}, line {find_line()}: image {name!r} {what}")
     return found[0]
+
+
+def _find_hint(root: str, name: str) -> str:
+    """Return what may be the matter with an id that is no file's, for the end of a message."""
+    number = name.partition(".")[0]
+    if number.isdecimal():
+        for file in walk_files(Path(root)):
+            stem = _last(file).partition(".")[0]
+            if stem != number and stem.isdecimal() and int(stem) == int(number):
+                return (
+                    f"; there is {file}: leading zeros differ, which Excel takes away; write the "
+                    "ids as the files are called"
+                )
+    return _HINT
 
 
 def _same(root: str, files: Sequence[str]) -> bool:

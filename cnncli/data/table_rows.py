@@ -6,7 +6,7 @@ import codecs
 import csv
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -31,6 +31,7 @@ def open_table(path: Path) -> Iterator[tuple[TextIO, str, int]]:
         CnncliError: If the file cannot be read or is no CSV, also while it is read.
     """
     try:
+        _refuse_spreadsheet(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
             line = file.readline()
             if told := _SEPARATOR_LINE.fullmatch(line):
@@ -38,13 +39,26 @@ def open_table(path: Path) -> Iterator[tuple[TextIO, str, int]]:
                 return
             while line and not line.strip():
                 line = file.readline()
+            marks = ("\t",) if path.suffix.lower() == ".tsv" else _DELIMITERS
+            delimiter = next((mark for mark in marks if mark in line), ",")
             file.seek(0)
-            yield file, next((mark for mark in _DELIMITERS if mark in line), ","), 0
+            yield file, delimiter, 0
     except OSError as error:
         raise CnncliError(f"{path}: cannot be read ({error.strerror})") from None
     except (csv.Error, UnicodeDecodeError) as error:
         reason = _UTF_16 if _is_utf_16(path) else error
         raise CnncliError(f"{path}: not a CSV in UTF-8: {reason}") from None
+
+
+def _refuse_spreadsheet(path: Path) -> None:
+    """Refuse a file of Excel or LibreOffice, whatever its name says."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
+        raise CnncliError(
+            f"{path}: is a spreadsheet of Excel or LibreOffice (or an archive), and no CSV; save "
+            "it as CSV UTF-8"
+        )
 
 
 def _is_utf_16(path: Path) -> bool:
@@ -77,7 +91,18 @@ def read_header(path: Path) -> list[str]:
     Raises:
         CnncliError: If the file cannot be read, is no CSV or is empty.
     """
-    for _, header in read_records(path):
+    records = read_records(path)
+    for _, header in records:
+        first: list[str] = []
+        with suppress(CnncliError):  # told when the rows are read
+            _, first = next(records, (0, []))
+        row = first[0] if len(header) > 1 and not any(first[1:]) and first else ""
+        torn = [mark for mark in _DELIMITERS if row and row.count(mark) == len(header) - 1]
+        if torn:
+            raise CnncliError(
+                f"{path}: the first row is separated by {torn[0]!r}, and the header is not; "
+                "separate both in one way"
+            )
         return header
     raise CnncliError(f"{path}: not a CSV in UTF-8: it is empty")
 

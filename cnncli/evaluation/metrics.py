@@ -269,15 +269,19 @@ def expected_calibration_error(
     return float(np.abs(gaps).sum() / len(targets))
 
 
-def validation_metrics(targets: IntArray, probabilities: FloatArray) -> dict[str, float]:
+def validation_metrics(
+    targets: IntArray, probabilities: FloatArray, *, ordered: bool = False
+) -> dict[str, float]:
     """Compute the metrics of each epoch: ``accuracy``, ``balanced_accuracy``, ``macro_f1``.
 
     Args:
         targets: (N,) class indices.
         probabilities: (N, K), rows sum to 1.
+        ordered: Whether the classes are grades, which have a ``quadratic_kappa`` too.
 
     Returns:
-        Fractions (0–1) by name. All three are defined if there is at least one image.
+        Fractions (0–1) by name, which are defined if there is at least one image; and, from -1 to
+        1, the kappa of grades, unless all images are of one class, where it is undefined.
 
     Raises:
         CnncliError: If there is no image, or a probability is NaN or infinite.
@@ -285,4 +289,7 @@ def validation_metrics(targets: IntArray, probabilities: FloatArray) -> dict[str
     check_inputs(targets, probabilities)
     matrix = confusion_matrix(targets, probabilities.argmax(axis=1), probabilities.shape[1])
     values = count_metrics(Counts.of(matrix))
-    return {name: float(values[name]) for name in ("accuracy", "balanced_accuracy", "macro_f1")}
+    names = ["accuracy", "balanced_accuracy", "macro_f1"]
+    if ordered and np.isfinite(values["quadratic_kappa"]):
+        names.append("quadratic_kappa")
+    return {name: float(values[name]) for name in names}

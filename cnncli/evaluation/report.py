@@ -85,7 +85,7 @@ def build_report(
         "per_class": _per_class(class_names, counts, auroc, average_precision),
         "confusion_matrix": matrix.tolist(),
     }
-    return report, _explain_undefined(report, counts, ordered)
+    return report, _explain_undefined(report, counts, ordered=ordered)
 
 
 def _number_or_none(value: float) -> float | None:
@@ -119,7 +119,7 @@ def _per_class(
     ]
 
 
-def _explain_undefined(report: dict[str, Any], counts: Counts, ordered: bool) -> list[str]:
+def _explain_undefined(report: dict[str, Any], counts: Counts, *, ordered: bool) -> list[str]:
     """Return lines that say why values are None or averaged over fewer classes."""
     names = report["class_names"]
     present = [name for name, images in zip(names, counts.actual, strict=True) if images]
@@ -131,11 +131,6 @@ def _explain_undefined(report: dict[str, Any], counts: Counts, ordered: bool) ->
         reasons.append(f"{affected}: only class {present[0]!r} occurs in this split")
     elif len(predicted) == 1:
         reasons.append(f"mcc: every image is predicted as {predicted[0]!r}")
-    if not ordered:
-        reasons.append(
-            "quadratic_kappa: the order of the classes means nothing "
-            "(integer class names or --class-order give it a meaning)"
-        )
     without_interval = [
         name for name, value in report.items() if isinstance(value, dict) and value["low"] is None
     ]

@@ -200,6 +200,10 @@ def _window(values: Array, dataset: Any) -> Array | None:
 
     None means that the file has neither.
 
+    Raises:
+        ImageError: If the window is less than 1 wide, or if one that is not LINEAR is not wider
+            than 0.
+
     Source: DICOM PS3.3, C.11.2.1.2 (LINEAR, LINEAR_EXACT and SIGMOID).
     """
     if "VOILUTSequence" in dataset:
@@ -211,6 +215,11 @@ def _window(values: Array, dataset: Any) -> Array | None:
         for value in (dataset.WindowCenter, dataset.WindowWidth)
     )
     function = str(dataset.get("VOILUTFunction", "LINEAR") or "LINEAR").upper()
+    if not width > 0 or (function == "LINEAR" and width < 1):
+        raise ImageError(
+            f"has a display window {width:g} wide, which shows nothing; mend its WindowWidth, or "
+            "train on its stored values with --intensity LOW:HIGH"
+        )
     if function == "SIGMOID":
         return np.asarray(1 / (1 + np.exp(-4 * (values - centre) / width)))
     if function == "LINEAR":

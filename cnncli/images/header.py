@@ -110,6 +110,11 @@ def check_bytes(header: Header) -> None:
         )
 
 
+def declared_bits(header: Header) -> int:
+    """Return the bits of which the values of a DICOM file are fractions; 0 for other formats."""
+    return header.bits if header.format == "DICOM" else 0
+
+
 def out_of_memory() -> ImageError:
     """Return the ImageError for a file that does not fit into the memory that is free."""
     return ImageError("is too large for the memory that is free; make it smaller first")

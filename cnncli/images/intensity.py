@@ -109,9 +109,12 @@ def fraction_cut(array: Array, intensity_range: IntensityRange | None, dtype: st
     Args:
         array: Array of uint8, uint16 or float32, of any shape.
         intensity_range: As in :func:`to_fractions`; None gives 0, or 1 if 16-bit values use no more
-            than the bits that `bits_of_dark` returns, and are not 8 bits that were stretched.
+            than the bits that `bits_of_dark` returns, and are not 8 bits that were stretched. The
+            same holds for fractions, such as those of DICOM files, and for inverted ones.
         dtype: The number type that the network takes, uint8 or float32.
     """
+    if intensity_range is None and array.dtype == np.float32:
+        return float(_is_dark_fraction(array, 2 ** bits_of_dark(dtype) / 65535))
     if intensity_range is None and array.dtype == np.uint16:
         if not 0 < int(np.ptp(array)) <= int(array.max()) < 2 ** bits_of_dark(dtype):
             return 0.0
@@ -123,6 +126,18 @@ def fraction_cut(array: Array, intensity_range: IntensityRange | None, dtype: st
     low, high = np.clip(ends, -_MOST, _MOST).astype(np.float32)
     beyond = np.count_nonzero(array < low) + np.count_nonzero(array > high)
     return beyond / array.size
+
+
+def _is_dark_fraction(array: Array, end: float) -> bool:
+    """Return whether fractions stay below ``end``, or are as near to white, and are not of 8 bits.
+
+    Inverted fractions count from a sixteenth of the scale on: bright pictures are no rarity.
+    """
+    low, high = float(array.min()), float(array.max())
+    if not (0 <= low < high <= 1) or (high >= end and low <= 1 - 2**12 / 65535):
+        return False
+    levels = array * np.float32(255)
+    return bool((np.abs(levels - np.rint(levels)) > 1e-3).any())
 
 
 def to_uint8(array: Array) -> Array:

@@ -21,6 +21,9 @@ from cnncli.images.header import Header, ImageError, damaged
 
 _END = b"\xff\xd9"
 _START_OF_SCAN, _FILL = 0xDA, 0xFF
+_LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0xd9\Z")
+# So many bytes may stand between the picture and the end marker, whatever they are.
+_MOST_LEFT_OVER = 4
 _JFIF_REVISION = re.compile(rb"(?<=\A\xff\xe0..JFIF\0)..", re.DOTALL)
 
 
@@ -74,7 +77,7 @@ def decode_jpeg(data: bytes, header: Header, reduction: int) -> Array:
     try:
         return _decode(data, header, reduction, strict=True)
     except ValueError as error:
-        if _tells_damage(str(error)):
+        if _tells_damage(str(error), data):
             raise damaged(error) from None
     try:
         return _decode(data, header, reduction, strict=False)
@@ -129,13 +132,25 @@ def _mix(inks: Array) -> Array:
     return (black - ((255 - colours) * black >> 8)).astype(np.uint8)
 
 
-def _tells_damage(text: str) -> bool:
+def _tells_damage(text: str, data: bytes) -> bool:
     """Return whether libjpeg's words mean that the picture itself is not what it was.
 
-    What lies behind the whole picture, before the end marker, is as harmless as an unusual header.
+    A decoder that wrong bytes brought out of step finds its last block too early: what is left of
+    the picture then stands before the end marker. A few bytes there, or many of one value, are what
+    cameras fill a file up with, and as harmless as an unusual header.
+
+    Args:
+        text: What libjpeg said last.
+        data: The bytes of the file.
     """
-    harmless = text.endswith("extraneous bytes before marker 0xd9")
-    return text.startswith(("Corrupt JPEG data", "Premature end")) and not harmless
+    if not text.startswith(("Corrupt JPEG data", "Premature end")):
+        return False
+    found = _LEFT_OVER.search(text)
+    if found is None:
+        return True
+    count = int(found[1])
+    end = data.find(_END, data.find(bytes((_FILL, _START_OF_SCAN))))
+    return count > _MOST_LEFT_OVER and len(set(data[max(0, end - count) : end])) > 1
 
 
 def _tidy_header(data: bytes) -> bytes:

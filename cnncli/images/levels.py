@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
+from statistics import median
 
 import cv2
 import numpy as np
@@ -39,6 +40,9 @@ _FULL_SCALES = (1.0, 255.0, 4095.0, 65535.0)
 # Pictures are of two scales if no picture ends between the two, the upper being so many times the
 # lower; a picture of the lower one then has 16 of 255 levels at most.
 _GAP = 16.0
+# Pictures of two declared depths hold the same values if those of the deeper ones fit into the bits
+# of the others, and become at least so many times as dark.
+_DARKER = 3.0
 # Resampling may leave values so far beyond a scale, as a fraction of it.
 _BEYOND = 1e-3
 # The extremes stay in the range unless it is more than so many times as wide as the content.
@@ -57,6 +61,7 @@ class Levels:
         high: Greatest value that is content; ``highest`` or less.
         fills: Values far from all others that a part of the picture has exactly: probably "no
             data".
+        bits: The bits that a DICOM file declares, of which its values are fractions; 0 for others.
     """
 
     dtype: str
@@ -65,6 +70,12 @@ class Levels:
     low: float
     high: float
     fills: tuple[float, ...] = ()
+    bits: int = 0
+
+    @property
+    def reach(self) -> float:
+        """How far fractions reach from black, or, of a picture that is inverted, from white."""
+        return min(self.high, 1 - self.low)
 
 
 @dataclass(frozen=True)
@@ -184,6 +195,51 @@ def tell_scales(counts: Sequence[int], tops: Sequence[float], named: Sequence[st
         f"float values of two scales: {few} up to {tops[0]:.3g} (such as {named[0]}), {many} up to "
         f"{tops[1]:.5g} (such as {named[1]}); beside these the first are nearly black: bring all "
         "to one scale"
+    )
+
+
+def find_depths(pictures: Sequence[Levels]) -> tuple[list[int], list[int]] | None:
+    """Return which DICOM pictures declare fewer bits and which more, though their values are alike.
+
+    Two scanners store 0 to 4095, for example, and one declares 12 bits and the other 16: by what
+    they declare, the pictures of the second are sixteen times as dark.
+
+    Args:
+        pictures: The stored values of N pictures; those without declared bits do not count, nor do
+            pictures of one value, or of values that are no fractions.
+
+    Returns:
+        The positions of the pictures of either depth; None if there is no such pair of depths.
+    """
+    by_bits: dict[int, list[int]] = {}
+    for number, picture in enumerate(pictures):
+        if picture.bits and 0 <= picture.low < picture.high <= 1 + _BEYOND:
+            by_bits.setdefault(picture.bits, []).append(number)
+    for few, many in combinations(sorted(by_bits), 2):
+        ends = [median(pictures[number].reach for number in by_bits[bits]) for bits in (few, many)]
+        fits = ends[1] * (2**many - 1) <= 2**few - 1 + 0.5
+        if fits and ends[0] >= _DARKER * ends[1]:
+            return by_bits[few], by_bits[many]
+    return None
+
+
+def tell_depths(counts: Sequence[int], firsts: Sequence[Levels], named: Sequence[str]) -> str:
+    """Return a sentence on DICOM pictures of two declared depths.
+
+    Args:
+        counts: Number of pictures that declare fewer bits, and of those that declare more.
+        firsts: One picture of either.
+        named: The path of each of them.
+    """
+    few, many = (f"{count:,} DICOM file{'s' * (count != 1)}" for count in counts)
+    low, high = (picture.bits for picture in firsts)
+    if firsts[1].low > 0.5:  # inverted, by the declared depth
+        end = "nearly white: bring all to one depth"
+    else:
+        end = f"nearly black; --intensity 0:{2**low - 1} takes the stored values of both"
+    return (
+        f"{few} without a window of {low} bits (such as {named[0]}), {many} of {high} bits whose "
+        f"values fit into {low} (such as {named[1]}): beside the first these are {end}"
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.choices import Interpolation, ResizeMode, format_channels
 from cnncli.errors import count_of
-from cnncli.images.channels import to_channels
+from cnncli.images.channels import is_grey, to_channels
 from cnncli.images.decode import REDUCTIONS, decode
 from cnncli.images.formats import read_header
 from cnncli.images.header import Header, ImageError, out_of_memory
@@ -104,7 +104,7 @@ class Preprocess:
         """Turn the files of a sample into one array; see :meth:`read`."""
         return self.read(files)[0]
 
-    def read(self, files: Sequence[bytes]) -> tuple[Array, float]:
+    def read(self, files: Sequence[bytes]) -> tuple[Array, float, bool]:
         """Turn the files of a sample into one array.
 
         Args:
@@ -112,7 +112,8 @@ class Preprocess:
 
         Returns:
             The array (H, W, C) of type ``dtype``, and the fraction (0–1) of the stored values that
-            lie outside the range in ``windows``; of several files that of the worst.
+            lie outside the range in ``windows``; of several files that of the worst. And whether a
+            colour picture was made grey.
 
         Raises:
             ImageError: If a file cannot be decoded, or the files are not of the number, size or
@@ -127,19 +128,20 @@ class Preprocess:
             decoded = [self._decode(data, number) for number, data in enumerate(files)]
         except MemoryError:
             raise out_of_memory() from None
-        parts, cuts = [part for part, _ in decoded], [cut for _, cut in decoded]
+        parts, cuts, colours = zip(*decoded, strict=True)
         sizes = {part.shape[:2] for part in parts}
         if len(sizes) > 1:
             told = ", ".join(f"{height}×{width}" for height, width in (p.shape[:2] for p in parts))
             raise ImageError(f"is files of different sizes ({told}); channels are of one size")
         whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
-        return self._resize(whole), max(cuts)
+        return self._resize(whole), max(cuts), any(colours)
 
-    def _decode(self, data: bytes, number: int) -> tuple[Array, float]:
+    def _decode(self, data: bytes, number: int) -> tuple[Array, float, bool]:
         """Decode one file, in ``dtype`` and with the channels that it gives, but not yet resized.
 
         Returns:
-            Array (H, W, C), and the fraction (0–1) of its stored values outside the file's range.
+            Array (H, W, C), the fraction (0–1) of its stored values outside the file's range, and
+            whether it was a colour picture that became grey.
         """
         channels = self.files[number] if self.files else self.channels
         header = read_header(data, channels)
@@ -152,7 +154,9 @@ class Preprocess:
             reduction=self._reduction(header),
         )
         converted = self._convert(image, channels, intensity_range)
-        return converted, fraction_cut(image, intensity_range, self.dtype)
+        # Every eighth row and column tell: nothing is to become slower by this.
+        is_coloured = channels == 1 and image.shape[2] == 3 and not is_grey(image[::8, ::8])
+        return converted, fraction_cut(image, intensity_range, self.dtype), is_coloured
 
     def _convert(
         self, image: Array, channels: int, intensity_range: IntensityRange | None

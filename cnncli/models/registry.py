@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from cnncli.choices import format_size
+from cnncli.choices.spelling import find_choice
 from cnncli.errors import CnncliError, did_you_mean
 from cnncli.models.tables.chain_plan import plan_chain
 from cnncli.models.tables.custom import CUSTOM
@@ -192,12 +193,23 @@ def find_model(name: str) -> ModelEntry:
     """
     if name in MODELS:
         return MODELS[name]
+    name = spell_model(name)
+    if name in MODELS:
+        return MODELS[name]
     if name.startswith(CHAIN):
         return _chain_entry(name)
     if name.startswith(TIMM):
         return _timm_entry(name)
     near = did_you_mean(name, MODELS) or "; see `cnncli models`"
     raise CnncliError(f"--model {name}: no such model{near}")
+
+
+def spell_model(name: str) -> str:
+    """Return a name as the registry has it: ``resnet18`` for ``ResNet-18``; else the same text."""
+    for prefix in (CHAIN, TIMM):
+        if name[: len(prefix)].lower() == prefix:
+            return prefix + name[len(prefix) :]
+    return find_choice(name, MODELS) or name
 
 
 def list_models(pattern: str | None = None) -> list[ModelEntry]:

@@ -12,11 +12,12 @@ from cnncli.audit.check_classes import check_classes
 from cnncli.audit.check_copies import check_copies
 from cnncli.audit.check_files import check_files
 from cnncli.audit.check_groups import check_groups
-from cnncli.audit.check_levels import check_levels
+from cnncli.audit.check_levels import check_levels, show_depths
 from cnncli.audit.check_shortcuts import ShortcutCheck, check_shortcuts
 from cnncli.audit.collect import CollectedFacts, collect_facts
 from cnncli.audit.duplicates import Duplicates, find_duplicates
 from cnncli.audit.findings import Finding
+from cnncli.audit.shortcuts import FAMILIES
 from cnncli.audit.summary import count_classes, summarise_files
 from cnncli.config import RunConfig
 from cnncli.data.find_samples import find_samples
@@ -145,7 +146,8 @@ def check_data(config: RunConfig, reporter: Reporter, *, cache: bool) -> DataRep
             + " not compared: there are too many, and likelier ones came first"
         )
     repeated = [index for group in duplicates.groups for index in group.members[1:]]
-    shortcuts, given_away = check_shortcuts(samples, facts.files, repeated)
+    families = [name for name in FAMILIES if name != "bits used" or show_depths(facts.files)]
+    shortcuts, given_away = check_shortcuts(samples, facts.files, repeated, families)
     found = [*_check_all(samples, facts, duplicates), *given_away]
     found.sort(key=lambda finding: finding.severity != "spoils")
     return DataReport(config.data, samples, samples.splits, facts, tuple(found), shortcuts)

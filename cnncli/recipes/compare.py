@@ -19,6 +19,7 @@ from cnncli.files import CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE, expand_pat
 from cnncli.reporting import Reporter
 from cnncli.run.folder import tell_no_run
 from cnncli.run.read_folder import FIGURES, RunRecord, load_run, read_correct
+from cnncli.training.find_run import find_by_name, list_run_folders, suggest_runs
 
 _MOST_NAMES = 3  # in a note
 _MOST_IN_LABEL = 4  # settings in a legend; where more differ, the run's name says as much
@@ -46,14 +47,15 @@ def compare_runs(paths: Sequence[str], reporter: Reporter, *, best_first: bool) 
     """Read runs and find the settings in which they differ.
 
     Args:
-        paths: Paths of run folders, or of folders that hold run folders. Anything else is left out
-            with a note, so that ``runs/*`` can be given.
+        paths: Paths of run folders, or of folders that hold run folders; names of runs in
+            ``runs/``, parts of names that no other run has, or ``last``. Any other folder is left
+            out with a note, so that ``runs/*`` can be given.
         reporter: Shows what is left out and what cannot be compared.
         best_first: Whether the runs are sorted by their monitored value; if not, they stay in the
             order of the paths.
 
     Raises:
-        CnncliError: If a path does not exist, or no run is left.
+        CnncliError: If there is no such path and no such run, or no run is left.
     """
     runs, skipped = _load_all(paths, reporter)
     if not runs:
@@ -78,7 +80,12 @@ def _load_all(paths: Sequence[str], reporter: Reporter) -> tuple[list[RunRecord]
     for text in paths:
         path = expand_path(text)
         if not path.exists():
-            raise CnncliError(f"{text}: no such run folder")
+            named = find_by_name(text, text)
+            if named is None:
+                near = suggest_runs(text, list_run_folders(Path("runs")))
+                raise CnncliError(f"{text}: no such run folder{near}")
+            reporter.note(f"{text}: {named}")
+            path = named
         for folder in _expand(path):
             folders.setdefault(os.path.realpath(folder), folder)
     names = [path.resolve().name for path in folders.values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,30 +11,29 @@ import torch
 
 from cnncli.arrays import Array
 from cnncli.augmentation.notation import Tta
-from cnncli.choices import SPLITS, OnBadImage, Precision, SplitChoice
+from cnncli.choices import OnBadImage, Precision, SplitChoice
 from cnncli.data.classes import match_classes
 from cnncli.data.find_samples import find_samples, report_layout
 from cnncli.data.loader import Loader, SplitDataset
-from cnncli.data.manifest import UNSEEN, load_manifest
-from cnncli.data.samples import NO_SPLIT, CsvColumns, Samples, select_samples
-from cnncli.data.split_file import read_left_out
-from cnncli.data.splits import TEST, TRAIN, VAL
+from cnncli.data.samples import CsvColumns, Samples, select_samples
 from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
-from cnncli.errors import CnncliError, count_of, shorten
-from cnncli.files import (
-    SPLITS_FILE,
-    make_output_folder,
-    run_dir_of,
-)
-from cnncli.images.header import ImageError
-from cnncli.images.preprocess import Preprocess
+from cnncli.errors import CnncliError
+from cnncli.files import run_dir_of
 from cnncli.reporting import Reporter
 from cnncli.run.bad_images import check_bad, keep_good
-from cnncli.run.report import Report, evaluation_batch, report_precision, report_split
+from cnncli.run.choose_evaluated import choose_evaluated, leave_out_unreadable
+from cnncli.run.mistakes import DRAWN, draw_mistakes, list_mistakes
+from cnncli.run.report import (
+    Report,
+    evaluation_batch,
+    record_splits,
+    report_precision,
+    report_split,
+)
 from cnncli.run.samples import data_of_run
-from cnncli.run.save_evaluation import save_evaluation
+from cnncli.run.save_evaluation import make_evaluation_folder, save_evaluation
 from cnncli.run.scales import warn_of_dark
-from cnncli.run.warn_of_cut import is_unlike_training, warn_unlike_training
+from cnncli.run.warn_of_cut import is_unlike_training, warn_of_colour, warn_unlike_training
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
@@ -57,6 +57,9 @@ class EvaluateSettings:
         on_bad_image: ``error`` refuses images that cannot be read, ``skip`` leaves them out.
         tta: Views of each image, over which the probabilities are averaged; None for the image
             alone.
+        mistakes: Number of the surest mistakes that the report lists, at most; 0 for no list.
+        mistakes_drawn: Number of the surest mistakes that are drawn, at most.
+        mistakes_grid: File in which the surest mistakes are drawn; None draws none.
         csv_safe: Whether no cell of a CSV may be a formula for a spreadsheet.
     """
 
@@ -69,6 +72,9 @@ class EvaluateSettings:
     output: str | None = None
     on_bad_image: OnBadImage = "error"
     tta: Tta | None = None
+    mistakes: int = 0
+    mistakes_drawn: int = DRAWN
+    mistakes_grid: Path | None = None
     csv_safe: bool = False
 
 
@@ -82,7 +88,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
             rank 0 writes files.
 
     Returns:
-        The report, as ``report.json`` holds it.
+        The report, as ``report.json`` holds it, and ``mistakes`` if there is to be a list of them.
 
     Raises:
         CnncliError: If data and checkpoint do not go together, or an image cannot be read.
@@ -101,10 +107,11 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     samples = find_samples(data, columns)
     report_layout(samples, reporter)
     samples = match_classes(samples, checkpoint.class_names)
-    samples = _leave_out(samples, path, checkpoint.preprocess, reporter)
-    chosen, split = _choose(samples, path, settings.split, reporter)
+    samples = leave_out_unreadable(samples, path, checkpoint.preprocess, reporter)
+    chosen, split = choose_evaluated(samples, path, settings.split, reporter)
     samples = select_samples(samples, chosen)
-    folder = None if settings.output is None else make_output_folder(settings.output)
+    own = settings.data is None and settings.split is None
+    folder = settings.output and make_evaluation_folder(settings.output, path, is_of_run=own)
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = checkpoint.classifier(network).to(compute.device)
     numbers = world.slice(np.arange(len(samples)))
@@ -112,7 +119,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     store, bad = _open(part, checkpoint, reporter)
     warn_of_dark(part, store, reporter)
     bad_before = _gather_bad(bad, numbers, world)
-    _warn_unlike(part, store, world, reporter)
+    _warn_unlike(part, store, world, reporter, is_own=settings.data is None)
     check_bad(samples, bad_before, settings.on_bad_image, reporter)
     if len(bad_before) == len(samples):
         raise CnncliError("--data: no image is left to evaluate; cnncli check-data names them")
@@ -126,124 +133,48 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     check_bad(samples, bad_since, settings.on_bad_image, reporter)
     samples = select_samples(samples, keep_good(len(samples), {**bad_before, **bad_since}))
     report = report_split(targets, probabilities, checkpoint, split=split, reporter=reporter)
+    record_splits(report, run_dir_of(path))
     if settings.tta is not None:
         report["tta"] = settings.tta
     if settings.precision is not None:
         report["precision"] = compute.precision
-    if folder is not None and world.is_first:
+    if folder and world.is_first:
         save_evaluation(folder, report, samples, probabilities, csv_safe=settings.csv_safe)
+    if settings.mistakes:
+        report["mistakes"] = list_mistakes(samples, probabilities, settings.mistakes)
+    if settings.mistakes_grid is not None and world.is_first:
+        draw_mistakes(
+            settings.mistakes_grid,
+            samples,
+            probabilities,
+            checkpoint.preprocess,
+            reporter,
+            count=settings.mistakes_drawn,
+            split=split,
+        )
     return report
 
 
-def _leave_out(
-    samples: Samples, checkpoint: Path, preprocess: Preprocess, reporter: Reporter
-) -> Samples:
-    """Return the samples without those that the run could not read and that still cannot be."""
-    listed = read_left_out(run_dir_of(checkpoint) / SPLITS_FILE)
-    named = [index for index, path in enumerate(samples.paths) if path in listed] if listed else []
+def _warn_unlike(
+    samples: Samples, store: ImageStore, world: World, reporter: Reporter, *, is_own: bool
+) -> None:
+    """Warn of images, of those read before, that are hardly like the training images.
 
-    def is_bad(index: int) -> bool:
-        try:
-            preprocess(samples.source.read(index))
-        except (ImageError, OSError):
-            return True
-        return False
-
-    bad = [index for index in named if is_bad(index)]
-    if bad:
-        names = shorten([str(samples.paths[index]) for index in bad], 3)
-        reporter.note(f"left out, as in the run, since they cannot be read: {len(bad)} ({names})")
-    return (
-        select_samples(samples, keep_good(len(samples), dict.fromkeys(bad, ""))) if bad else samples
-    )
-
-
-def _choose(
-    samples: Samples, checkpoint: Path, wanted: SplitChoice | None, reporter: Reporter
-) -> tuple[Array, str]:
-    """Decide which images to evaluate.
-
-    Images that the run knows are in the split that the run gave them. All images that are new to
-    the run are evaluated; but if a split is asked for and the data name splits, only those of it.
-
-    Args:
-        samples: All images.
-        checkpoint: The checkpoint's file; the run's splits lie beside it.
-        wanted: The split that the user asked for; None for test, or val if the run has no test.
-        reporter: Gets warnings, and lists of images that are left out.
-
-    Returns:
-        The numbers of the images, and the split's name in the report.
+    Its own images were looked at when the run chose grey.
     """
-    manifest = load_manifest(run_dir_of(checkpoint) / SPLITS_FILE)
-    if manifest is None:
-        reporter.warn(
-            f"no splits.csv beside {checkpoint}: images it was trained on are not recognised"
-        )
-        seen = np.full(len(samples), UNSEEN, dtype=np.int8)
-    else:
-        if manifest.unhashed:
-            reporter.warn(
-                f"{SPLITS_FILE} has no hash of {manifest.unhashed} of the run's images, which are "
-                "recognised by path and size alone: a new image of equal path and size is taken "
-                "for the run's, and a renamed one of the run's for new"
-            )
-        rows = manifest.look_up(samples, threads=count_cpus())
-        changed = manifest.tell_relabelled(samples, rows)
-        if changed:
-            reporter.warn(f"{changed}; the run was trained with the labels of then")
-        seen = manifest.find_splits(rows)
-    has_test = manifest is None or manifest.has(TEST)
-    new = seen == UNSEEN
-    if wanted == "all":
-        if (seen == TRAIN).any():
-            reporter.warn(f"{(seen == TRAIN).sum()} of the images were trained on")
-        return np.arange(len(samples)), _with_origin("all", seen)
-    split = SPLITS.index(wanted) if wanted else TEST if has_test else VAL
-    # Without a wanted split, or if the data name no splits, all new images count.
-    counted = samples.splits == split if wanted and (samples.splits != NO_SPLIT).any() else True
-    keep = np.flatnonzero((seen == split) | (new & counted))
-    _report_left_out(samples, seen, split, reporter)
-    if not len(keep):
-        raise CnncliError(
-            f"--data: none of the {len(samples)} images is in the run's {SPLITS[split]} split; "
-            f"they are in {', '.join(_splits_in(seen))}: name one with --split"
-        )
-    parts: list[str] = [SPLITS[split]] if (seen[keep] == split).any() else []
-    parts += ["new images"] if new[keep].any() else []
-    return keep, _with_origin(" and ".join(parts), seen[keep])
 
+    def name(found: Iterable[int]) -> tuple[int, str]:
+        parts = world.gather([str(samples.paths[index]) for index in found])
+        paths = [path for part in parts for path in part]
+        return len(paths), paths[0] if paths else ""
 
-def _splits_in(seen: Array) -> list[str]:
-    """Return the names of the splits among (N,) indices into SPLITS."""
-    return [name for number, name in enumerate(SPLITS) if (seen == number).any()]
-
-
-def _with_origin(name: str, seen: Array) -> str:
-    """Return the split's name, and in brackets what the run used the images for."""
-    uses = []
-    if (seen == TRAIN).any():
-        uses.append("trained on" if (seen == TRAIN).all() else "partly trained on")
-    if (seen == VAL).any():
-        uses.append("chosen on" if (seen == VAL).all() else "partly chosen on")
-    return f"{name} ({', '.join(uses)})" if uses else name
-
-
-def _report_left_out(samples: Samples, seen: Array, split: int, reporter: Reporter) -> None:
-    """Report the images that are left out because the run has them in another split."""
-    for number, use in ((TRAIN, "trained on"), (VAL, "chosen on"), (TEST, "the run's test split")):
-        left = np.flatnonzero(seen == number)
-        if number != split and len(left):
-            names = shorten([str(samples.paths[index]) for index in left], 3)
-            reporter.note(f"left out, {use}: {count_of(len(left), 'image')} ({names})")
-
-
-def _warn_unlike(samples: Samples, store: ImageStore, world: World, reporter: Reporter) -> None:
-    """Warn of images that are hardly like the training images; of those read before, all are."""
     cuts = () if store.cut is None else store.cut.tolist()
-    ours = [i for i, cut in enumerate(cuts) if is_unlike_training(cut, store.preprocess)]
-    paths = [path for part in world.gather([str(samples.paths[i]) for i in ours]) for path in part]
-    warn_unlike_training(len(paths), paths[0] if paths else "", store.preprocess, reporter)
+    unlike = (i for i, cut in enumerate(cuts) if is_unlike_training(cut, store.preprocess))
+    warn_unlike_training(*name(unlike), store.preprocess, reporter)
+    if not is_own:
+        warn_of_colour(
+            *name(np.flatnonzero(() if store.coloured is None else store.coloured)), reporter
+        )
 
 
 def _gather_bad(bad: Bad, numbers: Array, world: World) -> Bad:

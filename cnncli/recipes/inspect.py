@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import torch
 from torch import nn
 
+from cnncli.arithmetic.region import DROPPED
 from cnncli.choices import format_size
+from cnncli.choices.spelling import tell_taken
 from cnncli.errors import CnncliError, did_you_mean
 from cnncli.models.build import build_network
-from cnncli.models.freeze import parse_policy
+from cnncli.models.freeze import Frozen, parse_policy
 from cnncli.models.registry import CHAIN, find_model
 from cnncli.models.stages import network_stages
 from cnncli.models.tables.custom import CUSTOM
@@ -55,6 +58,26 @@ class InspectSettings:
 
 
 @dataclass(frozen=True)
+class ParameterRow:
+    """One parameter: the weights, or the biases, of a layer.
+
+    Attributes:
+        name: Its name in ``named_parameters``, such as ``conv1.weight``.
+        layer_type: Name of the class of the module that holds it.
+        shape: Its shape, in torch's order: (filters, channels, height, width) for a convolution,
+            (outputs, inputs) for a dense layer.
+        count: Number of its values.
+        trainable: Whether training changes it.
+    """
+
+    name: str
+    layer_type: str
+    shape: tuple[int, ...]
+    count: int
+    trainable: bool
+
+
+@dataclass(frozen=True)
 class Inspection:
     """A network's layers.
 
@@ -66,6 +89,8 @@ class Inspection:
         layers: The layers that were asked for, in the order in which they end.
         shown: Sums over ``layers``.
         totals: Sums over the whole network.
+        parameters: The parameters of the layers that were asked for, in torch's order, a shared one
+            once.
     """
 
     model: str
@@ -75,6 +100,7 @@ class Inspection:
     layers: tuple[LayerRow, ...]
     shown: Totals
     totals: Totals
+    parameters: tuple[ParameterRow, ...] = ()
 
 
 def inspect_network(settings: InspectSettings, reporter: Reporter) -> Inspection:
@@ -97,6 +123,8 @@ def inspect_network(settings: InspectSettings, reporter: Reporter) -> Inspection
         policy = settings.freeze or "none"
     stages = {stage.name: stage.paths for stage in network_stages(model, network)}
     frozen = parse_policy(policy, network, stages)
+    if policy.startswith("stages:") and frozen == parse_policy("backbone", network, stages):
+        reporter.note(f"--freeze {policy}: all stages, the same as --freeze backbone")
     try:
         layers = summarise(
             network,
@@ -109,7 +137,26 @@ def inspect_network(settings: InspectSettings, reporter: Reporter) -> Inspection
         reason = str(error).split("\n")[0]
         raise CnncliError(f"--image-size {format_size(size)}: {model} stops: {reason}") from error
     shown = _choose_layers(layers, settings)
-    return Inspection(model, size, channels, classes, shown, add_up(shown), add_up(layers))
+    first = next((layer for layer in shown if layer.field is not None and layer.field.part), None)
+    if first is not None and first.field is not None:
+        reporter.note(f"{first.name} {first.field.part}: {DROPPED}")
+    parameters = tuple(_list_parameters(network, frozen, settings))
+    totals = add_up(shown), add_up(layers)
+    return Inspection(model, size, channels, classes, shown, *totals, parameters)
+
+
+def _list_parameters(
+    network: nn.Module, frozen: Frozen, settings: InspectSettings
+) -> Iterator[ParameterRow]:
+    """Yield the parameters whose layer, or whose own name, was asked for."""
+    modules = dict(network.named_modules())
+    for path, parameter in network.named_parameters():
+        layer = path.rpartition(".")[0]
+        wanted = [fnmatchcase(name, glob) for glob in settings.names for name in (path, layer)]
+        trains = not frozen.holds(path)
+        if (any(wanted) or not settings.names) and (trains or not settings.trainable_only):
+            kind = type(modules[layer]).__name__
+            yield ParameterRow(path, kind, tuple(parameter.shape), parameter.numel(), trains)
 
 
 _Network = tuple[nn.Module, str, tuple[int, int], int, int]
@@ -141,6 +188,9 @@ def _build_model(settings: InspectSettings, reporter: Reporter) -> _Network:
     except CnncliError as error:
         # In this command the name is an argument; `--model` belongs to other commands.
         raise CnncliError(str(error).removeprefix("--model ")) from None
+    if told := tell_taken("MODEL", name, entry.name):
+        reporter.note(told)
+    name = entry.name
     own = name in CUSTOM or name.startswith(CHAIN)
     channels, side = CUSTOM[name].example if name in CUSTOM else (_CHANNELS, _SIDE)
     side = entry.image_size or side

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import compress, islice, zip_longest
 from queue import Empty, Queue
 from threading import Event, Thread
 from typing import TextIO
@@ -23,16 +23,18 @@ from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.run.report import report_precision
+from cnncli.run.scales import is_dark
+from cnncli.run.subject import load_run, load_trained
 from cnncli.run.warn_of_cut import is_unlike_training
-from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
 from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
 from cnncli.training.predictions import predict_views
 from cnncli.training.views import build_views
 
 Row = dict[str, object]
-# The path of an image, the image (H, W, C) or why it cannot be read, and how much of it was cut.
-Loaded = tuple[str, "Array | str", float]
+# The path of an image, the image (H, W, C) or why it cannot be read, how much of it was cut, and
+# whether it lost its colour.
+Loaded = tuple[str, "Array | str", float, bool]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class PredictSettings:
 
     Attributes:
         checkpoint: Path of a run folder or a checkpoint; None for the newest finished run.
+        model: Network of the registry that predicts in place of a run; None for a run.
+        weights: Its weights: ``default``, a name, or the path of a file.
         top_k: Number of classes per row, the most probable first.
         probabilities: Whether rows also hold the probability of every class.
         nested: Whether these are a dict by class, as for JSON, or a column for each, as for CSV.
@@ -53,6 +57,8 @@ class PredictSettings:
     """
 
     checkpoint: str | None = None
+    model: str | None = None
+    weights: str = "default"
     top_k: int = 1
     probabilities: bool = False
     nested: bool = False
@@ -64,7 +70,7 @@ class PredictSettings:
 
 
 class Predictor:
-    """Predicts the classes of images with a checkpoint.
+    """Predicts the classes of images with a checkpoint, or with a network of the registry.
 
     Attributes:
         settings: How to predict.
@@ -74,8 +80,9 @@ class Predictor:
         class_names: The names of the K classes.
         preprocess: Turns the content of an image file into the network's input.
         top_k: Number of classes per row, at most K.
-        unlike: Number of the images predicted so far that are hardly like the training images, and
-            the path of the first; of all processes when all rows are there.
+        odd: Number of the images predicted so far, and the path of the first, that are ``unlike``
+            the training images, ``coloured`` for a grey network, or ``dark``: fractions for one
+            of levels. They are of all processes when all rows are there.
     """
 
     def __init__(self, settings: PredictSettings, reporter: Reporter, world: World = ALONE) -> None:
@@ -87,23 +94,22 @@ class Predictor:
             world: The processes that work together.
 
         Raises:
-            CnncliError: If the checkpoint cannot be used, or two columns would have one name.
+            CnncliError: If the network cannot be used, or two columns would have one name.
         """
-        path, how = find_checkpoint(settings.checkpoint)
-        if how:
-            reporter.note(f"checkpoint: {path} ({how})")
         self.settings = settings
-        self.unlike = (0, "")
+        self.odd = dict.fromkeys(("unlike", "coloured", "dark"), (0, ""))
         self.compute = choose_evaluation_compute(settings.device, settings.precision, world)
         report_precision(self.compute.precision, settings.precision, reporter)
         keep_freed_memory()
-        network, checkpoint = load_checkpoint(path)
-        network.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.classifier = checkpoint.classifier(network).to(self.compute.device).eval()
-        tta = settings.tta
-        self.views = None if tta is None else build_views(tta, checkpoint.augment)
-        self.class_names = checkpoint.class_names
-        self.preprocess = checkpoint.preprocess
+        if settings.model is None:
+            subject = load_run(settings.checkpoint, reporter)
+        else:
+            subject = load_trained(settings.model, settings.weights, reporter)
+        subject.network.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.classifier = subject.classifier().to(self.compute.device)
+        self.views = None if settings.tta is None else build_views(settings.tta, subject.augment)
+        self.class_names = subject.class_names
+        self.preprocess = subject.preprocess
         self.top_k = min(settings.top_k, len(self.class_names))
         places = {str(place) for place in range(2, self.top_k + 1)}
         clash = sorted(places & set(self.class_names)) if settings.probabilities else []
@@ -154,24 +160,26 @@ class Predictor:
         count = self.settings.batch_size
         is_over = False
         while not is_over:  # process r has predicted every size-th file, from file r on
-            parts = world.gather(list(islice(rows, count)))
-            is_over = len(parts[0]) < count  # no other process has more than rank 0
+            turns = world.gather(list(islice(rows, count)))
+            is_over = len(turns[0]) < count  # no other process has more than rank 0
             if world.is_first:
-                yield from (row for turn in zip_longest(*parts) for row in turn if row)
-        found = [part for part in world.gather(self.unlike) if part[0]]
-        self.unlike = sum(count for count, _ in found), found[0][1] if found else ""
+                yield from (row for turn in zip_longest(*turns) for row in turn if row)
+        parts = world.gather(self.odd)
+        self.odd = {kind: _sum_up([part[kind] for part in parts]) for kind in self.odd}
 
     def _predict(self, files: Iterator[tuple[str, ...]]) -> Iterator[Row]:
         """Yield the rows of this process's images, each given as the paths of its files."""
         for batch in _batches(files, self.preprocess, self.settings.batch_size):
-            images = [image for _, image, _ in batch if not isinstance(image, str)]
+            images = [image for _, image, _, _ in batch if not isinstance(image, str)]
             answers: Iterator[Array] = iter(())
             if images:
                 stacked = torch.from_numpy(np.stack(images))
                 answers = iter(self._answer(stacked))
-            for path, image, cut in batch:
-                if is_unlike_training(cut, self.preprocess):
-                    self.unlike = self.unlike[0] + 1, self.unlike[1] or path
+            for path, image, cut, is_coloured in batch:
+                is_black = not isinstance(image, str) and is_dark(image, self.preprocess)
+                found = (is_unlike_training(cut, self.preprocess), is_coloured, is_black)
+                for kind in compress(self.odd, found):
+                    self.odd[kind] = self.odd[kind][0] + 1, self.odd[kind][1] or path
                 if isinstance(image, str):
                     yield {**dict.fromkeys(self._keys), "path": path, "error": image}
                 else:
@@ -215,6 +223,12 @@ class Predictor:
         return {**row, "error": ""}
 
 
+def _sum_up(parts: Sequence[tuple[int, str]]) -> tuple[int, str]:
+    """Return the number of images of all processes, and the path of the first of them."""
+    found = [part for part in parts if part[0]]
+    return sum(count for count, _ in found), found[0][1] if found else ""
+
+
 def _batches(
     inputs: Iterator[tuple[str, ...]], preprocess: Preprocess, batch_size: int
 ) -> Iterator[list[Loaded]]:
@@ -232,7 +246,7 @@ def _batches(
             for files in inputs:
                 if stop.is_set():
                     return
-                queue.put(pool.submit(_load, files, preprocess))
+                queue.put(pool.submit(_read, files, preprocess))
             queue.put(None)
         except BaseException as error:  # raised again in the main thread
             queue.put(error)
@@ -274,15 +288,13 @@ def _collect(
             raise item
 
 
-def _load(files: tuple[str, ...], preprocess: Preprocess) -> Loaded:
+def _read(files: tuple[str, ...], preprocess: Preprocess) -> Loaded:
     """Read and preprocess an image of one or several files."""
     path = "|".join(files)  # as splits.csv names a sample of several files
     try:
         return path, *preprocess.read([read_file(file, most=MOST_OF_IMAGE) for file in files])
     except ImageError as error:
         reason = str(error)
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror}"
-    except ValueError as error:  # a path with a null byte: `find -print0`
-        reason = f"cannot be read: {error}"
-    return path, reason, 0.0
+    except (OSError, ValueError) as error:  # a path with a null byte is a ValueError: find -print0
+        reason = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    return path, reason, 0.0, False

@@ -1,4 +1,4 @@
-"""Runs: list what lies in a folder of runs, tell of one run, delete runs.
+"""Runs: list what lies in a folder of runs, tell of one run, and what of finished ones can go.
 
 Light: nothing is trained or loaded, and the runs may still be going on.
 """
@@ -15,53 +15,24 @@ from pathlib import Path
 from typing import Any
 
 from cnncli.errors import CnncliError
-from cnncli.files import expand_path
+from cnncli.files import STUDIES_FOLDER, expand_path
 from cnncli.run.folder import tell_no_run
 from cnncli.run.lock import find_holder
+from cnncli.run.note import read_note
+from cnncli.run.prune_run import list_prunable
 from cnncli.run.read_folder import RunRecord, survey_run
+from cnncli.run.run_state import State, find_state
 from cnncli.training.find_run import (
     LAST,
     find_named,
     is_run_folder,
     list_run_folders,
+    list_trials,
     suggest_runs,
 )
 from cnncli.training.history import MONITORS
 
 METRICS = (*MONITORS, "test_accuracy")
-
-
-@dataclass(frozen=True)
-class State:
-    """How far a run has come.
-
-    Attributes:
-        word: finished, running, perhaps running, stopped or damaged.
-        done: Number of the epochs that are complete.
-        of: Number of epochs that were asked for; None if the settings do not say it.
-        why: What is known beside that; empty for nothing.
-    """
-
-    word: str
-    done: int = 0
-    of: int | None = None
-    why: str = ""
-
-    def describe(self) -> str:
-        """Return the state in words: ``"stopped at epoch 16 of 33"``."""
-        of = "" if self.of is None else f" of {self.of}"
-        at = f" at epoch {self.done}{of}" if self.word == "stopped" and self.done else ""
-        at = " before the end of epoch 1" if self.word == "stopped" and not self.done else at
-        if self.word.endswith("running"):
-            at = f", {self.done}{of} {'epoch' if (self.of or self.done) == 1 else 'epochs'} done"
-        return self.word + at + (f": {self.why}" if self.why else "")
-
-    def abbreviate(self) -> str:
-        """Return the state for a narrow column: ``"stopped 16/33"``."""
-        if self.word in ("finished", "damaged"):
-            return self.word
-        word = "running?" if self.word == "perhaps running" else self.word
-        return f"{word} {self.done}/{'?' if self.of is None else self.of}"
 
 
 @dataclass(frozen=True)
@@ -72,11 +43,13 @@ class ListedRun:
         record: What the files in its folder say; what is damaged is left out.
         state: How far it has come.
         size: Bytes of the files in its folder.
+        note: What a person has written about it; None for nothing.
     """
 
     record: RunRecord
     state: State
     size: int
+    note: str | None = None
 
     def summarize(self) -> dict[str, Any]:
         """Return what is printed of it, ready for JSON; None stands for what is not known."""
@@ -90,6 +63,7 @@ class ListedRun:
             "best_epoch": None if best is None else int(best["epoch"]),
             "metrics": metrics | {"test_accuracy": _number((accuracy or {}).get("value"))},
             "bytes": self.size,
+            "note": self.note,
         }
 
     def describe(self) -> dict[str, Any]:
@@ -117,10 +91,12 @@ class RunList:
     Attributes:
         runs: The runs, the newest first.
         others: Names of the folders beside them that are no runs.
+        studies: Folders of the studies of ``tune`` beside them.
     """
 
     runs: list[ListedRun]
     others: list[str]
+    studies: list[Path]
 
 
 def list_runs(output: str) -> RunList:
@@ -139,7 +115,13 @@ def list_runs(output: str) -> RunList:
         raise CnncliError(f"--dir {output}: cannot be read ({error.strerror})") from None
     runs = [read_run(path) for path in list_run_folders(folder)]
     known = {run.record.name for run in runs}
-    return RunList(runs, [name for name in folders if name not in known])
+    for path in list_trials(folder):
+        runs.append(read_run(path, f"{path.parent.name}/{path.name}"))
+        known.add(path.parent.name)
+    studies = [path for path in sorted(folder.glob(f"{STUDIES_FOLDER}/*")) if list_trials(path)]
+    if studies:
+        known.add(STUDIES_FOLDER)
+    return RunList(runs, [name for name in folders if name not in known], studies)
 
 
 def open_folder(output: str) -> Path:
@@ -173,9 +155,13 @@ def find_run(given: str, output: str) -> Path:
         if not path.is_dir() or not is_run_folder(path):
             raise CnncliError(f"{given}: {tell_no_run(path)}")
         return path
-    folders = list_run_folders(open_folder(output))
+    folder = open_folder(output)
+    folders = list_run_folders(folder) or list_trials(folder)
     if given == LAST and folders:
         return folders[0]
+    trial = [path for path in folders if path.parent.name == given]
+    if trial:
+        return trial[0]
     found = find_named(given, folders, given)
     if found is None:
         near = suggest_runs(given, folders) or f"; cnncli runs --dir {output} lists them"
@@ -183,34 +169,56 @@ def find_run(given: str, output: str) -> Path:
     return found
 
 
-def read_run(path: Path) -> ListedRun:
+def read_run(path: Path, name: str = "") -> ListedRun:
     """Read a run's folder, of which anything may be damaged.
 
     Args:
         path: The folder.
+        name: What the run is called; empty for the folder's name.
     """
-    record, faults = survey_run(path, path.name, with_images=False)
-    return ListedRun(record, _find_state(record, faults), measure(path))
+    record, faults = survey_run(path, name or path.name, with_images=False)
+    return ListedRun(record, find_state(record, faults), measure(path), read_note(path))
 
 
-def _find_state(record: RunRecord, faults: Sequence[CnncliError]) -> State:
-    epochs = record.settings.get("epochs")
-    of = epochs if isinstance(epochs, int) and not isinstance(epochs, bool) else None
-    done = sum(row["epoch"] > 0 for row in record.history)
-    holder = find_holder(record.path)
-    if faults:
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        return State("damaged", done, of, f"{faults[0]}{more}".removeprefix(f"{record.path}/"))
-    if record.report is not None:
-        return State("finished", done, of)
-    if holder is None:
-        why = "not evaluated" if of is not None and done >= of else ""
-        return State("stopped", done, of, why)
-    if not holder.is_visible():
-        return State("perhaps running", done, of, f"process {holder.pid} on {holder.host}")
-    if holder.is_gone():
-        return State("stopped", done, of, "its process ended without a word, as if it was killed")
-    return State("running", done, of)
+def find_prunable(
+    names: Sequence[str], output: str, *, all_: bool
+) -> tuple[dict[Path, list[Path]], list[str]]:
+    """Return what can go of finished runs.
+
+    Args:
+        names: Runs, as `find_run` takes them; empty for all finished runs of ``output``.
+        output: The folder that holds the run folders.
+        all_: Whether the checkpoints of kept epochs can go too.
+
+    Returns:
+        The files that can go of each run that has some, and the names of the runs that are left
+        alone since they are not finished.
+
+    Raises:
+        CnncliError: If there is no such run, or if one that is named is not finished.
+    """
+    given = [find_run(name, output) for name in names]
+    folder = open_folder(output)
+    inside = [*list_run_folders(folder), *list_trials(folder)]
+    listed = given or [path for path in inside if not path.is_symlink()]
+    files: dict[Path, list[Path]] = {}
+    left: list[str] = []
+    for path in dict.fromkeys(listed):
+        run = read_run(path)
+        holder = find_holder(path)
+        is_held = holder is not None and not (holder.is_visible() and holder.is_gone())
+        if run.state.word == "finished" and not is_held:
+            found = list_prunable(path, all_=all_)
+            if found:
+                files[path] = found
+        elif given:
+            word = "a process has it" if is_held else run.state.describe()
+            raise CnncliError(
+                f"runs prune {path}: not a finished run ({word}); runs delete removes all of it"
+            )
+        else:
+            left.append(path.name)
+    return files, left
 
 
 def measure(path: Path) -> int:

@@ -15,12 +15,15 @@ from cnncli.data.samples import Samples
 from cnncli.data.splits import TEST
 from cnncli.errors import count_of
 from cnncli.files import check_output_file, write_atomically
-from cnncli.reporting import Reporter
+from cnncli.reporting import Reporter, TableLayout
 from cnncli.run.samples import gather_samples, label_samples
 from cnncli.training.device import count_cpus
 
 # The table that is shown has a row for each of so many classes, and one for all others.
 _MOST_CLASSES = 40
+
+
+_LAYOUT = TableLayout(keep=("test",), drop_equal=False)
 
 
 def split_data(
@@ -54,7 +57,7 @@ def split_data(
             reporter.warn(warning)
     digests = digest_files(samples, threads=count_cpus())
     write_atomically(path, lambda part: save_manifest(part, samples, splits, digests, numbers))
-    reporter.table(count_of(len(samples), "image"), _count(samples, splits, numbers))
+    reporter.table(count_of(len(samples), "image"), _count(samples, splits, numbers), _LAYOUT)
     return path
 
 

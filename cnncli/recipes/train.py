@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
@@ -16,6 +17,7 @@ from cnncli.errors import CnncliError, count_of
 from cnncli.files import (
     BEST_FILE,
     CONFIG_FILE,
+    LAST_FILE,
     REPORT_FILE,
     write_atomically,
 )
@@ -24,11 +26,18 @@ from cnncli.reporting import Reporter
 from cnncli.run.begun import BegunRun
 from cnncli.run.check import check_config
 from cnncli.run.fit import fit
-from cnncli.run.folder import check_output, check_unfinished, new_run_dir
+from cnncli.run.folder import check_output, check_unfinished, new_run_dir, tell_finished
 from cnncli.run.lock import lock_run
 from cnncli.run.prepare import prepare
 from cnncli.run.prepared_run import PreparedRun
-from cnncli.run.report import Report, evaluation_batch, report_split, save_report, summary_rows
+from cnncli.run.report import (
+    Report,
+    evaluation_batch,
+    record_splits,
+    report_split,
+    save_report,
+    summary_rows,
+)
 from cnncli.run.resume import load_unfinished, was_trained
 from cnncli.run.unreadable import settle_last, write_splits
 from cnncli.training.checkpoint import load_checkpoint
@@ -52,6 +61,7 @@ def train_run(
     *,
     evaluate_best: bool = True,
     world: World = ALONE,
+    started: float | None = None,
 ) -> Path:
     """Train a classifier and evaluate its best epoch.
 
@@ -62,6 +72,7 @@ def train_run(
         evaluate_best: Whether to evaluate the best epoch on the test split. A search over settings
             must not, since the test split is for the final result only.
         world: The processes that train together; only rank 0 writes files.
+        started: From when on the time limit counts, by ``time.monotonic``; None for now.
 
     Returns:
         The run folder.
@@ -70,6 +81,7 @@ def train_run(
         CnncliError: If a setting or an image is wrong, before anything is trained; or if
             training fails, with the best epoch so far in the run folder.
     """
+    started = time.monotonic() if started is None else started
     check_config(config)
     compute = _choose_compute(config, world)
     keep_freed_memory()
@@ -81,7 +93,7 @@ def train_run(
             text = dump_config(run.config)
             write_atomically(run_dir / CONFIG_FILE, lambda part: part.write_text(text, "utf-8"))
             write_splits(run_dir, run)
-        _train(run, run_dir, reporter, None, on_epoch, evaluate_best=evaluate_best)
+        _train(run, run_dir, reporter, None, on_epoch, evaluate_best=evaluate_best, started=started)
     return run_dir
 
 
@@ -109,7 +121,9 @@ def _make_run_dir(config: RunConfig, world: World, reporter: Reporter) -> Iterat
         yield world.from_first(run_dir)
 
 
-def resume_run(run_dir: Path, reporter: Reporter, *, world: World = ALONE) -> Path:
+def resume_run(
+    run_dir: Path, reporter: Reporter, *, world: World = ALONE, started: float | None = None
+) -> Path:
     """Resume a run from its last completed epoch or saved step.
 
     On the same machine and with the same number of threads, the result is that of a run that was
@@ -119,6 +133,7 @@ def resume_run(run_dir: Path, reporter: Reporter, *, world: World = ALONE) -> Pa
         run_dir: The run's folder.
         reporter: Gets the run's remarks, warnings and progress.
         world: The processes that train together; only rank 0 writes files.
+        started: From when on the time limit counts, by ``time.monotonic``; None for now.
 
     Returns:
         The run folder.
@@ -128,22 +143,24 @@ def resume_run(run_dir: Path, reporter: Reporter, *, world: World = ALONE) -> Pa
             settings or images have changed.
     """
     if not check_unfinished(run_dir):
-        reporter.note(f"{run_dir} is finished")
+        reporter.note(tell_finished(run_dir))
         return run_dir
     with lock_run(run_dir, reporter.note) if world.is_first else nullcontext():
         # Another process may have finished it while this one waited for the lock.
         if world.from_first(check_unfinished(run_dir)):
-            _resume(run_dir, reporter, world)
+            _resume(run_dir, reporter, world, started)
     return run_dir
 
 
-def _resume(run_dir: Path, reporter: Reporter, world: World) -> None:
+def _resume(run_dir: Path, reporter: Reporter, world: World, started: float | None) -> None:
+    started = time.monotonic() if started is None else started
     config, state = load_unfinished(run_dir)
     begun = BegunRun(run_dir, {} if state is None else state.get("images", {}))
     begun.check_data(config.data)
     compute = _choose_compute(config, world)
     keep_freed_memory()
-    _train(prepare(config, compute, reporter, begun), run_dir, reporter, state, None)
+    run = prepare(config, compute, reporter, begun)
+    _train(run, run_dir, reporter, state, None, started=started)
 
 
 def _train(
@@ -154,6 +171,7 @@ def _train(
     on_epoch: OnEpoch | None,
     *,
     evaluate_best: bool = True,
+    started: float | None = None,
 ) -> None:
     """Train a prepared run to its end, and evaluate its best epoch."""
     with (
@@ -161,15 +179,29 @@ def _train(
         deterministic_algorithms(run.compute.device),
         _logged(run, run_dir, reporter, on_epoch) as keep,
     ):
-        run = fit(run, run_dir, reporter, state=state, on_epoch=keep)
+        run = fit(run, run_dir, reporter, state=state, on_epoch=keep, started=started)
         if not evaluate_best:
+            if run.compute.world.is_first:
+                _drop_state(run, run_dir, reporter)
             return
         report = _evaluate_best(run, run_dir, reporter)
     if run.compute.world.is_first:
+        record_splits(report, run_dir)
         save_report(run_dir / REPORT_FILE, report)
+        _drop_state(run, run_dir, reporter)
     reporter.table(
         f"{report['split']}, {count_of(report['images'], 'image')}", summary_rows(report)
     )
+
+
+def _drop_state(run: PreparedRun, run_dir: Path, reporter: Reporter) -> None:
+    """Delete what a run is resumed from, once all else that it has made is safe on the disk."""
+    if run.config.keep_state:
+        return
+    try:
+        (run_dir / LAST_FILE).unlink(missing_ok=True)
+    except OSError as error:
+        reporter.warn(f"{run_dir / LAST_FILE}: cannot be deleted ({error.strerror})")
 
 
 @contextmanager

@@ -112,6 +112,9 @@ class BegunRun:
         file = load_split_file(str(self.run_dir / SPLITS_FILE), where)
         rows = match_rows(samples, file, threads=threads)
         changed = tell_relabelled(samples, file, rows)
+        if changed and self._has_labels(samples):
+            edited = tell_relabelled(samples, file, rows, edited=SPLITS_FILE)
+            raise self._refuse(f"{edited}: that file was edited; put it back")
         if changed:
             raise self._refuse(f"{changed}; put the labels back")
         known = rows[rows >= 0]
@@ -124,6 +127,14 @@ class BegunRun:
         left_out = tell_left_out(samples, rows, "the run so far")
         given = give_rows(samples, file, rows, file.splits)
         return replace(given, remarks=(*given.remarks, *left_out))
+
+    def _has_labels(self, samples: Samples) -> bool:
+        """Return whether images are known to have the labels that the run was begun with."""
+        begun = self.images
+        if not begun or _digest(samples.paths) != begun["paths"]:
+            return False
+        indices = np.arange(len(samples))
+        return not tell_other_labels(samples, indices, begun["class_names"], begun["targets"])
 
     def check_images(self, samples: Samples, splits: Array) -> Samples:
         """Return the samples, their classes spelt as the run has them.

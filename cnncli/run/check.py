@@ -6,7 +6,7 @@ from cnncli.augmentation.notation import list_classes
 from cnncli.config import RunConfig
 from cnncli.errors import CnncliError, did_you_mean
 from cnncli.models.registry import find_model
-from cnncli.training.history import MONITORS
+from cnncli.training.history import KAPPA, MONITORS
 from cnncli.training.logs import check_log
 
 
@@ -22,9 +22,10 @@ def check_config(config: RunConfig) -> None:
         from cnncli.augmentation.classes import complete_steps
 
         complete_steps(config.augment)  # only Albumentations knows its classes
-    if config.monitor not in MONITORS:
-        near = did_you_mean(config.monitor, MONITORS)
-        raise CnncliError(f"--monitor {config.monitor}: one of {', '.join(MONITORS)}{near}")
+    known = (*MONITORS, KAPPA)
+    if config.monitor not in known:
+        near = did_you_mean(config.monitor, known)
+        raise CnncliError(f"--monitor {config.monitor}: one of {', '.join(known)}{near}")
     if config.batch_size == 1 and entry.batch_norm:
         raise CnncliError(
             f"--batch-size 1: {config.model} has BatchNorm, which needs at least two images per "

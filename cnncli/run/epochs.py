@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +24,10 @@ from cnncli.training.session import Session
 from cnncli.training.stopping import sync_stop_request
 
 Advance = Callable[[int, str], None]
+
+# Columns of the lines of epochs, in the order in which they go on a narrow terminal: 79 cells have
+# room for all but the first two.
+_LESS_VALUABLE = ("images/s", "lr", "train acc", "time", "macro F1", "train loss")
 
 
 def train_epochs(
@@ -58,7 +63,7 @@ def train_epochs(
         while True:
             try:
                 progress = _train(session, run, epoch, advance)
-                row = validate(session, progress, advance)
+                row = validate(session, progress, advance, ordered=run.samples.ordered)
                 break
             except NotFiniteError as error:
                 if config.on_nan == "error":
@@ -71,7 +76,7 @@ def train_epochs(
                 _keep_first_epoch(session, progress, row, run.checkpoint)
             raise
         is_best = _save_epoch(session, epoch, row, run, reporter)
-        reporter.note(_describe_epoch(row, config.epochs, is_best=is_best))
+        report_epoch(row, config.epochs, reporter, is_best=is_best)
         _report_early_end(session, reporter)
         if on_epoch is not None:
             on_epoch(row)
@@ -81,12 +86,13 @@ def train_epochs(
 
 
 def _is_over(session: Session, epochs: int) -> bool:
-    """Return whether there is nothing more to train; one epoch is trained in any case."""
+    """Return whether all is trained; one epoch is, or a head is fitted, in any case."""
     time_is_over = session.stop_request.time_limit.is_over
+    has_fit = any(row["epoch"] == 0 for row in session.history.rows)
     return (
         session.epoch >= epochs
         or session.early_stopping.should_stop
-        or (time_is_over and session.epoch > 0)
+        or (time_is_over and (session.epoch > 0 or has_fit))
     )
 
 
@@ -138,8 +144,11 @@ def _train(session: Session, run: PreparedRun, epoch: int, advance: Advance) -> 
     return progress
 
 
-def validate(session: Session, progress: Progress, advance: Advance) -> Row:
-    """Validate the network after an epoch, and return the epoch's row of ``metrics.csv``."""
+def validate(session: Session, progress: Progress, advance: Advance, *, ordered: bool) -> Row:
+    """Validate the network after an epoch, and return the epoch's row of ``metrics.csv``.
+
+    The row has a quadratic kappa if the classes are ordered and it is defined.
+    """
     inputs, trainer, world = session.inputs, session.trainer, session.world
     epoch, stop_request = progress.epoch, session.stop_request
     show = _show_rate(epoch, advance)
@@ -154,7 +163,7 @@ def validate(session: Session, progress: Progress, advance: Advance) -> Row:
     stop_request.time_limit.keep_for_the_end(seconds)
     if not np.isfinite(probabilities).all():  # the epoch's last step has broken the weights
         trainer.stop_not_finite(epoch)
-    scores = validation_metrics(targets, probabilities)
+    scores = validation_metrics(targets, probabilities, ordered=ordered)
     row: Row = {
         "epoch": epoch,
         "seconds": round(progress.seconds + seconds, 3),
@@ -179,7 +188,8 @@ def _save_epoch(
     """
     is_best = session.early_stopping.update(row)
     plateau = session.plateau
-    if plateau is not None and plateau.update(row[session.early_stopping.monitor]):
+    monitored = row.get(session.early_stopping.monitor, -math.inf)
+    if plateau is not None and plateau.update(monitored):
         reporter.note(f"no better for a while: lr times {plateau.factor:g}")
     if session.world.is_first:
         freeze = session.plan.unfreezing.at(epoch)
@@ -252,6 +262,19 @@ def _show_rate(epoch: int, advance: Advance) -> Advance:
     return show
 
 
+def report_epoch(row: Row, epochs: int, reporter: Reporter, *, is_best: bool) -> None:
+    """Report a row of ``metrics.csv``.
+
+    Args:
+        row: The row.
+        epochs: Number of epochs that are planned.
+        reporter: Gets it as a line of text, or as cells below those of the rows before it.
+        is_best: Whether it is the best so far.
+    """
+    text = _describe_epoch(row, epochs, is_best=is_best)
+    reporter.row(_epoch_cells(row, epochs, is_best=is_best), text, drop=_LESS_VALUABLE)
+
+
 def _describe_epoch(row: Row, epochs: int, *, is_best: bool) -> str:
     return (
         f"epoch {row['epoch']:>3}/{epochs}  {row['seconds']:6.1f} s  "
@@ -259,3 +282,19 @@ def _describe_epoch(row: Row, epochs: int, *, is_best: bool) -> str:
         f"val loss {row['val_loss']:.4f} accuracy {row['val_accuracy']:.4f} "
         f"macro F1 {row['val_macro_f1']:.4f}{'  best' if is_best else ''}"
     )
+
+
+def _epoch_cells(row: Row, epochs: int, *, is_best: bool) -> dict[str, str]:
+    """Return an epoch's cells as they stand in a table; the best so far is marked."""
+    return {
+        "epoch": f"{row['epoch']:>{len(str(epochs))}}/{epochs}",
+        "time": f"{row['seconds']:6,.1f} s",
+        "images/s": f"{row['images_per_second']:8,.0f}",
+        "lr": f"{row['lr']:<8.3g}",
+        "train loss": f"{row['train_loss']:.4f}",
+        "train acc": f"{row['train_accuracy']:.4f}",
+        "val loss": f"{row['val_loss']:.4f}",
+        "val acc": f"{row['val_accuracy']:.4f}",
+        "macro F1": f"{row['val_macro_f1']:.4f}",
+        "": "best" if is_best else "",
+    }

@@ -49,6 +49,7 @@ def fit(
     state: State | None = None,
     on_epoch: OnEpoch | None = None,
     cache_features: bool = True,
+    started: float | None = None,
 ) -> PreparedRun:
     """Train, and write the run folder's metrics, checkpoints and curves.
 
@@ -60,6 +61,7 @@ def fit(
         on_epoch: Called with each epoch's row of ``metrics.csv``; it may raise to end the run.
         cache_features: Whether a backbone that stays frozen may run only once, with its output
             kept. The result is the same, bit by bit in float32.
+        started: From when on the time limit counts, by ``time.monotonic``; None for now.
 
     Returns:
         The run, without the images that the first epoch could not read.
@@ -76,7 +78,7 @@ def fit(
         _report_plan(run, plan, inputs, reporter)
         fits = config.fits_head and state is None
         fitted = fit_run_head(run, inputs, reporter) if fits else None
-        session = _build_session(run, run_dir, plan, inputs, reporter)
+        session = _build_session(run, run_dir, plan, inputs, reporter, started)
         if state is not None:
             _restore(session, run, state, reporter)
             restore_fit(session, run)
@@ -87,6 +89,12 @@ def fit(
             keep_epoch(session, config.keep_every, beginning)
             session.write_history()
         count = (inputs.train.count + inputs.val.count) * (config.epochs - session.epoch)
+        limit = session.stop_request.time_limit
+        if limit.is_over and session.epoch == 0 and not config.fits_head:
+            reporter.warn(
+                f"--time-limit {config.time_limit}: {limit.clock():.0f} s went by before the first "
+                "step; of training only one step is done"
+            )
         with (
             session.stop_request.catch_signals(),
             reporter.progress("training", count) as advance,
@@ -104,11 +112,16 @@ def fit(
 
 
 def _build_session(
-    run: PreparedRun, run_dir: Path, plan: FreezePlan, inputs: EpochInputs, reporter: Reporter
+    run: PreparedRun,
+    run_dir: Path,
+    plan: FreezePlan,
+    inputs: EpochInputs,
+    reporter: Reporter,
+    started: float | None,
 ) -> Session:
     """Return the training's state before its first step."""
     config, is_first = run.config, run.compute.world.is_first
-    limit = TimeLimit(parse_duration(config.time_limit) if config.time_limit else None)
+    limit = TimeLimit(parse_duration(config.time_limit) if config.time_limit else None, started)
     plateau = build_plateau(config)
     lr_at = build_learning_rate(config, len(inputs.train), limit, plateau)
     return Session(
@@ -134,6 +147,7 @@ def _restore(session: Session, run: PreparedRun, state: State, reporter: Reporte
     session.restore(state)
     session.inputs.image_loaders[0].bad.update(still_unreadable(run, state.get("unreadable", {})))
     session.stop_request.time_limit.before = state["seconds"]
+    session.stop_request.time_limit.lead += state.get("lead", 0.0)  # of an older state: unknown
     reporter.note(f"going on from {session.place()}")
     threads = torch.get_num_threads()
     if state["threads"] != threads:
@@ -157,6 +171,8 @@ def _report_plan(
     config = run.config
     _report_run(run, len(inputs.train), reporter)
     if config.freeze != "none" or len(set(plan.scales.values())) > 1:
+        if config.freeze.startswith("stages:") and plan.backbone_is_fixed:
+            reporter.note(f"--freeze {config.freeze}: all stages, the same as --freeze backbone")
         reporter.table(f"freeze {config.freeze}", plan.table(config.lr))
     if config.balance != "none":
         targets = run.samples.targets[run.indices(TRAIN)]

@@ -12,16 +12,26 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from cnncli.errors import CnncliError, shorten
+from cnncli.errors import CnncliError, count_of, shorten
 from cnncli.files import (
     BEST_FILE,
     CONFIG_FILE,
     LAST_FILE,
     METRICS_FILE,
+    MOST_OF_TABLE,
     REPORT_FILE,
     SPLITS_FILE,
+    check_regular,
     expand_path,
     make_output_folder,
+)
+from cnncli.training.find_run import (
+    LAST,
+    find_named,
+    is_finished,
+    list_run_folders,
+    suggest_runs,
+    tell_runs_inside,
 )
 from cnncli.training.stopping import Stopped
 
@@ -33,19 +43,35 @@ def find_unfinished(given: str, output: str) -> Path:
     """Return the folder of the run that ``--resume`` names.
 
     Args:
-        given: Path of a run folder, or ``last`` for the newest unfinished run.
+        given: Path of a run folder; or ``last`` for the newest unfinished run; or the name of a
+            run, or a part of it. Of runs that could be meant only unfinished ones are.
         output: The folder that holds the run folders.
 
+    Returns:
+        The folder; as it was given, if no run has that name.
+
     Raises:
-        CnncliError: If ``last`` is given and no run is unfinished.
+        CnncliError: If ``last`` is given and no run is unfinished, or if several could be meant.
     """
-    if given != "last":
-        return expand_path(given)
-    configs = sorted(expand_path(output).glob(f"*/{CONFIG_FILE}"), key=_modified)
-    unfinished = [c.parent for c in configs if not (c.parent / REPORT_FILE).exists()]
-    if not unfinished:
-        raise CnncliError(f"--resume last: no unfinished run in {output}/")
-    return unfinished[-1]
+    path = expand_path(given)
+    if given == LAST:
+        configs = sorted(expand_path(output).glob(f"*/{CONFIG_FILE}"), key=_modified)
+        unfinished = [c.parent for c in configs if not is_finished(c.parent)]
+        if not unfinished:
+            raise CnncliError(f"--resume last: no unfinished run in {output}/")
+        return unfinished[-1]
+    if os.path.lexists(path):
+        return path
+    runs = list_run_folders(path.parent if os.sep in given else expand_path(output))
+    whole = [run for run in runs if run.name == path.name]
+    open_ = [run for run in runs if not is_finished(run)]
+    where = f"--resume {given}"
+    found = next(iter(whole), None) or find_named(path.name, open_, where)
+    found = found or find_named(path.name, runs, where)
+    if found is None and runs and os.sep not in given:
+        near = suggest_runs(given, runs) or f"; cnncli runs --dir {output} lists them"
+        raise CnncliError(f"{where}: no such folder, and no run of that name in {output}/{near}")
+    return found or path
 
 
 def _modified(path: Path) -> float:
@@ -77,6 +103,20 @@ def check_unfinished(run_dir: Path) -> bool:
     return True
 
 
+def tell_finished(run_dir: Path) -> str:
+    """Return that a run is finished, after how many epochs, and how to train on from it."""
+    after = ""
+    with suppress(OSError, ValueError):
+        check_regular(run_dir / METRICS_FILE, most=MOST_OF_TABLE)
+        with (run_dir / METRICS_FILE).open(encoding="utf-8") as file:
+            epochs = sum(1 for line in file if line.strip()) - 1
+        after = f" after {count_of(epochs, 'epoch')}"
+    return (
+        f"{run_dir} is finished{after}; to train on from its weights: cnncli finetune --data DATA "
+        f"--weights {run_dir}"
+    )
+
+
 def tell_no_run(path: Path) -> str:
     """Return why a folder without ``config.yaml`` is not that of a run.
 
@@ -88,9 +128,9 @@ def tell_no_run(path: Path) -> str:
     files = [name for name in _FILES if (path / name).is_file()]
     if files:
         return f"half a run folder: it has {shorten(files)}, but no {CONFIG_FILE}"
-    runs = sorted(config.parent.name for config in path.glob(f"*/{CONFIG_FILE}"))
-    if runs:
-        return f"not a run folder, but run folders are in it; name one of them: {shorten(runs)}"
+    inside = tell_runs_inside(path)
+    if inside:
+        return inside
     reports = sorted(report.parent.name for report in path.glob(f"*/{REPORT_FILE}"))
     if reports:
         return (

@@ -13,7 +13,7 @@ import torch
 
 from cnncli.files import BEST_FILE
 from cnncli.reporting import Reporter
-from cnncli.run.epochs import keep_epoch, validate
+from cnncli.run.epochs import keep_epoch, report_epoch, validate
 from cnncli.run.fit_head import FittedHead
 from cnncli.run.prepared_run import PreparedRun
 from cnncli.run.unreadable import settle_unreadable
@@ -59,20 +59,15 @@ def keep_fit(
         loss_sum=torch.tensor(fitted.loss * images, dtype=torch.float64),
         correct=torch.tensor(fitted.accuracy * images, dtype=torch.float64),
     )
-    row = validate(session, progress, advance) | {"lr": 0.0, "stage": "head"}
+    ordered = run.samples.ordered
+    row = validate(session, progress, advance, ordered=ordered) | {"lr": 0.0, "stage": "head"}
     run = settle_unreadable(session, run, reporter)
-    session.stop_request.time_limit.before += row["seconds"]
     session.early_stopping.update(row)
     session.history.append(row)
     session.save()
     restore_fit(session, run)
     session.write_history()
-    reporter.note(
-        f"epoch   0    {row['seconds']:6.1f} s  "
-        f"train loss {row['train_loss']:.4f} accuracy {row['train_accuracy']:.4f}  "
-        f"val loss {row['val_loss']:.4f} accuracy {row['val_accuracy']:.4f} "
-        f"macro F1 {row['val_macro_f1']:.4f}  the fitted head"
-    )
+    report_epoch(row, run.config.epochs, reporter, is_best=True)
     if on_epoch is not None:
         on_epoch(row)
     return run

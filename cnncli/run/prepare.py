@@ -51,6 +51,7 @@ from cnncli.run.settle_head import can_fit, refuse_fit, settle_head
 from cnncli.run.warn_of_cut import warn_of_cut
 from cnncli.training.batch_size import find_batch_size
 from cnncli.training.device import Compute, count_cpus
+from cnncli.training.history import KAPPA
 from cnncli.training.state import seed_everything
 
 
@@ -73,11 +74,6 @@ def prepare(
     pretrained = find_pretrained(config)
     with nullcontext() if begun is None else begun.explain_data(config.data):
         samples, splits = gather_samples(config, reporter, begun)
-    if config.loss == "ordinal" and not samples.ordered:
-        raise CnncliError(
-            "--loss ordinal: the classes have no order; name them by whole numbers (grades), or "
-            "give their order with --class-order"
-        )
     survey = survey_as_read(samples, config.intensity, config.in_channels, threads=count_cpus())
     expected = pretrained.expects.in_channels if pretrained.expects else None
     channels = choose_channels(config.in_channels, expected, survey)
@@ -120,6 +116,7 @@ def prepare(
     warn_of_scales(samples, survey, store, reporter)
     if bad:
         splits = exclude_bad(samples, splits, bad, config.on_bad_image, reporter)
+    _check_monitor(config.monitor, samples.targets[splits == VAL])
     warn_of_data(samples, splits, digests, reporter)
     if normalisation is None:
         fitted = fit_normalisation(store, np.flatnonzero(splits == TRAIN))
@@ -156,6 +153,15 @@ def _try_resize_modes(run: PreparedRun, pretrained: Pretrained, reporter: Report
     store, digests, _ = _open(run.samples, forms[best], reporter)
     config = run.config.model_copy(update={"resize_mode": best})
     return replace(run, config=config, store=store, digests=digests)
+
+
+def _check_monitor(monitor: str, val_targets: Array) -> None:
+    """Refuse to choose the epoch by a value that the val images, all of one class, do not have."""
+    if monitor == KAPPA and len(np.unique(val_targets)) < 2:
+        raise CnncliError(
+            f"--monitor {KAPPA}: undefined, since all val images are of one class; choose by "
+            "another column, such as val_loss"
+        )
 
 
 def _check_shares(run: PreparedRun) -> None:

@@ -28,7 +28,7 @@ from cnncli.files import (
     check_regular,
 )
 from cnncli.run.folder import tell_no_run
-from cnncli.training.history import COLUMNS, MONITORS, EarlyStopping, Row, lower_is_better
+from cnncli.training.history import COLUMNS, KAPPA, MONITORS, EarlyStopping, Row, lower_is_better
 from cnncli.yaml_text import read_yaml
 
 # The figures of report.json that runs are compared by, and whether each has an interval.
@@ -126,8 +126,8 @@ def survey_run(
     history = attempt(_read_history, METRICS_FILE, [])
     checkpoint = attempt(_read_checkpoint, BEST_FILE)
     monitor = settings.get("monitor", "val_loss")
-    if monitor not in MONITORS:
-        names = ", ".join(MONITORS)
+    if monitor not in (*MONITORS, KAPPA):
+        names = ", ".join((*MONITORS, KAPPA))
         faults.append(CnncliError(f"{path / CONFIG_FILE}: monitor: must be one of {names}"))
         settings = {key: value for key, value in settings.items() if key != "monitor"}
         monitor = "val_loss"
@@ -188,7 +188,8 @@ def _parse_history(lines: Sequence[str]) -> list[Row]:
         raise ValueError(f"not the metrics.csv of a run (no column {missing[0]})")
     for line, texts in enumerate(reader, start=2):
         try:
-            known = {k: v for k, v in texts.items() if k in COLUMNS and k != "stage"}
+            wanted = ({*COLUMNS, KAPPA}) - {"stage"}
+            known = {k: v for k, v in texts.items() if k in wanted}
             row: Row = {k: float(v) if v else math.nan for k, v in known.items()}
             row["epoch"] = int(row["epoch"])
         except (ValueError, TypeError, AttributeError, OverflowError):

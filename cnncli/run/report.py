@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from cnncli.arrays import Array
+from cnncli.data.manifest import Manifest, load_manifest
 from cnncli.evaluation.report import build_report
-from cnncli.files import write_atomically
+from cnncli.files import REPORT_FILE, SPLITS_FILE, write_atomically
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.training.checkpoint import Checkpoint
@@ -23,8 +24,10 @@ _NOT_METRICS = {
     "class_names",
     "per_class",
     "confusion_matrix",
+    "splits_hash",
     "tta",
     "precision",
+    "mistakes",
 }
 
 
@@ -56,6 +59,27 @@ def report_split(
     return report
 
 
+def record_splits(report: Report, run_dir: Path) -> None:
+    """Keep in a report what the run's ``splits.csv`` says, for `warn_of_edited_splits`."""
+    manifest = load_manifest(run_dir / SPLITS_FILE)
+    if manifest is not None:
+        report["splits_hash"] = manifest.digest()
+
+
+def warn_of_edited_splits(run_dir: Path, manifest: Manifest, reporter: Reporter) -> None:
+    """Warn if the ``splits.csv`` of a finished run is not what it was at the end of the run."""
+    try:
+        report = json.loads((run_dir / REPORT_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    known = report.get("splits_hash") if isinstance(report, dict) else None
+    if known is not None and known != manifest.digest():
+        reporter.warn(
+            f"{run_dir / SPLITS_FILE} was edited after the run: it decides which images count as "
+            "trained on, so the result may be of images that were"
+        )
+
+
 def report_precision(precision: str, asked: str | None, reporter: Reporter) -> None:
     """Report the precision that is used, if the user asked for one."""
     if asked is not None:
@@ -79,8 +103,8 @@ def summary_rows(report: Report) -> list[dict[str, object]]:
     """Return the report's metrics as rows of a table: name, value, and 95 % interval if any."""
     rows: list[dict[str, object]] = []
     for name, value in report.items():
-        if name in _NOT_METRICS:
-            continue
+        if name in _NOT_METRICS or (name == "quadratic_kappa" and value is None):
+            continue  # kappa is of grades alone; where it is undefined for those, a line says so
         low, high = None, None
         if isinstance(value, Mapping):
             value, low, high = value["value"], value["low"], value["high"]

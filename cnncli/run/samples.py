@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from cnncli.arrays import Array
 from cnncli.audit.ids import propose_groups
 from cnncli.config import RunConfig, load_config
@@ -15,10 +17,15 @@ from cnncli.data.samples import CsvColumns, Samples
 from cnncli.data.split_match import apply_split_file
 from cnncli.data.splits import parse_groups, split_samples
 from cnncli.errors import CnncliError, count_of
-from cnncli.files import CONFIG_FILE, expand_path, run_dir_of
+from cnncli.files import BEST_FILE, CONFIG_FILE, expand_path, run_dir_of
+from cnncli.models.pretrained.tensor_file import read_meta
 from cnncli.reporting import Reporter
 from cnncli.run.begun import BegunRun
 from cnncli.training.device import count_cpus
+from cnncli.training.history import KAPPA
+
+# So many images, each of another class, are no set with small classes.
+_MANY = 10
 
 
 def gather_samples(
@@ -68,12 +75,20 @@ def label_samples(config: RunConfig, reporter: Reporter, begun: BegunRun | None 
         samples = give_splits(samples, config)
     else:
         samples = begun.give_splits(samples, threads=count_cpus())
-    samples = order_classes(samples, config.class_order)
+    samples = order_classes(samples, config.class_order, graded_by=_graded_by(config))
+    if begun is not None:
+        samples = replace(samples, ordered=samples.ordered or _was_graded(begun.run_dir))
     if len(samples.class_names) < 2:
         told = f" ({'; '.join(samples.remarks)})" if samples.remarks else ""
         raise CnncliError(
             f"--data {config.data}: only one class, {samples.class_names[0]!r}; a classifier "
             f"needs images of at least two{told}"
+        )
+    counts = np.bincount(samples.targets)
+    if len(samples) >= _MANY and counts.max() == 1:
+        raise CnncliError(
+            f"--data {config.data}: each of its {len(samples)} images has a class of its own; a "
+            "class needs several images (of a table, --label-col names the column of labels)"
         )
     if config.group_regex is not None:
         samples = replace(samples, groups=parse_groups(samples.paths, config.group_regex))
@@ -88,6 +103,26 @@ def label_samples(config: RunConfig, reporter: Reporter, begun: BegunRun | None 
     for doubt in doubt_labels(samples.class_names):
         reporter.warn(doubt)
     return samples
+
+
+def _graded_by(config: RunConfig) -> str:
+    """Return the flag which says that the classes are grades, in their sorted order; or nothing."""
+    if config.ordered:
+        return "--ordered"
+    if config.loss == "ordinal":
+        return "--loss ordinal"
+    return f"--monitor {KAPPA}" if config.monitor == KAPPA else ""
+
+
+def _was_graded(run_dir: Path) -> bool:
+    """Return whether the classes of a run that is resumed were grades so far.
+
+    Before 2026-11-26 classes with whole numbers for names were, without being called so.
+    """
+    try:
+        return bool(read_meta(run_dir / BEST_FILE).get("ordered"))
+    except CnncliError:  # it may be missing, and will be written anew
+        return False
 
 
 def data_of_run(checkpoint: Path, columns: CsvColumns) -> tuple[str, CsvColumns]:

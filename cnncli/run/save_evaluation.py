@@ -6,14 +6,42 @@ from pathlib import Path
 
 from cnncli.arrays import Array
 from cnncli.data.samples import Samples
+from cnncli.errors import CnncliError
 from cnncli.files import (
+    CONFIG_FILE,
     PREDICTIONS_FILE,
     REPORT_FILE,
+    expand_path,
+    make_output_folder,
     open_csv_writer,
     protect_cell,
+    run_dir_of,
     write_atomically,
 )
+from cnncli.run.mistakes import file_of
 from cnncli.run.report import Report, save_report
+
+
+def make_evaluation_folder(given: str, checkpoint: Path, *, is_of_run: bool) -> Path:
+    """Make the folder of an evaluation. The report of a run is not written over by another.
+
+    Args:
+        given: The folder, as the user gave it.
+        checkpoint: The checkpoint's file.
+        is_of_run: Whether the images are those that the run's own report is of.
+
+    Raises:
+        CnncliError: If the folder is that of a run and would get a report that is not the run's
+            own, or cannot be made.
+    """
+    folder = expand_path(given)
+    if (folder / CONFIG_FILE).is_file():
+        where = f"--output {given}: is the folder of a run"
+        if not (folder / REPORT_FILE).is_file():
+            raise CnncliError(f"{where} that has not finished; name another folder")
+        if folder.resolve() != run_dir_of(checkpoint).resolve() or not is_of_run:
+            raise CnncliError(f"{where}, whose report would be written over; name another folder")
+    return make_output_folder(given)
 
 
 def save_evaluation(
@@ -28,13 +56,15 @@ def save_evaluation(
     def write_predictions(part: Path) -> None:
         with open_csv_writer(part) as writer:
             header = ("path", "target", "label", "probability")
-            writer.writerow((*header, *(f"probability_{name}" for name in names)))
+            # At the end: programs count the columns of probabilities from the left.
+            writer.writerow((*header, *(f"probability_{name}" for name in names), "file"))
             rows = zip(samples.paths, samples.targets, probabilities, strict=True)
-            for path, target, row in rows:
+            for index, (path, target, row) in enumerate(rows):
                 best = int(row.argmax())
                 values = [f"{value:.6f}" for value in row]
                 shown = protect_cell(str(path)) if csv_safe else path
-                writer.writerow((shown, cells[target], cells[best], values[best], *values))
+                cell = cells[target], cells[best], values[best], *values
+                writer.writerow((shown, *cell, file_of(samples, index)))
 
     def write_matrix(part: Path) -> None:
         with open_csv_writer(part) as writer:

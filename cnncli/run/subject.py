@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from cnncli.augmentation.notation import Pipeline
 from cnncli.choices import format_size
-from cnncli.errors import CnncliError
+from cnncli.choices.spelling import tell_taken
+from cnncli.errors import CnncliError, shorten
 from cnncli.files import expand_path
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import Classifier, build_network
@@ -46,6 +48,7 @@ class Subject:
         class_names: K names; the numbers from 0 where the classes are not known.
         checkpoint: The run's file; None for a network of the registry.
         is_trained: Whether the weights come from a run or a file; otherwise they are random.
+        augment: The augmentation that a run trained it with; empty for none.
     """
 
     model: str
@@ -54,6 +57,7 @@ class Subject:
     class_names: tuple[str, ...]
     checkpoint: Path | None
     is_trained: bool
+    augment: Pipeline = field(default_factory=list)
 
     def classifier(self) -> Classifier:
         """Return normalisation, network and softmax as one module, in eval mode."""
@@ -106,14 +110,32 @@ def load_subject(
             raise
         # Here the run is an argument, and no value of --checkpoint.
         raise CnncliError(str(error).removeprefix("--checkpoint ")) from None
-    if how:
-        reporter.note(f"checkpoint: {path} ({how})")
     if weights is not None:
         raise CnncliError(f"--weights {weights}: {target or path} has weights of its own")
-    network, checkpoint = load_checkpoint(path)
-    own = checkpoint.preprocess.image_size
+    subject = _read_run(path, how, reporter)
+    own = subject.preprocess.image_size
     if image_size not in (None, own):
         raise CnncliError(f"--image-size: the run has {format_size(own)}; leave it out")
+    return subject
+
+
+def load_run(checkpoint: str | None, reporter: Reporter) -> Subject:
+    """Load the network of a run.
+
+    Args:
+        checkpoint: What ``--checkpoint`` takes; None for the newest finished run.
+        reporter: Is told which run was taken.
+
+    Raises:
+        CnncliError: If there is no such run, or its file cannot be used.
+    """
+    return _read_run(*find_checkpoint(checkpoint), reporter)
+
+
+def _read_run(path: Path, how: str, reporter: Reporter) -> Subject:
+    if how:
+        reporter.note(f"checkpoint: {path} ({how})")
+    network, checkpoint = load_checkpoint(path)
     return Subject(
         model=checkpoint.model,
         network=network,
@@ -121,7 +143,37 @@ def load_subject(
         class_names=checkpoint.class_names,
         checkpoint=path,
         is_trained=True,
+        augment=checkpoint.augment,
     )
+
+
+def load_trained(name: str, weights: str, reporter: Reporter) -> Subject:
+    """Build a network of the registry whose answers mean something.
+
+    Args:
+        name: Name of the network.
+        weights: What ``--weights`` takes, but ``none``.
+        reporter: Is told what the classes are taken to be.
+
+    Raises:
+        CnncliError: If there is no such network or file, if the weights do not fill all of the
+            network, or if it is not known what images they expect.
+    """
+    entry = find_model(name)
+    source = look_up_source(weights, entry)
+    if source is None:
+        raise CnncliError(f"--weights {weights}: random weights have learnt nothing to predict")
+    if weights_preprocess(source, entry) is None:
+        raise CnncliError(
+            f"--weights {weights}: does not say what images it expects (size, mean, standard "
+            f"deviation), and those of {short_name(name)} are not known; name a run, or a network "
+            "that `cnncli models` lists with weights"
+        )
+    try:
+        return _build(name, reporter, weights, None, 0, whole=True)
+    except CnncliError as error:
+        # The way out of training, where the weights cannot be downloaded.
+        raise CnncliError(str(error).replace("--weights none or ", "")) from None
 
 
 def _build(
@@ -130,12 +182,18 @@ def _build(
     weights: str | None,
     image_size: tuple[int, int] | None,
     seed: int,
+    *,
+    whole: bool = False,
 ) -> Subject:
+    """Build a network of the registry; if it is to be whole, no part of it may stay random."""
     try:
         entry = find_model(name)
     except CnncliError as error:
         # Here the name is an argument, or the path of a run that is not there.
         raise CnncliError(f"{str(error).removeprefix('--model ')}; nor a run folder") from None
+    if told := tell_taken("MODEL", name, entry.name):
+        reporter.note(told)
+    name = entry.name
     source = look_up_source(weights or "none", entry)
     preprocess = _choose_preprocess(entry, source, image_size)
     class_names = _find_class_names(entry, source, reporter)
@@ -153,6 +211,11 @@ def _build(
         )
     else:
         report = load_weights(network, source, entry, class_names=class_names, assume=class_names)
+        if whole and report.missing:
+            raise CnncliError(
+                f"--weights {weights}: not all of {short_name(name)} is in it, and what is missing "
+                f"would be random: {shorten(report.missing, 3)}"
+            )
         if report.missing or report.dropped:
             reporter.warn(report.line())
     return Subject(

@@ -44,8 +44,8 @@ def warn_of_cut(
         dark = np.flatnonzero(store.cut)
         if len(dark):
             reporter.warn(
-                f"{count_of(len(dark), 'image is', 'images are')} nearly black: their 16-bit "
-                f"values use {bits_of_dark(store.preprocess.dtype)} bits or fewer, "
+                f"{count_of(len(dark), 'image is', 'images are')} nearly black (or white, if "
+                f"inverted): their values use {_few(store.preprocess)}, "
                 f"and the other images the full scale (such as {samples.paths[int(dark[0])]}); "
                 "--intensity LOW:HIGH takes another range, or convert them to the same depth"
             )
@@ -62,6 +62,12 @@ def warn_of_cut(
         )
 
 
+def _few(preprocess: Preprocess) -> str:
+    """Return what a dark image uses, for a network with this preprocessing."""
+    bits = bits_of_dark(preprocess.dtype)
+    return f"{bits} of 16 bits or fewer (of fractions, 1/{2 ** (16 - bits)} of the scale)"
+
+
 def is_unlike_training(cut: float, preprocess: Preprocess) -> bool:
     """Return whether so little is left of an image that it is hardly like the training images.
 
@@ -71,6 +77,21 @@ def is_unlike_training(cut: float, preprocess: Preprocess) -> bool:
     """
     windows = preprocess.windows
     return cut > _MUCH_CUT_ELSEWHERE[windows[0].unit] if windows else cut > 0
+
+
+def warn_of_colour(count: int, first: str, reporter: Reporter) -> None:
+    """Warn of colour pictures that a network of grey images gets as grey ones.
+
+    Args:
+        count: Their number; none is no warning.
+        first: The path of the first of them.
+        reporter: Prints the warning.
+    """
+    if count:
+        reporter.warn(
+            f"{count_of(count, 'image is', 'images are')} in colour, and the network takes grey "
+            f"ones: the colour is left out ({first}{', …' * (count > 1)})"
+        )
 
 
 def warn_unlike_training(
@@ -96,8 +117,8 @@ def warn_unlike_training(
     else:
         bits = 8 if preprocess.dtype == "uint8" else 16
         text = (
-            f"{images} of 16 bits that use {bits_of_dark(preprocess.dtype)} of them or fewer: "
-            f"dark or nearly black to a network that was trained on {bits} bits"
+            f"{images} whose values use {_few(preprocess)}: dark or nearly black (white, if "
+            f"inverted) to a network that was trained on all of {bits} bits"
         )
     reporter.warn(
         f"{text} ({first}{', …' * (count > 1)}); convert to the depth of the training images"

@@ -9,8 +9,10 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from cnncli.choices.spelling import find_choice, respell_call, tell_taken
 from cnncli.errors import CnncliError, clip, did_you_mean
 from cnncli.shell.help import hold_flags, list_sections, release_flags, write_sections
+from cnncli.shell.terminal import choose_reporter
 
 # The attribute of a command's function that says that its arguments may begin with a minus.
 TAKES_NUMBERS = "takes_numbers"
@@ -93,17 +95,20 @@ class _LateConversion:
 
 
 def _find_name(value: Any, names: Sequence[str], param: Any) -> str:
-    """Return a value that is one of the names that a flag takes.
+    """Return the one of the names that a flag takes that a value means.
 
     Raises:
-        CnncliError: If it is not.
+        CnncliError: If it means none of them.
     """
-    if value in names:
-        return str(value)
+    found = find_choice(str(value), names)
+    if found is not None:
+        if told := tell_taken(_name_of(param), value, found):
+            choose_reporter().note(told)
+        return found
     *most, last = names
     raise CnncliError(
         f"{_name_of(param)} {clip(value)}: must be {', '.join(most)} or {last}"
-        f"{did_you_mean(value, names)}"
+        f"{respell_call(_name_of(param), str(value), names) or did_you_mean(value, names)}"
     )
 
 

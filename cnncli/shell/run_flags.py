@@ -97,6 +97,9 @@ RUN_FLAGS: Mapping[str, Any] = {
             int, "Fold of the file of splits to choose on; the others are trained on.", metavar="K"
         ),
         class_order=flag(str, "Classes in their order, a,b,c [sorted].", metavar="A,B,C"),
+        ordered=flag(
+            bool, "The classes are grades: report quadratic kappa, as --class-order does."
+        ),
         val_fraction=flag(float, "Share of the images to choose on [0.15]."),
         test_fraction=flag(float, "Share of the images to judge on [0.15]."),
     ),
@@ -109,8 +112,8 @@ RUN_FLAGS: Mapping[str, Any] = {
         "Transfer",
         weights=flag(
             str,
-            "Weights to start from: default, a name, none, or the PATH of a run, .safetensors or "
-            ".pth [train: none, finetune: default].",
+            "Weights to start from: default, a name, none, the PATH of a run, .safetensors or "
+            ".pth, or a part of a run's name [train: none, finetune: default].",
             metavar="WEIGHTS",
         ),
         head=flag(
@@ -224,6 +227,11 @@ RUN_FLAGS: Mapping[str, Any] = {
         checkpoint_every=flag(int, "Save within epochs too, every N steps.", metavar="N"),
         keep_every=flag(
             int, "Keep the weights of the beginning and of every Nth epoch.", metavar="N"
+        ),
+        keep_state=flag(
+            bool,
+            "Keep last.pt, three times the weights, when the run is finished.",
+            "--keep-state",
         ),
     ),
     **_under(

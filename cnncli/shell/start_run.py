@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnncli.errors import CnncliError
-from cnncli.files import CONFIG_FILE
+from cnncli.files import CONFIG_FILE, expand_path
 from cnncli.shell.flags import Flags
-from cnncli.shell.terminal import can_print, choose_reporter, print_line
+from cnncli.shell.terminal import can_print, choose_reporter, print_line, tell_begin
 from cnncli.torchrun import is_follower
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ Resume = Annotated[
     str | None,
     typer.Option(
         metavar="RUN",
-        help="Go on with a run that was broken off: its folder, or last for the newest unfinished "
-        "one under --output.",
+        help="Go on with a run that was broken off: its folder, a part of its name that no other "
+        "unfinished run under --output has, or last for the newest of these.",
         show_default=False,
         rich_help_panel="Stopping and saving",
     ),
@@ -61,7 +61,9 @@ def start_run(
     from cnncli.run.check import check_config
     from cnncli.run.choose_head import choose_head
 
-    settings, taken = take_network(load_config(config, flags, config_class))
+    settings, taken = take_network(
+        load_config(config, flags, config_class, tell=choose_reporter().note)
+    )
     check_config(settings)
     if taken:
         choose_reporter().note(taken)
@@ -76,18 +78,24 @@ def start_run(
         text = dump_config(settings)
         print_line((text if can_print(text) else dump_config(settings, only_ascii=True)).rstrip())
         return
+    tell_begin(f"Reading {settings.data} ...")
     from cnncli.recipes.train import train_run
+    from cnncli.training.stopping import process_start
 
-    _print_run(settings.device, lambda reporter, world: train_run(settings, reporter, world=world))
+    _print_run(
+        settings.device,
+        lambda reporter, world: train_run(settings, reporter, world=world, started=process_start()),
+    )
 
 
 def _resume(resume: str, flags: Flags, config: str | None) -> None:
     from cnncli.config import load_config
-    from cnncli.run.folder import check_unfinished, find_unfinished
+    from cnncli.run.folder import check_unfinished, find_unfinished, tell_finished
 
     run_dir = find_unfinished(resume, flags.get("output", "runs"))
-    # --output says where `last` is looked for; a run that is named has its own place.
-    given = [name for name in flags if name != "output" or resume != "last"]
+    # --output says where names are looked for; a path has its own place.
+    is_path = run_dir == expand_path(resume)
+    given = [name for name in flags if name != "output" or is_path]
     if given == ["epochs"]:
         raise CnncliError(
             f"--epochs {flags['epochs']}: the schedule of {run_dir} ends where it was planned to "
@@ -97,16 +105,24 @@ def _resume(resume: str, flags: Flags, config: str | None) -> None:
     if given or config is not None:
         name = "--" + given[0].replace("_", "-") if given else "--config"
         raise CnncliError(f"{name}: a run goes on with the settings it has; leave it out")
-    if not check_unfinished(run_dir):
+    is_open = check_unfinished(run_dir)
+    if not is_path and resume != run_dir.name and not is_follower():
+        choose_reporter().note(f"--resume {resume}: {run_dir}")
+    if not is_open:
         if is_follower():
             return
-        choose_reporter().note(f"{run_dir} is finished")
+        choose_reporter().note(tell_finished(run_dir))
         print_line(str(run_dir))
         return
+    tell_begin(f"Going on with {run_dir} ...")
     from cnncli.recipes.train import resume_run
+    from cnncli.training.stopping import process_start
 
     settings = load_config(str(run_dir / CONFIG_FILE), {})
-    _print_run(settings.device, lambda reporter, world: resume_run(run_dir, reporter, world=world))
+    _print_run(
+        settings.device,
+        lambda reporter, world: resume_run(run_dir, reporter, world=world, started=process_start()),
+    )
 
 
 def _print_run(device: str, run: Callable[[Reporter, World], Path]) -> None:

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from cnncli.errors import CnncliError
 from cnncli.files import protect_cell
-from cnncli.reporting import UNSEEN_CHARACTERS, SilentReporter, show_controls
+from cnncli.reporting import UNSEEN_CHARACTERS, SilentReporter, TableLayout, show_controls
+from cnncli.shell.cells import CUT, wrap_words
+from cnncli.shell.growing_table import choose_columns, head_of_rows, line_of_row
+from cnncli.shell.tables import Row, draw_table, find_width
 from cnncli.torchrun import is_follower
 
 if TYPE_CHECKING:  # rich costs 50 ms, and conv-size never needs it
     from rich.console import Console
 
     from cnncli.reporting import Advance, Reporter
-
-Row = Mapping[str, object]
 
 
 def choose_format(chosen: str | None, *, piped: str) -> str:
@@ -32,7 +33,12 @@ def choose_format(chosen: str | None, *, piped: str) -> str:
 
 
 def print_rows(
-    rows: Iterable[Row], columns: Sequence[str], output_format: str, *, csv_safe: bool = False
+    rows: Iterable[Row],
+    columns: Sequence[str],
+    output_format: str,
+    *,
+    csv_safe: bool = False,
+    layout: TableLayout = TableLayout(whole="--format csv"),  # noqa: B008 - it never changes
 ) -> None:
     """Write rows to stdout as they come (``table`` and ``json`` need them all first).
 
@@ -43,6 +49,7 @@ def print_rows(
         columns: The header, in order; jsonl and json keep a row's other keys too.
         output_format: ``table``, ``csv``, ``json`` or ``jsonl``.
         csv_safe: Whether no cell of a CSV may be a formula for a spreadsheet.
+        layout: What of a table may be cut, wrapped or left out on a narrow terminal.
     """
     if output_format == "csv":
         protect = protect_cell if csv_safe else _keep
@@ -57,7 +64,7 @@ def print_rows(
     elif output_format == "json":
         print_json([dict(row) for row in rows])
     else:
-        sys.stdout.write(_draw_table(sys.stdout, rows, columns))
+        sys.stdout.write(_show_table(sys.stdout, rows, columns, layout))
         sys.stdout.flush()
 
 
@@ -100,8 +107,12 @@ def _escape_json(text: str) -> str:
 
 def can_print(text: str) -> bool:
     """Return whether stdout's encoding has all characters of a text."""
+    return _can_write(sys.stdout, text)
+
+
+def _can_write(stream: TextIO, text: str) -> bool:
     try:
-        text.encode(sys.stdout.encoding or "utf-8")
+        text.encode(stream.encoding or "utf-8")
     except UnicodeEncodeError:
         return False
     return True
@@ -126,6 +137,13 @@ def print_text(text: str) -> None:
     print_line(show_controls(text))
 
 
+def print_sentence(text: str) -> None:
+    """Write a text for a person to stdout, wrapped at spaces where stdout has a width."""
+    width = find_width(sys.stdout)
+    text = show_controls(text)
+    print_line(text if width is None else "\n".join(wrap_words(text, width)))
+
+
 def print_line(text: str) -> None:
     """Write one line to stdout at once, so that a reader down the pipe sees it."""
     sys.stdout.write(text + "\n")
@@ -134,11 +152,13 @@ def print_line(text: str) -> None:
 
 def print_error(text: str) -> None:
     """Write one line to stderr; line breaks inside ``text`` are folded."""
-    _write_to_stderr("Error: " + show_controls(" ".join(re.split(r"\r?\n", text))) + "\n")
+    lines = _wrap_for_stderr("Error: " + " ".join(re.split(r"\r?\n", text)))
+    _write_to_stderr("\n".join(lines) + "\n")
 
 
 def _console(stream: TextIO) -> Console:
     from rich.console import Console
+    from rich.theme import Theme
 
     plain = _is_plain(stream)
     return Console(
@@ -149,6 +169,8 @@ def _console(stream: TextIO) -> Console:
         emoji=False,
         # A pipe has no width: rich would cut cells at 80 columns.
         width=None if stream.isatty() else 10_000,
+        # rich's cyan is hardly seen on a light ground; these are the terminal's own colours.
+        theme=Theme(dict.fromkeys(("progress.download", "progress.remaining"), "none")),
     )
 
 
@@ -157,42 +179,19 @@ def _is_plain(stream: TextIO) -> bool:
     return not stream.isatty() or bool(os.environ.get("NO_COLOR"))
 
 
-def _draw_table(
-    stream: TextIO, rows: Iterable[Row], columns: Sequence[str], title: str | None = None
+def _show_table(
+    stream: TextIO,
+    rows: Iterable[Row],
+    columns: Sequence[str],
+    layout: TableLayout | None,
+    title: str = "",
 ) -> str:
-    """Return a table as it fits a stream, without spaces at the ends of its lines."""
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-    from rich.text import Text
-
-    title = title and escape(show_controls(title))
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    rows = list(rows)
-    for column in columns:
-        numeric = rows and all(isinstance(r.get(column), int | float | None) for r in rows)
-        table.add_column(
-            Text(show_controls(column)), justify="right" if numeric else "left", overflow="fold"
-        )
-    for row in rows:
-        table.add_row(*(Text(show_controls(format_cell(row.get(column)))) for column in columns))
-    console = _console(stream)
-    with console.capture() as drawn:
-        console.print(table)
-    return "".join(f"{line.rstrip()}\n" for line in drawn.get().splitlines())
-
-
-def format_cell(value: object) -> str:
-    """Return a value as a table shows it: fractions to four decimals, thousands apart."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        if 0 < abs(value) < 1e-3:
-            return f"{value:.3g}"
-        return f"{value:.4f}" if abs(value) <= 1 else f"{value:,.2f}"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return str(value)
+    """Return a table as it fits a stream, with an empty line behind it."""
+    mark, line = (CUT, "─") if _can_write(stream, CUT + "─") else ("...", "-")
+    lines = draw_table(
+        rows, columns, width=find_width(stream), layout=layout, title=title, mark=mark, line=line
+    )
+    return "".join(f"{text}\n" for text in lines) + "\n"
 
 
 class TerminalReporter:
@@ -200,6 +199,7 @@ class TerminalReporter:
 
     def __init__(self) -> None:
         self._live: Any = None
+        self._growing: dict[str, int] = {}  # columns of the rows so far, and their widths
 
     def note(self, text: str) -> None:
         self._print(text)
@@ -207,9 +207,23 @@ class TerminalReporter:
     def warn(self, text: str) -> None:
         self._print("Warning: " + text)
 
-    def table(self, title: str, rows: Sequence[Row]) -> None:
+    def table(self, title: str, rows: Sequence[Row], layout: TableLayout | None = None) -> None:
         if rows:
-            _write_to_stderr(_draw_table(sys.stderr, rows, list(rows[0]), title))
+            text = _show_table(sys.stderr, rows, list(rows[0]), layout, title)
+            begin = [""] * bool(self._growing)  # a line between the rows so far and the title
+            self._growing = {}
+            self._print_lines([*begin, *text.splitlines()])
+
+    def row(self, cells: Mapping[str, str], text: str, *, drop: Sequence[str] = ()) -> None:
+        width = find_width(sys.stderr) if sys.stderr.isatty() else None
+        if width is None:
+            self._print(text)
+            return
+        if not self._growing.keys() <= cells.keys() or not self._growing:
+            self._growing = choose_columns(cells, drop, width)
+            line = "─" if _can_write(sys.stderr, "─") else "-"
+            self._print_lines(head_of_rows(self._growing, line))
+        self._print_lines([line_of_row(cells, self._growing)])
 
     @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Advance]:
@@ -234,15 +248,26 @@ class TerminalReporter:
 
             try:
                 yield advance
+                live.update(task, completed=total)  # fewer where a run stops early
             finally:
                 self._live = None
 
     def _print(self, text: str) -> None:
-        text = show_controls(text)
+        self._print_lines(_wrap_for_stderr(text))
+
+    def _print_lines(self, lines: Sequence[str]) -> None:
+        text = "\n".join(lines)
         if self._live is not None:  # keeps the bar below the line
             self._live.console.print(text, markup=False, soft_wrap=True)
         else:
             _write_to_stderr(text + "\n")
+
+
+def _wrap_for_stderr(text: str) -> list[str]:
+    """Return the lines of a message: wrapped at spaces on a terminal, one line in a pipe."""
+    text = show_controls(text)
+    width = find_width(sys.stderr) if sys.stderr.isatty() else None
+    return [text] if width is None else wrap_words(text, width, indent="  ")
 
 
 def _write_to_stderr(text: str) -> None:
@@ -258,6 +283,12 @@ def _write_to_stderr(text: str) -> None:
 def choose_reporter() -> Reporter:
     """Return a reporter for the terminal; a silent one in all but the first torchrun process."""
     return SilentReporter() if is_follower() else TerminalReporter()
+
+
+def tell_begin(text: str) -> None:
+    """Say on a terminal what is begun, before torch is loaded: that takes some seconds."""
+    if sys.stderr.isatty():
+        choose_reporter().note(text)
 
 
 def _no_bar(count: int = 1, text: str = "") -> None: ...

@@ -35,7 +35,14 @@ from cnncli.models.build import Classifier, build_network
 from cnncli.models.pretrained.digest import KEY, check_digest, compute_digest
 from cnncli.models.pretrained.tensor_file import parse_class_names
 from cnncli.models.pretrained.weights import load_tensors
-from cnncli.training.find_run import LAST, find_named, list_run_folders, suggest_runs
+from cnncli.training.find_run import (
+    LAST,
+    find_named,
+    is_run_folder,
+    list_run_folders,
+    suggest_runs,
+    tell_runs_inside,
+)
 from cnncli.training.history import TIME_COLUMNS
 
 FORMAT = 2
@@ -258,6 +265,14 @@ def find_checkpoint(given: str | None, output: str = "runs") -> tuple[Path, str]
             raise CnncliError(f"--checkpoint {given}: no such run folder or file ({path}){near}")
         path, how = named, f"the run that {given} names"
     if path.is_dir():
+        inside = tell_runs_inside(path)
+        if inside:
+            raise CnncliError(f"--checkpoint {given}: {inside}")
+        if is_run_folder(path) and not os.path.lexists(path / BEST_FILE):
+            raise CnncliError(
+                f"--checkpoint {given}: a run without a checkpoint yet; its first finished epoch "
+                f"writes {path / BEST_FILE}"
+            )
         path = path / BEST_FILE
     if path.exists() and not path.is_file():
         raise CnncliError(f"--checkpoint {given}: not a file but a pipe or a device ({path})")

@@ -6,17 +6,27 @@ Light: this module is imported before torch, and must not import it.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from cnncli.errors import CnncliError, did_you_mean, shorten
-from cnncli.files import BEST_FILE, CONFIG_FILE, LAST_FILE, METRICS_FILE
+from cnncli.files import (
+    BEST_FILE,
+    CONFIG_FILE,
+    LAST_FILE,
+    LOCK_FILE,
+    METRICS_FILE,
+    REPORT_FILE,
+    expand_path,
+)
 
 LAST = "last"  # in place of a run's name: the newest run
 
 # A folder with one of these files is a run, or what is left of one. Others have splits.csv and
 # report.json too: split and evaluate --output write them.
+_TRIAL = re.compile(r"trial_\d{4,}")
 _OF_RUNS = (CONFIG_FILE, METRICS_FILE, BEST_FILE, LAST_FILE)
 
 
@@ -47,6 +57,36 @@ def _time_of(run_dir: Path) -> float:
     return 0.0
 
 
+def is_trial(run_dir: Path) -> bool:
+    """Return whether a run is a trial of ``tune``, which is not judged on the test images."""
+    return _TRIAL.fullmatch(run_dir.absolute().parent.name) is not None
+
+
+def list_trials(study: Path) -> list[Path]:
+    """Return the runs of a study of ``tune``, the newest first.
+
+    Args:
+        study: The study's folder, in which each trial has a folder with its number.
+    """
+    with suppress(OSError):
+        trials = [path for path in study.iterdir() if _TRIAL.fullmatch(path.name)]
+        found = [run for trial in trials for run in list_run_folders(trial)]
+        return sorted(found, key=lambda path: (_time_of(path), path.parent.name), reverse=True)
+    return []
+
+
+def is_finished(run_dir: Path) -> bool:
+    """Return whether a run has come to its end; a trial of ``tune`` writes no report then."""
+    if (run_dir / REPORT_FILE).is_file():
+        return True
+    return (
+        is_trial(run_dir)
+        and (run_dir / BEST_FILE).is_file()
+        and not os.path.lexists(run_dir / LAST_FILE)
+        and not os.path.lexists(run_dir / LOCK_FILE)
+    )
+
+
 def find_named(given: str, runs: Sequence[Path], where: str) -> Path | None:
     """Return the run that a text names: by its name, or by a beginning or a part of it.
 
@@ -72,6 +112,37 @@ def find_named(given: str, runs: Sequence[Path], where: str) -> Path | None:
         if found:
             return found[0]
     return None
+
+
+def find_by_name(given: str, where: str, output: Path = Path("runs")) -> Path | None:
+    """Return the run that a text which is no path names; a folder in front of it says where.
+
+    Args:
+        given: The run's name, or a part of it that no other run has, or ``last`` for the newest
+            run with a checkpoint.
+        where: What stands in front of the error.
+        output: The folder that holds the run folders.
+
+    Returns:
+        The folder; None if the text is in no name.
+
+    Raises:
+        CnncliError: If more than one run could be meant.
+    """
+    path = expand_path(given)
+    runs = list_run_folders(path.parent if os.sep in given else output)
+    if given == LAST:
+        return next((run for run in runs if (run / BEST_FILE).is_file()), None)
+    return find_named(path.name, runs, where)
+
+
+def tell_runs_inside(folder: Path) -> str:
+    """Return that a folder holds runs, and which; empty if it holds none, or is a run itself."""
+    runs = [] if is_run_folder(folder) else list_run_folders(folder)
+    if not runs:
+        return ""
+    names = shorten([path.name for path in runs])
+    return f"not a run folder, but run folders are in it; name one of them: {names}"
 
 
 def suggest_runs(given: str, runs: Sequence[Path]) -> str:

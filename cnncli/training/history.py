@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ COLUMNS = (
     "val_macro_f1",
     "stage",
 )
+# A column of those runs whose classes are grades; empty where it is undefined.
+KAPPA = "val_quadratic_kappa"
 # Columns that differ when the same run is repeated.
 TIME_COLUMNS = ("seconds", "images_per_second")
 # Columns by which the best epoch can be chosen.
@@ -54,12 +57,12 @@ class History:
         self.rows: list[Row] = []
 
     def append(self, row: Row) -> None:
-        """Add an epoch's row; its keys must be the columns.
+        """Add an epoch's row; its keys must be the columns, with or without kappa.
 
         Raises:
             ValueError: If they are not.
         """
-        if set(row) != set(COLUMNS):
+        if set(row) - {KAPPA} != set(COLUMNS):
             raise ValueError(f"not a row of metrics.csv: {sorted(set(row) ^ set(COLUMNS))}")
         self.rows.append(row)
 
@@ -72,15 +75,18 @@ class History:
         write_atomically(self.path, self._write)
 
     def _write(self, part: Path) -> None:
+        columns = (*COLUMNS, KAPPA) if any(KAPPA in row for row in self.rows) else COLUMNS
         with part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
+            writer.writerow(columns)
             writer.writerows(
-                [_plain(row.get(column, "")) for column in COLUMNS] for row in self.rows
+                [_plain(row.get(column, "")) for column in columns] for row in self.rows
             )
 
 
-def _plain(value: float | str) -> str:
+def _plain(value: float | str | None) -> str:
+    if value is None:
+        return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
@@ -106,7 +112,7 @@ class EarlyStopping:
         """Set which column decides, and when to stop.
 
         Args:
-            monitor: One of ``MONITORS``.
+            monitor: One of ``MONITORS``, or ``KAPPA``.
             patience: Number of epochs without a better one after which the run should stop.
             min_delta: By how much an epoch must be better than the one at which the count of
                 epochs began, for the count to begin again. Any better epoch becomes ``best``.
@@ -143,7 +149,7 @@ class EarlyStopping:
 
     def _score(self, row: Row) -> tuple[float, float]:
         """Return two numbers by which epochs are compared; higher is better."""
-        value = row[self.monitor]
+        value = row.get(self.monitor, -math.inf)  # kappa may be undefined
         return (-value if lower_is_better(self.monitor) else value), -row["val_loss"]
 
     @property

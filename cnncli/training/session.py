@@ -99,6 +99,7 @@ class Session:
             "plateau": None if self.plateau is None else self.plateau.state_dict(),
             "preprocess": self.preprocess.to_dict(),
             "seconds": self.stop_request.time_limit.clock(),
+            "lead": self.stop_request.time_limit.lead,
             "rollbacks": self.rollbacks,
             "unreadable": dict(self.inputs.unreadable),
             # The random states of the other processes; save_state adds that of this one.

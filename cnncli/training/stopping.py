@@ -33,28 +33,58 @@ class Stopped(CnncliError):  # noqa: N818 - nothing is wrong
     """Training was stopped by a signal; everything that was trained is saved."""
 
 
+# Seconds for what takes the same time for every network: the curves, the report, leaving.
+_SECONDS_TO_END = 2.0
+
+# No disk takes longer than that to bring a process to the import of this module.
+_SECONDS_TO_IMPORT = 120.0
+
+
+def process_start() -> float:
+    """Return when this process was started, by ``time.monotonic``.
+
+    Where the system does not say it, or says what cannot be, this is when the module was imported.
+    """
+    now = time.monotonic()
+    try:
+        stat = Path("/proc/self/stat").read_text(errors="replace")
+        ticks = int(stat.rpartition(")")[2].split()[19])  # since the machine started
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return _IMPORTED
+    # A sandbox may count a process from the start of the machine.
+    return now - age if 0 <= _IMPORTED - (now - age) <= _SECONDS_TO_IMPORT else _IMPORTED
+
+
+_IMPORTED = time.monotonic()
+
+
 class TimeLimit:
     """Measures how much of the time that a run may take is spent.
 
     Attributes:
         limit: Seconds the run may take; None for no limit.
         before: Seconds the run took before it was resumed, 0 for a new run.
+        lead: Seconds of these and of this sitting before training began: imports, reading images.
         reserve: Seconds kept for the work after the last step: validation, test and pictures.
         agreed: Seconds spent, as rank 0 read its clock after the last step; every process goes by
             it. None where a process trains alone and reads its own clock.
     """
 
-    def __init__(self, limit: float | None) -> None:
-        """Start the clock.
+    def __init__(self, limit: float | None, started: float | None = None) -> None:
+        """Start the clock, or go by one that was started before.
 
         Args:
             limit: Seconds the run may take; None for no limit.
+            started: When the clock was started, by ``time.monotonic``; None for now.
         """
+        now = time.monotonic()
         self.limit = limit
         self.before = 0.0
-        self.reserve = 0.03 * (limit or 0.0)
+        self._start = now if started is None else started
+        self.lead = now - self._start
+        self.reserve = min(0.03 * (limit or 0.0) + _SECONDS_TO_END, 0.25 * (limit or 0.0))
         self.agreed: float | None = None
-        self._start = time.monotonic()
 
     def clock(self) -> float:
         """Return the seconds that the run has taken so far, the same in all processes."""
@@ -71,7 +101,8 @@ class TimeLimit:
         """The fraction of the training time that is spent, 0-1; 0 without a limit."""
         if self.limit is None:
             return 0.0
-        return min(1.0, self.clock() / max(1e-9, self.limit - self.reserve))
+        room = self.limit - self.reserve - self.lead
+        return min(1.0, max(0.0, self.clock() - self.lead) / room) if room > 0 else 1.0
 
     @property
     def is_over(self) -> bool:

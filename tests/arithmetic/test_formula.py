@@ -123,8 +123,13 @@ def test_costs_of_a_network_have_their_numbers() -> None:
     layers = parse_chain("conv5x5 f6; deconv2x3 f4 s2 g2 nobias; bn; pool2; flatten; dense 10")
     traces = trace_chain(layers, (12, 12), 2)
     shapes = [(2, 12, 12), *(trace.shape for trace in traces)]
-    ends = [explain_layer(trace, shape)[-1:] for trace, shape in zip(traces, shapes, strict=False)]
-    assert [end[0] for end in ends if end and end[0].startswith("parameters")] == [
+    lines = [
+        line
+        for trace, shape in zip(traces, shapes, strict=False)
+        for line in explain_layer(trace, shape)
+    ]
+    assert f"     (2*12*12 + 1)*6*8*8 = {289 * 384}" in lines  # a dense layer in the first's place
+    assert [line for line in lines if line.startswith("parameters")] == [
         "parameters (5*5*2 + 1)*6 = 306, MACs 5*5*2*6*8*8 = 19200",
         "parameters 2*3*6/2*4 = 72, MACs 2*3*6/2*4*8*8 = 4608",
         "parameters 2*4 = 8, MACs 0",
@@ -153,3 +158,22 @@ def test_what_the_stride_steps_over_is_never_seen() -> None:
         assert shares.get("rows", 0) == pytest.approx(1 - float(inner.any(1).double().mean()))
         assert shares.get("columns", 0) == pytest.approx(1 - float(inner.any(0).double().mean()))
     assert named > 30
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("kind", ["conv", "transposed"])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_the_parameters_and_those_of_a_dense_layer_are_torchs(kind, groups, bias, dilation):
+    window = SlidingWindow((3, 2), (2, 1), (1, 0), (dilation, dilation), kind=kind)
+    build = torch.nn.ConvTranspose2d if kind == "transposed" else torch.nn.Conv2d
+    layer = build(4, 6, (3, 2), (2, 1), (1, 0), groups=groups, bias=bias, dilation=dilation)
+    output = layer(torch.zeros(1, 4, 9, 8))
+    dense = torch.nn.Linear(4 * 9 * 8, output.numel(), bias=bias, device="meta")
+    counts = [sum(p.numel() for p in module.parameters()) for module in (layer, dense)]
+    lines = explain_costs(window, (9, 8), 4, 6, groups=groups, bias=bias)
+    assert lines[1].endswith(f" = {counts[0]}")
+    assert lines[-1].endswith(f" = {counts[1]}")
+    for line in (lines[1], lines[-1]):  # the numbers in the line make what it says
+        left, right = line.strip().removeprefix("= ").rsplit(" = ", 1)
+        assert eval(left.strip("= ")) == int(right)

@@ -97,7 +97,9 @@ def test_receptive_field_of_lenet5_by_the_recurrence() -> None:
     traces = trace_chain(parse_chain(LENET5), (32, 32), 1)
     fields = [t.field and (t.field.size, t.field.jump[0]) for t in traces[:4]]
     assert fields == [((5, 5), 1), ((6, 6), 2), ((14, 14), 2), ((16, 16), 4)]
-    assert [trace.field for trace in traces[4:]] == [None] * 4
+    assert traces[4].field == traces[3].field  # a flattened value sees what it saw in its map
+    assert [trace.field for trace in traces[5:]] == [None] * 3
+    assert [trace.region for trace in traces[5:]] == [((0, 31), (0, 31))] * 3
 
 
 @pytest.mark.parametrize(

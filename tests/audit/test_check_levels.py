@@ -1,6 +1,7 @@
 """Findings on stored values: outliers, fill values, mixed depths, small ranges, white on white."""
 
 import json
+import re
 
 import cv2
 import numpy as np
@@ -54,6 +55,12 @@ def test_odd_images_are_named(cli, tmp_path, kind, odd, usual):
     assert not found["drop"]
 
 
+def test_depths_are_told_as_a_person_would(cli, tmp_path):
+    root = write(tmp_path, lambda n: grey(0, 255, "uint16" if n == 4 else "uint8"))
+    text = check(cli, root)["mixed-depth"]["text"]
+    assert re.match(r"1 image of 16 bits among \d+ of 8: one picture may differ", text)
+
+
 @pytest.mark.parametrize("values", [(0, 0.01, "f4"), (200, 710, "uint16"), (0, 4095, "uint16")])
 def test_a_small_range_is_told(cli, tmp_path, values):
     assert (
@@ -82,3 +89,28 @@ def test_white_on_transparent_is_told(cli, tmp_path):
     found = check(cli, tmp_path)
     assert found["blank-on-white"]["groups"] == [["a/04.png"], ["b/05.png"]]
     assert "constant" not in found
+
+
+def odd_class(low, high, dark):
+    """Write 16-bit files, those of class a in other values than those of b."""
+    return lambda n: grey(*((0, dark, "uint16") if n % 2 == 0 else (low, high, "uint16")))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dark", "code"),
+    [
+        (0, 65535, 4095, 3),  # the scanner gives the class away
+        (0, 16383, 4095, 3),
+        (0, 65535, 1000, 0),  # what they show may be dark
+        (0, 6000, 4095, 0),
+        (0, 4095, 4000, 0),
+    ],
+)
+def test_a_class_of_its_own_depth_spoils_a_result(cli, tmp_path, low, high, dark, code):
+    root = write(tmp_path, odd_class(low, high, dark))
+    said = cli("check-data", root, "--format", "json", "--no-cache")
+    assert said.code == code
+    found = [f for f in json.loads(said.out)["findings"] if f["kind"] == "shortcut"]
+    assert len(found) == bool(code)
+    if code:
+        assert "by bits used alone (12 of 12): 12 12 bits or fewer; the others" in found[0]["text"]

@@ -134,8 +134,8 @@ def test_the_table_says_what_spoils_first(cli, data):
     shutil.copy(one, one.with_name("copy.png"))
     (data / "val" / "drei" / "bad.png").write_bytes(b"")
     result = cli("check-data", data, "--format", "table")
-    spoils = result.out.index("spoils a result   1 image cannot be read: is empty")
-    assert spoils < result.out.index("worth knowing     1 picture more than once in a class")
+    spoils = result.out.index("spoils a result  1 image cannot be read: is empty")
+    assert spoils < result.out.index("worth knowing    1 picture more than once in a class")
     assert "val/drei/bad.png" in result.out
 
 

@@ -306,3 +306,15 @@ def test_compare_never_reaches_torch(two, tmp_path):
     assert modules & (HEAVY - {"matplotlib", "safetensors"}) == set()
     modules, _ = run("compare", *map(str, two))
     assert modules & HEAVY == set()
+
+
+def test_runs_by_parts_of_their_names(cli, two, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = cli("compare", "sec", "runs/fir", "--sort", "given")
+    assert [row["run"] for row in read_csv(result.out)] == ["second", "first"]
+    assert result.err.splitlines() == ["sec: runs/second", "runs/fir: runs/first"]
+    write_run(tmp_path / "runs" / "sector", [0.5])
+    assert "may be any of 2 runs: " in cli("compare", "sec").error
+    assert cli("compare", "secund").error.startswith(
+        "secund: no such run folder; did you mean second"
+    )

@@ -201,7 +201,7 @@ def test_chain_as_csv_in_a_pipe() -> None:
         "pool2,6x14x14,0,0,6,2",
         "conv5x5 f16,16x10x10,2416,240000,14,2",
         "avgpool2,16x5x5,0,0,16,4",
-        "flatten,400,0,0,whole image,",
+        "flatten,400,0,0,16,4",
         "dense 84,84,33684,33600,whole image,",
         "total,84,36256,391200,,",
     ]

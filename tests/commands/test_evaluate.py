@@ -6,12 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import sklearn.metrics as reference
 import torch
+import yaml
 from helpers import run_process, train, write_digits
 
 CLASSES = ("zero", "one", "two")
@@ -127,6 +129,29 @@ def test_files_with_other_names_are_known_by_content(cli, folder_data, run_dir, 
     report = answer(result)
     assert (report["split"], report["images"]) == ("test", count(run_dir, "test"))
     assert f"left out, trained on: {count(run_dir, 'train')} images" in result.err
+
+
+@pytest.mark.parametrize("column", ["split", "label"])
+def test_splits_that_were_edited_after_the_run_are_told(cli, run_dir, tmp_path, column):
+    edited = tmp_path / "run"
+    shutil.copytree(run_dir, edited)
+    assert "was edited" not in cli("evaluate", "--checkpoint", edited).err
+    rows = read_splits(edited)
+    with (edited / "splits.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), quoting=csv.QUOTE_ALL, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    assert "was edited" not in cli("evaluate", "--checkpoint", edited).err  # the same content
+    text = (edited / "splits.csv").read_text(encoding="utf-8")
+    row = next(row for row in rows if row["split"] == "train")
+    other = "test" if column == "split" else "other"
+    line = next(line for line in text.splitlines() if row["path"] in line)
+    (edited / "splits.csv").write_text(
+        text.replace(line, line.replace(f'"{row[column]}"', f'"{other}"')), encoding="utf-8"
+    )
+    said = cli("evaluate", "--checkpoint", edited)
+    assert said.code == 0
+    assert f"Warning: {edited / 'splits.csv'} was edited after the run" in said.err
 
 
 def test_labels_that_changed_since_the_run_are_told(cli, folder_data, run_dir, tmp_path):
@@ -268,7 +293,8 @@ def test_what_is_undefined_is_null_with_a_reason(cli, run_dir, tmp_path):
     write_digits(tmp_path, classes=("1",), names=("one",), per_class=6, start=60)
     result = cli("evaluate", "--data", tmp_path, "--checkpoint", run_dir)
     report = answer(result)
-    for name in ("mcc", "auroc", "average_precision", "quadratic_kappa"):
+    assert report["quadratic_kappa"] is None  # the classes are no grades
+    for name in ("mcc", "auroc", "average_precision"):
         assert report[name] is None
         assert any(
             name in line for line in result.err.splitlines() if line.startswith("undefined: ")
@@ -379,3 +405,73 @@ def test_a_precision_that_the_device_lacks_is_refused_before_images_are_looked_a
     result = cli("evaluate", *args, "--precision", "fp16")
     assert result.code == 2
     assert result.error.startswith("--precision fp16")
+
+
+def test_a_terminal_gets_the_matrix_and_mistakes_whose_paths_open(
+    cli, folder_data, run_dir, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(folder_data)
+    result = cli("evaluate", "--checkpoint", run_dir, "--data", folder_data, "--split", "all",
+                 "--format", "table")  # fmt: skip
+    assert "Confusion matrix: rows are true classes" in result.out
+    assert "mistake" not in result.out  # in a pipe
+    monkeypatch.setenv("COLUMNS", "100")
+    options = ("--split", "all", "--mistakes", "3", "--mistakes-grid", tmp_path / "wrong.png")
+    result = cli("evaluate", "--checkpoint", run_dir, "--data", folder_data, *options,
+                 "--output", tmp_path / "out", "--format", "table")  # fmt: skip
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    start = next(number for number, line in enumerate(lines) if "surest of" in line)
+    shown = [line.split() for line in lines[start + 4 :]]
+    with (tmp_path / "out" / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0])[-1] == "file"
+    wrong = [row for row in rows if row["target"] != row["label"]]
+    wrong.sort(key=lambda row: -float(row["probability"]))
+    assert [line[0] for line in shown] == [f"{float(r['probability']):.4f}" for r in wrong[:3]]
+    for line, row in zip(shown, wrong, strict=False):
+        assert Path(line[-1]).samefile(row["file"])
+        assert not line[-1].startswith("/")
+    assert (tmp_path / "wrong.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_mistakes_are_a_key_of_the_json_where_they_are_asked_for(cli, run_dir, tmp_path):
+    plain = answer(cli("evaluate", "--checkpoint", run_dir, "--split", "all"))
+    options = ("--mistakes", "4", "--output", tmp_path / "out")
+    report = answer(cli("evaluate", "--checkpoint", run_dir, "--split", "all", *options))
+    mistakes = report.pop("mistakes")
+    assert report == plain == json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [list(row) for row in mistakes] == 4 * [
+        ["path", "file", "target", "label", "probability"]
+    ]
+    refused = cli("evaluate", "--checkpoint", run_dir, "--mistakes", "-1")
+    assert (refused.code, refused.error) == (2, "--mistakes -1: must be at least 0")
+    refused = cli("evaluate", "--checkpoint", run_dir, "--mistakes-grid", tmp_path / "x.gif")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.error.startswith(f"--mistakes-grid {tmp_path}/x.gif: must end in")
+
+
+def test_the_report_of_a_run_is_written_over_by_its_own_alone(cli, tmp_path, run_dir):
+    finished, begun = tmp_path / "finished", tmp_path / "begun"
+    shutil.copytree(run_dir, finished)
+    shutil.copytree(run_dir, begun)
+    (begun / "report.json").unlink()
+    before = (finished / "report.json").read_bytes()
+    data = yaml.safe_load((run_dir / "config.yaml").read_text("utf-8"))["data"]
+
+    assert cli("evaluate", "--checkpoint", finished, "--output", finished).code == 0
+    assert (finished / "report.json").read_bytes() == before
+    for given in (
+        ("--checkpoint", finished, "--split", "train", "--output", finished),
+        ("--checkpoint", run_dir, "--output", finished),
+        ("--checkpoint", finished, "--data", data, "--output", finished),
+    ):
+        result = cli("evaluate", *given)
+        assert result.code == 2
+        assert f"--output {finished}: is the folder of a run, whose report would" in result.err
+    assert (finished / "report.json").read_bytes() == before
+
+    result = cli("evaluate", "--checkpoint", begun, "--output", begun)
+    assert result.code == 2
+    assert f"--output {begun}: is the folder of a run that has not finished" in result.err
+    assert not (begun / "report.json").exists()

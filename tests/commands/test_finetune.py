@@ -27,7 +27,7 @@ class Listener(SilentReporter):
     def note(self, text):
         self.notes.append(text)
 
-    def table(self, title, rows):
+    def table(self, title, rows, layout=None):
         self.tables.append((title, list(rows)))
 
 
@@ -175,6 +175,22 @@ def test_a_network_that_was_named_counts(cli, run_dir, tmp_path):
     for other in ("default", "none", "nosuch.safetensors", tmp_path):
         result = cli("finetune", "--data", "digits", "--weights", other, "--print-config")
         assert "\nmodel: resnet18\n" in result.out
+
+
+def test_weights_by_a_part_of_a_runs_name(cli, workspace, run_dir, monkeypatch):
+    monkeypatch.chdir(workspace)
+    path = f"runs/{run_dir.name}"
+    for given in ("last", run_dir.name, run_dir.name[:-3], run_dir.name[5:]):
+        result = cli("finetune", "--data", "digits", "--weights", given, "--print-config")
+        assert f"\nweights: {path}\n" in result.out
+        assert result.err == (
+            f"--weights {given}: {path}; --model lenet5: the network of --weights {path}\n"
+        )
+    for given in ("imagenet1k_v1", "default"):
+        result = cli("finetune", "--data", "digits", "--weights", given, "--print-config")
+        assert (f"\nweights: {given}\n" in result.out, result.err) == (True, "")
+    refused = cli("finetune", "--data", "digits", "--weights", "runs")
+    assert f"name one of them: {run_dir.name}" in refused.error
 
 
 def test_its_norm_and_activation_are_taken_too(cli, folder_data, tmp_path):

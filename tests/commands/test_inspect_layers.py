@@ -5,6 +5,7 @@ import io
 import json
 
 import pytest
+import torchvision
 
 from cnncli.files import BEST_FILE
 from cnncli.images.preprocess import Preprocess
@@ -12,7 +13,7 @@ from cnncli.training.checkpoint import Checkpoint, save_checkpoint
 
 COLUMNS = [
     "name", "type", "kernel", "stride", "padding", "input", "output", "parameters", "trainable",
-    "macs", "receptive_field", "jump", "activation_bytes", "calls", "note",
+    "macs", "receptive_field", "jump", "activation_bytes", "calls", "note", "call",
 ]  # fmt: skip
 
 
@@ -35,7 +36,7 @@ def test_a_pipe_gets_csv_with_the_total_last(inspect):
     assert list(rows[0]) == COLUMNS
     assert [rows[0][c] for c in COLUMNS] == [
         "conv1", "Conv2d", "7", "2", "3", "3x224x224", "64x112x112", "9408", "9408", "118013952",
-        "7", "2", "3211264", "1", "",
+        "7", "2", "3211264", "1", "", "",
     ]  # fmt: skip
     assert rows[-1]["name"] == "total"
     for column in ("parameters", "trainable", "macs", "activation_bytes"):
@@ -77,7 +78,10 @@ def test_uneven_sizes_and_unknown_fields(inspect):
 def test_a_table_shows_the_totals_below(inspect):
     result = inspect("lenet5", "--format", "table")
     lines = [line.split() for line in result.out.splitlines() if line.strip()]
-    assert lines[0] == COLUMNS[:12]
+    assert lines[0] == [*COLUMNS[:2], "call", *COLUMNS[2:12]]
+    assert [line[2:5] for line in lines if line[:2] == ["activation", "Tanh"]] == [
+        [str(n), "of", "4"] for n in (1, 2, 3, 4)
+    ]
     assert ["parameters", "61,706"] in lines
     assert ["non-trainable", "0"] in lines
     assert ["parameter", "memory", "(float32)", "241.0", "KiB"] in lines
@@ -192,3 +196,48 @@ def test_a_large_network_takes_no_memory(inspect):
     # 633 million parameters: 2.5 GB of weights, were they drawn.
     rows = read_csv(inspect("vit_h_14", "--depth", 1).out)
     assert int(rows[-1]["parameters"]) > 600_000_000
+
+
+def test_each_parameter_with_its_shape(inspect):
+    network = torchvision.models.resnet18()
+    rows = read_csv(inspect("resnet18", "--parameters", "--format", "csv").out)
+    assert [(row["name"], row["shape"], int(row["parameters"])) for row in rows[:-1]] == [
+        (name, "x".join(map(str, p.shape)), p.numel()) for name, p in network.named_parameters()
+    ]
+    assert (rows[-1]["name"], int(rows[-1]["parameters"])) == ("total", 11_689_512)
+
+
+def test_parameters_of_some_layers_and_what_is_trained(inspect):
+    result = inspect("cnn", "--parameters", "--names", "conv1", "--names", "*.bias")
+    names = [row["name"] for row in read_csv(result.out)]
+    assert names == ["conv1.weight", "conv1.bias", "conv2.bias", "fc1.bias", "fc2.bias",
+                     "fc3.bias", "total"]  # fmt: skip
+    answer = json.loads(
+        inspect("resnet18", "--parameters", "--freeze", "backbone", "--trainable-only",
+                "--format", "json").out
+    )  # fmt: skip
+    assert [row["shape"] for row in answer["parameters"]] == [[1000, 512], [1000]]
+    assert "leave one out" in inspect("cnn", "--parameters", "--depth", 1).error
+
+
+def test_the_course_network_sees_26_of_28_in_both_commands(cli):
+    layers = "conv3x3 f10 relu; pool2; conv3x3 f20 relu; pool2; flatten; dense 10"
+    size = ("--in-channels", 1, "--format")
+    chain = cli("conv-size", 28, "--chain", layers, *size, "table")
+    network = cli("inspect-layers", f"cnn: {layers}", "--image-size", 28, *size, "table")
+    for result in (chain, network):
+        assert "  26 of 28" in result.out
+        assert "sees rows 1-26 of 28 and columns 1-26 of 28" in result.err
+    parts = json.loads(cli("conv-size", 28, "--chain", layers, *size, "json").out)["layers"]
+    assert [part["receptive_field"] for part in parts] == [3, 4, 8, 10, 10, 26]
+    built = json.loads(
+        cli("inspect-layers", f"cnn: {layers}", "--image-size", 28, *size, "json").out
+    )["layers"]
+    assert [part["receptive_field"] for part in built] == [3, 3, 4, 8, 8, 10, 10, 26]
+    assert built[-1]["note"] == "sees rows 1-26 of 28 and columns 1-26 of 28"
+
+
+def test_stages_that_are_the_whole_backbone_are_told(inspect):
+    told = "--freeze stages:4: all stages, the same as --freeze backbone"
+    assert told in inspect("resnet18", "--depth", 1, "--freeze", "stages:4").err
+    assert "the same as" not in inspect("resnet18", "--depth", 1, "--freeze", "stages:3").err

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 import torch
 from helpers import started, write_digits
+from written_run import write_run
 
 from cnncli.config import RunConfig, dump_config
 from cnncli.errors import CnncliError
 from cnncli.recipes.train import resume_run, train_run
 from cnncli.reporting import SilentReporter
+from cnncli.run.folder import find_unfinished
 from cnncli.training.checkpoint import load_checkpoint
 from cnncli.training.history import TIME_COLUMNS
 from cnncli.training.state import load_state, random_state, restore_random_state
@@ -56,6 +58,7 @@ def settings(data, output, **more):
         "epochs": EPOCHS,
         "precision": "fp32",
         "device": "cpu",
+        "keep_state": True,  # it is compared
         **more,
     }
 
@@ -233,7 +236,7 @@ def test_last_is_the_newest_unfinished_run(cli, data, tmp_path, monkeypatch):
     assert "no unfinished run in runs/" in said.error
     said = cli("train", "--resume", f"runs/{new.name}")
     assert (said.code, said.out.strip()) == (0, f"runs/{new.name}")
-    assert "is finished" in said.err
+    assert "is finished after 2 epochs; to train on from its weights: cnncli finetune" in said.err
 
 
 @pytest.mark.parametrize(
@@ -248,6 +251,26 @@ def test_flags_that_would_change_the_result_are_refused(cli, run_dir, flags, wor
     said = cli("train", "--resume", run_dir, *flags)
     assert said.code == 2
     assert words in said.error
+
+
+def test_resume_by_a_part_of_the_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("d1_cnn", "d2_cnn", "d3_cnn_small", "d4_lenet5"):
+        write_run(tmp_path / "runs" / name, [0.5], report=None)
+    (tmp_path / "runs" / "d1_cnn" / "report.json").touch()
+    for given, name in (
+        ("d2", "d2_cnn"),
+        ("d1", "d1_cnn"),  # of a finished run it is said
+        ("lenet", "d4_lenet5"),
+        ("d3_cnn_small", "d3_cnn_small"),
+        ("runs/d4", "d4_lenet5"),
+    ):
+        assert find_unfinished(given, "runs") == Path("runs") / name
+    with pytest.raises(CnncliError, match=r"--resume cnn: may be any of 2 runs: .*d2_cnn"):
+        find_unfinished("cnn", "runs")
+    with pytest.raises(CnncliError, match="no run of that name in runs/; did you mean d4_lenet5"):
+        find_unfinished("d4_lennet5", "runs")
+    assert find_unfinished("elsewhere", "nowhere") == Path("elsewhere")
 
 
 def test_what_is_no_run_is_refused(cli, tmp_path):
@@ -384,3 +407,21 @@ def test_sigkill_at_random_moments_loses_nothing(data, tmp_path):
                 finished += 1
         run = next((p for p in runs if p.exists()), None)
     print(f"{kills} kills, {finished} runs brought to their end")
+
+
+def test_the_state_goes_when_all_else_is_on_the_disk(data, tmp_path, monkeypatch):
+    """A run that dies before its report is written can still go on; one that is done needs not."""
+    config = settings(data, tmp_path / "runs", model="lenet5", epochs=1) | {"keep_state": False}
+
+    def die(path, report):
+        raise BrokenOffError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("cnncli.recipes.train.save_report", die)
+        with pytest.raises(BrokenOffError):
+            train_run(RunConfig(**config), SilentReporter())
+    run = run_dir_in(tmp_path / "runs")
+    assert (run / "last.pt").exists()
+    resume_run(run, SilentReporter())
+    assert (run / "report.json").exists()
+    assert not (run / "last.pt").exists()

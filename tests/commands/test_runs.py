@@ -13,7 +13,7 @@ from fresh_process import HEAVY, run
 from helpers import ROOT
 from written_run import write_run
 
-from cnncli.commands.runs import format_bytes, shorten_middle
+from cnncli.commands.runs import format_bytes
 from cnncli.files import CONFIG_FILE, LOCK_FILE, METRICS_FILE, REPORT_FILE
 from cnncli.run.lock import this_process
 
@@ -51,7 +51,7 @@ def test_the_newest_first_with_its_figures(cli, runs):
     result = cli("runs", "--format", "json")
     cut, done = json.loads(result.out)
     assert result.err == ""
-    assert list(done) == ["run", "data", "model", "state", "best_epoch", "metrics", "bytes"]
+    assert list(done) == ["run", "data", "model", "state", "best_epoch", "metrics", "bytes", "note"]
     assert (done["run"], cut["run"]) == ("2026-01-01_done_lenet5", "2026-01-02_cut_cnn")
     assert (done["data"], done["model"]) == ("./figures", "lenet5")
     assert (done["state"], cut["state"]) == ("finished", "stopped at epoch 2 of 33")
@@ -194,18 +194,12 @@ def test_no_cell_of_the_table_is_broken(cli, runs, monkeypatch, columns):
     monkeypatch.setattr(type(sys.stdout), "isatty", lambda self: True, raising=False)
     monkeypatch.setenv("NO_COLOR", "1")
     lines = [line for line in cli("runs").out.splitlines() if line.strip()]
-    assert len(lines) == 2 + 4  # the header, the line below it, and a line for each run
+    head = next(i for i, line in enumerate(lines) if line.startswith("run "))
+    lines = [line for line in lines[head:] if not line.startswith("  ")]
+    assert len(lines[2:6]) == 4  # a line for each run, below the header
     assert max(map(len, lines)) <= columns
     assert "2026-01-01_done_lenet5" in "".join(lines)
-    assert ("figures" in "".join(lines)) == (columns >= 120)
-
-
-def test_names_lose_their_middle():
-    assert shorten_middle("abcdefghij", 10) == "abcdefghij"
-    assert shorten_middle("abcdefghij", 6) == "abc…ij"
-    assert shorten_middle("abcdefghij", 5) == "ab…ij"
-    assert shorten_middle("abcdefghij", 6, keep=9) == "abc…ij"
-    assert shorten_middle("abcdefghij", 9, keep=6) == "abcdef…ij"
+    assert ("figures" in "".join(lines)) == (columns >= 140)
 
 
 def test_bytes_have_their_unit():
@@ -260,8 +254,15 @@ def test_show_of_a_damaged_run(cli, runs):
         (("show", "2026-01-02_cut_cmn"), "did you mean 2026-01-02_cut_cnn"),
         (("show", "runs/nosuch"), "no such folder"),
         (("show", ""), "not a run folder"),
-        (("--yes",), "--yes: is for delete only"),
+        (("--yes",), "--yes: is for prune and delete only"),
         (("delete", "cut", "--yes", "--format", "csv"), "--format"),
+        (("prune", "--format", "csv"), "--format"),
+        (("prune", "cut"), "not a finished run (stopped at epoch 2 of 33)"),
+        (("delete", "cut", "--all"), "--all: is for prune only"),
+        (("note", "cut", "x", "--dry-run"), "--dry-run: is for prune only"),
+        (("note",), "name a run"),
+        (("note", "cut"), "give the text"),
+        (("note", "cut", "x" * 1001), "1001 characters"),
         (("delete", "last", "--yes"), "name the run"),
         (("delete", "2026", "--yes"), "may be any of 2 runs"),
         (("delete", ".", "--yes"), "not a run folder"),
@@ -335,3 +336,144 @@ def test_a_running_run_is_not_deleted(cli, runs):
     lock(folder, boot="before")  # its process is gone
     assert cli("runs", "delete", "cut", "--yes").code == 0
     assert not folder.exists()
+
+
+def test_a_note(cli, runs):
+    folder = runs / "2026-01-01_done_lenet5"
+    result = cli("runs", "note", "done", "baseline,\tlr \x1b[31m1e-3\n두 번째")
+    assert (result.code, result.out) == (0, "runs/2026-01-01_done_lenet5\n")
+    note = "baseline, lr \\x1b[31m1e-3 두 번째"
+    assert (folder / "note.txt").read_text(encoding="utf-8") == note + "\n"
+    assert {name: row["note"] for name, row in listed(cli).items()} == {
+        folder.name: note,
+        "2026-01-02_cut_cnn": None,
+    }
+    assert note in cli("runs", "show", "done", "--format", "table").out
+    assert note in cli("runs", "--format", "table").out
+    replaced = cli("runs", "note", "done", "two", "words")
+    assert replaced.err == f"it was: {note}\n"
+    assert listed(cli)[folder.name]["note"] == "two words"
+    assert cli("runs", "note", "done", "").err == "its note is removed\n"
+    assert not (folder / "note.txt").exists()
+    assert cli("runs", "note", "done", " ").err == "it had no note\n"
+    assert "note" not in cli("runs", "--format", "table").out
+
+
+def test_a_note_that_is_none(cli, runs):
+    folder = runs / "2026-01-01_done_lenet5"
+    (folder / "note.txt").write_bytes(b"\xff\x1b[2J\n" * 2)
+    assert listed(cli)[folder.name]["note"] == "\ufffd\\x1b[2J \ufffd\\x1b[2J"
+    (folder / "note.txt").unlink()
+    os.mkfifo(folder / "note.txt")
+    assert listed(cli)[folder.name]["note"] is None
+
+
+@pytest.fixture
+def full(runs):
+    """Return the runs, with the files in them that prune looks for."""
+    for folder in runs.iterdir():
+        (folder / "last.pt").write_bytes(b"x" * 3000)
+        (folder / "last.pt.part").write_bytes(b"x" * 500)
+        (folder / "epochs").mkdir()
+        for name in ("0000.safetensors", "0002.safetensors", "mine.txt", "mine.safetensors"):
+            (folder / "epochs" / name).write_bytes(b"y" * 1000)
+    return runs
+
+
+def all_files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("args", [(), ("done",)])
+def test_prune(cli, full, args):
+    before = all_files(full)
+    dry = cli("runs", "prune", *args, "--dry-run")
+    assert dry.err.endswith("would free 3.5 kB\n")
+    assert all_files(full) == before
+    result = cli("runs", "prune", *args, "--yes")
+    assert result.code == 0
+    done = "2026-01-01_done_lenet5"
+    gone = [f"{done}/last.pt", f"{done}/last.pt.part"]
+    assert result.out == dry.out == "".join(f"runs/{name}\n" for name in gone)
+    assert result.err.endswith("freed 3.5 kB\n")
+    left = "left alone: 1 run that is not finished (2026-01-02_cut_cnn)"
+    assert (left in result.err) == (not args)
+    assert all_files(full) == [name for name in before if name not in gone]
+    again = cli("runs", "prune", *args)
+    assert (again.code, again.out) == (0, "")
+    assert again.err.endswith("nothing to remove: no finished run has a last.pt\n")
+
+
+def test_prune_all(cli, full):
+    done = full / "2026-01-01_done_lenet5"
+    assert cli("runs", "prune", "--all", "--yes").code == 0
+    assert sorted(path.name for path in (done / "epochs").iterdir()) == [
+        "mine.safetensors",
+        "mine.txt",
+    ]
+    assert {"config.yaml", "metrics.csv", "splits.csv", "report.json"} <= set(all_files(done))
+    (full / "2026-01-02_cut_cnn" / REPORT_FILE).write_bytes((done / REPORT_FILE).read_bytes())
+    for name in ("mine.txt", "mine.safetensors"):
+        (full / "2026-01-02_cut_cnn" / "epochs" / name).unlink()
+    assert cli("runs", "prune", "cut", "--all", "--yes").out.count("\n") == 4
+    assert not (full / "2026-01-02_cut_cnn" / "epochs").exists()
+
+
+@pytest.mark.parametrize(("answer", "goes"), [("y\n", True), ("\n", False)])
+def test_prune_asks_on_a_terminal(cli, full, monkeypatch, answer, goes):
+    refused = cli("runs", "prune")
+    assert refused.code == 2
+    assert "add --yes to remove runs/2026-01-01_done_lenet5/last.pt" in refused.error
+    monkeypatch.setattr("cnncli.commands.runs._can_ask", lambda: True)
+    result = cli("runs", "prune", stdin=answer)
+    assert "runs/2026-01-01_done_lenet5: last.pt, last.pt.part, 3.5 kB\n" in result.err
+    assert "Delete 2 files, 3.5 kB, for ever? [y/N]" in result.err
+    assert (full / "2026-01-01_done_lenet5" / "last.pt").exists() != goes
+
+
+def test_prune_follows_no_link_and_takes_no_run_in_use(cli, full, tmp_path):
+    done = full / "2026-01-01_done_lenet5"
+    lock(done)
+    before = all_files(full)
+    assert "a process has it" in cli("runs", "prune", "done", "--yes").error
+    assert cli("runs", "prune", "--all", "--yes").out == ""
+    assert all_files(full) == before
+    (done / LOCK_FILE).unlink()
+    (tmp_path / "precious").write_text("precious")
+    (done / "last.pt").unlink()
+    (done / "last.pt").symlink_to(tmp_path / "precious")
+    shutil.move(done / "epochs", tmp_path / "epochs")
+    (done / "epochs").symlink_to(tmp_path / "epochs")
+    (full / "linked").symlink_to(done)
+    assert cli("runs", "prune", "--all", "--yes").out.count("\n") == 2
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert len(list((tmp_path / "epochs").iterdir())) == 4
+    (done / REPORT_FILE).write_text("[")  # nobody knows whether it is finished
+    (done / "last.pt").touch()
+    assert "damaged" in cli("runs", "prune", "done", "--yes").error
+
+
+def test_trials_of_a_search(cli, runs):
+    """As tune leaves them: one that came to its end, one by an earlier version, one pruned."""
+    study = runs / "tune" / "rates"
+    ended = write_run(study / "trial_0000" / "2026_a", [0.9], report=None, epochs=5)
+    (ended / "best.safetensors").touch()
+    old = write_run(study / "trial_0001" / "2026_b", [0.9, 0.8], report=None, epochs=2)
+    pruned = write_run(study / "trial_0002" / "2026_c", [0.9], report=None, epochs=5)
+    for folder in (old, pruned):
+        (folder / "last.pt").touch()
+    (ended / "best.safetensors").unlink()
+    (ended / "best.safetensors").write_bytes((OLD_RUNS / "finished/best.safetensors").read_bytes())
+    result = cli("runs")
+    assert "cnncli runs --dir runs/tune/rates" in result.err
+    assert "no run" not in result.err
+    found = listed(cli, "--dir", study)
+    states = {name: row["state"] for name, row in found.items()}
+    assert states == {
+        "trial_0000/2026_a": "finished: a trial of tune, not judged on the test images",
+        "trial_0001/2026_b": "finished: a trial of tune, not judged on the test images",
+        "trial_0002/2026_c": "stopped at epoch 1 of 5",
+    }
+    shown = json.loads(cli("runs", "show", "trial_0002", "--dir", study, "--format", "json").out)
+    assert shown["path"] == str(pruned)
+    assert cli("runs", "prune", "--dir", study, "--yes").out == f"{old}/last.pt\n"

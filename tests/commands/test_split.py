@@ -1,12 +1,14 @@
 """``cnncli split``, ``sample-data`` and ``--splits``: a split written down and taken up again."""
 
 import csv
+import unicodedata
 
 import cv2
 import numpy as np
 import pytest
 from helpers import train, write_digits
 
+from cnncli.choices import SPLITS
 from cnncli.config import RunConfig
 from cnncli.data.find_samples import find_samples
 from cnncli.data.split_match import apply_split_file
@@ -252,6 +254,41 @@ def test_other_labels_than_in_the_file_are_told(cli, data, command):
     _, samples = gather(data, splits="f.csv", fold=1)
     assert samples.class_names[samples.targets[7]] == "0"
     assert samples.notes == (told,)
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        ("NFD", lambda path: unicodedata.normalize("NFC", path)),
+        ("NFC", lambda path: unicodedata.normalize("NFD", path)),
+        ("NFC", lambda path: path.replace("/", "\\")),
+        ("NFC", lambda path: f"./{path}"),
+        ("NFC", lambda path: path.replace("/", "/./")),
+    ],
+)
+def test_a_path_may_be_written_in_another_way(cli, tmp_path, monkeypatch, here, there):
+    monkeypatch.chdir(tmp_path)
+    names = [unicodedata.normalize(here, name) for name in ("größe", "café", "z")]
+    write_digits(tmp_path / "d", names=names)
+    cli("split", tmp_path / "d")
+    rows = {row["path"]: row["split"] for row in read("splits.csv")}
+    rewrite("splits.csv", lambda row: row | {"path": there(row["path"])})
+    _, samples = gather(tmp_path / "d", splits="splits.csv")
+    got = {str(path): SPLITS[n] for path, n in zip(samples.paths, samples.splits, strict=True)}
+    assert got == rows
+
+
+def test_two_paths_that_would_be_one_are_not_matched(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_digits(tmp_path / "d", names=["a", "b", "c"])
+    cli("split", tmp_path / "d")
+    first = read("splits.csv")[0]["path"]
+    with open("splits.csv", "a", encoding="utf-8") as file:
+        file.write(f"./{first},,train,,,\n")
+    other = {first: {"path": f".//{first}"}}
+    rewrite("splits.csv", lambda row: row | other.get(row["path"], {}))
+    with pytest.raises(CnncliError, match="1 of the 36 images of --data are not in it"):
+        gather(tmp_path / "d", splits="splits.csv")
 
 
 @pytest.mark.parametrize("label", ["{}", " {}", "{}.0", "{}.00", "", "\u200b{}"])

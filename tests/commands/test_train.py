@@ -23,7 +23,6 @@ FILES = {
     "metrics.csv",
     "curves.png",
     "best.safetensors",
-    "last.pt",
     "report.json",
 }
 TIMES = {"seconds", "images_per_second"}
@@ -107,7 +106,7 @@ def test_files_of_a_run(digits_run):
     report = json.loads((digits_run / "report.json").read_text())
     assert (report["split"], report["images"]) == ("test", 269)
     assert report["class_names"] == [str(digit) for digit in range(10)]
-    assert report["quadratic_kappa"]["value"] > 0  # the digits are integers: ordered
+    assert report["quadratic_kappa"] is None  # whole numbers alone are no grades
     modes = {path.name: path.stat().st_mode & 0o777 for path in digits_run.iterdir()}
     assert len(set(modes.values())) == 1, modes  # safetensors makes files for their owner only
 
@@ -238,12 +237,44 @@ def test_class_order_gives_quadratic_kappa(cli):
     report = json.loads((run / "report.json").read_text())
     assert report["class_names"] == ["none", "mild", "severe"]
     assert yaml.safe_load((run / "config.yaml").read_text())["class_order"] == report["class_names"]
-    assert "quadratic_kappa: the order" not in result.err
+    assert report["quadratic_kappa"] is not None
     result = cli("train", "--data", "data", *QUICK)
     report = json.loads((Path(result.out.strip()) / "report.json").read_text())
     assert report["class_names"] == ["mild", "none", "severe"]
     assert report["quadratic_kappa"] is None
-    assert "quadratic_kappa: the order of the classes means nothing" in result.err
+    assert "kappa" not in result.err
+
+
+def test_the_monitor_by_kappa_makes_whole_numbers_grades(cli):
+    from sklearn.metrics import cohen_kappa_score
+
+    write_digits("data", per_class=20)
+    result = cli("train", "--data", "data", *QUICK, "--epochs", "2", "--test-fraction", "0",
+                 "--monitor", "val_quadratic_kappa")  # fmt: skip
+    assert result.code == 0, result.err
+    run = Path(result.out.strip())
+    rows = read_metrics(run)
+    kappas = [float(row["val_quadratic_kappa"]) for row in rows]
+    assert cli("evaluate", "--checkpoint", run, "--output", "judged").code == 0
+    with Path("judged/predictions.csv").open(newline="") as file:
+        pairs = [(int(row["target"]), int(row["label"])) for row in csv.DictReader(file)]
+    expected = cohen_kappa_score(*zip(*pairs, strict=True), weights="quadratic")
+    assert max(kappas) == pytest.approx(expected, abs=1e-5)
+    assert yaml.safe_load((run / "config.yaml").read_text())["monitor"] == "val_quadratic_kappa"
+    listed = json.loads(cli("compare", run, "--format", "json").out)
+    assert str(round(max(kappas), 3)) in json.dumps(listed)
+
+
+@pytest.mark.slow
+def test_kappa_of_one_class_cannot_choose(cli):
+    write_digits("data/train", per_class=8)
+    write_digits("data/val", classes=("1",), per_class=4, start=20)
+    result = cli("train", "--data", "data", *QUICK, "--monitor", "val_quadratic_kappa")
+    assert result.code == 2
+    assert "Error: --monitor val_quadratic_kappa: undefined, since all val" in result.err
+    result = cli("train", "--data", "data", *QUICK, "--ordered")
+    assert result.code == 0, result.err
+    assert list(read_metrics(Path(result.out.strip()))[0])[-1] == "val_macro_f1"
 
 
 def test_early_stopping_ends_a_run(cli, small):

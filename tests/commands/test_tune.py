@@ -35,7 +35,7 @@ class Talk(SilentReporter):
     def warn(self, text):
         self.warnings.append(text)
 
-    def table(self, title, rows):
+    def table(self, title, rows, layout=None):
         self.tables.append(rows)
 
 

@@ -28,11 +28,12 @@ def test_integers_sort_as_integers(names, expected):
     assert sort_class_names(names) == expected
 
 
-def test_integer_classes_are_ordered(write):
+def test_integer_classes_are_sorted_as_numbers_and_no_grades_by_themselves(write):
     samples = order_classes(find_below(write("10/a.png", "9/b.png", "2/c.png")), None)
     assert samples.class_names == ("2", "9", "10")
     assert labels_by_path(samples) == {"10/a.png": "10", "2/c.png": "2", "9/b.png": "9"}
-    assert samples.ordered
+    assert not samples.ordered
+    assert order_classes(samples, None, graded_by="--ordered").ordered
 
 
 def test_a_class_order_is_kept(write):
@@ -136,10 +137,14 @@ def test_an_order_is_given_in_any_form(write):
 
 
 def test_grades_with_a_point_have_an_order(write):
-    samples = order_classes(find_below(write("10.0/a.png", "9.0/b.png", "2/c.png")), None)
+    found = find_below(write("10.0/a.png", "9.0/b.png", "2/c.png"))
+    samples = order_classes(found, None, graded_by="--ordered")
     assert samples.class_names == ("2", "9.0", "10.0")
     assert samples.ordered
-    assert not order_classes(find_below(write("ten/a.png")), None).ordered
+    words = find_below(write("ten/a.png"))
+    assert not order_classes(words, None).ordered
+    with pytest.raises(CnncliError, match=r"^--ordered: the order of the classes .* is not known"):
+        order_classes(words, None, graded_by="--ordered")
 
 
 def test_a_class_with_a_comma_is_ordered_and_its_quotes_are_told(write):

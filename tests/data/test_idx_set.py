@@ -68,6 +68,13 @@ def test_train_and_t10k(tmp_path, place):
     check_equal(samples, IMAGES[::-1], LABELS[::-1], TEST)
 
 
+@pytest.mark.parametrize(("name", "told"), [("emnist-letters-", True), ("", False)])
+def test_that_emnist_lies_on_its_side_is_told(tmp_path, name, told):
+    files = (f"{name}train-images-idx3-ubyte", f"{name}train-labels-idx1-ubyte")
+    remarks = find_below(write(tmp_path / "d", *files)).remarks
+    assert any("on their side" in text for text in remarks) == told
+
+
 def test_packed_and_plain_side_by_side_are_read_once(tmp_path):
     root = write(tmp_path / "d")
     write(root, "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")

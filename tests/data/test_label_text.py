@@ -91,3 +91,22 @@ def test_nothing_to_be_seen(label):
 @pytest.mark.parametrize("label", ["0", " a ", "-", "\u200ba", "ก", "."])
 def test_something_to_be_seen(label):
     assert not is_blank(label)
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["Mass|Edema", "Mass", "Edema"], "'Mass|Edema'"),
+        (["Mass;Edema", "Mass; Nodule", "Edema;Nodule"], "'Mass;Edema'"),
+        (["a, b", "a", "b", "c"], "'a, b'"),
+        (["Mass|Edema", "Normal"], None),
+        (["long, thin", "short, thick"], None),
+        (["cat", "dog"], None),
+        (["a|", "|a"], None),
+    ],
+)
+def test_classes_that_combine_others_are_doubted(names, found):
+    doubts = [text for text in doubt_labels(names) if "combine" in text]
+    assert len(doubts) == (found is not None)
+    if found:
+        assert f"(such as {found}): several labels for an image are not supported" in doubts[0]

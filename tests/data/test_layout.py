@@ -326,7 +326,10 @@ def test_classes_that_hold_the_same_folders_are_doubted(write):
         *(f"{c}/{kind}/1.png" for c in ("COVID", "Normal") for kind in ("images", "masks"))
     )
     (note,) = find_below(root).notes
-    assert "each class holds a folder masks" in note
+    assert note == (
+        "2 images lie in folders of masks inside of classes (COVID/masks, Normal/masks) and are "
+        "read as images of the class; move them away if they are none"
+    )
 
 
 def test_a_copy_of_the_classes_in_one_of_them_is_doubted(write):

@@ -7,12 +7,17 @@ from cnncli.data.split_names import parse_split_name
 TRAIN = (
     "train Training TRAIN trn Train_set train-set TrainSet TRAINset trainset training_data "
     "train_images imagesTr seg_train xray_train 1_train 01-Training train2017 asl_alphabet_train "
-    "trainval train_val 训练集 entrenamiento"
+    "trainval train_val 训练集 訓練集 entrenamiento entrainement Entraînement Trainingsdaten "
+    "обучение Обучающая 학습 훈련 학습_데이터"
 )
 VAL = (
-    "val Valid validation Validation_Set dev devset xray_valid valset 2_val validação valid_images"
+    "val Valid validation Validation_Set dev devset xray_valid valset 2_val validação valid_images "
+    "Validierung Validierungsdaten валидация 验证集 검증"
 )
-TEST = "test Testing tests TEST holdout hold-out Hold_Out_Set held_out testset seg_test 3-test"
+TEST = (
+    "test Testing tests TEST holdout hold-out Hold_Out_Set held_out testset seg_test 3-test "
+    "Testdaten тест prueba 测试集 테스트"
+)
 NONE = (
     "control bus contest latest strain valve trains train_test te_large train_masks test_labels a"
 )

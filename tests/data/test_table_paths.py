@@ -5,6 +5,8 @@ import re
 import pytest
 from helpers import TINY_PNG, find_below, labels_by_path, refuses_to_find
 
+from cnncli.errors import CnncliError
+
 
 def table(write, rows, *images, folder="", header="image,label"):
     for number, image in enumerate(images):
@@ -169,3 +171,26 @@ def test_the_same_file_by_two_spellings_is_no_second_channel(write, tmp_path):
     rows = f"pet/0.png,{tmp_path}/data/pet/0.png,b\n"
     path = table(write, rows, "pet/0.png", header="image_1,image_2,label")
     refuses_to_find(path, "line 2: .* is the file of two channels of this sample")
+
+
+@pytest.mark.parametrize(
+    ("file", "given", "told"),
+    [
+        ("0007.png", "7", True),
+        ("in/007.png", "7.png", True),
+        ("7.png", "007", True),
+        ("0008.png", "7", False),
+        ("a07.png", "7", False),
+    ],
+)
+def test_leading_zeros_that_were_lost_are_told(tmp_path, file, given, told):
+    for name in (file, "1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(TINY_PNG)
+    (tmp_path / "t.csv").write_text(f"id,label\n1,a\n{given},b\n")
+    hint = rf"there is {file}: leading zeros differ" if told else "not found below"
+    refuses_to_find(tmp_path / "t.csv", hint)
+    if not told:
+        with pytest.raises(CnncliError) as caught:
+            find_below(tmp_path / "t.csv")
+        assert "leading zeros" not in str(caught.value)

@@ -2,9 +2,10 @@
 
 import csv
 import io
+import re
 
 import pytest
-from helpers import refuses_to_find
+from helpers import TINY_PNG, find_below, refuses_to_find
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,6 +37,33 @@ def test_a_comma_in_the_header_wins(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("a;b,c\td\n")
     assert read_header(path) == ["a;b", "c\td"]
+
+
+def test_a_tsv_is_separated_by_tabs(tmp_path):
+    path = tmp_path / "x.tsv"
+    path.write_text("image\tlabel, by eye\n1.png\tcat\n2.png\tdog\n")
+    for name in ("1.png", "2.png"):
+        (tmp_path / name).write_bytes(TINY_PNG)
+    samples = find_below(path, label="label, by eye")
+    assert samples.class_names == ("cat", "dog")
+    assert samples.paths.tolist() == ["1.png", "2.png"]
+
+
+@pytest.mark.parametrize("head", [b"PK\x03\x04\x14\0\x06\0", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"])
+@pytest.mark.parametrize("name", ["x.csv", "x.xlsx"])
+def test_a_spreadsheet_is_told_as_such(tmp_path, head, name):
+    path = tmp_path / name
+    path.write_bytes(head + bytes(range(256)))
+    refuses_to_find(path, r"is a spreadsheet.*, and no CSV.*; save it as CSV UTF-8$")
+
+
+@pytest.mark.parametrize(("header", "row"), [(",", ";"), (";", ","), (",", "\t")])
+def test_a_header_separated_otherwise_than_the_rows_is_told(tmp_path, header, row):
+    path = tmp_path / "x.csv"
+    path.write_text(f"image{header}label\n1.png{row}cat\n2.png{row}dog\n")
+    refuses_to_find(
+        path, re.escape(f"the first row is separated by {row!r}, and the header is not")
+    )
 
 
 def test_a_quote_that_is_never_closed_is_refused(tmp_path):

@@ -35,12 +35,13 @@ def first_column(title):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Return the folder of a run that writes every file: it logs, and skips a damaged image."""
+    """Return the folder of a run that writes all: it logs, skips a damaged image and has grades."""
     root = tmp_path_factory.mktemp("page")
     write_digits(root / "data", per_class=20)
     damaged = root / "data" / "0" / "damaged.png"
     damaged.write_bytes(b"no image")
     options = {"on_bad_image": "skip", "log": "tensorboard", "keep_every": 1}
+    options |= {"keep_state": True, "ordered": True}
     return train(root / "runs", data=str(root / "data"), **options)
 
 

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from dicom_files import write_dicom as write
 
 from cnncli.data.find_samples import find_samples
 from cnncli.images.decode import decode
@@ -17,35 +18,6 @@ from cnncli.run.choose_preprocess import choose_intensity, survey_as_read
 pydicom = pytest.importorskip("pydicom", reason="the extra cnncli[dicom] is not installed")
 
 RNG = np.random.default_rng(0)
-
-
-def write(array, *, bits=12, signed=False, colour="MONOCHROME2", frames=1, **tags):
-    """Write an array (H, W), (F, H, W) or (H, W, 3) as an uncompressed DICOM file."""
-    from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
-
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["test"])
-    dataset.Rows, dataset.Columns = array.shape[1:3] if frames > 1 else array.shape[:2]
-    dataset.SamplesPerPixel = 3 if colour == "RGB" else 1
-    if colour == "RGB":
-        dataset.PlanarConfiguration = 0
-    if frames > 1:
-        dataset.NumberOfFrames = frames
-    dataset.PhotometricInterpretation = colour
-    dataset.BitsAllocated = 8 if bits <= 8 else 16
-    dataset.BitsStored, dataset.HighBit = bits, bits - 1
-    dataset.PixelRepresentation = int(signed)
-    for name, value in tags.items():
-        setattr(dataset, name, value)
-    kind = ("i" if signed else "u") + str(dataset.BitsAllocated // 8)
-    dataset.PixelData = array.astype("<" + kind).tobytes()
-    file = io.BytesIO()
-    dataset.save_as(file, enforce_file_format=True)
-    return file.getvalue()
 
 
 LEVELS = RNG.integers(0, 4096, (12, 17))
@@ -66,6 +38,24 @@ def test_monochrome1_is_inverted():
     windowed = write(LEVELS, colour="MONOCHROME1", WindowCenter=2000, WindowWidth=1000)
     plain = write(LEVELS, WindowCenter=2000, WindowWidth=1000)
     np.testing.assert_allclose(decode(windowed), 1 - decode(plain), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("width", "function"),
+    [(0, None), (0.5, "LINEAR"), (-400, "LINEAR"), (0, "LINEAR_EXACT"), (-4, "SIGMOID")],
+)
+def test_a_window_that_shows_nothing_is_told(width, function):
+    """Source: DICOM PS3.3, C.11.2.1.2 and C.11.2.1.3: LINEAR is 1 wide at least, others > 0."""
+    tags = {"VOILUTFunction": function} if function else {}
+    data = write(LEVELS, WindowCenter=2000, WindowWidth=width, **tags)
+    with pytest.raises(ImageError, match=f"a display window {width:g} wide, which shows nothing"):
+        decode(data)
+    np.testing.assert_array_equal(decode(data, raw=True)[..., 0], LEVELS)
+
+
+def test_a_window_of_width_one_parts_black_from_white():
+    data = write(LEVELS, WindowCenter=2000, WindowWidth=1)
+    np.testing.assert_array_equal(decode(data)[..., 0], LEVELS > 1999.5)
 
 
 @pytest.mark.parametrize("function", [None, "LINEAR", "LINEAR_EXACT", "SIGMOID"])

@@ -1,6 +1,7 @@
 """Every entry: builds at any class count and channels, and its stages hold every parameter once."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -18,6 +19,7 @@ from cnncli.models.registry import MODELS, find_model, list_models, short_name
 from cnncli.models.stages import network_head, network_stages
 from cnncli.models.stem import replace_stem
 from cnncli.models.tables.custom import CUSTOM
+from cnncli.models.tables.papers import describe_licences, find_paper
 
 torch.set_num_threads(1)
 TORCHVISION = [name for name, entry in MODELS.items() if entry.builder.startswith("torchvision:")]
@@ -242,12 +244,37 @@ def test_command_lists_without_torch(tmp_path):
     done = run_models("resnet50", TORCH_HOME=str(tmp_path))
     assert done.stderr.strip() == "False"
     assert done.stdout.splitlines() == [
-        "name,family,parameters,macs,image_size,weights,on_disk,about",
+        "name,family,parameters,macs,image_size,weights,on_disk,about,top1,year,licence,paper",
         "resnet50,resnet,25557032,4089000000,224,IMAGENET1K_V2 IMAGENET1K_V1,IMAGENET1K_V1,"
-        '"He et al. 2015, residual blocks"',
+        '"He et al. 2015, residual blocks",80.858,2015,not stated,'
+        "https://arxiv.org/abs/1512.03385",
         "wide_resnet50_2,resnet,68883240,11398000000,224,IMAGENET1K_V2 IMAGENET1K_V1,,"
-        '"He et al. 2015, residual blocks"',
+        '"He et al. 2015, residual blocks",81.602,2016,not stated,'
+        "https://arxiv.org/abs/1605.07146",
     ]
+
+
+def test_a_licence_of_other_weights_than_the_default_ones_is_told():
+    assert describe_licences(MODELS["regnet_y_128gf"].weights) == "CC-BY-NC-4.0"
+    assert describe_licences(MODELS["resnet50"].weights) == "not stated"
+    assert describe_licences(MODELS["lenet5"].weights) is None
+    assert describe_licences(MODELS["vit_b_16"].weights) == (
+        "not stated (SWAG_E2E_V1: CC-BY-NC-4.0, SWAG_LINEAR_V1: CC-BY-NC-4.0)"
+    )
+
+
+def test_the_year_is_that_of_the_paper_the_list_names():
+    """arXiv's numbers begin with year and month, and `about` names authors and year."""
+    for entry in MODELS.values():
+        paper = find_paper(entry.name)
+        if paper.year is None:
+            assert not entry.weights, entry.name
+            continue
+        if "arxiv" in paper.url:
+            assert re.search(r"/abs/(\d\d)", paper.url)[1] == str(paper.year)[2:]
+        told = re.search(r"\d{4}", entry.about)
+        if "resnext" not in entry.name and "wide" not in entry.name and "swin_v2" not in entry.name:
+            assert told[0] == str(paper.year), entry.name
 
 
 def test_command_names_the_nearest():

@@ -5,11 +5,13 @@ import shutil
 
 import pytest
 import yaml
-from helpers import ROOT, write_digits
+from helpers import ROOT, train, write_digits
 
 from cnncli.config import RunConfig
 from cnncli.recipes.train import resume_run, train_run
 from cnncli.reporting import SilentReporter
+from cnncli.run.begun import BegunRun
+from cnncli.run.samples import label_samples
 from cnncli.training.state import load_state, save_state
 
 PLAIN = {"model": "lenet5", "epochs": 2, "image_size": "16", "device": "cpu", "precision": "fp32"}
@@ -135,6 +137,16 @@ def test_labels_changed_in_the_table_and_in_splits_are_an_error(cli, begin, tabl
     assert "also in its splits.csv" in said
 
 
+def test_labels_changed_in_splits_alone_are_told_as_such(cli, begin, table):
+    run = begin(data=str(table))
+    edit(run / "splits.csv", relabel)
+    name = read(table)[4][0]
+    assert (
+        f"2 of 24 images have another label in splits.csv now ({name}: '0.5' then, '1.5' now): "
+        "that file was edited; put it back"
+    ) in refused(cli, run)
+
+
 def test_splits_that_were_changed_are_an_error(cli, begin, tmp_path):
     write_digits(tmp_path / "d", classes=("0", "1"))
     run = begin(data="d")
@@ -244,3 +256,14 @@ def test_images_that_do_not_fit_in_memory_are_the_same(begin, tmp_path, monkeypa
     run = begin(data="d", on_bad_image="skip")
     resume_run(run, SilentReporter())
     assert (run / "report.json").exists()
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_run_that_is_resumed_keeps_its_grades(tmp_path, ordered):
+    """Runs of before took whole numbers for grades, and their settings do not say so."""
+    write_digits(tmp_path / "data", per_class=8)
+    run = train(tmp_path / "runs", data=str(tmp_path / "data"), ordered=ordered)
+    config = RunConfig(data=str(tmp_path / "data"), model="lenet5")
+    samples = label_samples(config, SilentReporter(), BegunRun(run, {}))
+    assert samples.ordered == ordered
+    assert not label_samples(config, SilentReporter()).ordered

@@ -60,8 +60,8 @@ def test_a_failed_start_takes_its_folders_away(tmp_path):
             "it has no config.yaml, only what evaluate --output wrote (evaluation)",
         ),
         (
-            ["b/config.yaml", "a/config.yaml"],
-            "not a run folder, but run folders are in it; name one of them: a, b",
+            ["a/config.yaml"],
+            "not a run folder, but run folders are in it; name one of them: a",
         ),
     ],
 )

@@ -67,7 +67,7 @@ def test_a_carriage_return_goes_through_a_run(cli, tmp_path):
     said = cli("evaluate", root, "--checkpoint", run, "--split", "all", "--output", tmp_path / "e")
     assert said.code == 0, said.err
     header, *rows = read(tmp_path / "e" / "predictions.csv")
-    assert header[4:] == ["probability_a\rb", "probability_c\r\nd"]
+    assert header[4:] == ["probability_a\rb", "probability_c\r\nd", "file"]
     assert {row[0]: row[1] for row in rows} == found
     matrix = read(tmp_path / "e" / "confusion_matrix.csv")
     assert [row[0] for row in matrix] == matrix[0] == ["target", "a\rb", "c\r\nd"]

@@ -106,6 +106,9 @@ def test_fractions_for_a_network_of_levels_are_told(cli, tmp_path):
     assert said.code == 0
     assert "6 of 6 images are nearly black: they have no value above 1" in said.err
     assert "nearly black" not in cli("evaluate", trained, "--checkpoint", run).err
+    said = cli("predict", other, "--checkpoint", run)
+    assert "Warning: 6 images are nearly black: no value above 1, where the intensities" in said.err
+    assert "nearly black" not in cli("predict", trained, "--checkpoint", run).err
 
 
 def levels(*ends, dtype="f4"):

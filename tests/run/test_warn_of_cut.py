@@ -9,10 +9,12 @@ from cnncli.images.intensity import IntensityRange, fraction_cut
 
 EIGHT, TWELVE, SIXTEEN = 1, 16, 257  # what 8-bit levels are multiplied with
 TEXT = {
-    "dark to 8": "12 images of 16 bits that use 15 of them or fewer: dark or nearly black to a "
-    "network that was trained on 8 bits (",
-    "dark to 16": "12 images of 16 bits that use 12 of them or fewer: dark or nearly black to a "
-    "network that was trained on 16 bits (",
+    "dark to 8": "12 images whose values use 15 of 16 bits or fewer (of fractions, 1/2 of the "
+    "scale): dark or nearly black (white, if inverted) to a network that was trained on all of "
+    "8 bits (",
+    "dark to 16": "12 images whose values use 12 of 16 bits or fewer (of fractions, 1/16 of the "
+    "scale): dark or nearly black (white, if inverted) to a network that was trained on all of "
+    "16 bits (",
     "cut": "12 images with more than 50% of the values beyond the intensities of the training "
     "images, which become black or white (",
 }

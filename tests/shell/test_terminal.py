@@ -10,9 +10,9 @@ import sys
 import pytest
 
 from cnncli.errors import CnncliError
+from cnncli.shell.cells import format_cell
 from cnncli.shell.terminal import (
     TerminalReporter,
-    format_cell,
     print_error,
     print_rows,
     print_text,

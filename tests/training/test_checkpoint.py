@@ -248,7 +248,9 @@ def test_finding(tmp_path, monkeypatch):
     ]
     assert find_checkpoint("runs/b")[0] == find_checkpoint("runs/b/best.safetensors")[0]
     assert find_checkpoint("runs/b")[1] == ""
-    for wrong in ("runs", "runs/d", "nosuch.safetensors"):
+    with pytest.raises(CnncliError, match=r"--checkpoint runs: not a run folder, but .*: a, c, b"):
+        find_checkpoint("runs")
+    for wrong in ("runs/d", "nosuch.safetensors"):
         with pytest.raises(CnncliError, match=f"--checkpoint {wrong}: no such"):
             find_checkpoint(wrong)
 

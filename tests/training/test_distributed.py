@@ -121,7 +121,7 @@ def test_what_sums_gradients_freezes_and_goes_on_is_the_same_in_two_processes(da
     """Accumulation, a change of what is trained, the average; and a run that was broken off."""
     settings = {"data": data, "epochs": 3, **SETTINGS}
     settings |= {"accumulate": 2, "ema": 0.9, "freeze": "backbone", "unfreeze_at": ["2"]}
-    settings |= {"dropout": 0.0}
+    settings |= {"dropout": 0.0, "keep_state": True}
     script = tmp_path / "script.py"
     script.write_text(
         "import sys\n"

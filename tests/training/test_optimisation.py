@@ -131,11 +131,11 @@ def test_every_scheduler_trains(figures, tmp_path, scheduler):
 def test_every_loss_trains_and_mixes(figures, tmp_path, loss):
     run = train(tmp_path, data=str(figures), loss=loss, mixup=0.2, cutmix=1.0, ema=0.9)
     _, checkpoint = load_checkpoint(run / "best.safetensors")
-    assert checkpoint.ordered  # 0, 1 and 2 are grades
+    assert checkpoint.ordered == (loss == "ordinal")  # 0, 1 and 2 are grades only then
 
 
 def test_an_order_is_needed_for_ordinal(folder_data, tmp_path):
-    with pytest.raises(CnncliError, match="--loss ordinal: the classes have no order"):
+    with pytest.raises(CnncliError, match="--loss ordinal: the order of the classes"):
         train(tmp_path, data=str(folder_data), loss="ordinal")
     train(tmp_path, data=str(folder_data), loss="ordinal", class_order=["zero", "one", "two"])
 
@@ -146,7 +146,7 @@ def test_momentum_where_there_is_none_is_refused(figures, tmp_path):
 
 
 def test_the_average_is_what_is_kept(figures, tmp_path):
-    run = train(tmp_path, data=str(figures), ema=0.5, epochs=1)
+    run = train(tmp_path, data=str(figures), ema=0.5, epochs=1, keep_state=True)
     state = load_state(run / "last.pt")
     network, _ = load_checkpoint(run / "best.safetensors")
     for name, kept in network.state_dict().items():

@@ -10,7 +10,14 @@ import pytest
 import torch
 from helpers import hear_signals
 
-from cnncli.training.stopping import Stopped, StopRequest, TimeLimit, sync_stop_request
+from cnncli.training import stopping
+from cnncli.training.stopping import (
+    Stopped,
+    StopRequest,
+    TimeLimit,
+    process_start,
+    sync_stop_request,
+)
 
 
 def test_a_second_signal_ends_at_once(tmp_path):
@@ -60,17 +67,49 @@ def test_a_second_signal_ends_a_long_step_too():
 def test_the_schedule_is_as_far_as_the_time(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("cnncli.training.stopping.time.monotonic", lambda: now[0])
-    limit = TimeLimit(1000.0)  # of which 3 % are for the end
+    limit = TimeLimit(1000.0)  # of which 3 % and 2 s are for the end
     assert limit.progress == 0
-    now[0] += 485
+    now[0] += 484
     assert limit.progress == pytest.approx(0.5)
     limit.keep_for_the_end(120)  # two passes and a half: 300 s
-    assert limit.progress == pytest.approx(485 / 700)
+    assert limit.progress == pytest.approx(484 / 700)
     assert not limit.is_over
-    now[0] += 215
+    now[0] += 216
     assert limit.is_over
     limit.keep_for_the_end(10_000)
     assert limit.reserve == 500
+
+
+def test_the_limit_counts_what_came_before_training_and_the_schedule_does_not(monkeypatch):
+    now = [400.0]
+    monkeypatch.setattr("cnncli.training.stopping.time.monotonic", lambda: now[0])
+    limit = TimeLimit(1000.0, 100.0)  # 300 s of imports and reading
+    assert (limit.read(), limit.progress) == (300.0, 0.0)
+    now[0] += 334  # of 1000 - 300 - 32 for training
+    assert limit.progress == pytest.approx(0.5)
+    now[0] += 334
+    assert limit.is_over
+    assert TimeLimit(200.0, 100.0).is_over
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_the_start_of_the_process_is_that_of_the_system():
+    script = """
+import os, subprocess, time
+time.sleep(3)
+from cnncli.training.stopping import process_start
+age = time.monotonic() - process_start()
+print(age, subprocess.check_output(["ps", "-o", "etimes=", "-p", str(os.getpid())], text=True))
+"""
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    age, seconds = answer.stdout.split()
+    assert float(age) >= 3
+    assert abs(float(age) - int(seconds)) < 2
+
+
+def test_a_start_that_cannot_be_is_not_believed(monkeypatch):
+    monkeypatch.setattr("cnncli.training.stopping.time.clock_gettime", lambda clock: 10.0**7)
+    assert process_start() == stopping._IMPORTED
 
 
 def test_the_time_is_shared_between_sittings():

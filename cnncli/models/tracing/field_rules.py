@@ -9,6 +9,7 @@ is never guessed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from cnncli.models.tracing.dim_layout import Atom, DimLayout
@@ -126,9 +127,8 @@ def _vary_windows(span: Span) -> Span:
     """Return the span behind windows of different sizes that together cover all positions."""
     if span.whole or span.low is None:
         return span
-    return Span(
-        span.image, None, None, span.low, span.high, reason="the windows of an adaptive pool vary"
-    )
+    reason = "the windows of an adaptive pool vary"
+    return replace(span, size=None, jump=None, low=span.first, reason=reason)
 
 
 def _reduction(call: Call, field: Field, layout: DimLayout) -> Field:

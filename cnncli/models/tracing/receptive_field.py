@@ -42,9 +42,9 @@ class Span:
         image: Number of pixels of the image along this axis.
         size: Number of pixels that one position sees; None if unknown or not the same for all.
         jump: Pixels between neighbouring positions; None if unknown or if there is one position.
-        low: First pixel that any position sees, negative if it lies in the padding; None if
-            unknown.
-        high: Last pixel that any position sees; None if unknown.
+        low: First pixel that position 0 sees, negative if it lies in the padding; None if unknown.
+        first: First pixel of the image that any position sees.
+        high: Last pixel of the image that any position sees; None if unknown.
         whole: Whether every position sees every pixel; ``size`` is then ``image``.
         reason: Why ``size`` is None; empty otherwise.
     """
@@ -56,6 +56,7 @@ class Span:
     high: int | None = None
     whole: bool = False
     reason: str = ""
+    first: int = 0
 
     @classmethod
     def of_image(cls, pixels: int) -> Span:
@@ -82,8 +83,10 @@ class Span:
             return replace(self, jump=jump)
         low = self.low - before * self.jump
         size = self.size + (extent - 1) * self.jump
-        high = low + (count - 1) * jump + size - 1
-        return replace(self, size=size, jump=jump, low=low, high=high)
+        # Positions of padding see nothing: what no position saw before, none sees now.
+        end = low + (count - 1) * jump + size - 1
+        high = end if self.high is None else min(end, self.high)
+        return replace(self, size=size, jump=jump, low=low, high=high, first=max(low, self.first))
 
     def gather(self, *, keep: bool = False) -> Span:
         """Return the span of an operation that reads all positions at once, such as a mean.
@@ -94,12 +97,13 @@ class Span:
         jump = self.jump if keep else None
         if self.low is None or self.high is None:
             return replace(self, jump=jump)
-        if self.whole or (self.low <= 0 and self.high >= self.image - 1):
+        if self.whole or (self.first <= 0 and self.high >= self.image - 1):
             return replace(self, size=self.image, jump=jump, whole=True, reason="")
         # A layer before rounded its output size down, so that no position sees the last pixels.
         if keep:
             return replace(self, size=None, reason=VARIES)
-        return replace(self, size=self.high - self.low + 1, jump=None, reason="")
+        size = self.high - self.first + 1
+        return replace(self, size=size, jump=None, low=self.first, reason="")
 
     def join(self, other: Span) -> Span:
         """Return the span of an operation that reads two tensors position by position."""
@@ -113,7 +117,7 @@ class Span:
         if other.low is None or other.high is None:
             return replace(other, jump=jump)
         low, high = min(self.low, other.low), max(self.high, other.high)
-        both = replace(self, low=low, high=high, jump=jump)
+        both = replace(self, low=low, high=high, jump=jump, first=min(self.first, other.first))
         if self.size and other.size and self.jump == other.jump:
             end = max(self.low + self.size, other.low + other.size)
             return replace(both, size=end - low)
@@ -131,6 +135,12 @@ class Span:
             return replace(self, jump=None)
         first = self.reason if self.low is None else ""
         return Span(self.image, size=None, jump=None, low=None, high=None, reason=first or reason)
+
+    @property
+    def cut(self) -> bool:
+        """Whether it sees all positions of the maps before, and these do not see every pixel."""
+        gathered = self.jump is None and self.size is not None and not self.whole
+        return gathered and self.high is not None and self.size < self.image  # type: ignore[operator]
 
     def interval(self, position: int) -> tuple[int, int] | None:
         """Return the first and the last pixel that a position sees, or None if unknown."""
@@ -189,6 +199,17 @@ class Field:
     def reason(self) -> str:
         """Why the size is unknown; empty if it is known."""
         return self.spans[0].reason or self.spans[1].reason if self.size == "unknown" else ""
+
+    @property
+    def part(self) -> str:
+        """Which part of the image is seen, where that is all positions but not every pixel."""
+        if not any(span.cut for span in self.spans):
+            return ""
+        told = [
+            f"{word} {span.first + 1}-{span.first + (span.size or 0)} of {span.image}"
+            for span, word in zip(self.spans, ("rows", "columns"), strict=True)
+        ]
+        return f"sees {' and '.join(told)}"
 
     def lose(self, reason: str) -> Field:
         """Return the field after an operation whose effect is unknown; see `Span.unknown`."""

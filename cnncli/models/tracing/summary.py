@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
 from cnncli.models.tracing.operation import Shape
 from cnncli.models.tracing.receptive_field import Field
-from cnncli.models.tracing.trace import Record, trace_network
+from cnncli.models.tracing.trace import Record, Run, trace_network
 
 FLOAT32_BYTES = 4
 NOT_RUN = "not run in eval mode"
@@ -32,9 +32,12 @@ class LayerRow:
         trainable: Number of those values that training changes.
         macs: Multiply-accumulates for one image.
         activations: Number of values in the outputs of its layers, for one image.
-        calls: Number of times it runs in a forward pass; the shapes and the field are those of the
-            last time.
+        calls: Number of times it runs in a forward pass. In the row of a folded block the shapes
+            and the field are those of the last time.
+        call: Which of these times the row shows, from 1. A layer has a row for each, and its
+            parameters stand in the first. None where a row is of all times or of none.
         field: Which pixels one value of the output sees; None if it does not depend on the image.
+        shares: Whether it computes with parameters that are counted in another row.
     """
 
     name: str
@@ -50,13 +53,19 @@ class LayerRow:
     activations: int
     calls: int
     field: Field | None
+    call: int | None = None
+    shares: bool = False
 
     @property
     def note(self) -> str:
-        """Why the field is unknown, or that there is none; empty if the field is known."""
+        """What the columns do not say of the field and of the calls; empty if nothing."""
         if not self.calls:
             return NOT_RUN
-        return NO_PIXELS if self.field is None else self.field.reason
+        seen = NO_PIXELS if self.field is None else self.field.reason or self.field.part
+        again = self.call is not None and self.calls > 1
+        told = f"call {self.call} of {self.calls} of one module" if again else ""
+        told += ", with the parameters of call 1" if told and self.shares else ""
+        return "; ".join(filter(None, (told, seen)))
 
     @property
     def activation_bytes(self) -> int:
@@ -160,15 +169,45 @@ def summarise(
         row = rows[_fold(_row_name(path.rpartition(".")[0], records), depth)]
         row.parameters += parameter.numel()
         row.trainable += parameter.numel() if trains else 0
-    return tuple(
-        _build_row(name, modules[name], records[name], rows[name])
-        for name in _sort_by_end(records)
-        if name in rows
+    built: list[tuple[tuple[int, bool], LayerRow]] = []
+    for name, place in _find_places(records).items():
+        if name in rows:
+            shown = _build_row(name, modules[name], records[name], rows[name])
+            built += _split_by_run(shown, place, modules[name], records[name])
+    return tuple(shown for _, shown in sorted(built, key=lambda pair: pair[0]))
+
+
+def _split_by_run(
+    row: LayerRow, place: tuple[int, bool], module: nn.Module, record: Record
+) -> list[tuple[tuple[int, bool], LayerRow]]:
+    """Return a row with its place; of a layer that runs several times, one for each run."""
+    if record.calls < 2 or next(module.children(), None) is not None:
+        return [(place, row)]
+    return [
+        ((run.order, False), _of_one_run(row, number, run))
+        for number, run in enumerate(record.runs)
+    ]
+
+
+def _of_one_run(row: LayerRow, number: int, run: Run) -> LayerRow:
+    """Return the row of one of a module's runs; the first of them has the parameters."""
+    first = number == 0
+    return replace(
+        row,
+        input_shape=run.input_shape,
+        output_shape=run.output_shape,
+        parameters=row.parameters if first else 0,
+        trainable=row.trainable if first else 0,
+        macs=run.macs,
+        activations=run.outputs,
+        call=number + 1,
+        shares=not first and row.parameters > 0,
+        field=run.field,
     )
 
 
-def _sort_by_end(records: dict[str, Record]) -> list[str]:
-    """Return the modules' names, sorted by the end of their last run.
+def _find_places(records: dict[str, Record]) -> dict[str, tuple[int, bool]]:
+    """Return the place of each module's row: the end of its last run, and whether it does not run.
 
     A module that does not run follows the module before it under the same parent.
     """
@@ -180,7 +219,7 @@ def _sort_by_end(records: dict[str, Record]) -> list[str]:
         place = beside.get(parent, places.get(parent, (-1,))[0]) if idle else record.order
         beside[parent] = place
         places[name] = (place, idle)
-    return sorted(records, key=lambda name: places[name])
+    return places
 
 
 def _row_name(name: str, records: dict[str, Record]) -> str:

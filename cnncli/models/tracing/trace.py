@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,6 +17,18 @@ from cnncli.models.tracing.field_rules import apply_rule
 from cnncli.models.tracing.macs import count_call_macs
 from cnncli.models.tracing.operation import Shape, bind_call
 from cnncli.models.tracing.receptive_field import Field
+
+
+@dataclass
+class Run:
+    """What passed through a module in one of its runs; the attributes are those of a `Record`."""
+
+    order: int = -1
+    input_shape: Shape | None = None
+    output_shape: Shape | None = None
+    macs: int = 0
+    outputs: int = 0
+    field: Field | None = None
 
 
 @dataclass
@@ -34,6 +47,7 @@ class Record:
             its children.
         outputs: Number of output values over all runs.
         field: Field of its output in the last run; None if that does not depend on the image.
+        runs: Each of its runs by itself, in their order.
     """
 
     calls: int = 0
@@ -42,7 +56,8 @@ class Record:
     output_shape: Shape | None = None
     macs: int = 0
     outputs: int = 0
-    field: Field | None = field(default=None)
+    field: Field | None = None
+    runs: list[Run] = dataclasses.field(default_factory=list)
 
 
 def trace_network(
@@ -137,7 +152,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         shapes = tuple(tuple(t.shape) for t in tensors)
         call = bind_call(func, args, dict(kwargs or {}), shapes, self.field_of)
         if self._running:
-            self._running[-1].macs += count_call_macs(call)
+            macs = count_call_macs(call)
+            self._running[-1].macs += macs
+            self._running[-1].runs[-1].macs += macs
         for tensor, seen in zip(tensors, apply_rule(call), strict=True):
             if seen is None:
                 continue
@@ -151,6 +168,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
             self._running.append(record)
             record.input_shape = _shape_of(inputs)
+            record.runs.append(Run(input_shape=record.input_shape))
 
         return hook
 
@@ -161,9 +179,13 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             record.calls += 1
             record.order, self._ended = self._ended, self._ended + 1
             record.output_shape = _shape_of(output)
-            record.outputs += sum(tensor.numel() for tensor in tensors)
+            outputs = sum(tensor.numel() for tensor in tensors)
+            record.outputs += outputs
             fields = [self.field_of(tensor) for tensor in tensors]
             record.field = next((seen for seen in fields if seen is not None), None)
+            run = record.runs[-1]
+            run.order, run.output_shape = record.order, record.output_shape
+            run.outputs, run.field = outputs, record.field
 
         return hook
 

@@ -225,7 +225,8 @@ def _decode(data: bytes, name: str) -> str:
     try:
         return decode_text(data)
     except UnicodeDecodeError:
-        raise CnncliError(f"{name}: is neither text nor a NumPy file") from None
+        more = "; an image has to be a file that is named" if name == "-" else ""
+        raise CnncliError(f"{name}: is neither text nor a NumPy file{more}") from None
 
 
 def _load_array(data: bytes, name: str, dimensions: Sequence[int]) -> Array:

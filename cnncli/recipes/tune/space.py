@@ -18,6 +18,7 @@ from decimal import Decimal
 from typing import Any, get_args
 
 from cnncli.choices import PrunerName
+from cnncli.choices.spelling import find_choice
 from cnncli.config import (
     MOST_PROBLEMS,
     RunConfig,
@@ -129,6 +130,8 @@ def load_search(path: str, flags: Mapping[str, Any]) -> Search:
             "`search: {lr: {low: 1e-4, high: 1e-2, log: true}}`"
         )
     options = {key: values.pop(key) for key in _OPTIONS if key in values}
+    if isinstance(given := options.get("pruner"), str):
+        options["pruner"] = find_choice(given, get_args(PrunerName)) or given
     problems = [
         f"{path}: {key}: {value!r} is not {_OPTIONS[key][1]}"
         for key, value in options.items()

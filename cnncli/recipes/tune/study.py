@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnncli.config import RunConfig, keys_of_kind
 from cnncli.errors import CnncliError
-from cnncli.files import expand_path
+from cnncli.files import STUDIES_FOLDER, expand_path
 from cnncli.recipes.tune.space import Search
 from cnncli.run.lock import Process
 from cnncli.training.history import lower_is_better
@@ -57,7 +57,7 @@ class TuneSettings:
     @property
     def folder(self) -> Path:
         """The folder of the runs; each trial has a folder with its number in it."""
-        return expand_path(self.config.output) / "tune" / self.study
+        return expand_path(self.config.output) / STUDIES_FOLDER / self.study
 
     @property
     def less_is_better(self) -> bool:

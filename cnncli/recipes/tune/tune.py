@@ -22,7 +22,7 @@ from cnncli.recipes.tune.study import (
     same_trial,
     trial_rows,
 )
-from cnncli.reporting import Advance, Reporter
+from cnncli.reporting import Advance, Reporter, TableLayout
 from cnncli.run.check import check_config
 from cnncli.run.lock import this_process
 from cnncli.training.history import Row, StopRun
@@ -92,7 +92,10 @@ def tune(settings: TuneSettings, reporter: Reporter, train: TrainRun) -> str:
             failures.append(error)
         if len(failures) == _ALIKE == len(study.trials) and len(set(failures)) == 1:
             raise CnncliError(f"the first {_ALIKE} trials failed alike: {error}")
-    reporter.table(f"study {settings.study}", trial_rows(study, settings))
+    layout = TableLayout(
+        drop=("seconds", "epoch", "run"), keep=(settings.config.monitor,), words=("run",)
+    )
+    reporter.table(f"study {settings.study}", trial_rows(study, settings), layout)
     best = best_trial(study, settings)
     if best is None:
         why = f"; the last error: {failures[-1]}" if failures else ""
@@ -210,7 +213,7 @@ class _Watch:
         Raises:
             StopRun: If the study prunes the run.
         """
-        value, self.epochs = row[self.monitor], int(row["epoch"])
+        value, self.epochs = row.get(self.monitor, math.nan), int(row["epoch"])
         if math.isfinite(value):
             if self.best is None or self._sign * value < self._sign * self.best:
                 self.best, self.best_epoch = value, self.epochs
@@ -263,12 +266,14 @@ class _Quiet:
 
     def note(self, text: str) -> None: ...
 
+    def row(self, cells: Any, text: str, *, drop: Any = ()) -> None: ...
+
     def warn(self, text: str) -> None:
         if text not in self._warned:
             self._warned.add(text)
             self._reporter.warn(text)
 
-    def table(self, title: str, rows: Any) -> None: ...
+    def table(self, title: str, rows: Any, layout: Any = None) -> None: ...
 
     def progress(self, label: str, total: int) -> AbstractContextManager[Advance]:
         return self._reporter.progress(label, total)

@@ -12,6 +12,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS
+from cnncli.choices.spelling import find_choice
 from cnncli.data.samples import Samples, select_samples
 from cnncli.data.splits import TRAIN
 from cnncli.data.store import ImageStore
@@ -49,6 +50,7 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
         CnncliError: If there is no such run, network, layer, method or image, or too few images.
     """
     method = settings.method or METHODS[0]
+    method = find_choice(method, METHODS) or method
     if method not in METHODS:
         near = did_you_mean(method, METHODS) or f"; there are {' and '.join(METHODS)}"
         raise CnncliError(f"--method {method}: embedding has no such method{near}")
@@ -122,7 +124,7 @@ def _assemble(
         columns=("path", "label", "prediction", "x", "y"),
         array=found.values,
         document={
-            "method": settings.method or METHODS[0],
+            "method": find_choice(settings.method or METHODS[0], METHODS),
             "layer": settings.layer,
             "features": found.values.shape[1],
             "images": len(targets),
@@ -175,7 +177,7 @@ def _show_neighbours(
 ) -> View:
     """Draw the training images whose features are nearest to those of an image."""
     subject = extract.subject
-    query = read_photo(given, subject.preprocess)
+    query = read_photo(given, subject.preprocess, "--neighbours")
     samples, kind = _choose_training_images(settings, subject, reporter)
     found = compute_all(extract, bound_samples(samples, settings, reporter), reporter)
     values, answers = extract(query.pixels[None])

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from cnncli.arrays import Array
+from cnncli.choices.spelling import find_choice
 from cnncli.errors import CnncliError, did_you_mean, shorten
 from cnncli.explain.cam import CamMethod, class_maps, correlate_ranks, shuffled_head
 from cnncli.explain.deletion import NEEDED, PASSES, DeletionTest, deletion_test
@@ -96,9 +97,13 @@ class Explainer:
     """
 
     def __init__(self, subject: Subject, settings: VisualizeSettings) -> None:
-        self.method = settings.method
+        given = settings.method
+        self.method = given and (find_choice(given, METHODS) or given)
         if self.method not in (None, *METHODS):
-            raise CnncliError(f"--method {self.method}: no method; there are {', '.join(METHODS)}")
+            raise CnncliError(
+                f"--method {self.method}: no method; there are {', '.join(METHODS)}"
+                f"{did_you_mean(str(self.method), METHODS)}"
+            )
         if self.method == OCCLUSION and settings.layer is not None:
             raise CnncliError("--layer: occlusion looks at no layer; leave it out")
         self.class_index = find_class(subject.class_names, settings.class_name)

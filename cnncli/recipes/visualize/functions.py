@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import get_args
@@ -11,6 +12,7 @@ import torch
 
 from cnncli.arrays import Array
 from cnncli.choices import ActivationName
+from cnncli.choices.spelling import find_choice
 from cnncli.errors import CnncliError, did_you_mean
 from cnncli.models.swap import ACTIVATIONS
 from cnncli.plots.functions import save_functions
@@ -28,7 +30,11 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
         CnncliError: If a name is no activation function.
     """
     known = get_args(ActivationName)
-    names = known if settings.target is None else tuple(settings.target.replace(",", " ").split())
+    given = "" if settings.target is None else settings.target
+    if re.search(r"(^|,)\s*(,|$)", given) and given.strip(" ,"):
+        raise CnncliError(f"{given!r}: a name is missing beside a comma; write relu,gelu")
+    words = given.replace(",", " ").split()
+    names = known if settings.target is None else tuple(find_choice(w, known) or w for w in words)
     for name in names:
         if name not in known:
             near = did_you_mean(name, known) or f"; there are {', '.join(known)}"

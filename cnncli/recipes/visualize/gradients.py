@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from cnncli.choices.spelling import find_choice
 from cnncli.errors import CnncliError, did_you_mean
 from cnncli.explain.gradients import LayerGradient, measure_gradients
 from cnncli.models.registry import short_name
@@ -28,6 +29,7 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
         CnncliError: If there is no such run, network or method, or nothing has weights.
     """
     method = settings.method or _METHODS[0]
+    method = find_choice(method, _METHODS) or method
     if method not in _METHODS:
         near = did_you_mean(method, _METHODS) or f"; there are {' and '.join(_METHODS)}"
         raise CnncliError(f"--method {method}: no such method{near}")

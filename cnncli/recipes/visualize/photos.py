@@ -23,14 +23,12 @@ from cnncli.data.splits import TEST, VAL
 from cnncli.data.store import ImageStore
 from cnncli.errors import CnncliError
 from cnncli.files import MOST_OF_IMAGE, SPLITS_FILE, expand_path, read_file, run_dir_of
-from cnncli.images.decode import decode
-from cnncli.images.formats import read_header
 from cnncli.images.header import ImageError
-from cnncli.images.intensity import to_fractions, to_uint8
 from cnncli.images.placement import Box, find_seen_box
 from cnncli.images.preprocess import Preprocess
 from cnncli.recipes.visualize.settings import VisualizeSettings
 from cnncli.reporting import Reporter
+from cnncli.run.draw_sample import draw_file, draw_sample
 from cnncli.run.samples import data_of_run
 from cnncli.run.subject import Subject
 from cnncli.training.device import count_cpus
@@ -87,7 +85,7 @@ def choose_photos(
             break
         try:
             pixels = store[index]
-            picture = _draw_sample(samples, index, subject.preprocess, pixels)
+            picture = draw_sample(samples, index, subject.preprocess)
         except (ImageError, OSError) as error:
             reporter.warn(f"{samples.paths[index]}: {error}; left out")
             continue
@@ -159,8 +157,13 @@ def choose_samples(settings: VisualizeSettings, subject: Subject, reporter: Repo
     return select_samples(samples, keep)
 
 
-def read_photo(given: str, preprocess: Preprocess) -> Photo:
+def read_photo(given: str, preprocess: Preprocess, flag: str = "--image") -> Photo:
     """Read one image file.
+
+    Args:
+        given: Its path as the user wrote it.
+        preprocess: What turns it into the network's input.
+        flag: The flag that named it.
 
     Raises:
         CnncliError: If it cannot be read, or does not fit the network's channels.
@@ -169,34 +172,8 @@ def read_photo(given: str, preprocess: Preprocess) -> Photo:
     try:
         data = read_file(path, most=MOST_OF_IMAGE)
         pixels = preprocess([data])
-        picture = _draw_file(data, preprocess)
+        picture = draw_file(data, preprocess)
     except (ImageError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise CnncliError(f"--image {given}: {reason}") from None
+        raise CnncliError(f"{flag} {given}: {reason}") from None
     return Photo(given, picture, pixels, find_seen_box(preprocess, picture.shape[:2]))
-
-
-def _draw_file(data: bytes, preprocess: Preprocess) -> Array:
-    """Return an image in its own size, with the intensities that the network gets."""
-    channels = preprocess.channels
-    header = read_header(data, channels)
-    window = preprocess.windows[0] if preprocess.windows else None
-    image = decode(
-        data,
-        header,
-        keep_alpha=preprocess.keep_alpha,
-        raw=window is not None and window.unit == "value",
-    )
-    if preprocess.dtype == "uint8":
-        return to_uint8(image)
-    return to_fractions(image, window)
-
-
-def _draw_sample(samples: Samples, index: int, preprocess: Preprocess, pixels: Array) -> Array:
-    """Return a sample in its own size; what the network gets where it is not one image file."""
-    if samples.files != 1:
-        return pixels
-    try:
-        return _draw_file(samples.source.read(index)[0], preprocess)
-    except ImageError:
-        return pixels

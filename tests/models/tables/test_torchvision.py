@@ -1,11 +1,13 @@
 """The table of pretrained weights against torchvision's metadata, and torch's cache of files."""
 
+import math
 import os
 
 import pytest
 import torch
 from torchvision import models
 
+from cnncli.models.tables.papers import NOT_STATED, find_licence
 from cnncli.models.tables.torchvision import parse_weights, weights_dir
 
 WEIGHTS = parse_weights()
@@ -21,6 +23,10 @@ def test_weights_are_torchvisions(name):
         weights, transforms = ours[theirs.name], theirs.transforms()
         assert weights.url == theirs.url
         assert weights.parameters == theirs.meta["num_params"]
+        measured = theirs.meta["_metrics"]["ImageNet-1K"]["acc@1"]
+        assert weights.top1 == (None if math.isnan(measured) else measured)
+        # torchvision names the licence of those weights that have one of their own.
+        assert (find_licence(weights) != NOT_STATED) == ("license" in theirs.meta)
         assert weights.macs == round(theirs.meta["_ops"] * 1e9)
         assert [weights.image_size] == transforms.crop_size
         assert [weights.resize_size] == transforms.resize_size

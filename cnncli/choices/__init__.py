@@ -89,7 +89,7 @@ def parse_intensity(text: str) -> tuple[IntensityRule, ...]:
     Raises:
         CnncliError: If a part is none of them, or its range is empty.
     """
-    return tuple(_parse_rule(part.strip()) for part in text.split(","))
+    return tuple(_parse_rule(part.strip().lower()) for part in text.split(","))
 
 
 def _parse_rule(text: str) -> IntensityRule:

@@ -1,0 +1,126 @@
+"""Choose the images that a checkpoint is evaluated on: not those that it was trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from cnncli.arrays import Array
+from cnncli.choices import SPLITS, SplitChoice
+from cnncli.data.manifest import UNSEEN, load_manifest
+from cnncli.data.samples import NO_SPLIT, Samples, select_samples
+from cnncli.data.split_file import read_left_out
+from cnncli.data.splits import TEST, TRAIN, VAL
+from cnncli.errors import CnncliError, count_of, shorten
+from cnncli.files import SPLITS_FILE, run_dir_of
+from cnncli.images.header import ImageError
+from cnncli.images.preprocess import Preprocess
+from cnncli.reporting import Reporter
+from cnncli.run.bad_images import keep_good
+from cnncli.run.report import warn_of_edited_splits
+from cnncli.training.device import count_cpus
+
+
+def leave_out_unreadable(
+    samples: Samples, checkpoint: Path, preprocess: Preprocess, reporter: Reporter
+) -> Samples:
+    """Return the samples without those that the run could not read and that still cannot be."""
+    listed = read_left_out(run_dir_of(checkpoint) / SPLITS_FILE)
+    named = [index for index, path in enumerate(samples.paths) if path in listed] if listed else []
+
+    def is_bad(index: int) -> bool:
+        try:
+            preprocess(samples.source.read(index))
+        except (ImageError, OSError):
+            return True
+        return False
+
+    bad = [index for index in named if is_bad(index)]
+    if bad:
+        names = shorten([str(samples.paths[index]) for index in bad], 3)
+        reporter.note(f"left out, as in the run, since they cannot be read: {len(bad)} ({names})")
+    return (
+        select_samples(samples, keep_good(len(samples), dict.fromkeys(bad, ""))) if bad else samples
+    )
+
+
+def choose_evaluated(
+    samples: Samples, checkpoint: Path, wanted: SplitChoice | None, reporter: Reporter
+) -> tuple[Array, str]:
+    """Decide which images to evaluate.
+
+    Images that the run knows are in the split that the run gave them. All images that are new to
+    the run are evaluated; but if a split is asked for and the data name splits, only those of it.
+
+    Args:
+        samples: All images.
+        checkpoint: The checkpoint's file; the run's splits lie beside it.
+        wanted: The split that the user asked for; None for test, or val if the run has no test.
+        reporter: Gets warnings, and lists of images that are left out.
+
+    Returns:
+        The numbers of the images, and the split's name in the report.
+    """
+    manifest = load_manifest(run_dir_of(checkpoint) / SPLITS_FILE)
+    if manifest is None:
+        reporter.warn(
+            f"no splits.csv beside {checkpoint}: images it was trained on are not recognised"
+        )
+        seen = np.full(len(samples), UNSEEN, dtype=np.int8)
+    else:
+        if manifest.unhashed:
+            reporter.warn(
+                f"{SPLITS_FILE} has no hash of {manifest.unhashed} of the run's images, which are "
+                "recognised by path and size alone: a new image of equal path and size is taken "
+                "for the run's, and a renamed one of the run's for new"
+            )
+        warn_of_edited_splits(run_dir_of(checkpoint), manifest, reporter)
+        rows = manifest.look_up(samples, threads=count_cpus())
+        changed = manifest.tell_relabelled(samples, rows)
+        if changed:
+            reporter.warn(f"{changed}; the run was trained with the labels of then")
+        seen = manifest.find_splits(rows)
+    has_test = manifest is None or manifest.has(TEST)
+    new = seen == UNSEEN
+    if wanted == "all":
+        if (seen == TRAIN).any():
+            reporter.warn(f"{(seen == TRAIN).sum()} of the images were trained on")
+        return np.arange(len(samples)), _with_origin("all", seen)
+    split = SPLITS.index(wanted) if wanted else TEST if has_test else VAL
+    # Without a wanted split, or if the data name no splits, all new images count.
+    counted = samples.splits == split if wanted and (samples.splits != NO_SPLIT).any() else True
+    keep = np.flatnonzero((seen == split) | (new & counted))
+    _report_left_out(samples, seen, split, reporter)
+    if not len(keep):
+        raise CnncliError(
+            f"--data: none of the {len(samples)} images is in the run's {SPLITS[split]} split; "
+            f"they are in {', '.join(_splits_in(seen))}: name one with --split"
+        )
+    parts: list[str] = [SPLITS[split]] if (seen[keep] == split).any() else []
+    parts += ["new images"] if new[keep].any() else []
+    return keep, _with_origin(" and ".join(parts), seen[keep])
+
+
+def _splits_in(seen: Array) -> list[str]:
+    """Return the names of the splits among (N,) indices into SPLITS."""
+    return [name for number, name in enumerate(SPLITS) if (seen == number).any()]
+
+
+def _with_origin(name: str, seen: Array) -> str:
+    """Return the split's name, and in brackets what the run used the images for."""
+    uses = []
+    if (seen == TRAIN).any():
+        uses.append("trained on" if (seen == TRAIN).all() else "partly trained on")
+    if (seen == VAL).any():
+        uses.append("chosen on" if (seen == VAL).all() else "partly chosen on")
+    return f"{name} ({', '.join(uses)})" if uses else name
+
+
+def _report_left_out(samples: Samples, seen: Array, split: int, reporter: Reporter) -> None:
+    """Report the images that are left out because the run has them in another split."""
+    for number, use in ((TRAIN, "trained on"), (VAL, "chosen on"), (TEST, "the run's test split")):
+        left = np.flatnonzero(seen == number)
+        if number != split and len(left):
+            names = shorten([str(samples.paths[index]) for index in left], 3)
+            reporter.note(f"left out, {use}: {count_of(len(left), 'image')} ({names})")

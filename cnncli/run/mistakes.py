@@ -1,0 +1,147 @@
+"""The images that a classifier gets wrong, the surest first: as a list and as a picture."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnncli.arrays import Array
+from cnncli.data.samples import SEPARATOR, Samples, find_files
+from cnncli.images.header import ImageError
+from cnncli.images.preprocess import Preprocess
+from cnncli.reporting import Reporter
+
+# Pictures of mistakes where their number is not given.
+DRAWN = 25
+# A picture of more would be hundreds of megabytes.
+MOST_DRAWN = 500
+# Longest side of a picture that is kept until all are drawn, in pixels.
+_SIDE = 320
+
+
+def sort_mistakes(targets: Array, probabilities: Array) -> Array:
+    """Return the images that are classified wrongly, the surest first.
+
+    Args:
+        targets: (N,) class numbers.
+        probabilities: (N, K).
+
+    Returns:
+        (M,) their numbers; equally sure ones stay in their order.
+    """
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != targets)
+    return wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")]
+
+
+def file_of(samples: Samples, index: int) -> str | None:
+    """Return the absolute path of a sample's file; None for an image that is part of an array.
+
+    Several files of a sample are joined as in its ``path``.
+    """
+    return SEPARATOR.join(map(os.path.abspath, find_files(samples.source, index))) or None
+
+
+def list_mistakes(samples: Samples, probabilities: Array, count: int) -> list[dict[str, Any]]:
+    """Return the surest mistakes as rows, with the names that ``predictions.csv`` has.
+
+    Args:
+        samples: N images.
+        probabilities: (N, K).
+        count: Number of rows, at most.
+
+    Returns:
+        Rows of path, file, target, label, and the probability of the label.
+    """
+    names = samples.class_names
+    rows = []
+    for index in sort_mistakes(samples.targets, probabilities)[:count].tolist():
+        label = int(probabilities[index].argmax())
+        rows.append(
+            {
+                "path": str(samples.paths[index]),
+                "file": file_of(samples, index),
+                "target": names[samples.targets[index]],
+                "label": names[label],
+                "probability": round(float(probabilities[index, label]), 6),
+            }
+        )
+    return rows
+
+
+def draw_mistakes(
+    path: Path,
+    samples: Samples,
+    probabilities: Array,
+    preprocess: Preprocess,
+    reporter: Reporter,
+    *,
+    count: int,
+    split: str,
+) -> None:
+    """Draw the surest mistakes into a picture.
+
+    Args:
+        path: File to write, in a folder that exists.
+        samples: N images.
+        probabilities: (N, K).
+        preprocess: How the network gets its images.
+        reporter: Is told if there is nothing to draw, and of images that cannot be read any more.
+        count: Number of images, at most.
+        split: What the images are called in the picture.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    from cnncli.plots.lettering import drawable_names
+    from cnncli.plots.mistakes import MistakePicture, save_mistakes
+
+    mistakes = sort_mistakes(samples.targets, probabilities)
+    chosen = mistakes[: min(count, MOST_DRAWN)]
+    if not len(chosen):
+        reporter.note(f"no mistake to draw: {path} is not written")
+        return
+    # A class whose name the fonts lack has its number in place of boxes.
+    names, _ = drawable_names(samples.class_names, longest=60)
+    pictures = []
+    for index in chosen.tolist():
+        label = int(probabilities[index].argmax())
+        name = str(samples.paths[index])
+        try:
+            image = _shrink(_draw(samples, index, preprocess))
+        except (ImageError, OSError) as error:
+            reporter.warn(f"{name}: {error}; it is not in the picture")
+            continue
+        target, probability = names[samples.targets[index]], float(probabilities[index, label])
+        pictures.append(MistakePicture(image, target, names[label], probability, _short(name)))
+    title = f"{split}: the {len(chosen):,} surest of {len(mistakes):,} mistakes"
+    if len(chosen) == len(mistakes):
+        title = f"{split}: all mistakes ({len(mistakes):,}), the surest first"
+    title += " (class, \N{RIGHTWARDS ARROW} predicted class, its probability, file)"
+    if pictures:
+        save_mistakes(path, pictures, title)
+        reporter.note(f"mistakes drawn: {path}")
+
+
+def _short(path: str) -> str:
+    """Return the name of a file, or of the first of several, without its folders."""
+    first, *others = path.split(SEPARATOR)
+    return first.rsplit("/", 1)[-1] + f" (+{len(others)})" * bool(others)
+
+
+def _draw(samples: Samples, index: int, preprocess: Preprocess) -> Array:
+    from cnncli.plots.grid import to_picture
+    from cnncli.run.draw_sample import draw_sample
+
+    return to_picture(draw_sample(samples, index, preprocess))
+
+
+def _shrink(image: Array) -> Array:
+    """Return a picture (H, W, 3) uint8 no larger than it is drawn."""
+    from PIL import Image
+
+    picture = Image.fromarray(image)
+    picture.thumbnail((2 * _SIDE, _SIDE), Image.Resampling.BOX)
+    return np.asarray(picture)

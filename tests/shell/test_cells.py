@@ -1,0 +1,46 @@
+"""Texts cut and wrapped by the cells that they take."""
+
+import pytest
+from rich.cells import cell_len
+
+from cnncli.shell.cells import cut_middle, cut_path, wrap_words
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "cut"),
+    [
+        ("resnet18", 8, "resnet18"),
+        ("resnet18_cifar", 8, "resn…far"),
+        ("日本語の画像", 8, "日本…像"),
+        ("e\u0301" * 9, 5, "e\u0301e\u0301…e\u0301e\u0301"),
+        ("👩‍⚕️" * 8, 5, None),
+    ],
+)
+def test_names_are_cut_in_their_middle(text, width, cut):
+    got = cut_middle(text, width)
+    assert cell_len(got) <= width
+    assert cut is None or got == cut
+    assert not got.startswith("\u0301")
+
+
+@pytest.mark.parametrize(
+    ("path", "width", "cut"),
+    [
+        ("data/cats/img_0042.png", 22, "data/cats/img_0042.png"),
+        ("data/cats/img_0042.png", 20, "data/…/img_0042.png"),
+        ("data/cats/img_0042.png", 15, "…/img_0042.png"),
+        ("data/cats/img_0042.png", 10, "img_0….png"),
+        ("/home/ana/data/img_0042.png", 19, "/…/img_0042.png"),
+        ("/home/ana/data/img_0042.png", 22, "/home/…/img_0042.png"),
+        ("runs/of/this/week/", 12, "runs/…/week/"),
+        ("img_0042_of_the_ward.png", 12, "img_00…d.png"),
+    ],
+)
+def test_paths_lose_folders_first(path, width, cut):
+    assert cut_path(path, width) == cut
+
+
+def test_words_wrap_by_cells_and_long_ones_stay_whole():
+    assert wrap_words("日本 日本 日本", 9, indent="  ") == ["日本 日本", "  日本"]
+    assert wrap_words("see /a/very/long/path now", 10) == ["see", "/a/very/long/path", "now"]
+    assert wrap_words("  a  b\nc", 10) == ["  a  b", "c"]
