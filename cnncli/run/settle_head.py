@@ -37,7 +37,7 @@ def settle_head(config: RunConfig, compute: Compute, reporter: Reporter) -> RunC
 def refuse_fit(
     config: RunConfig,
     reporter: Reporter,
-    why: str = "its logits are no linear function of one vector per image",
+    why: str = "the head is no linear layer with a bias on one vector per image",
 ) -> RunConfig:
     """Return the settings with a head that is trained by epochs, and say why.
 
