@@ -67,6 +67,7 @@ def test_metrics_csv(digits_run):
     rows = read_metrics(digits_run)
     assert [row["epoch"] for row in rows] == ["1", "2"]
     for row in rows:
+        assert row.pop("stage") == "all"
         values = {name: float(value) for name, value in row.items()}
         assert all(np.isfinite(list(values.values())))
         assert values["seconds"] > 0

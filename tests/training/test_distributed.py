@@ -54,7 +54,9 @@ def flags(settings):
 def read_metrics(run_dir):
     with (run_dir / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    return np.array([[float(v) for k, v in row.items() if k not in TIME_COLUMNS] for row in rows])
+    return np.array(
+        [[float(v) for k, v in row.items() if k not in (*TIME_COLUMNS, "stage")] for row in rows]
+    )
 
 
 def read_report(run_dir):
