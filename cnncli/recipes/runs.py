@@ -26,6 +26,7 @@ from cnncli.training.find_run import (
     LAST,
     find_named,
     is_run_folder,
+    is_trial,
     list_run_folders,
     list_trials,
     suggest_runs,
@@ -150,7 +151,9 @@ def find_run(given: str, output: str) -> Path:
     Raises:
         CnncliError: If there is no such run, or more than one.
     """
-    if os.sep in given or given in ("", ".", ".."):
+    if not given:
+        raise CnncliError("the name of a run is empty")
+    if os.sep in given or given in (".", ".."):
         path = expand_path(given)
         if not path.is_dir() or not is_run_folder(path):
             raise CnncliError(f"{given}: {tell_no_run(path)}")
@@ -159,7 +162,10 @@ def find_run(given: str, output: str) -> Path:
     folders = list_run_folders(folder) or list_trials(folder)
     if given == LAST and folders:
         return folders[0]
-    trial = [path for path in folders if path.parent.name == given]
+    trial = [path for path in folders if is_trial(path) and path.parent.name == given]
+    if len(trial) > 1:
+        inside = ", ".join(f"{path.parent.name}/{path.name}" for path in trial)
+        raise CnncliError(f"{given}: holds several runs ({inside}); name one by its path")
     if trial:
         return trial[0]
     found = find_named(given, folders, given)

@@ -2,45 +2,62 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
-from cnncli.errors import RUNTIME_FAILURE, CnncliError
-from cnncli.files import (
-    BEST_FILE,
-    CONFIG_FILE,
-    LAST_FILE,
-    LOCK_FILE,
-    METRICS_FILE,
-    REPORT_FILE,
-    SPLITS_FILE,
-)
+from cnncli.errors import RUNTIME_FAILURE, CnncliError, shorten
+from cnncli.files import BEST_FILE, EPOCHS_FOLDER, LAST_FILE, LOCK_FILE, METRICS_FILE
 from cnncli.run.lock import find_holder, lock_run
-from cnncli.training.find_run import is_run_folder, list_run_folders
 
-# A folder with one of these alone may be anything: many programs have a config.yaml.
-_FILES = (CONFIG_FILE, SPLITS_FILE, METRICS_FILE, BEST_FILE, LAST_FILE, REPORT_FILE)
-_FEWEST = 2
+# Training alone writes these; a settings file and a split may stand in anybody's project.
+_OF_TRAINING = (METRICS_FILE, BEST_FILE, LAST_FILE)
+# All that a run, its evaluation and its logs write; of the folders, all that is in them.
+_OWN = re.compile(
+    r"(config\.yaml|splits\.csv|bad_images\.csv|metrics\.csv|best\.safetensors|last\.pt|run\.lock"
+    r"|note\.txt|curves\.png|report\.json|predictions\.csv|confusion_matrix\.(csv|png)"
+    r"|mlflow\.db|(mlflow|wandb)_run_id\.txt)(\.part)?|features-\w+"
+)
+_OWN_FOLDERS = (EPOCHS_FOLDER, "tensorboard", "mlflow_artifacts", "wandb")
+_MOST_NAMED = 3
+
+
+def list_foreign(path: Path) -> list[str]:
+    """Return the names of what a run's folder holds beside the run; those of folders end in /."""
+    names = []
+    for entry in sorted(path.iterdir()):
+        is_folder = entry.is_dir() and not entry.is_symlink()
+        known = entry.name in _OWN_FOLDERS if is_folder else _OWN.fullmatch(entry.name)
+        if not known:
+            names.append(entry.name + "/" * is_folder)
+    return names
 
 
 def check_deletable(path: Path) -> None:
     """Refuse to delete a folder that may be something else than a run, or a run in use.
 
     Raises:
-        CnncliError: If it is no folder, a link, no run, holds other runs, or if a process trains
-            it or may train it.
+        CnncliError: If it is no folder, a link, no run, holds what is not the run's or the current
+            folder, or if a process trains it or may train it.
     """
     if path.is_symlink():
         raise CnncliError(f"{path}: a link to {path.readlink()}; delete the link yourself")
     if not path.is_dir():
         raise CnncliError(f"{path}: no such run folder")
-    found = [name for name in _FILES if (path / name).is_file()]
-    if not is_run_folder(path) or len(found) < _FEWEST:
-        only = f"of a run it has only {found[0]}" if found else "it has no file of a run"
-        raise CnncliError(f"{path}: not deleted, it may not be a run ({only}); delete it yourself")
-    inside = list_run_folders(path)
-    if inside:
-        raise CnncliError(f"{path}: not deleted, another run lies in it ({inside[0].name})")
+    if not any((path / name).is_file() for name in _OF_TRAINING):
+        raise CnncliError(
+            f"{path}: not deleted, it may not be a run (it has no {METRICS_FILE}, {BEST_FILE} or "
+            f"{LAST_FILE}); delete it yourself"
+        )
+    whole = path.resolve()
+    if whole == Path.cwd().resolve() or whole in Path.cwd().resolve().parents:
+        raise CnncliError(f"{path}: not deleted, you are in it; go to another folder first")
+    foreign = list_foreign(path)
+    if foreign:
+        named = shorten(foreign, _MOST_NAMED)
+        raise CnncliError(
+            f"{path}: not deleted, it holds what no run writes ({named}); move that elsewhere first"
+        )
     lock = path / LOCK_FILE
     if lock.is_symlink() or (lock.exists() and not lock.is_file()):
         raise CnncliError(f"{path}: not deleted, {LOCK_FILE} in it is no file of a run")

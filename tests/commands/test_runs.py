@@ -253,7 +253,7 @@ def test_show_of_a_damaged_run(cli, runs):
         (("show", "nosuch"), "no run of that name in runs/"),
         (("show", "2026-01-02_cut_cmn"), "did you mean 2026-01-02_cut_cnn"),
         (("show", "runs/nosuch"), "no such folder"),
-        (("show", ""), "not a run folder"),
+        (("show", ""), "the name of a run is empty"),
         (("--yes",), "--yes: is for prune and delete only"),
         (("delete", "cut", "--yes", "--format", "csv"), "--format"),
         (("prune", "--format", "csv"), "--format"),
@@ -297,6 +297,9 @@ def test_what_is_no_run_is_never_deleted(cli, runs, tmp_path):
     (runs / "project").mkdir()
     (runs / "project" / CONFIG_FILE).write_text("model: mine\n")
     (runs / "linked").symlink_to(done)
+    (runs / "prepared").mkdir()  # as split and train --print-config may leave it
+    (runs / "prepared" / CONFIG_FILE).touch()
+    (runs / "prepared" / "splits.csv").touch()
     write_run(runs / "outer", [0.5])
     write_run(runs / "outer" / "inner", [0.5])
     shutil.copytree(done, runs / "odd")
@@ -305,7 +308,8 @@ def test_what_is_no_run_is_never_deleted(cli, runs, tmp_path):
     for name, words in (
         ("project", "it may not be a run"),
         ("linked", "a link to"),
-        ("outer", "another run lies in it"),
+        ("outer", "holds what no run writes (inner/)"),
+        ("prepared", "it may not be a run"),
         ("odd", "is no file of a run"),
     ):
         for given in (name, f"runs/{name}"):
@@ -313,14 +317,49 @@ def test_what_is_no_run_is_never_deleted(cli, runs, tmp_path):
             result = cli("runs", "delete", "cut", given, "--yes")
             assert (result.code, result.out) == (2, "")
             assert words in result.error
-    assert len(list(runs.iterdir())) == 6
+    assert len(list(runs.iterdir())) == 7
     assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_the_folder_of_runs_is_no_name_of_its_newest_run(cli, runs):
+    before = sorted(runs.rglob("*"))
+    for action in (["delete", "--yes"], ["show"], ["prune", "--yes"], ["note"]):
+        words = ["runs", action[0], "runs", *action[1:], *(["hello"] if action == ["note"] else [])]
+        result = cli(*words)
+        assert (result.code, result.out) == (2, ""), words
+        assert "no run of that name in runs/" in result.error
+    assert sorted(runs.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "mine/thesis.txt", "curves.png/thesis.txt"])
+def test_what_is_not_the_runs_is_never_deleted(cli, runs, name):
+    foreign = runs / "2026-01-02_cut_cnn" / name
+    foreign.parent.mkdir(exist_ok=True)
+    foreign.write_text("precious")
+    result = cli("runs", "delete", "cut", "--yes")
+    assert (result.code, result.out) == (2, "")
+    assert f"holds what no run writes ({name.replace('/thesis.txt', '/')})" in result.error
+    assert (runs / "2026-01-02_cut_cnn" / METRICS_FILE).exists()
+    assert foreign.read_text() == "precious"
+
+
+@pytest.mark.parametrize("given", [".", "../2026-01-02_cut_cnn", "./"])
+def test_the_folder_one_is_in_is_not_deleted(cli, runs, monkeypatch, given):
+    monkeypatch.chdir(runs / "2026-01-02_cut_cnn")
+    result = cli("runs", "delete", given, "--yes")
+    assert (result.code, result.out) == (2, "")
+    assert "you are in it" in result.error
+    assert (runs / "2026-01-02_cut_cnn" / METRICS_FILE).exists()
 
 
 def test_links_in_a_run_are_not_followed(cli, runs, tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "1.png").touch()
-    (runs / "2026-01-02_cut_cnn" / "images").symlink_to(tmp_path / "images")
+    (runs / "2026-01-02_cut_cnn" / "epochs").symlink_to(tmp_path / "images")
+    assert cli("runs", "delete", "cut", "--yes").code == 2
+    (runs / "2026-01-02_cut_cnn" / "epochs").unlink()
+    (runs / "2026-01-02_cut_cnn" / "tensorboard").mkdir()
+    (runs / "2026-01-02_cut_cnn" / "tensorboard" / "link").symlink_to(tmp_path / "images")
     assert cli("runs", "delete", "cut", "--yes").code == 0
     assert (tmp_path / "images" / "1.png").exists()
 
