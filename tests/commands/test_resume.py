@@ -97,7 +97,7 @@ def flatten(value, path=""):
         yield path, value
 
 
-TIMES = ("seconds", "images_per_second")
+TIMES = ("seconds", "images_per_second", "lead")
 
 
 def assert_same_state(one, other):
