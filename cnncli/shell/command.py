@@ -137,4 +137,5 @@ def _read_number(described: Any, text: str, param: Any) -> int | float:
 
 def _name_of(param: Any) -> str:
     """Return how a flag or an argument is written."""
-    return max(param.opts, key=len) if param.opts[0].startswith("-") else str(param.make_metavar())
+    is_flag = param.opts[0].startswith("-")
+    return max(param.opts, key=len) if is_flag else str(param.metavar or param.name.upper())

@@ -65,12 +65,12 @@ def test_a_run_that_is_trained_is_not_resumed(cli, data, tmp_path, monkeypatch, 
         for given in (best.parent, "last"):
             said = cli("train", "--resume", given)
             assert said.code == 2
-            assert f"process {process.pid} on " in said.error
-            assert "is training it" in said.error
+            assert f"process {process.pid} on " in said.err
+            assert "is training it" in said.err
         process.send_signal(number)
         process.wait(timeout=60)
     assert (best.parent / "run.lock").exists() == (number == signal.SIGKILL)
-    monkeypatch.setattr("cnncli.recipes.train._train", lambda *args: None)
+    monkeypatch.setattr("cnncli.recipes.train._train", lambda *args, **more: None)
     said = cli("train", "--resume", "last")
     assert said.code == 0
     assert ("is taken over" in said.err) == (number == signal.SIGKILL)

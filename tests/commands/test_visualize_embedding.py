@@ -99,7 +99,7 @@ def test_many_classes_are_said_and_an_unreadable_image_is_left_out(cli, tmp_path
     ("flags", "why"),
     [
         (("--method", "umap"), "--method umap: embedding has no such method; there are t-sne and"),
-        (("--method", "tsne"), "--method tsne: embedding has no such method; did you mean t-sne?"),
+        (("--method", "tsn"), "--method tsn: embedding has no such method; did you mean t-sne?"),
         (("--layer", "conv9"), "--layer conv9: the network has no such layer; did you mean"),
         (("--images", "4"), "4 images; a map needs at least 5: --split all"),
         (("--neighbours", "none.png"), "none.png: No such file"),
