@@ -27,7 +27,7 @@ from cnncli.errors import (
     did_you_mean,
 )
 from cnncli.reporting import show_controls
-from cnncli.shell.command import build_command, convert_late
+from cnncli.shell.command import FLAG_HINTS, build_command, convert_late
 from cnncli.shell.help import list_sections, write_sections
 from cnncli.shell.terminal import print_error, print_line
 from cnncli.torchrun import is_follower
@@ -147,7 +147,8 @@ def _show_usage_error(error: Any) -> int:
         flags = [name for name in (*known, "--help") if name.startswith("--")]
         right = find_choice(wrong, flags)
         near = f"; did you mean {right}?" if right else did_you_mean(wrong, flags, cutoff=0.6)
-        message = f"{wrong}: no such flag{near}"
+        hint = getattr(context.command.callback, FLAG_HINTS, {}).get(wrong)
+        message = f"{wrong}: no such flag{f'; {hint}' if hint else near}"
     if "\n" in message:  # the help of a group called with no command
         sys.stderr.write(show_controls(message) + "\n")
     elif context is None:

@@ -271,3 +271,23 @@ def test_the_completion_script_is_printed():
         env=env,
     )
     assert "_CNNCLI_COMPLETE=complete_bash" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ("predict", "a.png", "--output", "b.csv"),
+            "--output: no such flag; the rows go to stdout",
+        ),
+        (("predict", "a.png", "--csv", "b.csv"), "write them with > FILE.csv"),
+        (("inspect-layers", "cnn", "--layer", "conv1"), "--layer: no such flag; --names"),
+        (("inspect-layers", "resnet18", "--names", "layer3"), "'layer3.*' names what is in it"),
+        (("runs", "lr"), "the runs of a folder: --dir lr"),
+        (("runs", "rm", "x"), "did you mean delete?"),
+    ],
+)
+def test_what_other_tools_call_so_is_pointed_to(cli, words, told):
+    result = cli(*words)
+    assert (result.code, result.out) == (2, "")
+    assert told in result.err

@@ -10,6 +10,7 @@ import typer
 from cnncli.choices import format_size, parse_size
 from cnncli.errors import CnncliError
 from cnncli.reporting import TableLayout
+from cnncli.shell.command import FLAG_HINTS
 from cnncli.shell.terminal import TerminalReporter, choose_format, print_json, print_rows
 
 if TYPE_CHECKING:
@@ -139,6 +140,10 @@ _LAYOUT = TableLayout(
     short=("parameters", "trainable", "macs"),
     whole="--format csv",
 )
+
+
+_HINTS = {"--layer": "--names 'layer3*' shows some layers, visualize has --layer"}
+setattr(inspect_layers, FLAG_HINTS, _HINTS)
 
 
 def _print_parameters(found: Inspection, chosen: str) -> None:

@@ -14,6 +14,7 @@ from cnncli.choices import RowFormat, parse_shard
 from cnncli.errors import FINDINGS, CnncliError
 from cnncli.models.registry import find_model
 from cnncli.reporting import TableLayout
+from cnncli.shell.command import FLAG_HINTS
 from cnncli.shell.flags import CsvSafe, JudgingPrecision, TestTimeViews, complete_model
 from cnncli.shell.terminal import choose_format, choose_reporter, print_rows
 
@@ -116,6 +117,10 @@ def predict(
     if bad:
         reporter.warn(f"{bad} of the inputs could not be read")
         raise typer.Exit(FINDINGS)
+
+
+_TO_FILE = "the rows go to stdout; write them with > FILE.csv"
+setattr(predict, FLAG_HINTS, dict.fromkeys(("--output", "--csv", "--out", "-o"), _TO_FILE))
 
 
 def _check_network(checkpoint: str | None, model: str | None, weights: str | None) -> None:

@@ -76,7 +76,8 @@ def runs(
     """
     action, *names = words or [""]
     if action not in ("", *_ACTIONS):
-        near = did_you_mean(action, _ACTIONS)
+        near = did_you_mean(action, _ACTIONS) or f"; the runs of a folder: --dir {clip(action)}"
+        near = "; did you mean delete?" if action in ("rm", "remove") else near
         raise CnncliError(f"runs {clip(action)}: must be show, note, prune or delete{near}")
     _check_flags(action, {"--yes": yes, "--all": all_, "--dry-run": dry_run})
     if action not in ("", "prune") and not names:

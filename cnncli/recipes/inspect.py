@@ -222,7 +222,10 @@ def _choose_layers(layers: tuple[LayerRow, ...], settings: InspectSettings) -> t
             if any(fnmatchcase(layer.name, pattern) for pattern in settings.names)
         )
         if not chosen:
-            near = did_you_mean(settings.names[0], [layer.name for layer in layers])
+            first = settings.names[0]
+            near = did_you_mean(first, [layer.name for layer in layers])
+            if any(layer.name.startswith(f"{first}.") for layer in layers):  # no row of its own
+                near = f"; '{first}.*' names what is in it, --depth 1 shows it as one row;"
             where = f" at --depth {settings.depth}" if settings.depth else ""
             raise CnncliError(
                 f"--names {' '.join(settings.names)}: no layer{where} is named so{near or ';'} "

@@ -109,11 +109,12 @@ def tell_finished(run_dir: Path) -> str:
     with suppress(OSError, ValueError):
         check_regular(run_dir / METRICS_FILE, most=MOST_OF_TABLE)
         with (run_dir / METRICS_FILE).open(encoding="utf-8") as file:
-            epochs = sum(1 for line in file if line.strip()) - 1
+            next(file, None)
+            epochs = sum(1 for line in file if line.strip() and not line.startswith("0,"))
         after = f" after {count_of(epochs, 'epoch')}"
     return (
         f"{run_dir} is finished{after}; to train on from its weights: cnncli finetune --data DATA "
-        f"--weights {run_dir}"
+        f"--weights {run_dir} --freeze none"
     )
 
 

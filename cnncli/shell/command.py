@@ -17,6 +17,9 @@ from cnncli.shell.terminal import choose_reporter
 # The attribute of a command's function that says that its arguments may begin with a minus.
 TAKES_NUMBERS = "takes_numbers"
 
+# The attribute with what to do in place of flags that other tools have: {"--output": "…"}.
+FLAG_HINTS = "flag_hints"
+
 
 class Command(TyperCommand):
     """A command whose help has headings, and breaks no line within a flag."""

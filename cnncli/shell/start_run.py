@@ -95,7 +95,11 @@ def _resume(resume: str, flags: Flags, config: str | None) -> None:
     run_dir = find_unfinished(resume, flags.get("output", "runs"))
     # --output says where names are looked for; a path has its own place.
     is_path = run_dir == expand_path(resume)
-    given = [name for name in flags if name != "output" or is_path]
+    given = [
+        name
+        for name, value in flags.items()
+        if (name != "output" or is_path) and not _is_of_run(name, value, run_dir)
+    ]
     if given == ["epochs"]:
         raise CnncliError(
             f"--epochs {flags['epochs']}: the schedule of {run_dir} ends where it was planned to "
@@ -123,6 +127,19 @@ def _resume(resume: str, flags: Flags, config: str | None) -> None:
         settings.device,
         lambda reporter, world: resume_run(run_dir, reporter, world=world, started=process_start()),
     )
+
+
+def _is_of_run(name: str, value: object, run_dir: Path) -> bool:
+    """Return whether a flag says what a run's settings say anyway, as a repeated command does."""
+    from cnncli.config import load_config
+
+    try:
+        settings = load_config(str(run_dir / CONFIG_FILE), {})
+        again = load_config(str(run_dir / CONFIG_FILE), {name: value})
+    except CnncliError:  # the run is without its settings, or the flag is wrong
+        return False
+    mine, theirs = getattr(again, name), getattr(settings, name)
+    return bool(mine == theirs or (name == "data" and expand_path(mine) == expand_path(theirs)))
 
 
 def _print_run(device: str, run: Callable[[Reporter, World], Path]) -> None:

@@ -261,8 +261,9 @@ def find_checkpoint(given: str | None, output: str = "runs") -> tuple[Path, str]
         runs = list_run_folders(path.parent if os.sep in given else Path(output))
         named = find_named(path.name, runs, f"--checkpoint {given}")
         if named is None:
-            near = suggest_runs(path.name, runs)
-            raise CnncliError(f"--checkpoint {given}: no such run folder or file ({path}){near}")
+            near = suggest_runs(path.name, runs) or "; cnncli runs lists the runs in runs/"
+            place = "" if str(path) == given else f" ({path})"
+            raise CnncliError(f"--checkpoint {given}: no such run folder or file{place}{near}")
         path, how = named, f"the run that {given} names"
     if path.is_dir():
         inside = tell_runs_inside(path)

@@ -117,6 +117,17 @@ def test_an_edited_setting_is_named(cli, broken_off, key, value):
     assert cli("train", "--resume", broken_off).code == 0
 
 
+def test_a_repeated_command_resumes_with_the_settings_that_it_names(cli, broken_off, data):
+    """The shell's history gives the command once more, and a person adds --resume."""
+    same = [data, "--model", "lenet5", "--epochs", str(PLAIN["epochs"])]
+    said = cli("train", *same, "--lr", "0.3", "--resume", broken_off)
+    assert (said.code, said.out) == (2, "")
+    assert said.error == "--lr: a run goes on with the settings it has; leave it out"
+    said = cli("train", data.parent, "--resume", broken_off)
+    assert said.error == "--data: a run goes on with the settings it has; leave it out"
+    assert cli("train", *same, "--resume", broken_off).code == 0
+
+
 def test_a_run_without_its_settings_is_resumed_as_before(cli, broken_off, monkeypatch):
     monkeypatch.setattr(
         "cnncli.run.resume.load_state",
