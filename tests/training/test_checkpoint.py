@@ -296,7 +296,7 @@ def test_a_part_of_a_name(tmp_path, monkeypatch):
     for given, names in (("day2", "day2_resnet, day2_cnn"), ("_cnn", "day2_cnn, day1_cnn")):
         with pytest.raises(CnncliError, match=f"--checkpoint {given}: may be any of 2 .*{names}"):
             find_checkpoint(given)
-    with pytest.raises(CnncliError, match=r"no such run folder or file .*did you mean day2_resnet"):
+    with pytest.raises(CnncliError, match=r"no such run folder or file; did you mean day2_resnet"):
         find_checkpoint("day2_restnet")
     (tmp_path / "day1").mkdir()  # a path wins
     with pytest.raises(CnncliError, match=r"day1/best\.safetensors"):
