@@ -120,7 +120,7 @@ def cut_apart(
         are_paths: Whether folders are what goes first.
         ends: Whether the ends say more than the beginnings.
     """
-    shares = (0, 0.5, 0.8, 0.2, 1) if ends else (0.5, 0.8, 0.2, 1, 0)
+    shares = (0, 0.5, 0.8, 0.2, 1) if ends else (0.8, 0.5, 0.2, 1, 0)
     ways: list[Callable[[str, int], str]] = [
         *([lambda text, width: cut_path(text, width, mark)] if are_paths else []),
         *(partial(cut_middle, mark=mark, head_share=share) for share in shares),

@@ -30,16 +30,17 @@ def print_sides(
         below: The end of a row's name that belongs to the row above it, such as an interval's.
     """
     width = find_width(sys.stdout)
+    labels = [corner, *(f"  {below.strip()}" if row.endswith(below) else row for row in rows)]
     head, tail = find_shared(names)
-    is_short = bool(head or tail) and len(_pack_runs(rows, names, corner, width)) > 1
+    is_short = bool(head or tail) and len(_pack_runs(rows, names, labels, width)) > 1
     short = [name[len(head) : len(name) - len(tail)] for name in names] if is_short else names
-    tables = _pack_runs(rows, short, corner, width)
+    tables = _pack_runs(rows, short, labels, width)
     turned = _pack_rows(rows, short, below, width)
     lines = len(tables) * (len(rows) + _LINES)
     if len(tables) > 1 and len(turned) * (len(names) + _LINES) < lines:
         _print_rows(rows, short, turned, below)
     else:
-        _print_columns(rows, short, tables, corner, below)
+        _print_columns(rows, short, tables, labels)
     if is_short:
         mark = CUT if can_print(CUT) else "..."
         print_sentence(f"All runs are {head}{mark}{tail}.")
@@ -63,10 +64,13 @@ def _count_shared(names: Sequence[Sequence[str]]) -> int:
 
 
 def _pack_runs(
-    rows: Mapping[str, Sequence[str]], names: Sequence[str], corner: str, width: int | None
+    rows: Mapping[str, Sequence[str]],
+    names: Sequence[str],
+    labels: Sequence[str],
+    width: int | None,
 ) -> list[list[int]]:
     """Return the runs of each table where every run has a column."""
-    first = max(cell_width(show_in_line(name)) for name in [corner, *rows])
+    first = max(cell_width(show_in_line(label)) for label in labels)
     needs = [
         max(cell_width(show_in_line(text)) for text in [name, *(row[i] for row in rows.values())])
         for i, name in enumerate(names)
@@ -115,17 +119,15 @@ def _print_columns(
     rows: Mapping[str, Sequence[str]],
     names: Sequence[str],
     tables: Sequence[Sequence[int]],
-    corner: str,
-    below: str,
+    labels: Sequence[str],
 ) -> None:
+    """Print tables with a column for each run; the labels stand above and in the first column."""
+    corner = labels[0]
     for table in tables:
         print_rows(
             [
-                {
-                    corner: f"  {below.strip()}" if row.endswith(below) else row,
-                    **{names[i]: texts[i] for i in table},
-                }
-                for row, texts in rows.items()
+                {corner: label, **{names[i]: texts[i] for i in table}}
+                for label, texts in zip(labels[1:], rows.values(), strict=True)
             ],
             [corner, *(names[i] for i in table)],
             "table",
@@ -139,6 +141,7 @@ def _print_rows(
     tables: Sequence[Sequence[str]],
     below: str,
 ) -> None:
+    """Print tables with a row for each run."""
     for table in tables:
         heads = {name: _head(name, below) for name in table}
         print_rows(
