@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 # Characters that make a terminal do something, or show a text in another order than it has: C0 but
@@ -34,9 +34,11 @@ class TableLayout:
     Attributes:
         drop: Columns in the order in which they go, the least valuable first; then those that are
             not named here, from the right to the left. The first column of a table always stays.
-        keep: Columns that go last of all.
+        keep: Columns that go last of all, in the order of ``drop``. Empty columns are not kept.
+        together: Groups of columns that go together, such as a class and its probability.
         paths: Columns of paths, which lose folders from their middle.
         words: Columns of sentences or lists, which wrap at spaces.
+        headers: What stands above a column in place of its name.
         short: Columns whose numbers are shown as 11.69 M or 4.09 G from a million on.
         drop_equal: Whether columns that are the same in all rows go before all others.
         whole: What shows every column and figure, such as ``--format csv``; empty if nothing does.
@@ -44,8 +46,10 @@ class TableLayout:
 
     drop: Sequence[str] = ()
     keep: Sequence[str] = ()
+    together: Sequence[Sequence[str]] = ()
     paths: Sequence[str] = ()
     words: Sequence[str] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
     short: Sequence[str] = ()
     drop_equal: bool = True
     whole: str = ""

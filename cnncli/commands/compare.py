@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cnncli.errors import FINDINGS
-from cnncli.reporting import TableLayout
 from cnncli.shell.cells import format_cell
 from cnncli.shell.flags import CsvSafe
+from cnncli.shell.sides import print_sides
 from cnncli.shell.terminal import (
     TerminalReporter,
     choose_format,
@@ -90,28 +90,21 @@ def _fields(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print_sides(runs: Sequence[dict[str, Any]]) -> None:
-    """Print a row for each setting and figure in which runs differ, and a column for each run.
-
-    What is the same in all follows in a sentence.
+    """Print the settings and figures in which runs differ, and what is the same in all.
 
     Args:
         runs: The cells of each run, as ``_cells`` returns them.
     """
     names = dict.fromkeys(name for cells in runs for name in cells if name != "run")
-    rows: list[dict[str, object]] = []
+    rows: dict[str, list[str]] = {}
     same = []
     for name in names:
         texts = [format_cell(cells.get(name)) for cells in runs]
-        if not any(texts):
-            continue
-        if len(runs) > 1 and len(set(texts)) == 1:
+        if len(runs) > 1 and any(texts) and len(set(texts)) == 1:
             same.append(f"{name} {texts[0]}")
-        else:
-            first = "  95 % interval" if name.endswith(_INTERVAL) else name
-            rows.append({_FIRST: first, **{c["run"]: t for c, t in zip(runs, texts, strict=True)}})
-    columns = [_FIRST, *(cells["run"] for cells in runs)]
-    layout = TableLayout(drop_equal=False, whole="--format csv")
-    print_rows(rows, columns, "table", layout=layout)
+        elif any(texts):
+            rows[name] = texts
+    print_sides(rows, [cells["run"] for cells in runs], corner=_FIRST, below=_INTERVAL)
     if same:
         print_sentence(f"The same in all: {', '.join(same)}.")
 

@@ -136,7 +136,7 @@ def inspect_layers(
 
 
 _LAYOUT = TableLayout(
-    drop=("trainable", "padding", "macs", "input", "jump", "stride", "kernel", "type"),
+    drop=("trainable", "padding", "input", "jump", "stride", "kernel", "type", "macs"),
     short=("parameters", "trainable", "macs"),
     whole="--format csv",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -104,9 +104,7 @@ def predict(
         predictor = Predictor(settings, reporter, world)
         if world.is_first:
             columns = predictor.columns
-            layout = TableLayout(
-                keep=columns[1:3], paths=columns[:1], words=("error",), whole="--format csv"
-            )
+            layout = _lay_out(columns, predictor.top_k)
             print_rows(rows(predictor), columns, chosen, csv_safe=csv_safe, layout=layout)
         else:
             deque(rows(predictor), maxlen=0)  # they go to rank 0
@@ -121,6 +119,24 @@ def predict(
 
 _TO_FILE = "the rows go to stdout; write them with > FILE.csv"
 setattr(predict, FLAG_HINTS, dict.fromkeys(("--output", "--csv", "--out", "-o"), _TO_FILE))
+
+
+def _lay_out(columns: Sequence[str], top_k: int) -> TableLayout:
+    """Return the layout of a table; a row's error goes last, and a class with its probability."""
+    pairs = [(f"label_{place}", f"probability_{place}") for place in range(2, top_k + 1)]
+    begin = 3 + 2 * len(pairs)
+    own = columns[:begin]
+    classes = {name: name.removeprefix("probability_") for name in columns[begin:-1]}
+    return TableLayout(
+        drop=(*reversed(classes), *reversed(own[3:]), "probability", "label", "error"),
+        keep=("label", "probability", "error"),
+        together=pairs,
+        paths=own[:1],
+        words=("error",),
+        headers={key: name for key, name in classes.items() if name not in (*own, "error")},
+        drop_equal=False,
+        whole="--format csv",
+    )
 
 
 def _check_network(checkpoint: str | None, model: str | None, weights: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -12,6 +13,7 @@ from cnncli.errors import CnncliError, clip, count_of, did_you_mean, shorten
 from cnncli.reporting import TableLayout
 from cnncli.shell.cells import format_cell
 from cnncli.shell.flags import CsvSafe
+from cnncli.shell.tables import find_width
 from cnncli.shell.terminal import (
     TerminalReporter,
     choose_format,
@@ -31,13 +33,14 @@ _CHANGES = ("note", "prune", "delete")
 _SETTINGS = ("weights", "freeze", "image_size", "optimizer", "lr", "batch_size", "seed")
 # Of a table for which the terminal is too narrow.
 _LAYOUT = TableLayout(
-    drop=("data", "note", "model"),
-    keep=("state", "best", "val acc"),
+    drop=("data", "model", "size", "test acc", "best", "state"),
+    keep=("state", "best", "val acc", "note"),
     paths=("data", "model"),
     words=("note",),
-    drop_equal=False,
+    headers={"best": "best epoch"},
     whole="--format csv",
 )
+_NARROW = 100  # cells of a line, below which a header of two words costs a column
 
 
 def runs(
@@ -113,7 +116,11 @@ def _list(folder: str, chosen: str, *, csv_safe: bool) -> None:
         rows = [_row(run) for run in found.runs]
         if rows:
             names = [name for name in rows[0] if name != "note" or any(row["note"] for row in rows)]
-            print_rows(rows, names, "table", layout=_LAYOUT)
+            narrow = (find_width(sys.stdout) or _NARROW) < _NARROW
+            layout = replace(_LAYOUT, headers={}) if narrow else _LAYOUT
+            print_rows(rows, names, "table", layout=layout)
+            size = format_bytes(sum(run.size for run in found.runs))
+            reporter.note(f"{count_of(len(rows), 'run')}, {size}")
         for run in found.runs:
             if run.state.word in ("damaged", "perhaps running"):
                 reporter.warn(f"{run.record.name}: {run.state.describe()}")

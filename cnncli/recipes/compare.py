@@ -149,9 +149,9 @@ def find_differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def find_warnings(runs: Sequence[RunRecord]) -> list[str]:
-    """Tell which runs were chosen or judged on other images than the first."""
+    """Tell which runs were chosen or judged on other images than the first, once for each kind."""
     known = [run for run in runs if run.images]
-    warnings = []
+    warnings: dict[str, list[str]] = {}
     for run in known[1:]:
         first = known[0]
         other = {part for part in run.images if run.images[part] != first.images[part]}
@@ -167,8 +167,12 @@ def find_warnings(runs: Sequence[RunRecord]) -> list[str]:
             text = (
                 f"other {names} images than {first.name}: their {names} figures differ by that too"
             )
-        warnings.append(f"{run.name}: {text}")
-    return warnings
+        warnings.setdefault(text, []).append(run.name)
+    told = []
+    for text, odd in warnings.items():
+        are_all = _MOST_NAMES < len(odd) == len(runs) - 1
+        told.append(f"{f'all {len(odd)} others' if are_all else ', '.join(odd)}: {text}")
+    return told
 
 
 def _pair(runs: Sequence[RunRecord], reporter: Reporter) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from cnncli.reporting import show_controls
 CUT = "…"  # stands for what was cut out of a name
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 _WORD = re.compile(r" *[^ ]+")
+_LEAST_FILE = 10  # cells of a file's name behind its folder
 _JOINER = "\u200d"
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
 
@@ -83,7 +84,10 @@ def cut_middle(text: str, width: int, mark: str = CUT, head_share: float = 0.5) 
 
 
 def cut_path(text: str, width: int, mark: str = CUT) -> str:
-    """Return a path in at most ``width`` cells: folders go first, as in ``data/…/img_0042.png``."""
+    """Return a path in at most ``width`` cells: folders go first, as in ``data/…/img_0042.png``.
+
+    Where the file's name alone is too long, its folder stays if it is short: it may be the class.
+    """
     if cell_width(text) <= width:
         return text
     folders = text.rstrip("/").split("/")
@@ -92,7 +96,11 @@ def cut_path(text: str, width: int, mark: str = CUT) -> str:
         shorter = "/".join([*folders[:count], mark, name])
         if cell_width(shorter) <= width:
             return shorter
-    return cut_middle(name, width, mark)
+    folder = "".join(f"{part}/" for part in [mark] * (len(folders) > 2) + folders[-2:-1])
+    room = width - cell_width(folder)
+    if room < _LEAST_FILE:
+        return cut_middle(name, width, mark)
+    return folder + cut_middle(name, room, mark)
 
 
 def cut_apart(
@@ -112,7 +120,7 @@ def cut_apart(
         are_paths: Whether folders are what goes first.
         ends: Whether the ends say more than the beginnings.
     """
-    shares = (0, 0.5, 0.8, 0.2, 1) if ends else (0.5, 0.8, 0.2, 1, 0)
+    shares = (0, 0.5, 0.8, 0.2, 1) if ends else (0.8, 0.5, 0.2, 1, 0)
     ways: list[Callable[[str, int], str]] = [
         *([lambda text, width: cut_path(text, width, mark)] if are_paths else []),
         *(partial(cut_middle, mark=mark, head_share=share) for share in shares),

@@ -17,8 +17,9 @@ from cnncli.errors import CnncliError
 from cnncli.files import protect_cell
 from cnncli.reporting import UNSEEN_CHARACTERS, SilentReporter, TableLayout, show_controls
 from cnncli.shell.cells import CUT, wrap_words
+from cnncli.shell.columns import Row
 from cnncli.shell.growing_table import choose_columns, head_of_rows, line_of_row
-from cnncli.shell.tables import Row, draw_table, find_width
+from cnncli.shell.tables import draw_table, find_width
 from cnncli.torchrun import is_follower
 
 if TYPE_CHECKING:  # rich costs 50 ms, and conv-size never needs it

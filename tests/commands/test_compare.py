@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 
 import pytest
@@ -153,6 +154,39 @@ def test_other_images_are_told(tmp_path, cli, name):
     warnings = cli("compare", tmp_path / "a", tmp_path / "b").err.splitlines()
     assert len(warnings) == 1
     assert warnings[0].startswith(f"Warning: b: {text}")
+
+
+def test_a_warning_stands_once_for_all_runs_that_it_is_about(tmp_path, cli):
+    write_run(tmp_path / "a", [0.5])
+    images = OTHER["test"][0]
+    for name in "bc":
+        write_run(tmp_path / name, [0.6], images=images)
+    (line,) = cli("compare", tmp_path, "--sort", "given").err.splitlines()
+    assert line.startswith("Warning: b, c: other test images than a")
+    for name in "defg":
+        write_run(tmp_path / name, [0.6], images=images)
+    (line,) = cli("compare", tmp_path, "--sort", "given").err.splitlines()
+    assert line.startswith("Warning: all 6 others: other test images than a")
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 100])
+@pytest.mark.parametrize("count", [2, 7, 12])
+def test_every_run_and_figure_is_seen(tmp_path, cli, monkeypatch, columns, count):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    figure = {"low": 0.5, "high": 0.9}
+    for n in range(count):
+        report = REPORT | {"accuracy": figure | {"value": 0.6 + n / 1000}}
+        name = f"2026-11-26_13{1000 + n}_resnet_small"
+        write_run(tmp_path / name, [n + 0.25], lr=(n + 1) / 1000, report=report)
+    out = cli("compare", tmp_path, "--format", "table").out
+    assert max(map(len, out.splitlines())) <= columns
+    for n in range(count):
+        assert f"13{1000 + n}" in out
+        assert re.search(rf"(?<![\d.]){(n + 1) / 1000:g}(?![\d.])", out)
+        assert f"{0.6 + n / 1000:.4f}" in out
+    if count == 7:
+        assert "All runs are 2026-11-26_…_resnet_small." in out
+        assert "hortened" not in out
 
 
 def test_the_same_images_under_another_name_are_no_warning(tmp_path, cli):

@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import shutil
 import sys
 
@@ -516,3 +517,12 @@ def test_trials_of_a_search(cli, runs):
     shown = json.loads(cli("runs", "show", "trial_0002", "--dir", study, "--format", "json").out)
     assert shown["path"] == str(pruned)
     assert cli("runs", "prune", "--dir", study, "--yes").out == f"{old}/last.pt\n"
+
+
+def test_a_note_stays_and_the_total_is_told(cli, runs, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    cli("runs", "note", "done", "the baseline of the paper, with no augmentation at all")
+    result = cli("runs", "--format", "table")
+    header = next(line for line in result.out.splitlines() if line.startswith("run "))
+    assert header.split()[-1] == "note"
+    assert re.search(r"^\d+ runs, [\d.,]+ (B|kB|MB)$", result.err, re.MULTILINE)

@@ -34,6 +34,8 @@ def test_names_are_cut_in_their_middle(text, width, cut):
         ("/home/ana/data/img_0042.png", 22, "/home/…/img_0042.png"),
         ("runs/of/this/week/", 12, "runs/…/week/"),
         ("img_0042_of_the_ward.png", 12, "img_00…d.png"),
+        ("Covid-19/03BF7561-A9BA-4C3C-B8A0.jpeg", 24, "Covid-19/03BF756…A0.jpeg"),
+        ("xray/Covid-19/03BF7561-A9BA-4C3C-B8A0.jpeg", 24, "…/Covid-19/03BF75…0.jpeg"),
     ],
 )
 def test_paths_lose_folders_first(path, width, cut):

@@ -62,9 +62,27 @@ def test_every_table_fits_every_width(table, width):
 def test_a_column_is_shown_or_told(table, width):
     rows, columns, layout = table
     lines = draw_table(rows, columns, width=width, layout=layout)
-    told = " ".join(lines).partition("Left out: ")[2]
-    if "more" not in told:
+    told = " ".join(lines[2 + len(rows) :])
+    if " more" not in told:
         assert [c for c in columns if c not in lines[0].split() and c not in told] == []
+
+
+@settings(deadline=None, max_examples=100)
+@given(tables(), st.integers(20, 120))
+def test_a_terminal_of_the_width_that_is_told_shows_all(table, width):
+    rows, columns, layout = table
+    told = re.search(r"A terminal of (\d+)", " ".join(draw_table(rows, columns, width=width)))
+    if told:
+        lines = draw_table(rows, columns, width=int(told[1]))
+        assert lines[0].split() == columns
+        assert "hown" not in lines[-1]
+        narrow = " ".join(draw_table(rows, columns, width=int(told[1]) - 1))
+        assert re.search("Empty, so not shown: |Not shown: |Shortened: |The same in all: ", narrow)
+    words = [word for c in columns if c in layout.words for row in rows for word in row[c].split()]
+    told = re.search(r"A terminal of (\d+)", draw_table(rows, columns, width=20, layout=layout)[-1])
+    if told:
+        lines = draw_table(rows, columns, width=int(told[1]), layout=layout)
+        assert [word for word in words if word not in " ".join(lines)] == []
 
 
 def test_without_a_limit_nothing_is_cut():
@@ -88,13 +106,12 @@ def test_what_is_empty_goes_first_then_what_is_the_same_in_all_rows():
     assert draw(60)[0].split() == ["image", "label", "macs", "error"]
     lines = draw(47, whole="--format csv")
     assert lines[0].split() == ["image", "label", "macs"]
-    assert " ".join(lines[4:]) == (
-        "Left out: error (empty) (they need 51 columns; --format csv has all)."
-    )
+    assert lines[4:] == ["Empty, so not shown: error."]
     lines = draw(40, whole="--format json")
     assert lines[0].split() == ["image", "macs"]
     assert " ".join(lines[4:]) == (
-        "Left out: label: cat, error (empty) (they need 51 columns; --format json has all)."
+        "The same in all: label cat. Empty, so not shown: error. A terminal of 51 columns shows "
+        "all, and so does --format json."
     )
 
 
@@ -108,7 +125,29 @@ def test_the_order_of_the_layout_counts_where_the_rows_differ():
 def test_long_paths_lose_their_middle():
     lines = draw(34, paths=["image"])
     assert lines[2].startswith("data/…/img_0042.png ")
-    assert "cut at …: image" in " ".join(lines)
+    assert "The same in all: label cat. " in " ".join(lines)
+    assert "Shortened: image. A terminal of 51 columns shows all." in " ".join(lines)
+
+
+def test_an_empty_column_goes_before_anything_is_cut():
+    rows = [{"path": "photos/of/cats/img_0042.png", "n": n, "error": ""} for n in (1, 2)]
+    assert draw(31, rows, paths=["path"], keep=["error"])[2:] == [
+        "photos/of/cats/img_0042.png  1",
+        "photos/of/cats/img_0042.png  2",
+        "Empty, so not shown: error.",
+    ]
+    rows[1]["error"] = "it is cut short"
+    for width in (20, 30, 40):
+        lines = draw(width, rows, paths=["path"], words=["error"], keep=["n", "error"], drop=["n"])
+        assert lines[0].split()[-1] == "error"
+
+
+def test_columns_go_in_groups_and_may_have_other_headers():
+    rows = [{"a": n, "label_2": f"cat {n}", "p_2": 0.123456 + n, "p_dog": 0.5 + n} for n in (1, 2)]
+    layout = {"together": [("label_2", "p_2")], "headers": {"p_dog": "dog"}}
+    assert draw(40, rows, **layout)[0].split() == ["a", "label_2", "p_2", "dog"]
+    assert draw(17, rows, drop=["label_2"], **layout)[0].split() == ["a", "dog"]
+    assert draw(17, rows, drop=["p_2"], **layout)[0].split() == ["a", "dog"]
 
 
 @pytest.mark.parametrize(
