@@ -9,7 +9,7 @@ from cnncli.arrays import Array
 from cnncli.audit.duplicates import DuplicateGroup
 from cnncli.audit.findings import Finding, FindingKind
 from cnncli.choices import SPLITS
-from cnncli.data.samples import NO_SPLIT, Samples
+from cnncli.data.samples import NO_CLASS, NO_SPLIT, Samples
 from cnncli.errors import count_of
 
 # From this many identical copies on, a picture is a placeholder such as "no image available".
@@ -122,11 +122,9 @@ def _describe_placeholder(samples: Samples, splits: Array, groups: Sequence[Dupl
 def _describe_duplicates(samples: Samples, splits: Array, groups: Sequence[DuplicateGroup]) -> str:
     danger = ""
     if any(splits[index] == NO_SPLIT for group in groups for index in group.members):
-        danger = "; drawn at random, splits would tear them apart"
-    return (
-        f"{count_of(len(groups), 'picture')} more than once in a class "
-        f"({_likeness(groups)}){danger}"
-    )
+        danger = "; random splits could put one copy in train and another in test"
+    where = "" if samples.class_names == (NO_CLASS,) else " in a class"
+    return f"{count_of(len(groups), 'picture')} more than once{where} ({_likeness(groups)}){danger}"
 
 
 # The kinds of finding that copies can be, in the order in which they are reported.

@@ -41,6 +41,10 @@ NoteKind = Literal[
     "label-spelling",
 ]
 FindingKind = SpoilingKind | NoteKind
+# Those whose groups are copies of one picture each.
+COPY_KINDS: frozenset[FindingKind] = frozenset(
+    {"contradiction", "leak", "placeholder", "duplicates"}
+)
 Severity = Literal["spoils", "note"]
 
 

@@ -75,7 +75,7 @@ TABLE: dict[str, Entry] = {
     "check-data": Entry(
         "Data",
         "check_data:check_data",
-        "Find what in labelled images would spoil a result; exit code 3 if anything does.",
+        "Find duplicates, damage, leaks and shortcuts in images; exit code 3 if results suffer.",
     ),
     "split": Entry(
         "Data",

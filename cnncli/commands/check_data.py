@@ -30,6 +30,7 @@ _FLAGS = (
 )
 _SEVERITY = {"spoils": "spoils a result", "note": "worth knowing"}
 _MOST_CLASSES = 40
+_MOST_PICTURES = 3
 
 
 @takes(choose_flags(*_FLAGS))
@@ -38,6 +39,13 @@ def check_data(
     fix_list: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Write the files to leave out there, one path a line."),
+    ] = None,
+    move_to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Move these files there, in their class folders; nothing is overwritten.",
+        ),
     ] = None,
     cache: Annotated[
         bool,
@@ -49,18 +57,21 @@ def check_data(
     ] = None,
     csv_safe: CsvSafe = False,
 ) -> None:
-    """Find what in labelled images would spoil a result; exit code 3 if anything does.
+    """Find duplicates, damage, leaks and shortcuts in images; exit code 3 if results suffer.
 
-    Damaged files, copies with another label or in another split, groups in several splits, missing
-    classes, and shortcuts: classes that their files alone give away.
+    Results suffer from damaged files, copies with another label or in another split, groups in
+    several splits, missing classes, and shortcuts: classes that their files alone give away. A
+    folder of images without class folders is looked at without classes.
     """
     from cnncli.config import load_config
 
     config = load_config(None, flags, tell=TerminalReporter().note)
     from cnncli.files import check_output_file
     from cnncli.recipes.check_data import check_data as run_check
-    from cnncli.recipes.check_data import save_fix_list
+    from cnncli.recipes.check_data import check_move, move_drops, save_fix_list
 
+    if move_to is not None:
+        check_move(config, move_to)
     if fix_list is not None:
         check_output_file(fix_list, "--fix-list")
     reporter = TerminalReporter()
@@ -68,6 +79,9 @@ def check_data(
     if fix_list is not None:  # before a reader of the answer may leave
         count = save_fix_list(fix_list, report)
         reporter.note(f"{fix_list}: {count} file{'s' * (count != 1)} to leave out")
+    if move_to is not None:
+        moved = count_of(move_drops(move_to, report), "file")
+        reporter.note(f"{move_to}: {moved} moved there from {config.data}")
     chosen = choose_format(output_format, piped="json")
     if chosen == "json":
         print_json(report.as_dict())
@@ -106,12 +120,31 @@ def _print_report(report: DataReport) -> None:
     ]
     if rows:
         print_rows(rows, ("finding", "what", "such as"), "table", layout=_LAYOUT)
+        _print_copies(report)
+        if any(finding.images for finding in report.findings):
+            drops = any(finding.drop for finding in report.findings)
+            listed = "; files to leave out: --fix-list FILE, or --move-to DIR" * drops
+            print_sentence(f"all files: --format csv{listed}")
     else:
         print_text("nothing found")
     told = whole["told_by_nothing"]
     if whole["shortcuts"] and len(told) > 1:
         shown = ", ".join(told[:_MOST_CLASSES])
-        print_sentence(f"no file property tells these from each other: {shown}")
+        print_sentence(f"cannot be told apart by file properties (good): {shown}")
+
+
+def _print_copies(report: DataReport) -> None:
+    """Print the first copies of each finding on copies, a line a picture."""
+    for finding in report.findings:
+        lines = report.copies(finding)
+        if not lines:
+            continue
+        print_text(f"{finding.kind}: = same pixels, ≈ near copies")
+        for line in lines[:_MOST_PICTURES]:
+            print_text(f"  {line}")
+        if len(lines) > _MOST_PICTURES:
+            print_text(f"  and {count_of(len(lines) - _MOST_PICTURES, 'more picture')}")
+        print_text("")
 
 
 def _file_rows(files: dict[str, Any]) -> list[dict[str, object]]:

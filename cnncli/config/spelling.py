@@ -20,7 +20,7 @@ _WORDS = {
 }
 # Settings whose names may be written in any case, or as others write them.
 SPELT = (
-    *_WORDS, "activation", "balance", "bn", "log", "loss", "model", "norm", "on_bad_image",
+    *_WORDS, "activation", "balance", "bn", "head", "log", "loss", "model", "norm", "on_bad_image",
     "on_nan", "optimizer", "precision", "resize_mode", "scheduler",
 )  # fmt: skip
 

@@ -19,13 +19,14 @@ from cnncli.files import MOST_OF_TABLE, check_table, expand_path
 from cnncli.reporting import Reporter
 
 
-def find_samples(data: str, columns: CsvColumns | None = None) -> Samples:
+def find_samples(data: str, columns: CsvColumns | None = None, *, flat: bool = False) -> Samples:
     """Find the labelled images that ``--data`` names.
 
     Args:
         data: A folder of class folders, a folder of split folders, a CSV or a folder with one, a
             ``.npz`` data set, a folder in MNIST's form, ``digits``, or ``torchvision:NAME``.
         columns: Names of the CSV's columns; None looks for the usual ones.
+        flat: Whether images that lie in a folder without class folders are taken as one class.
 
     Raises:
         CnncliError: If there is no such file, folder or data set, or no usable image in it.
@@ -33,15 +34,15 @@ def find_samples(data: str, columns: CsvColumns | None = None) -> Samples:
     # Imported here, so that the names of data sets are known without NumPy.
     from cnncli.data.classes import merge_labels
 
-    return merge_labels(_find(data, columns or CsvColumns()))
+    return merge_labels(_find(data, columns or CsvColumns(), flat))
 
 
-def _find(data: str, columns: CsvColumns) -> Samples:
+def _find(data: str, columns: CsvColumns, flat: bool) -> Samples:
     """Find the labelled images, with their labels as they are written."""
     if not data.strip():  # Path("") is the working folder; an empty shell variable is a mistake
         raise CnncliError("--data: is empty; name a folder, a CSV or a data set")
     if not is_named_set(data) or Path(data).exists():
-        return _find_on_disk(data, columns)
+        return _find_on_disk(data, columns, flat)
     _refuse_columns(data, columns)
     if data in EMBEDDED:
         from cnncli.data.digits import load_digits_samples
@@ -70,7 +71,7 @@ def is_named_set(data: str) -> bool:
     return data in EMBEDDED or data.startswith(TORCHVISION)
 
 
-def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
+def _find_on_disk(data: str, columns: CsvColumns, flat: bool) -> Samples:
     """Find labelled images in a folder or a CSV."""
     # Imported here, since a data set by its name does not need them.
     from cnncli.data.folders import find_in_folders
@@ -100,7 +101,7 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
     base = find_base(path) if choice.table is None and path.is_dir() and not choice.others else ""
     inside = choose_table(path / base, columns) if base else choice
     if choice.table is None and inside.table is not None:
-        samples = _find(str(path / base), columns)
+        samples = _find(str(path / base), columns, flat)
         told = f"{base[:-1]} is the only folder with images in {path}, so its table is read"
         return replace(samples, remarks=(told, *samples.remarks))
     if choice.table is not None:
@@ -118,7 +119,7 @@ def _find_on_disk(data: str, columns: CsvColumns) -> Samples:
             "one folder per class"
         )
     _refuse_columns(data, columns)
-    samples = find_in_folders(path)
+    samples = find_in_folders(path, flat=flat)
     return replace(samples, remarks=(*inside.remarks(samples.paths), *samples.remarks))
 
 

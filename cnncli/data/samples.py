@@ -19,6 +19,8 @@ from cnncli.files import MOST_OF_IMAGE, read_file
 
 # In the place of an index into SPLITS, for an image without a split.
 NO_SPLIT = -1
+# What images in a folder without class folders are called where no classes are needed.
+NO_CLASS = "(no class)"
 # Joins the paths of the files of a sample that has several.
 SEPARATOR = "|"
 # `TextColumn` puts so many texts into an array at a time.

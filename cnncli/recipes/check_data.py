@@ -16,18 +16,24 @@ from cnncli.audit.check_levels import check_levels, show_depths
 from cnncli.audit.check_shortcuts import ShortcutCheck, check_shortcuts
 from cnncli.audit.collect import CollectedFacts, collect_facts
 from cnncli.audit.duplicates import Duplicates, find_duplicates
-from cnncli.audit.findings import Finding
+from cnncli.audit.findings import COPY_KINDS, Finding
+from cnncli.audit.move_out import check_apart, move_out
 from cnncli.audit.shortcuts import FAMILIES
 from cnncli.audit.summary import count_classes, summarise_files
 from cnncli.config import RunConfig
-from cnncli.data.find_samples import find_samples
-from cnncli.data.samples import SEPARATOR, CsvColumns, Samples
+from cnncli.data.find_samples import find_samples, is_named_set
+from cnncli.data.layout import find_base
+from cnncli.data.samples import NO_CLASS, SEPARATOR, CsvColumns, FileSource, Samples
 from cnncli.data.splits import parse_groups
+from cnncli.data.table_columns import choose_table
 from cnncli.errors import CnncliError, count_of
 from cnncli.files import expand_path, write_atomically
 from cnncli.reporting import Reporter
 from cnncli.run.samples import give_splits
 from cnncli.training.device import count_cpus
+
+# So many files of one picture are named.
+_MOST_COPIES = 3
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,24 @@ class DataReport:
     def paths(self, indices: tuple[int, ...]) -> list[str]:
         """Return the paths of images by their numbers, relative to the root of the data set."""
         return [str(self.samples.paths[index]) for index in indices]
+
+    def copies(self, finding: Finding) -> list[str]:
+        """Return a line for each picture of a finding on copies: its files, joined by = or ≈.
+
+        The sign = stands between files with the same pixels, ≈ between near copies.
+        """
+        if finding.kind not in COPY_KINDS:
+            return []
+        files, lines = self.facts.files, []
+        for group in finding.groups:
+            shown = self.paths(group[:_MOST_COPIES])
+            line = shown[0]
+            for before, index, path in zip(group, group[1:], shown[1:], strict=False):
+                same = files[before].pixel_hash == files[index].pixel_hash
+                line += f" {'=' if same else '≈'} {path}"
+            more = len(group) - len(shown)
+            lines.append(f"{line} and {more} more" if more else line)
+        return lines
 
     def as_dict(self) -> dict[str, Any]:
         """Return the whole report as plain values, as ``--format json`` prints it."""
@@ -124,8 +148,8 @@ def check_data(config: RunConfig, reporter: Reporter, *, cache: bool) -> DataRep
     Raises:
         CnncliError: If there are no labelled images.
     """
-    columns = CsvColumns(config.image_col, config.label_col, config.split_col, config.group_col)
-    samples = give_splits(find_samples(config.data, columns), config)
+    found = find_samples(config.data, _columns(config), flat=True)
+    samples = give_splits(found, config)
     threads = count_cpus()
     if config.group_regex is not None:
         samples = replace(samples, groups=parse_groups(samples.paths, config.group_regex))
@@ -148,9 +172,9 @@ def check_data(config: RunConfig, reporter: Reporter, *, cache: bool) -> DataRep
     repeated = [index for group in duplicates.groups for index in group.members[1:]]
     families = [name for name in FAMILIES if name != "bits used" or show_depths(facts.files)]
     shortcuts, given_away = check_shortcuts(samples, facts.files, repeated, families)
-    found = [*_check_all(samples, facts, duplicates), *given_away]
-    found.sort(key=lambda finding: finding.severity != "spoils")
-    return DataReport(config.data, samples, samples.splits, facts, tuple(found), shortcuts)
+    findings = [*_check_all(samples, facts, duplicates), *given_away]
+    findings.sort(key=lambda finding: finding.severity != "spoils")
+    return DataReport(config.data, samples, samples.splits, facts, tuple(findings), shortcuts)
 
 
 def _check_all(
@@ -164,7 +188,17 @@ def _check_all(
     areas = [file.width * file.height for file in files]
     yield from check_copies(samples, splits, duplicates.groups, areas)
     yield from check_groups(samples, splits)
-    yield from check_classes(samples, splits)
+    if samples.class_names != (NO_CLASS,):
+        yield from check_classes(samples, splits)
+
+
+def list_drops(report: DataReport) -> list[str]:
+    """Return the paths of the files to leave out, as the data set names them."""
+    drop = sorted({index for finding in report.findings for index in finding.drop})
+    lines = report.paths(tuple(drop))
+    if report.samples.files > 1:
+        lines = [file for line in lines for file in line.split(SEPARATOR)]
+    return lines
 
 
 def save_fix_list(path: str, report: DataReport) -> int:
@@ -177,13 +211,67 @@ def save_fix_list(path: str, report: DataReport) -> int:
     Raises:
         CnncliError: If the file cannot be written, or if a path has a line break in it.
     """
-    drop = sorted({index for finding in report.findings for index in finding.drop})
-    lines = report.paths(tuple(drop))
-    if report.samples.files > 1:
-        lines = [file for line in lines for file in line.split(SEPARATOR)]
+    lines = list_drops(report)
     broken = [line for line in lines if "\n" in line]
     if broken:
         raise CnncliError(f"--fix-list {path}: a line cannot hold the name {broken[0]!r}")
     text = "".join(f"{line}\n" for line in lines)
     write_atomically(expand_path(path), lambda part: part.write_text(text, "utf-8"))
     return len(lines)
+
+
+def check_move(config: RunConfig, move_to: str) -> None:
+    """Refuse a ``--move-to`` that cannot be followed, before the images are looked at.
+
+    Args:
+        config: The settings of the check.
+        move_to: The folder that files are to be moved into.
+
+    Raises:
+        CnncliError: If the data are not a folder of class folders, since a table or a file of
+            splits would then name files that are gone, or if the two folders are not apart.
+    """
+    where = f"--move-to {move_to}"
+    if not move_to.strip():
+        raise CnncliError("--move-to: is empty; name a folder")
+    if config.splits is not None:
+        raise CnncliError(f"{where}: --splits {config.splits} would name files that are gone")
+    root, columns = expand_path(config.data), _columns(config)
+    is_set = is_named_set(config.data) and not root.exists()
+    if root.is_dir():
+        check_apart(root, expand_path(move_to), where)
+        tables = [choose_table(root / base, columns).table for base in ("", find_base(root))]
+        table = next((table for table in tables if table is not None), None)
+    else:
+        table = root if root.is_file() else None
+    if is_set or table is not None:
+        raise _no_folders(where, config.data if is_set else str(table))
+
+
+def _columns(config: RunConfig) -> CsvColumns:
+    return CsvColumns(config.image_col, config.label_col, config.split_col, config.group_col)
+
+
+def _no_folders(where: str, data: str) -> CnncliError:
+    return CnncliError(
+        f"{where}: moves files out of a folder of images alone, and {data} is none; "
+        "--fix-list FILE lists what to leave out"
+    )
+
+
+def move_drops(move_to: str, report: DataReport) -> int:
+    """Move the files to leave out into a folder, with their class folders, and return their number.
+
+    Args:
+        move_to: The folder to move them into; it is made where there is something to move.
+        report: What was found.
+
+    Raises:
+        CnncliError: If the data are no folder of class folders, or if a file cannot be moved.
+    """
+    where, source = f"--move-to {move_to}", report.samples.source
+    if not isinstance(source, FileSource):  # a folder with one .npz, or in MNIST's form
+        raise _no_folders(where, report.data)
+    names = list_drops(report)
+    move_out(source.root, names, expand_path(move_to), where)
+    return len(names)

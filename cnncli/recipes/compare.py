@@ -250,7 +250,7 @@ def describe_paired(paired: Mapping[str, Any]) -> str:
     """Return the result of McNemar's test as a sentence."""
     first, second = paired["runs"]
     p = paired["p"]
-    verdict = "more than chance" if p < 0.05 else "no more than chance may do"
+    verdict = "more than chance" if p < 0.05 else "the difference may be chance"
     return (
         f"on {paired['images']:,} images, {first} alone is right on {paired['only_first']}, "
         f"{second} alone on {paired['only_second']}: {verdict} (McNemar's exact test, p = {p:.2g})"

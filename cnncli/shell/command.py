@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,7 +11,8 @@ import typer
 from typer.core import TyperCommand
 
 from cnncli.choices.spelling import find_choice, respell_call, tell_taken
-from cnncli.errors import CnncliError, clip, did_you_mean
+from cnncli.errors import CnncliError, clip, did_you_mean, shorten
+from cnncli.shell.flags import DATA_ARGUMENT
 from cnncli.shell.help import hold_flags, list_sections, release_flags, write_sections
 from cnncli.shell.terminal import choose_reporter
 
@@ -19,6 +21,8 @@ TAKES_NUMBERS = "takes_numbers"
 
 # The attribute with what to do in place of flags that other tools have: {"--output": "…"}.
 FLAG_HINTS = "flag_hints"
+# Typer has carried its own Click since 0.26; its error is reached without naming either.
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 class Command(TyperCommand):
@@ -45,7 +49,30 @@ class Command(TyperCommand):
         """
         if getattr(self.callback, TAKES_NUMBERS, False):
             args = [f" {arg}" if re.match(r"-\.?\d", arg) else arg for arg in args]
-        return super().parse_args(ctx, args)
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except _USAGE_ERROR:
+            self._refuse_paths(ctx, given)
+            raise
+
+    def _refuse_paths(self, ctx: Any, args: list[str]) -> None:
+        """Refuse several paths where one folder is meant, as a glob gives them.
+
+        Raises:
+            CnncliError: If there are more arguments than the command takes, and all are paths.
+        """
+        takes_data = any(param.name == DATA_ARGUMENT for param in self.params)
+        try:
+            values, extra, _ = self.make_parser(ctx).parse_args(args=args)
+        except _USAGE_ERROR:  # told by the error that led here
+            return
+        paths = [str(values.get(DATA_ARGUMENT)), *extra]
+        if takes_data and extra and all(map(os.path.exists, paths)):
+            raise CnncliError(
+                f"{len(paths):,} paths where one is taken ({shorten(paths, 2)}); give the folder "
+                "that holds them"
+            )
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the command's arguments and flags."""

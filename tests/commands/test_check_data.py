@@ -114,6 +114,42 @@ def test_the_fix_list_mends_what_it_can(cli, data, tmp_path):
     assert listed.read_text("utf-8") == ""
 
 
+def test_copies_are_named_with_their_twins(cli, data):
+    one = first(data / "train" / "drei")
+    for number in range(2, 7):
+        file = sorted((data / "train" / "acht").iterdir())[number]
+        shutil.copy(file, file.with_name(f"z{number}.png"))
+    shutil.copy(one, data / "train" / "acht" / "twin.png")
+    out = cli("check-data", data, "--format", "table").out
+    assert f"\n  train/acht/twin.png = train/drei/{one.name}\n" in out
+    assert out.count(" = train/") == 4
+    assert "\n  and 2 more pictures\n" in out
+    assert "all files: --format csv; files to leave out: --fix-list FILE" in out
+
+
+def test_a_folder_without_class_folders(cli, data):
+    folder = data / "train" / "drei"
+    shutil.copy(first(folder), folder / "copy.png")
+    (folder / "cut.png").write_bytes(first(folder).read_bytes()[:50])
+    report, found = check(cli, folder)
+    assert set(found) == {"duplicates", "unreadable"}
+    assert found["duplicates"]["groups"] == [[first(folder).name, "copy.png"]]
+    assert report["classes"] == [{"class": "(no class)", "images": 22}]
+    assert "has no class folders" in cli("check-data", folder).err
+    assert "22 images lie in no class folder" in cli("train", folder).error
+    (folder / "labels.csv").write_text("a,b\n1,2\n", encoding="utf-8")  # may be the labels
+    assert cli("check-data", folder).code == 2
+
+
+def test_many_paths_are_counted(cli, data):
+    paths = sorted((data / "train" / "drei").iterdir())
+    result = cli("check-data", *paths, "--no-cache")
+    assert result.code == 2
+    assert "20 paths where one is taken" in result.error
+    assert paths[2].name not in result.error
+    assert "give the folder" in result.error
+
+
 def test_csv_has_a_row_per_image(cli, data):
     one = first(data / "train" / "drei")
     shutil.copy(one, data / "train" / "acht" / one.name)
@@ -231,7 +267,9 @@ def test_xray_sample(cli):
     )
     assert set(found) == {"shortcut", "shared-ids", "stored-in-colour"}
     table = cli("check-data", SHARED_DATA / "xray-sample", "--format", "table").out
-    assert table.endswith("no file property tells these from each other: No_findings, Pneumonia\n")
+    assert table.endswith(
+        "cannot be told apart by file properties (good): No_findings, Pneumonia\n"
+    )
 
 
 @needs_data
