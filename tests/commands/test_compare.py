@@ -263,7 +263,9 @@ def test_two_runs_are_tested_on_the_same_images(cli, two):
     paired = json.loads(answer.out)["paired"]
     assert (paired["only_first"], paired["only_second"]) == (2, 8)
     assert paired["p"] == pytest.approx(binomtest(2, 10).pvalue)
-    assert "the difference may be chance (McNemar's exact test, p = 0.11)" in cli("compare", *two).err
+    assert (
+        "the difference may be chance (McNemar's exact test, p = 0.11)" in cli("compare", *two).err
+    )
     write_predictions(two[1], range(30), ())
     assert "of different images: no paired test" in cli("compare", *two).err
 
