@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from cnncli.errors import FINDINGS, count_of
 from cnncli.reporting import TableLayout
+from cnncli.shell.cells import cell_width
 from cnncli.shell.flags import CsvSafe, Flags, takes
 from cnncli.shell.run_flags import choose_flags
+from cnncli.shell.tables import find_width
 from cnncli.shell.terminal import (
     TerminalReporter,
     choose_format,
@@ -140,8 +144,11 @@ def _print_copies(report: DataReport) -> None:
         if not lines:
             continue
         print_text(f"{finding.kind}: = same pixels, ≈ near copies")
+        width = find_width(sys.stdout)
         for line in lines[:_MOST_PICTURES]:
-            print_text(f"  {line}")
+            is_wide = width is not None and cell_width(line) + 2 > width
+            for part in re.split(r" (?=[=≈] )", line) if is_wide else [line]:  # no path is cut
+                print_text(f"  {part}")
         if len(lines) > _MOST_PICTURES:
             print_text(f"  and {count_of(len(lines) - _MOST_PICTURES, 'more picture')}")
         print_text("")

@@ -49,6 +49,7 @@ from cnncli.run.samples import gather_samples
 from cnncli.run.scales import warn_of_scales
 from cnncli.run.settle_head import can_fit, refuse_fit, settle_head
 from cnncli.run.warn_of_cut import warn_of_cut
+from cnncli.run.warn_of_reuse import warn_of_reuse
 from cnncli.training.batch_size import find_batch_size
 from cnncli.training.device import Compute, count_cpus
 from cnncli.training.history import KAPPA
@@ -118,6 +119,8 @@ def prepare(
         splits = exclude_bad(samples, splits, bad, config.on_bad_image, reporter)
     _check_monitor(config.monitor, samples.targets[splits == VAL])
     warn_of_data(samples, splits, digests, reporter)
+    if begun is None and pretrained.source is not None:
+        warn_of_reuse(pretrained.source.path, samples, splits, reporter)
     if normalisation is None:
         fitted = fit_normalisation(store, np.flatnonzero(splits == TRAIN))
         store = replace(store, preprocess=fitted)

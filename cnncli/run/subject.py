@@ -203,6 +203,7 @@ def _build(
         num_classes=len(class_names),
         in_channels=preprocess.channels,
         image_size=preprocess.image_size,
+        **(source.meta.get("options", {}) if source is not None else {}),  # what the run exchanged
     )
     if source is None:
         reporter.note(

@@ -57,7 +57,7 @@ class Checkpoint:
         model: The network's name in the registry.
         class_names: The names of the K classes, in the order of the logits.
         preprocess: Turns the content of an image file into the network's input.
-        options: What was changed in the network; keys are activation, norm and dropout.
+        options: What was changed in the network: activation, norm, dropout, linear_head.
         freeze: The freeze policy by which these weights were trained.
         ordered: Whether the classes have an order, like grades.
         augment: The augmentation of the training images; empty for none.

@@ -1,6 +1,7 @@
 """The network to look at: a run's, or one of the registry with random weights or a file's."""
 
 import re
+from functools import partial
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from cnncli.models.build import build_network
 from cnncli.models.pretrained import download
 from cnncli.models.registry import find_model
 from cnncli.reporting import SilentReporter
-from cnncli.run.subject import is_run, load_subject
+from cnncli.run.subject import is_run, load_subject, load_trained
+from cnncli.training.checkpoint import Checkpoint, save_checkpoint
 
 
 class Notes(SilentReporter):
@@ -173,3 +175,21 @@ def test_a_file_that_is_of_another_network(tmp_path, notes):
     save_file({"a.weight": torch.zeros(3, 3)}, tmp_path / "w.safetensors")
     with pytest.raises(CnncliError, match=r"has no last layer of squeezenet1_1 \(classifier.1"):
         load_subject("squeezenet1_1", notes, weights=str(tmp_path / "w.safetensors"))
+
+
+def test_a_runs_file_by_its_network_has_what_the_run_exchanged(notes, tmp_path):
+    """A fitted head of SqueezeNet has no activation behind it."""
+    network = build_network(
+        "squeezenet1_1", num_classes=3, in_channels=3, image_size=(32, 32), linear_head=True
+    ).eval()
+    form = Preprocess(32, 32, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
+    path = tmp_path / "plain.safetensors"
+    options = {"linear_head": True}
+    save_checkpoint(path, network, Checkpoint("squeezenet1_1", ("a", "b", "c"), form, options))
+    images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = network(images)
+        assert (expected < 0).any()  # what an activation would have cut off
+        for load in (load_trained, partial(load_subject, weights=str(path))):
+            args = (str(path), notes) if load is load_trained else (notes,)
+            assert torch.equal(load("squeezenet1_1", *args).network(images), expected)
