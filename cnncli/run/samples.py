@@ -46,7 +46,7 @@ def gather_samples(
     """
     samples = label_samples(config, reporter, begun)
     splits, warnings = split_samples(
-        samples,
+        order_classes(samples, None),  # so that another --class-order draws the same splits
         val_fraction=config.val_fraction,
         test_fraction=config.test_fraction,
         seed=config.seed,
