@@ -207,13 +207,13 @@ def summarize(run: RunRecord, differing: Sequence[str]) -> dict[str, Any]:
 
     ``seconds_per_epoch`` is the median: the first epoch also reads the images.
     """
-    seconds = [row["seconds"] for row in run.history if math.isfinite(row.get("seconds", math.nan))]
+    seconds = [row["seconds"] for row in run.epochs if math.isfinite(row.get("seconds", math.nan))]
     summary: dict[str, Any] = {
         "run": run.name,
         "path": str(run.path),
         "settings": {key: run.settings.get(key) for key in differing},
         "finished": run.report is not None,
-        "epochs_run": len(run.history),
+        "epochs_run": len(run.epochs),
         "best_epoch": None if run.best is None else int(run.best["epoch"]),
         "monitor": run.monitor,
         "val_loss": value_of(run.best, "val_loss"),

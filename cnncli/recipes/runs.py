@@ -70,12 +70,12 @@ class ListedRun:
     def describe(self) -> dict[str, Any]:
         """Return all that is known of it, ready for JSON: `summarize` and what no list has."""
         record = self.record
-        seconds = [_number(row.get("seconds")) for row in record.history]
+        seconds = [_number(row.get("seconds")) for row in record.epochs]
         known = [value for value in seconds if value is not None]
         files = {p.name: p.lstat().st_size for p in sorted(record.path.iterdir()) if p.is_file()}
         return self.summarize() | {
             "path": str(record.path),
-            "epochs_run": len(record.history),
+            "epochs_run": len(record.epochs),
             "monitor": record.monitor,
             "report": _plain(record.report),
             "seconds_per_epoch": round(statistics.median(known), 3) if known else None,

@@ -1,7 +1,4 @@
-"""Read a run's settings, epochs and results from the files in its folder.
-
-The run may still be going on. Neither torch nor pandas is imported.
-"""
+"""Read what a run's folder says of it, also while it runs; neither torch nor pandas is imported."""
 
 from __future__ import annotations
 
@@ -46,13 +43,12 @@ class RunRecord:
         name: Name of the folder, or its path if several folders have the same name.
         path: Path of the folder.
         settings: The settings in ``config.yaml``, by name.
-        history: The rows of ``metrics.csv``, one per epoch; an empty field is NaN.
+        history: The rows of ``metrics.csv``; an empty field is NaN, a fitted head is row 0.
         best: Row of the best epoch; None before the end of the first epoch.
         report: Content of ``report.json``; None if the run has not finished.
         parameters: Number of the network's parameters; None if there is no checkpoint.
-        images: Digests by ``train``, ``val``, ``test``, ``all`` and ``class_names``. Two runs with
-            the same digest had the same images and labels there, or the same classes. Empty if
-            there is no ``splits.csv``.
+        images: Digests by ``train``, ``val``, ``test``, ``all`` and ``class_names``, equal for the
+            same images and labels there, or the same classes; empty without ``splits.csv``.
     """
 
     name: str
@@ -63,6 +59,11 @@ class RunRecord:
     report: dict[str, Any] | None
     parameters: int | None
     images: dict[str, str]
+
+    @property
+    def epochs(self) -> list[Row]:
+        """The rows of the epochs, without that of a fitted head."""
+        return [row for row in self.history if row["epoch"] > 0]
 
     @property
     def monitor(self) -> str:

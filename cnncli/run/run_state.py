@@ -53,7 +53,7 @@ def find_state(record: RunRecord, faults: Sequence[CnncliError]) -> State:
     """
     epochs = record.settings.get("epochs")
     of = epochs if isinstance(epochs, int) and not isinstance(epochs, bool) else None
-    done = sum(row["epoch"] > 0 for row in record.history)
+    done = len(record.epochs)
     holder = find_holder(record.path)
     if faults:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""

@@ -526,3 +526,17 @@ def test_a_note_stays_and_the_total_is_told(cli, runs, monkeypatch):
     header = next(line for line in result.out.splitlines() if line.startswith("run "))
     assert header.split()[-1] == "note"
     assert re.search(r"^\d+ runs, [\d.,]+ (B|kB|MB)$", result.err, re.MULTILINE)
+
+
+def test_a_fitted_head_is_no_epoch(cli, runs):
+    write_run(runs / "fitted", [0.5, 0.4, 0.3], epochs=2)
+    metrics = runs / "fitted" / METRICS_FILE
+    header, *rows = metrics.read_text().splitlines()
+    numbered = [f"{number},{row.split(',', 1)[1]}" for number, row in enumerate(rows)]
+    metrics.write_text("\n".join([header, *numbered]) + "\n")
+    shown = json.loads(cli("runs", "show", "fitted", "--format", "json").out)
+    assert (shown["epochs_run"], shown["state"]) == (2, "finished")
+    compared = json.loads(cli("compare", "runs/fitted", "runs/2026-01-01_done_lenet5",
+                              "--format", "json").out)  # fmt: skip
+    by_name = {run["run"]: run for run in compared["runs"]}
+    assert (by_name["fitted"]["epochs_run"], by_name["fitted"]["best_epoch"]) == (2, 2)
