@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import math
+import threading
 import zipfile
-from typing import Any
+from collections.abc import Iterator
+from typing import IO, Any
 
 import numpy as np
 
@@ -16,6 +19,10 @@ _MOST_CHANNELS = 256
 # An axis of so few entries is the channels. Where the first and the last axis are both longer, and
 # either could be, the channels have to be named.
 _SURELY_CHANNELS = 16
+# NumPy parses the header as Python code, and the parser of CPython 3.11 fails now and then if two
+# threads use it at once (https://github.com/python/cpython/issues/106905): a good file of a data
+# set that is read in threads would be called damaged.
+_PARSER_LOCK = threading.Lock()
 
 
 def read_header(data: bytes) -> Header:
@@ -46,8 +53,7 @@ def decode_pixels(data: bytes, header: Header, *, raw: bool, reduction: int) -> 
     Arguments and errors are those of :class:`cnncli.images.formats.FormatModule`.
     """
     try:
-        loaded = np.load(io.BytesIO(data), allow_pickle=False)
-        arrays = [loaded] if isinstance(loaded, np.ndarray) else [loaded[n] for n in loaded.files]
+        arrays = [_read_array(file) for file in _open_arrays(data)]
     except Exception as error:  # zlib, zipfile and struct each raise errors of their own
         raise damaged(error) from None
     return np.concatenate([_channels_last(array, header) for array in arrays], axis=2), False
@@ -101,14 +107,7 @@ def _channels_first(shape: tuple[int, ...]) -> bool:
 def _read_shapes(data: bytes) -> list[tuple[tuple[int, ...], np.dtype[Any]]]:
     """Return the shape and the number type of each array in a file, without its values."""
     try:
-        if not data.startswith(b"PK"):
-            return [_read_shape(io.BytesIO(data))]
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".npy")]
-            found = []
-            for name in names:
-                with archive.open(name) as file:
-                    found.append(_read_shape(file))
+        found = [_read_head(file)[::2] for file in _open_arrays(data)]
     except ImageError:
         raise
     except Exception as error:
@@ -118,16 +117,36 @@ def _read_shapes(data: bytes) -> list[tuple[tuple[int, ...], np.dtype[Any]]]:
     return found
 
 
-def _read_shape(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = np.lib.format.read_magic(file)
-    read = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )
-    shape, _, dtype = read(file)
+def _open_arrays(data: bytes) -> Iterator[IO[bytes]]:
+    """Yield each array of a file as an open ``.npy`` file."""
+    if not data.startswith(b"PK"):
+        yield io.BytesIO(data)
+        return
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for name in archive.namelist():
+            if name.endswith(".npy"):
+                with archive.open(name) as file:
+                    yield file
+
+
+def _read_array(file: IO[bytes]) -> Array:
+    shape, by_columns, dtype = _read_head(file)
+    content = file.read(math.prod(shape) * dtype.itemsize)
+    return np.ndarray(shape, dtype, content, order="F" if by_columns else "C")
+
+
+def _read_head(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return an array's shape, whether it is stored by columns, and its number type."""
+    with _PARSER_LOCK:
+        version = np.lib.format.read_magic(file)
+        read = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        shape, by_columns, dtype = read(file)
     if dtype.kind not in "buif":
         raise ImageError(f"holds values of type {dtype}; numbers are needed")
     if len(shape) >= 2:
         check_size(*_layout(shape)[:2])
-    return shape, dtype
+    return shape, by_columns, dtype
