@@ -31,6 +31,8 @@ class Evaluation:
         folder: Folder for the evaluation's files; None writes none.
         reporter: Gets remarks, warnings and progress.
         world: The processes that work together.
+        folds: (N,) fold of each image, from 1, where a cross-validation has judged each by the
+            network that did not see it; None otherwise.
         report: What ``report.json`` will hold; the steps fill it.
     """
 
@@ -44,6 +46,7 @@ class Evaluation:
     folder: Path | None
     reporter: Reporter
     world: World
+    folds: Array | None = None
     report: Report = field(default_factory=dict)
 
     @property

@@ -28,6 +28,7 @@ _NOT_METRICS = {
     "tta",
     "precision",
     "mistakes",
+    "folds",
 }
 
 
