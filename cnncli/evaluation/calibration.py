@@ -27,14 +27,14 @@ def apply_temperature(probabilities: FloatArray, temperature: float) -> FloatArr
             them; the order of an image's classes stays.
 
     Returns:
-        Probabilities of the same shape, in float64; each row sums to 1.
+        Probabilities of the same shape and type; each row sums to 1.
 
     Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, equation 9.
     """
     from scipy.special import softmax  # type: ignore[import-untyped]
 
     scaled: FloatArray = softmax(_logarithm(probabilities) / temperature, axis=-1)
-    return scaled
+    return scaled.astype(probabilities.dtype)
 
 
 def fit_temperature(targets: IntArray, probabilities: FloatArray) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cnncli.choices.operating_point import OperatingRule
+from cnncli.choices.decision import OperatingRule
 from cnncli.evaluation.metrics import FloatArray, IntArray
 
 BoolArray = npt.NDArray[np.bool_]

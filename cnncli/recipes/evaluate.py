@@ -10,12 +10,20 @@ import torch
 
 from cnncli.augmentation.notation import Tta
 from cnncli.choices import OnBadImage, Precision, SplitChoice
+from cnncli.choices.decision import DecisionFlags
 from cnncli.data.classes import match_classes
 from cnncli.data.find_samples import find_samples, report_layout
 from cnncli.data.samples import CsvColumns, Samples, select_samples
 from cnncli.reporting import Reporter
-from cnncli.run.choose_evaluated import choose_evaluated, leave_out_unreadable
+from cnncli.run.choose_evaluated import (
+    choose_evaluated,
+    is_chosen_on,
+    leave_out_unreadable,
+)
+from cnncli.run.decide import check_decision, check_judged, choose_decision, needs_val
+from cnncli.run.decision import load_decision, save_decision, warn_of_views
 from cnncli.run.evaluation import Evaluation
+from cnncli.run.find_val import find_val
 from cnncli.run.judge import Judge
 from cnncli.run.mistakes import DRAWN, draw_mistakes, list_mistakes
 from cnncli.run.report import (
@@ -24,6 +32,7 @@ from cnncli.run.report import (
     report_precision,
     report_split,
 )
+from cnncli.run.report_decision import report_decision
 from cnncli.run.samples import data_of_run
 from cnncli.run.save_evaluation import make_evaluation_folder, save_evaluation
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
@@ -52,6 +61,7 @@ class EvaluateSettings:
         mistakes_drawn: Number of the surest mistakes that are drawn, at most.
         mistakes_grid: File in which the surest mistakes are drawn; None draws none.
         csv_safe: Whether no cell of a CSV may be a formula for a spreadsheet.
+        decide: Threshold, temperature and abstaining.
     """
 
     data: str | None = None
@@ -67,6 +77,7 @@ class EvaluateSettings:
     mistakes_drawn: int = DRAWN
     mistakes_grid: Path | None = None
     csv_safe: bool = False
+    decide: DecisionFlags = field(default_factory=DecisionFlags)
 
 
 def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = ALONE) -> Report:
@@ -99,8 +110,15 @@ def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Eval
     report_precision(compute.precision, settings.precision, reporter)
     keep_freed_memory()
     network, checkpoint = load_checkpoint(path)
+    stored = None
+    if not settings.decide.raw:
+        stored = load_decision(path, checkpoint.digest, checkpoint.class_names, reporter)
+    warn_of_views(stored, settings.tta, reporter)
+    check_decision(settings.decide, stored, checkpoint.class_names, path)
     views = None if settings.tta is None else build_views(settings.tta, checkpoint.augment)
-    samples, split = _choose_images(settings, path, checkpoint, reporter)
+    everything = _find_images(settings, path, checkpoint, reporter)
+    chosen, split = choose_evaluated(everything, path, settings.split, reporter)
+    check_judged(settings.decide, is_val=is_chosen_on(split))
     own = settings.data is None and settings.split is None
     folder = settings.output and make_evaluation_folder(settings.output, path, is_of_run=own)
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -112,13 +130,26 @@ def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Eval
         settings.on_bad_image,
         reporter,
     )
-    samples, targets, probabilities = judge.judge(samples, is_own=settings.data is None)
+    decision = stored
+    if settings.decide.is_stored:
+        val = None
+        if needs_val(settings.decide):
+            is_own = settings.data is None
+            found = find_val(path, checkpoint, everything, is_own=is_own, reporter=reporter)
+            val = judge.judge(found, is_own=True, label="judging val")[1:]
+        decision = choose_decision(
+            settings.decide, stored, checkpoint.class_names, val, reporter, settings.tta
+        )
+    samples, targets, probabilities = judge.judge(
+        select_samples(everything, chosen), is_own=settings.data is None
+    )
     return Evaluation(
         path=path,
         checkpoint=checkpoint,
         samples=samples,
         targets=targets,
-        probabilities=probabilities,
+        raw=probabilities,
+        decision=decision,
         split=split,
         precision=compute.precision,
         folder=folder or None,
@@ -127,19 +158,17 @@ def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Eval
     )
 
 
-def _choose_images(
+def _find_images(
     settings: EvaluateSettings, path: Path, checkpoint: Checkpoint, reporter: Reporter
-) -> tuple[Samples, str]:
-    """Return the images to evaluate, with the classes of the checkpoint, and their split's name."""
+) -> Samples:
+    """Return all images that are there, with the classes of the checkpoint."""
     data, columns = settings.data, settings.columns
     if data is None:
         data, columns = data_of_run(path, columns)
     samples = find_samples(data, columns)
     report_layout(samples, reporter)
     samples = match_classes(samples, checkpoint.class_names)
-    samples = leave_out_unreadable(samples, path, checkpoint.preprocess, reporter)
-    chosen, split = choose_evaluated(samples, path, settings.split, reporter)
-    return select_samples(samples, chosen), split
+    return leave_out_unreadable(samples, path, checkpoint.preprocess, reporter)
 
 
 def _report(evaluation: Evaluation, settings: EvaluateSettings) -> None:
@@ -150,6 +179,7 @@ def _report(evaluation: Evaluation, settings: EvaluateSettings) -> None:
         evaluation.checkpoint,
         split=evaluation.split,
         reporter=evaluation.reporter,
+        predictions=evaluation.predictions,
     )
     record_splits(report, evaluation.run_dir)
     if settings.tta is not None:
@@ -167,13 +197,17 @@ def _save(evaluation: Evaluation, settings: EvaluateSettings) -> None:
             evaluation.samples,
             evaluation.probabilities,
             csv_safe=settings.csv_safe,
+            predictions=evaluation.predictions,
         )
 
 
 def _list_mistakes(evaluation: Evaluation, settings: EvaluateSettings) -> None:
     if settings.mistakes:
         evaluation.report["mistakes"] = list_mistakes(
-            evaluation.samples, evaluation.probabilities, settings.mistakes
+            evaluation.samples,
+            evaluation.probabilities,
+            settings.mistakes,
+            evaluation.predictions,
         )
 
 
@@ -187,6 +221,28 @@ def _draw_mistakes(evaluation: Evaluation, settings: EvaluateSettings) -> None:
             evaluation.reporter,
             count=settings.mistakes_drawn,
             split=evaluation.split,
+            predictions=evaluation.predictions,
+        )
+
+
+def _report_decision(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    if evaluation.decision is not None:
+        evaluation.report |= report_decision(
+            evaluation.decision,
+            evaluation.targets,
+            evaluation.raw,
+            prevalence=settings.decide.prevalence,
+            groups=None,
+            reporter=evaluation.reporter,
+        )
+
+
+def _store_decision(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    decision = evaluation.decision
+    if decision is not None and settings.decide.is_stored and evaluation.world.is_first:
+        path = save_decision(evaluation.path, evaluation.checkpoint.digest, decision)
+        evaluation.reporter.note(
+            f"{path}: {decision.describe()}; predict and evaluate go by it, --raw leaves it out"
         )
 
 
@@ -194,6 +250,8 @@ def _draw_mistakes(evaluation: Evaluation, settings: EvaluateSettings) -> None:
 # what only stdout has comes after it.
 _STEPS: tuple[Callable[[Evaluation, EvaluateSettings], None], ...] = (
     _report,
+    _report_decision,
+    _store_decision,
     _save,
     _list_mistakes,
     _draw_mistakes,

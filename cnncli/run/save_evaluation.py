@@ -45,12 +45,28 @@ def make_evaluation_folder(given: str, checkpoint: Path, *, is_of_run: bool) -> 
 
 
 def save_evaluation(
-    folder: Path, report: Report, samples: Samples, probabilities: Array, *, csv_safe: bool
+    folder: Path,
+    report: Report,
+    samples: Samples,
+    probabilities: Array,
+    *,
+    csv_safe: bool,
+    predictions: Array | None = None,
 ) -> None:
-    """Write report.json, predictions.csv and the confusion matrix as CSV and picture."""
+    """Write report.json, predictions.csv and the confusion matrix as CSV and picture.
+
+    Args:
+        folder: The folder, which exists.
+        report: What report.json holds.
+        samples: N images.
+        probabilities: (N, K).
+        csv_safe: Whether no cell of a CSV may be a formula for a spreadsheet.
+        predictions: (N,) the classes that the images were given; None for the most probable.
+    """
     from cnncli.plots.confusion_matrix import save_confusion_matrix
 
     names = list(samples.class_names)
+    labels = probabilities.argmax(axis=1) if predictions is None else predictions
     cells = [protect_cell(name) if csv_safe else name for name in names]
 
     def write_predictions(part: Path) -> None:
@@ -58,9 +74,8 @@ def save_evaluation(
             header = ("path", "target", "label", "probability")
             # At the end: programs count the columns of probabilities from the left.
             writer.writerow((*header, *(f"probability_{name}" for name in names), "file"))
-            rows = zip(samples.paths, samples.targets, probabilities, strict=True)
-            for index, (path, target, row) in enumerate(rows):
-                best = int(row.argmax())
+            rows = zip(samples.paths, samples.targets, probabilities, labels, strict=True)
+            for index, (path, target, row, best) in enumerate(rows):
                 values = [f"{value:.6f}" for value in row]
                 shown = protect_cell(str(path)) if csv_safe else path
                 cell = cells[target], cells[best], values[best], *values

@@ -1,4 +1,4 @@
-"""The notation of ``--operating-point``, and the checks of the other numbers of a decision."""
+"""What the flags of a decision say: threshold, temperature, abstaining."""
 
 from __future__ import annotations
 
@@ -64,6 +64,64 @@ def parse_operating_point(text: str, where: str = "--operating-point") -> Operat
             f"{kind}={percent:g}"
         )
     return OperatingRule(kind, least)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class DecisionFlags:
+    """What the user wants to be decided.
+
+    Attributes:
+        positive: Name of the positive class; all others together are negative.
+        operating_point: How the threshold is chosen on val; None for none.
+        threshold: The threshold itself, between 0 and 1; None for none.
+        prevalence: Share of positive images where the classifier is to be used; None for none.
+        calibrate: Whether a temperature is fitted on val.
+        abstain_below: Least probability of a label that is said, between 0 and 1; None for none.
+        raw: Whether the decision that is stored beside the weights is left out.
+    """
+
+    positive: str | None = None
+    operating_point: OperatingRule | None = None
+    threshold: float | None = None
+    prevalence: float | None = None
+    calibrate: bool = False
+    abstain_below: float | None = None
+    raw: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what does not go together, whatever the classes are.
+
+        Raises:
+            CnncliError: If a number is not between 0 and 1, or a flag lacks or excludes another.
+        """
+        numbers = {
+            "--threshold": self.threshold,
+            "--prevalence": self.prevalence,
+            "--abstain-below": self.abstain_below,
+        }
+        for flag, value in numbers.items():
+            if value is not None:
+                check_probability(value, flag)
+        if self.operating_point is not None and self.threshold is not None:
+            raise CnncliError(
+                "--operating-point and --threshold: the first chooses a threshold on val, the "
+                "second is one; give one of them"
+            )
+        if self.positive is not None and not self.has_threshold:
+            raise CnncliError(
+                f"--positive {clip(self.positive)}: give the threshold too, or how to choose it: "
+                "--operating-point sensitivity=0.95, specificity=0.9 or youden, or --threshold P"
+            )
+
+    @property
+    def has_threshold(self) -> bool:
+        """Whether a threshold is given, or how to choose it."""
+        return self.operating_point is not None or self.threshold is not None
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether anything of it is stored beside the weights."""
+        return self.has_threshold or self.calibrate or self.abstain_below is not None
 
 
 def check_probability(value: float, flag: str) -> None:
