@@ -11,10 +11,12 @@ import typer
 
 from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import RowFormat, parse_shard
+from cnncli.choices.decision import check_probability
 from cnncli.errors import FINDINGS, CnncliError
 from cnncli.models.registry import find_model
 from cnncli.reporting import TableLayout
 from cnncli.shell.command import FLAG_HINTS
+from cnncli.shell.decision_flags import AbstainBelow, Raw
 from cnncli.shell.flags import CsvSafe, JudgingPrecision, TestTimeViews, complete_model
 from cnncli.shell.terminal import choose_format, choose_reporter, print_rows
 
@@ -64,11 +66,15 @@ def predict(
         typer.Option("--format", help="Form of the answer [table on a terminal, csv in a pipe]."),
     ] = None,
     csv_safe: CsvSafe = False,
+    abstain_below: AbstainBelow = None,
+    raw: Raw = False,
 ) -> None:
     """Predict the class of images: a row each, in the order given."""
     for flag, value in (("--top-k", top_k), ("--batch-size", batch_size)):
         if value < 1:
             raise CnncliError(f"{flag} {value}: must be at least 1")
+    if abstain_below is not None:
+        check_probability(abstain_below, "--abstain-below")
     _check_network(checkpoint, model, weights)
     views = None if tta is None else parse_tta(tta)
     share = (1, 1) if shard is None else parse_shard(shard)
@@ -90,6 +96,8 @@ def predict(
         precision=precision,
         tta=views,
         shard=share,
+        raw=raw,
+        abstain_below=abstain_below,
     )
     reporter = choose_reporter()
     bad = 0
@@ -117,6 +125,8 @@ def predict(
         raise typer.Exit(FINDINGS)
 
 
+# The columns that go last of all where a terminal is narrow.
+_LAST = ("suggested", "probability", "label", "error")
 _TO_FILE = "the rows go to stdout; write them with > FILE.csv"
 setattr(predict, FLAG_HINTS, dict.fromkeys(("--output", "--csv", "--out", "-o"), _TO_FILE))
 
@@ -126,10 +136,11 @@ def _lay_out(columns: Sequence[str], top_k: int) -> TableLayout:
     pairs = [(f"label_{place}", f"probability_{place}") for place in range(2, top_k + 1)]
     begin = 3 + 2 * len(pairs)
     own = columns[:begin]
-    classes = {name: name.removeprefix("probability_") for name in columns[begin:-1]}
+    prefix = "probability_"
+    classes = {name: name[len(prefix) :] for name in columns[begin:-1] if name.startswith(prefix)}
     return TableLayout(
-        drop=(*reversed(classes), *reversed(own[3:]), "probability", "label", "error"),
-        keep=("label", "probability", "error"),
+        drop=(*reversed(classes), *reversed(own[3:]), *_LAST),
+        keep=_LAST,
         together=pairs,
         paths=own[:1],
         words=("error",),
