@@ -90,7 +90,7 @@ def is_no_better_than_one_class(targets: IntArray, predictions: IntArray) -> boo
         targets: (N,) class numbers.
         predictions: (N,) class numbers.
     """
-    from scipy.stats import binomtest
+    from scipy.stats import binomtest  # type: ignore[import-untyped]
 
     largest = np.bincount(targets).max() / len(targets)
     hits = int((targets == predictions).sum())
