@@ -18,6 +18,7 @@ from cnncli.errors import RUNTIME_FAILURE, CnncliError
 CONFIG_FILE = "config.yaml"
 SPLITS_FILE = "splits.csv"
 BAD_IMAGES_FILE = "bad_images.csv"
+EXCLUDED_FILE = "excluded.csv"
 METRICS_FILE = "metrics.csv"
 BEST_FILE = "best.safetensors"
 LAST_FILE = "last.pt"

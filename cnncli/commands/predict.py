@@ -98,7 +98,7 @@ def predict(
     _check_network(checkpoint, model, weights)
     others = {"--top-k": top_k != 1, "--probabilities": probabilities, "--shard": shard}
     others |= {"--format": output_format, "--csv-safe": csv_safe}
-    submission = _read_submission(sample_submission, output, image_col, others)
+    submission = _read_submission(sample_submission, output, image_col, inputs, others)
     views = None if tta is None else parse_tta(tta)
     share = (1, 1) if shard is None else parse_shard(shard)
     from cnncli.recipes.predict import Predictor, PredictSettings
@@ -156,14 +156,19 @@ _SAMPLE = "--sample-submission"
 
 
 def _read_submission(
-    sample: str | None, output: str | None, id_col: str | None, others: Mapping[str, object]
+    sample: str | None,
+    output: str | None,
+    id_col: str | None,
+    inputs: Sequence[str],
+    others: Mapping[str, object],
 ) -> tuple[Sample, Path] | None:
     """Return a sample submission and the file to write; None if neither is asked for.
 
     Args:
         sample: Path of the sample, as it was given.
         output: Path of the file to write, as it was given.
-        id_col: Name of the sample's column of ids.
+        id_col: Name of the column of ids, of the sample or of a table among the inputs.
+        inputs: The images, as they were given.
         others: Flags that say how rows go to stdout, and whether they were given.
     """
     if sample is None:
@@ -183,7 +188,8 @@ def _read_submission(
     path, target = expand_path(sample), check_output_file(output)
     if path.exists() and target.exists() and path.samefile(target):
         raise CnncliError(f"--output {output}: would write over the sample; name another file")
-    return read_sample(path, _SAMPLE, id_col), target
+    has_table = any(given.lower().endswith((".csv", ".tsv")) for given in inputs)
+    return read_sample(path, _SAMPLE, id_col, may_lack_it=has_table), target
 
 
 def _submit(

@@ -79,13 +79,14 @@ class Answers:
             row[place] = ""
 
 
-def read_sample(path: Path, flag: str, id_col: str | None) -> Sample:
+def read_sample(path: Path, flag: str, id_col: str | None, *, may_lack_it: bool = False) -> Sample:
     """Read a sample submission and find its column of ids.
 
     Args:
         path: Path of the CSV.
         flag: The flag by which it was given, for messages.
         id_col: Name of the column of ids; None looks for a usual one, else takes the first column.
+        may_lack_it: Whether ``id_col`` may be the name of another table's column alone.
 
     Raises:
         CnncliError: If the file is no CSV, no column can be the id, or an id is empty or twice
@@ -96,6 +97,8 @@ def read_sample(path: Path, flag: str, id_col: str | None) -> Sample:
         raise CnncliError(f"{where}: no such file")
     check_table(path, where)
     header = read_header(path)
+    if may_lack_it and id_col not in header:
+        id_col = None
     with open_table(path) as (_, delimiter, _):
         pass
     rows, lines = [], []

@@ -11,6 +11,7 @@ from cnncli.arrays import Array
 from cnncli.audit.ids import propose_groups
 from cnncli.config import RunConfig, load_config
 from cnncli.data.classes import order_classes
+from cnncli.data.exclude import exclude_again, exclude_listed, load_excluded
 from cnncli.data.find_samples import find_samples, is_named_set, report_layout
 from cnncli.data.label_text import doubt_labels
 from cnncli.data.samples import CsvColumns, Samples
@@ -71,6 +72,10 @@ def label_samples(config: RunConfig, reporter: Reporter, begun: BegunRun | None 
     """
     columns = CsvColumns(config.image_col, config.label_col, config.split_col, config.group_col)
     samples = find_samples(config.data, columns)
+    if begun is not None:
+        samples = exclude_again(samples, load_excluded(begun.run_dir))
+    elif config.exclude is not None:
+        samples = exclude_listed(samples, config.exclude)
     if begun is None:
         samples = give_splits(samples, config)
     else:

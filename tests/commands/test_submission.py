@@ -203,6 +203,10 @@ def test_a_table_names_the_inputs(cli, run_dir, test_images, tmp_path):
     sample = write(tmp_path / "sample.csv", ("id", "label"), [(name, "one") for name in ids])
     assert ask(cli, run_dir, table, sample, tmp_path / "out.csv").code == 0
     assert ask(cli, run_dir, sample, sample, tmp_path / "out2.csv").code == 0
+    other = write(tmp_path / "other.csv", ("label", "scan"), [("", name) for name in ids])
+    flags = ("--image-col", "scan")
+    assert ask(cli, run_dir, other, sample, tmp_path / "out3.csv", *flags).code == 0
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "out3.csv").read_bytes()
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "out2.csv").read_bytes()
 
 
