@@ -28,6 +28,7 @@ CURVES_FILE = "curves.png"
 REPORT_FILE = "report.json"
 PREDICTIONS_FILE = "predictions.csv"
 STUDIES_FOLDER = "tune"  # beside runs: a folder for each study, with one for each trial in it
+OUT_OF_FOLD = "out of fold"  # the split in the report of a cross-validation
 EPOCHS_FOLDER = "epochs"  # of checkpoints 0000.safetensors, 0005.safetensors …
 
 # The greatest files that are read, in bytes. An image of the most pixels that are decoded has 3 GiB

@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from cnncli.arrays import Array
 from cnncli.augmentation.notation import Tta
 from cnncli.choices import OnBadImage, Precision, SplitChoice
 from cnncli.data.classes import match_classes
 from cnncli.data.find_samples import find_samples, report_layout
-from cnncli.data.loader import Loader, SplitDataset
 from cnncli.data.samples import CsvColumns, Samples, select_samples
-from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
-from cnncli.errors import CnncliError
-from cnncli.files import run_dir_of
+from cnncli.files import OUT_OF_FOLD, run_dir_of
 from cnncli.reporting import Reporter
-from cnncli.run.bad_images import check_bad, keep_good
 from cnncli.run.choose_evaluated import choose_evaluated, leave_out_unreadable
+from cnncli.run.choose_of_folds import choose_of_folds
+from cnncli.run.evaluation import Evaluation
+from cnncli.run.fold_figures import describe_folds
+from cnncli.run.judge_images import Member, judge_images
+from cnncli.run.members import find_members
 from cnncli.run.mistakes import DRAWN, draw_mistakes, list_mistakes
 from cnncli.run.report import (
     Report,
-    evaluation_batch,
     record_splits,
     report_precision,
     report_split,
 )
 from cnncli.run.samples import data_of_run
 from cnncli.run.save_evaluation import make_evaluation_folder, save_evaluation
-from cnncli.run.scales import warn_of_dark
-from cnncli.run.warn_of_cut import is_unlike_training, warn_of_colour, warn_unlike_training
-from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
+from cnncli.training.checkpoint import Checkpoint, load_checkpoint
+from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
-from cnncli.training.predictions import predict_split
-from cnncli.training.views import build_views
 
 
 @dataclass(frozen=True)
@@ -93,14 +88,69 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     Raises:
         CnncliError: If data and checkpoint do not go together, or an image cannot be read.
     """
-    path, how = find_checkpoint(settings.checkpoint)
+    evaluation = _judge(settings, reporter, world)
+    for step in _STEPS:
+        step(evaluation, settings)
+    return evaluation.report
+
+
+def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Evaluation:
+    """Load the checkpoint, choose the images and compute their probabilities."""
+    path, files, how = find_members(settings.checkpoint)
     if how:
-        reporter.note(f"checkpoint: {path} ({how})")
+        reporter.note(f"checkpoint: {path if len(files) == 1 else path.parent} ({how})")
     compute = choose_evaluation_compute(settings.device, settings.precision, world)
     report_precision(compute.precision, settings.precision, reporter)
     keep_freed_memory()
-    network, checkpoint = load_checkpoint(path)
-    views = None if settings.tta is None else build_views(settings.tta, checkpoint.augment)
+    loaded = load_checkpoint(files[0])
+    checkpoint = loaded[1]
+    samples, members, split = _choose_images(settings, path, files, checkpoint, reporter)
+    members = [replace(members[0], loaded=loaded), *members[1:]]
+    own = settings.data is None and settings.split is None
+    folder = settings.output and make_evaluation_folder(settings.output, path, is_of_run=own)
+    judged = judge_images(
+        samples,
+        members,
+        compute,
+        reporter,
+        on_bad_image=settings.on_bad_image,
+        tta=settings.tta,
+        is_own=settings.data is None,
+    )
+    return Evaluation(
+        path=path,
+        checkpoint=checkpoint,
+        samples=judged.samples,
+        targets=judged.samples.targets,
+        probabilities=judged.probabilities,
+        split=split,
+        precision=compute.precision,
+        folder=folder or None,
+        reporter=reporter,
+        world=world,
+        folds=_find_folds(members, judged.kept) if split == OUT_OF_FOLD else None,
+    )
+
+
+def _find_folds(members: list[Member], kept: Array) -> Array:
+    """Return (N,) the fold of each of the images ``kept``, each of which one network judged."""
+    folds = np.zeros(1 + max(int(m.indices.max(initial=0)) for m in members), np.int64)
+    for number, member in enumerate(members, start=1):
+        folds[member.indices] = number
+    return folds[kept]
+
+
+def _choose_images(
+    settings: EvaluateSettings,
+    path: Path,
+    files: list[Path],
+    checkpoint: Checkpoint,
+    reporter: Reporter,
+) -> tuple[Samples, list[Member], str]:
+    """Return the images to evaluate, the networks that judge them, and their split's name.
+
+    Their classes are those of the checkpoint.
+    """
     data, columns = settings.data, settings.columns
     if data is None:
         data, columns = data_of_run(path, columns)
@@ -108,96 +158,72 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     report_layout(samples, reporter)
     samples = match_classes(samples, checkpoint.class_names)
     samples = leave_out_unreadable(samples, path, checkpoint.preprocess, reporter)
-    chosen, split = choose_evaluated(samples, path, settings.split, reporter)
-    samples = select_samples(samples, chosen)
-    own = settings.data is None and settings.split is None
-    folder = settings.output and make_evaluation_folder(settings.output, path, is_of_run=own)
-    network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    classifier = checkpoint.classifier(network).to(compute.device)
-    numbers = world.slice(np.arange(len(samples)))
-    part = select_samples(samples, numbers)
-    store, bad = _open(part, checkpoint, reporter)
-    warn_of_dark(part, store, reporter)
-    bad_before = _gather_bad(bad, numbers, world)
-    _warn_unlike(part, store, world, reporter, is_own=settings.data is None)
-    check_bad(samples, bad_before, settings.on_bad_image, reporter)
-    if len(bad_before) == len(samples):
-        raise CnncliError("--data: no image is left to evaluate; cnncli check-data names them")
-    dataset = SplitDataset(store, keep_good(len(part), bad), part.targets)
-    loader = Loader(dataset, evaluation_batch(checkpoint.preprocess))
-    with reporter.progress("evaluating", len(part)) as advance:
-        targets, probabilities = predict_split(
-            classifier, loader, compute, advance, views, sliced=True
+    if len(files) > 1:
+        chosen, members, split = choose_of_folds(
+            samples, run_dir_of(path), files, settings.split, reporter
         )
-    bad_since = _gather_bad(loader.bad, numbers, world)
-    check_bad(samples, bad_since, settings.on_bad_image, reporter)
-    samples = select_samples(samples, keep_good(len(samples), {**bad_before, **bad_since}))
-    report = report_split(targets, probabilities, checkpoint, split=split, reporter=reporter)
-    record_splits(report, run_dir_of(path))
+    else:
+        chosen, split = choose_evaluated(samples, path, settings.split, reporter)
+        members = [Member(path, np.arange(len(chosen)))]
+    return select_samples(samples, chosen), members, split
+
+
+def _report(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    """Compute the figures, and keep how they were computed."""
+    report = report_split(
+        evaluation.targets,
+        evaluation.probabilities,
+        evaluation.checkpoint,
+        split=evaluation.split,
+        reporter=evaluation.reporter,
+    )
+    record_splits(report, evaluation.run_dir)
+    if evaluation.folds is not None:
+        report["folds"] = describe_folds(evaluation.run_dir)
     if settings.tta is not None:
         report["tta"] = settings.tta
     if settings.precision is not None:
-        report["precision"] = compute.precision
-    if folder and world.is_first:
-        save_evaluation(folder, report, samples, probabilities, csv_safe=settings.csv_safe)
+        report["precision"] = evaluation.precision
+    evaluation.report.update(report)
+
+
+def _save(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    if evaluation.folder is not None and evaluation.world.is_first:
+        save_evaluation(
+            evaluation.folder,
+            evaluation.report,
+            evaluation.samples,
+            evaluation.probabilities,
+            folds=evaluation.folds,
+            csv_safe=settings.csv_safe,
+        )
+
+
+def _list_mistakes(evaluation: Evaluation, settings: EvaluateSettings) -> None:
     if settings.mistakes:
-        report["mistakes"] = list_mistakes(samples, probabilities, settings.mistakes)
-    if settings.mistakes_grid is not None and world.is_first:
+        evaluation.report["mistakes"] = list_mistakes(
+            evaluation.samples, evaluation.probabilities, settings.mistakes
+        )
+
+
+def _draw_mistakes(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    if settings.mistakes_grid is not None and evaluation.world.is_first:
         draw_mistakes(
             settings.mistakes_grid,
-            samples,
-            probabilities,
-            checkpoint.preprocess,
-            reporter,
+            evaluation.samples,
+            evaluation.probabilities,
+            evaluation.checkpoint.preprocess,
+            evaluation.reporter,
             count=settings.mistakes_drawn,
-            split=split,
-        )
-    return report
-
-
-def _warn_unlike(
-    samples: Samples, store: ImageStore, world: World, reporter: Reporter, *, is_own: bool
-) -> None:
-    """Warn of images, of those read before, that are hardly like the training images.
-
-    Its own images were looked at when the run chose grey.
-    """
-
-    def name(found: Iterable[int]) -> tuple[int, str]:
-        parts = world.gather([str(samples.paths[index]) for index in found])
-        paths = [path for part in parts for path in part]
-        return len(paths), paths[0] if paths else ""
-
-    cuts = () if store.cut is None else store.cut.tolist()
-    unlike = (i for i, cut in enumerate(cuts) if is_unlike_training(cut, store.preprocess))
-    warn_unlike_training(*name(unlike), store.preprocess, reporter)
-    if not is_own:
-        warn_of_colour(
-            *name(np.flatnonzero(() if store.coloured is None else store.coloured)), reporter
+            split=evaluation.split,
         )
 
 
-def _gather_bad(bad: Bad, numbers: Array, world: World) -> Bad:
-    """Return the images that any process could not read.
-
-    Args:
-        bad: The images that this process could not read, by number in its slice, and why.
-        numbers: The numbers, among all images, of those in this process's slice.
-        world: The processes that work together.
-
-    Returns:
-        The images by number among all of them, and why they cannot be read.
-    """
-    ours = {int(numbers[index]): reason for index, reason in bad.items()}
-    return {index: reason for part in world.gather(ours) for index, reason in part.items()}
-
-
-def _open(samples: Samples, checkpoint: Checkpoint, reporter: Reporter) -> tuple[ImageStore, Bad]:
-    """Return the preprocessed images, read now if they fit in memory, and those unreadable."""
-    if not fits_in_memory(len(samples), checkpoint.preprocess):
-        return ImageStore(samples.source, checkpoint.preprocess), {}
-    with reporter.progress("reading images", len(samples)) as advance:
-        store, _, bad = load_images(
-            samples, checkpoint.preprocess, threads=count_cpus(), advance=advance
-        )
-    return store, bad
+# What is done with the probabilities, in this order. What the files hold comes before `_save`;
+# what only stdout has comes after it.
+_STEPS: tuple[Callable[[Evaluation, EvaluateSettings], None], ...] = (
+    _report,
+    _save,
+    _list_mistakes,
+    _draw_mistakes,
+)
