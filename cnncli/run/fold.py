@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cnncli.arrays import Array
+from cnncli.data.exclude import save_excluded
 from cnncli.data.manifest import save_manifest
 from cnncli.data.samples import NO_SPLIT, Samples
 from cnncli.data.splits import TEST, TRAIN
@@ -78,4 +79,5 @@ def write_folds(folder: Path, run: PreparedRun, numbers: Array) -> None:
         save_manifest(part, run.samples, splits, run.digests, numbers)
 
     save_bad(folder, run.samples, run.bad)
+    save_excluded(folder, run.samples.excluded)
     write_atomically(folder / SPLITS_FILE, write)

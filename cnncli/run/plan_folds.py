@@ -11,6 +11,7 @@ from cnncli.arrays import Array
 from cnncli.choices import SPLITS
 from cnncli.config import RunConfig
 from cnncli.data.classes import order_classes
+from cnncli.data.exclude import exclude_again, exclude_listed, load_excluded
 from cnncli.data.folds import draw_folds, refuse_small_classes, split_fold
 from cnncli.data.samples import NO_SPLIT, Samples
 from cnncli.data.split_file import NO_FOLD, load_split_file
@@ -107,11 +108,16 @@ class _FileOfFolds:
     def __init__(self, config: RunConfig, begun: Path | None) -> None:
         self.folds: Array | None = None
         self._begun = begun if begun is not None and (begun / SPLITS_FILE).exists() else None
+        self._exclude = config.exclude
         self._given = config.splits
         if self._begun is not None:
             self._given = str(self._begun / SPLITS_FILE)
 
     def __call__(self, samples: Samples) -> Samples:
+        if self._begun is not None:
+            samples = exclude_again(samples, load_excluded(self._begun))
+        elif self._exclude is not None:
+            samples = exclude_listed(samples, self._exclude)
         if self._given is None:
             return samples
         where = f"--resume {self._begun}: {SPLITS_FILE}" if self._begun is not None else ""

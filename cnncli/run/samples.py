@@ -12,6 +12,7 @@ from cnncli.arrays import Array
 from cnncli.audit.ids import propose_groups
 from cnncli.config import RunConfig, load_recorded
 from cnncli.data.classes import order_classes
+from cnncli.data.exclude import exclude_listed
 from cnncli.data.find_samples import find_samples, is_named_set, report_layout
 from cnncli.data.label_text import doubt_labels
 from cnncli.data.samples import CsvColumns, Samples
@@ -162,11 +163,13 @@ def data_of_run(checkpoint: Path, columns: CsvColumns) -> tuple[str, CsvColumns]
 
 
 def give_splits(samples: Samples, config: RunConfig) -> Samples:
-    """Return the samples with the splits of the config's split file, if it names one.
+    """Return the samples without what ``--exclude`` names, with the splits of ``--splits``.
 
     Raises:
-        CnncliError: If the file is not of these images, or if a fold is given without a file.
+        CnncliError: If a file is not of these images, or if a fold is given without a file.
     """
+    if config.exclude is not None:
+        samples = exclude_listed(samples, config.exclude)
     if config.splits is not None:
         return apply_split_file(samples, config.splits, config.fold, threads=count_cpus())
     if config.fold is not None:
