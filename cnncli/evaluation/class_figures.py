@@ -31,20 +31,19 @@ class ClassFigures:
     """
 
     def __init__(
-        self, targets: IntArray, probabilities: FloatArray, counts: Counts, units: Units
+        self, targets: IntArray, predictions: IntArray, counts: Counts, units: Units
     ) -> None:
-        images, num_classes = probabilities.shape
+        images, num_classes = len(targets), len(counts.actual)
         self._targets, self._counts, self._units = targets, counts, units
-        self._predictions = probabilities.argmax(axis=1)
+        self._predictions = predictions
         self._of_class = _members(targets, num_classes)
         self.found = {name: [_UNDEFINED] * num_classes for name in CLASS_FIGURES}
-        self.units_with = [units.count(images) for images in self._of_class]
+        self.units_with = [units.count(own) for own in self._of_class]
         # Of the mean over the classes: the influence of each image, and the sum of squares if the
         # classes were independent of each other.
         self._influences = {name: np.zeros(images) for name in CLASS_FIGURES}
         self._apart = dict.fromkeys(CLASS_FIGURES, 0.0)
         self._bound_answers(num_classes)
-        self._bound_ranking(probabilities)
 
     def average(self, name: str, value: float | None = None) -> Estimate:
         """Return the mean of a figure over the classes that have images.
@@ -93,7 +92,7 @@ class ClassFigures:
         self.found["f1"][index] = bound_fraction(value, self._units.spread(influence, images))
         self._add("f1", influence, images)
 
-    def _bound_ranking(self, probabilities: FloatArray) -> None:
+    def bound_ranking(self, probabilities: FloatArray) -> None:
         """Bound what depends on the order of the images by the probability of a class.
 
         It is no better known than the side with fewer units lets it be. The jackknife's factor

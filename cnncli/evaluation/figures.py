@@ -49,7 +49,10 @@ class Figures:
 
 
 def compute_figures(
-    targets: IntArray, probabilities: FloatArray, groups: IntArray | None = None
+    targets: IntArray,
+    probabilities: FloatArray,
+    groups: IntArray | None = None,
+    predictions: IntArray | None = None,
 ) -> Figures:
     """Compute all figures with their intervals.
 
@@ -62,13 +65,16 @@ def compute_figures(
         probabilities: (N, K), rows sum to 1.
         groups: (N,) number of the group of each image, from 0 without a gap; None where images are
             independent.
+        predictions: (N,) class indices that a threshold gave; None for the most probable classes.
     """
     images, num_classes = probabilities.shape
     units = Units(groups)
-    predictions = probabilities.argmax(axis=1)
+    if predictions is None:
+        predictions = probabilities.argmax(axis=1)
     matrix = confusion_matrix(targets, predictions, num_classes)
     counts = Counts.of(matrix)
-    classes = ClassFigures(targets, probabilities, counts, units)
+    classes = ClassFigures(targets, predictions, counts, units)
+    classes.bound_ranking(probabilities)
     values = count_metrics(counts)
     influences = count_influences(counts, targets, predictions)
     whole = {"accuracy": bound_proportion(targets == predictions, units, np.arange(images))}

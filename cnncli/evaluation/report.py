@@ -28,6 +28,7 @@ def build_report(
     *,
     split: str,
     ordered: bool,
+    predictions: IntArray | None = None,
     groups: IntArray | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
     """Compute the content of ``report.json``.
@@ -44,6 +45,7 @@ def build_report(
         split: Name of the images in the report, such as ``val``.
         ordered: Whether the order of the classes has a meaning, as that of grades has; otherwise
             linear_kappa and quadratic_kappa are None.
+        predictions: (N,) class indices that a threshold gave; None for the most probable classes.
         groups: (N,) number of the group of each image, from 0 without a gap; the intervals then
             draw whole groups. None where images are independent.
 
@@ -57,7 +59,7 @@ def build_report(
     check_inputs(targets, probabilities)
     if len(class_names) != probabilities.shape[1]:
         raise ValueError(f"{len(class_names)} names for {probabilities.shape[1]} classes")
-    figures = compute_figures(targets, probabilities, groups)
+    figures = compute_figures(targets, probabilities, groups, predictions)
     whole = {
         name: None if name in OF_GRADES and not ordered else _plain(figures.whole[name])
         for name in FIGURES
@@ -118,7 +120,8 @@ def _explain_undefined(report: dict[str, Any], counts: Counts, *, ordered: bool)
         name for name, value in report.items() if isinstance(value, dict) and value["low"] is None
     ]
     if without_interval and (report["groups"] or report["images"]) == 1:
-        reasons.append(f"no interval: there is only one {report['resampled']}")
+        told = ", ".join(without_interval)
+        reasons.append(f"{told}: no interval: there is only one {report['resampled']}")
     elif without_interval:
         reasons.append(
             f"{', '.join(without_interval)}: no interval, as no resampling changes the value"

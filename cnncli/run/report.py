@@ -11,6 +11,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.data.manifest import Manifest, load_manifest
+from cnncli.errors import count_of
 from cnncli.evaluation.report import FIGURES, OF_GRADES, build_report, figure_value
 from cnncli.files import REPORT_FILE, SPLITS_FILE, write_atomically
 from cnncli.images.preprocess import Preprocess
@@ -38,6 +39,7 @@ def report_split(
     *,
     split: str,
     reporter: Reporter,
+    predictions: Array | None = None,
     groups: Array | None = None,
 ) -> Report:
     """Return the report of a split, and report each metric that is undefined and why.
@@ -48,6 +50,7 @@ def report_split(
         checkpoint: The classifier that gave the probabilities.
         split: The split's name in the report.
         reporter: Gets a line for each undefined metric.
+        predictions: (N,) class numbers that a threshold gave; None for the most probable classes.
         groups: (N,) names or numbers of the images' groups; None if there are none.
     """
     report, undefined = build_report(
@@ -56,6 +59,7 @@ def report_split(
         checkpoint.class_names,
         split=split,
         ordered=checkpoint.ordered,
+        predictions=predictions,
         groups=None if groups is None else np.unique(groups, return_inverse=True)[1],
     )
     for reason in undefined:
@@ -101,6 +105,12 @@ def save_report(path: Path, report: Report) -> None:
             file.write("\n")
 
     write_atomically(path, write)
+
+
+def tell_images(report: Report) -> str:
+    """Return what a report is of: ``test, 135 images in 43 groups``."""
+    told = f"{report['split']}, {count_of(report['images'], 'image')}"
+    return told if report["groups"] is None else f"{told} in {count_of(report['groups'], 'group')}"
 
 
 def summary_rows(report: Mapping[str, Any]) -> list[dict[str, object]]:

@@ -9,11 +9,13 @@ import sklearn.metrics as reference
 from cnncli.evaluation.ranking import rank_classes
 
 
-@pytest.mark.parametrize("values_at_once", [1, 1000, 2**22])
 @pytest.mark.parametrize("levels", [2, 11, 1000, None])
-@pytest.mark.parametrize(("num_classes", "images"), [(2, 2), (2, 50), (30, 200), (400, 300)])
+@pytest.mark.parametrize(
+    ("num_classes", "images", "values_at_once"),
+    [(2, 2, 1), (2, 50, 2**22), (30, 200, 1000), (90, 200, 2**22)],
+)
 def test_the_ranking_of_each_class_is_scikit_learns(
-    num_classes, images, levels, values_at_once, monkeypatch
+    num_classes, images, values_at_once, levels, monkeypatch
 ):
     monkeypatch.setattr("cnncli.evaluation.ranking._VALUES_AT_ONCE", values_at_once)
     generator = np.random.default_rng(num_classes + images)
@@ -48,13 +50,13 @@ def test_an_influence_is_what_more_weight_on_an_image_adds(levels):
         ):
             step = 1e-6
             expected = []
-            for image in range(60):
+            for image in range(0, 60, 7):
                 weights = np.ones(60)
                 weights[image] += step
                 more = measure(truth, score, sample_weight=weights)
                 weights[image] -= 2 * step
                 expected.append(more - measure(truth, score, sample_weight=weights))
-            np.testing.assert_allclose(influence, np.array(expected) / (2 * step), atol=1e-7)
+            np.testing.assert_allclose(influence[::7], np.array(expected) / (2 * step), atol=1e-7)
             assert influence.sum() == pytest.approx(0, abs=1e-12)
 
 
