@@ -9,34 +9,28 @@ from pathlib import Path
 import torch
 
 from cnncli.augmentation.notation import Tta
-from cnncli.choices import OnBadImage, Precision, SplitChoice
+from cnncli.choices import Aggregate, OnBadImage, Precision, SplitChoice
 from cnncli.choices.decision import DecisionFlags
-from cnncli.data.classes import match_classes
-from cnncli.data.find_samples import find_samples, report_layout
 from cnncli.data.samples import CsvColumns, Samples, select_samples
+from cnncli.files import run_dir_of
 from cnncli.reporting import Reporter
-from cnncli.run.choose_evaluated import (
-    choose_evaluated,
-    is_chosen_on,
-    leave_out_unreadable,
-)
+from cnncli.run.by_group import add_by_group
+from cnncli.run.choose_evaluated import choose_evaluated, is_chosen_on
 from cnncli.run.decide import check_decision, check_judged, choose_decision, needs_val
 from cnncli.run.decision import load_decision, save_decision, warn_of_views
+from cnncli.run.evaluated_images import check_groups, find_evaluated
 from cnncli.run.evaluation import Evaluation
 from cnncli.run.find_val import find_val
+from cnncli.run.fold_figures import describe_folds
 from cnncli.run.judge import Judge
+from cnncli.run.judge_folds import judge_by_folds, refuse_decisions
+from cnncli.run.members import find_members
 from cnncli.run.mistakes import DRAWN, draw_mistakes, list_mistakes
-from cnncli.run.report import (
-    Report,
-    record_splits,
-    report_precision,
-    report_split,
-)
+from cnncli.run.report import Report, record_splits, report_precision, report_split
 from cnncli.run.report_decision import report_decision
-from cnncli.run.samples import data_of_run
 from cnncli.run.save_evaluation import make_evaluation_folder, save_evaluation
-from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
+from cnncli.training.checkpoint import Checkpoint, load_checkpoint
+from cnncli.training.device import Compute, choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
 from cnncli.training.views import build_views
 
@@ -50,6 +44,8 @@ class EvaluateSettings:
         checkpoint: Path of a run folder or a checkpoint; None for the newest finished run.
         split: The split to evaluate; None for test, or val if the run has no test split.
         columns: Names of the columns of a CSV file.
+        group_regex: Finds the group of an image in its file's name; None for no such groups.
+        by_group: How a group's probabilities are combined, to report by group too; None does not.
         device: The device as torch names it, or ``auto``.
         precision: The precision to compute in; None for exact float32.
         output: Folder for report.json, predictions.csv and confusion_matrix.{csv,png}; None writes
@@ -68,6 +64,8 @@ class EvaluateSettings:
     checkpoint: str | None = None
     split: SplitChoice | None = None
     columns: CsvColumns = field(default_factory=CsvColumns)
+    group_regex: str | None = None
+    by_group: Aggregate | None = None
     device: str = "auto"
     precision: Precision | None = None
     output: str | None = None
@@ -103,12 +101,14 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
 
 def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Evaluation:
     """Load the checkpoint, choose the images and compute their probabilities."""
-    path, how = find_checkpoint(settings.checkpoint)
+    path, files, how = find_members(settings.checkpoint)
     if how:
-        reporter.note(f"checkpoint: {path} ({how})")
+        reporter.note(f"checkpoint: {path if len(files) == 1 else path.parent} ({how})")
     compute = choose_evaluation_compute(settings.device, settings.precision, world)
     report_precision(compute.precision, settings.precision, reporter)
     keep_freed_memory()
+    if len(files) > 1:
+        return _judge_by_folds(settings, path, files, compute, reporter)
     network, checkpoint = load_checkpoint(path)
     stored = None
     if not settings.decide.raw:
@@ -158,17 +158,48 @@ def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Eval
     )
 
 
+def _judge_by_folds(
+    settings: EvaluateSettings, path: Path, files: list[Path], compute: Compute, reporter: Reporter
+) -> Evaluation:
+    """Choose the images and compute their probabilities by the networks of a cross-validation."""
+    folder = run_dir_of(path)
+    refuse_decisions(settings.decide, folder)
+    checkpoint = load_checkpoint(files[0])[1]
+    own = settings.data is None and settings.split is None
+    output = settings.output and make_evaluation_folder(settings.output, path, is_of_run=own)
+    found = judge_by_folds(
+        _find_images(settings, path, checkpoint, reporter),
+        folder,
+        files,
+        settings.split,
+        compute,
+        reporter,
+        on_bad_image=settings.on_bad_image,
+        tta=settings.tta,
+        is_own=settings.data is None,
+    )
+    return Evaluation(
+        path=path,
+        checkpoint=checkpoint,
+        decision=None,
+        precision=compute.precision,
+        folder=output or None,
+        reporter=reporter,
+        world=compute.world,
+        **vars(found),
+    )
+
+
 def _find_images(
     settings: EvaluateSettings, path: Path, checkpoint: Checkpoint, reporter: Reporter
 ) -> Samples:
     """Return all images that are there, with the classes of the checkpoint."""
-    data, columns = settings.data, settings.columns
-    if data is None:
-        data, columns = data_of_run(path, columns)
-    samples = find_samples(data, columns)
-    report_layout(samples, reporter)
-    samples = match_classes(samples, checkpoint.class_names)
-    return leave_out_unreadable(samples, path, checkpoint.preprocess, reporter)
+    samples = find_evaluated(
+        settings.data, settings.columns, settings.group_regex, path, checkpoint, reporter
+    )
+    if settings.by_group is not None:
+        check_groups(samples)
+    return samples
 
 
 def _report(evaluation: Evaluation, settings: EvaluateSettings) -> None:
@@ -180,13 +211,20 @@ def _report(evaluation: Evaluation, settings: EvaluateSettings) -> None:
         split=evaluation.split,
         reporter=evaluation.reporter,
         predictions=evaluation.predictions,
+        groups=evaluation.groups,
     )
     record_splits(report, evaluation.run_dir)
+    if evaluation.folds is not None:
+        report["folds"] = describe_folds(evaluation.run_dir)
     if settings.tta is not None:
         report["tta"] = settings.tta
     if settings.precision is not None:
         report["precision"] = evaluation.precision
     evaluation.report.update(report)
+
+
+def _report_by_group(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    add_by_group(evaluation, settings.by_group)
 
 
 def _save(evaluation: Evaluation, settings: EvaluateSettings) -> None:
@@ -198,6 +236,7 @@ def _save(evaluation: Evaluation, settings: EvaluateSettings) -> None:
             evaluation.probabilities,
             csv_safe=settings.csv_safe,
             predictions=evaluation.predictions,
+            folds=evaluation.folds,
         )
 
 
@@ -232,7 +271,7 @@ def _report_decision(evaluation: Evaluation, settings: EvaluateSettings) -> None
             evaluation.targets,
             evaluation.raw,
             prevalence=settings.decide.prevalence,
-            groups=None,
+            groups=evaluation.groups,
             reporter=evaluation.reporter,
         )
 
@@ -250,6 +289,7 @@ def _store_decision(evaluation: Evaluation, settings: EvaluateSettings) -> None:
 # what only stdout has comes after it.
 _STEPS: tuple[Callable[[Evaluation, EvaluateSettings], None], ...] = (
     _report,
+    _report_by_group,
     _report_decision,
     _store_decision,
     _save,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import compress, islice, zip_longest
 from typing import TextIO
 
@@ -14,6 +15,7 @@ from cnncli.arrays import Array
 from cnncli.augmentation.notation import Tta
 from cnncli.choices import Precision
 from cnncli.data.inputs import expand_inputs, group_files, select_shard
+from cnncli.data.table_inputs import list_table
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.reporting import Reporter
 from cnncli.run.decide import check_no_abstain, warn_of_abstaining
@@ -47,6 +49,7 @@ class PredictSettings:
         precision: The precision to compute in; None for exact float32.
         tta: Views of each image, over which the probabilities are averaged; None for the image
             alone.
+        image_col: Names of the columns of images of a table; None looks for the usual ones.
         shard: ``(I, N)`` takes the I-th of every N inputs, I from 1.
         raw: Whether the decision that lies beside a run's weights is left out.
         abstain_below: Labels with a smaller probability are withheld; None for what the decision
@@ -63,6 +66,7 @@ class PredictSettings:
     device: str = "auto"
     precision: Precision | None = None
     tta: Tta | None = None
+    image_col: str | None = None
     shard: tuple[int, int] = (1, 1)
     raw: bool = False
     abstain_below: float | None = None
@@ -73,6 +77,7 @@ class Predictor:
 
     Attributes:
         settings: How to predict.
+        reporter: Gets remarks.
         compute: Device, precision, and the processes that work together.
         classifier: The classifier, in eval mode on the device.
         views: Yields the views of a batch of images; None for the images alone.
@@ -97,6 +102,7 @@ class Predictor:
             CnncliError: If the network cannot be used, or two columns would have one name.
         """
         self.settings = settings
+        self.reporter = reporter
         self.odd = dict.fromkeys(("unlike", "coloured", "dark"), (0, ""))
         self.compute = choose_evaluation_compute(settings.device, settings.precision, world)
         report_precision(self.compute.precision, settings.precision, reporter)
@@ -142,7 +148,30 @@ class Predictor:
         """The column of the class whose label may be withheld; empty where none is."""
         return [] if self.decision.abstain_below is None else ["suggested"]
 
-    def predict(self, inputs: Sequence[str], stdin: TextIO) -> Iterator[Row]:
+    def list_files(self, inputs: Sequence[str], stdin: TextIO) -> Iterator[tuple[str, ...]]:
+        """Yield the paths of the files of each image, in the order of the inputs.
+
+        Args:
+            inputs: Files, folders, glob patterns and tables; ``-`` reads paths from ``stdin``.
+            stdin: Paths of images, one a line.
+
+        Raises:
+            CnncliError: If an input does not exist, or if several processes would have to read
+                stdin.
+        """
+        world, count = self.compute.world, self.preprocess.count_files
+        if world.size > 1 and "-" in inputs:
+            raise CnncliError(
+                "predict -: torchrun's processes have one stdin between them; name folders or "
+                "globs, or give each process its part of the list: cnncli predict --shard I/N"
+            )
+        find = partial(
+            list_table, image_col=self.settings.image_col, count=count, tell=self.reporter.note
+        )
+        files = group_files(expand_inputs(inputs, stdin, find), count)
+        return select_shard(files, self.settings.shard)
+
+    def predict(self, files: Iterator[tuple[str, ...]]) -> Iterator[Row]:
         """Yield a row for each image, with all columns; ``error`` is empty if it could be read.
 
         The memory needed does not grow with the number of images. Each of several processes
@@ -150,21 +179,12 @@ class Predictor:
         other processes yield none.
 
         Args:
-            inputs: Files, folders and glob patterns; ``-`` reads paths from ``stdin``.
-            stdin: Paths of images, one a line.
+            files: The paths of the files of each image, as `list_files` yields them.
 
         Raises:
-            CnncliError: If an input does not exist, if several processes would have to read stdin,
-                or if the network's probabilities are not finite.
+            CnncliError: If the network's probabilities are not finite.
         """
         world = self.compute.world
-        if world.size > 1 and "-" in inputs:
-            raise CnncliError(
-                "predict -: torchrun's processes have one stdin between them; name folders or "
-                "globs, or give each process its part of the list: cnncli predict --shard I/N"
-            )
-        files = group_files(expand_inputs(inputs, stdin), self.preprocess.count_files)
-        files = select_shard(files, self.settings.shard)
         if world.size == 1:
             yield from self._predict(files)
             return

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cnncli.arrays import Array
 from cnncli.data.samples import Samples
+from cnncli.data.splits import group_numbers
 from cnncli.files import run_dir_of
 from cnncli.reporting import Reporter
 from cnncli.run.decision import Decision
@@ -34,6 +35,8 @@ class Evaluation:
         folder: Folder for the evaluation's files; None writes none.
         reporter: Gets remarks, warnings and progress.
         world: The processes that work together.
+        folds: (N,) fold of each image, from 1, where a cross-validation has judged each by the
+            network that did not see it; None otherwise.
         report: What ``report.json`` will hold; the steps fill it.
     """
 
@@ -48,6 +51,7 @@ class Evaluation:
     folder: Path | None
     reporter: Reporter
     world: World
+    folds: Array | None = None
     report: Report = field(default_factory=dict)
 
     @cached_property
@@ -62,6 +66,11 @@ class Evaluation:
             labels: Array = self.probabilities.argmax(axis=1)
             return labels
         return self.decision.label(self.probabilities)
+
+    @cached_property
+    def groups(self) -> Array | None:
+        """The number of each image's group (N,), from 0 without a gap; None without groups."""
+        return group_numbers(self.samples)
 
     @property
     def run_dir(self) -> Path:

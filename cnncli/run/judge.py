@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class Judge:
         views: Yields the views of a batch of images; None for the images alone.
         on_bad_image: ``error`` refuses images that cannot be read, ``skip`` leaves them out.
         reporter: Gets warnings and progress.
+        slices: Keeps the images that were read last, for a next judge of the same ones.
     """
 
     classifier: Classifier
@@ -44,6 +45,7 @@ class Judge:
     views: Views | None
     on_bad_image: OnBadImage
     reporter: Reporter
+    slices: LastSlice = field(default_factory=lambda: LastSlice())
 
     def judge(
         self, samples: Samples, *, is_own: bool, label: str = "evaluating"
@@ -61,13 +63,23 @@ class Judge:
         Raises:
             CnncliError: If an image cannot be read, or none is left.
         """
+        good, targets, probabilities = self.judge_numbers(samples, is_own=is_own, label=label)
+        return select_samples(samples, good), targets, probabilities
+
+    def judge_numbers(
+        self, samples: Samples, *, is_own: bool, label: str
+    ) -> tuple[Array, Array, Array]:
+        """Compute the probabilities of images, as `judge` does.
+
+        Returns:
+            The numbers (N,) of the images that could be read, their class numbers (N,) and
+            probabilities (N, K).
+        """
         world, reporter = self.compute.world, self.reporter
         numbers = world.slice(np.arange(len(samples)))
         part = select_samples(samples, numbers)
-        store, bad = self._open(part)
-        warn_of_dark(part, store, reporter)
+        store, bad = self._open(part, is_own=is_own)
         bad_before = self._gather_bad(bad, numbers)
-        self._warn_unlike(part, store, is_own=is_own)
         check_bad(samples, bad_before, self.on_bad_image, reporter)
         if len(bad_before) == len(samples):
             raise CnncliError("--data: no image is left to evaluate; cnncli check-data names them")
@@ -79,10 +91,19 @@ class Judge:
             )
         bad_since = self._gather_bad(loader.bad, numbers)
         check_bad(samples, bad_since, self.on_bad_image, reporter)
-        good = keep_good(len(samples), {**bad_before, **bad_since})
-        return select_samples(samples, good), targets, probabilities
+        return keep_good(len(samples), {**bad_before, **bad_since}), targets, probabilities
 
-    def _open(self, samples: Samples) -> tuple[ImageStore, Bad]:
+    def _open(self, samples: Samples, *, is_own: bool) -> tuple[ImageStore, Bad]:
+        """Return the images, and those that are unreadable; warn of those that look odd."""
+        found = self.slices.find(samples, self.preprocess)
+        if found is None:
+            found = self._read(samples)
+            self.slices.keep(samples, *found)
+            warn_of_dark(samples, found[0], self.reporter)
+            self._warn_unlike(samples, found[0], is_own=is_own)
+        return found
+
+    def _read(self, samples: Samples) -> tuple[ImageStore, Bad]:
         """Return the images, read now if they fit in memory, and those that are unreadable."""
         if not fits_in_memory(len(samples), self.preprocess):
             return ImageStore(samples.source, self.preprocess), {}
@@ -123,3 +144,34 @@ class Judge:
         if not is_own:
             found = np.flatnonzero(() if store.coloured is None else store.coloured)
             warn_of_colour(*name(found), self.reporter)
+
+
+@dataclass
+class LastSlice:
+    """The images that were read last: networks of one kind take the same.
+
+    Attributes:
+        last: The paths, the images, and those that are unreadable; None before the first.
+    """
+
+    last: tuple[Array, ImageStore, Bad] | None = None
+
+    def keep(self, samples: Samples, store: ImageStore, bad: Bad) -> None:
+        """Keep what was read, in place of what was kept before."""
+        self.last = samples.paths, store, bad
+
+    def find(self, samples: Samples, preprocess: Preprocess) -> tuple[ImageStore, Bad] | None:
+        """Return what was kept if it is of the same images, for a network of the same input.
+
+        Args:
+            samples: The images.
+            preprocess: What the network takes; its mean and deviation may be others, since the
+                network normalises.
+        """
+        if self.last is None:
+            return None
+        paths, store, bad = self.last
+        form = replace(store.preprocess, mean=preprocess.mean, std=preprocess.std)
+        if form != preprocess or not np.array_equal(paths, samples.paths):
+            return None
+        return replace(store, preprocess=preprocess), dict(bad)
