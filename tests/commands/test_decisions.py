@@ -155,7 +155,7 @@ def test_predict_follows_it(cli, run, folder_data, tmp_path):
     assert before["log_loss"] == pytest.approx(log_loss(targets, probabilities), abs=1e-4)
     squares = ((probabilities - np.eye(3)[targets]) ** 2).sum(axis=1)
     assert before["brier"] == pytest.approx(squares.mean(), abs=1e-4)
-    assert after["log_loss"] == report["log_loss"] != before["log_loss"]
+    assert after["log_loss"] == report["log_loss"]["value"] != before["log_loss"]
     # Evaluated again, it is what was stored, and that is said.
     again = cli("evaluate", "--checkpoint", run)
     assert report_of(again) == report
