@@ -333,6 +333,8 @@ def test_another_tta_than_it_was_chosen_with_is_told(cli, run, folder_data):
     image = next(folder_data.glob("*/*.png"))
     warning = "decision.json was chosen with --tta flips, and here images are judged without --tta"
     assert warning in cli("predict", image, "--checkpoint", run).err
+    result = cli("visualize", "fool", run, "--image", image, "--format", "csv")
+    assert (result.code, "decision.json: not used here" in result.err) == (0, True)
     assert "was chosen" not in cli("predict", image, "--checkpoint", run, "--tta", "flips").err
 
 
