@@ -190,7 +190,7 @@ def test_what_is_not_chosen_anew_stays(cli, run):
     assert read_decision(run)["threshold"] is None  # --raw begins anew
 
 
-def test_a_withheld_label_keeps_its_class_and_probability(cli, run, folder_data):
+def test_a_withheld_label_keeps_its_class_and_probability(cli, run, folder_data, tmp_path):
     ask = ("predict", folder_data, "--checkpoint", run)
     plain = [*csv.DictReader(cli(*ask).out.splitlines())]
     values = sorted(float(row["probability"]) for row in plain)
@@ -216,6 +216,15 @@ def test_a_withheld_label_keeps_its_class_and_probability(cli, run, folder_data)
     stored = [*csv.DictReader(cli(*ask).out.splitlines())]
     assert sum(row["label"] != "abstain" for row in stored) == answered
     assert "withholds nothing" in cli(*ask, "--abstain-below", 0.3).err
+    # A submission has no cell for it.
+    sample, output = tmp_path / "sample.csv", tmp_path / "submission.csv"
+    images = [Path(row["path"]) for row in stored if Path(row["path"]).parent.name == "zero"]
+    sample.write_text("id,label\n" + "".join(f"{image.name},one\n" for image in images))
+    ask = ("predict", *images, "--checkpoint", run, "--sample-submission", sample)
+    assert cli(*ask, "--output", output).code == 0
+    said = {Path(row["path"]): row["suggested"] for row in stored}
+    written = output.read_text().splitlines()[1:]
+    assert written == [f"{image.name},{said[image]}" for image in images]
 
 
 BAD = [
