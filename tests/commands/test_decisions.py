@@ -233,8 +233,8 @@ BAD = [
     (("--threshold", "0.5"), "which class is the positive one? Give one of --positive one"),
     (("--operating-point", "youden"), "which class is the positive one?"),
     (("--positive", "one"), "give the threshold too"),
-    (("--positive", "one", "--operating-point", "sensitivity=2"), "write sensitivity=0.02"),
-    (("--positive", "one", "--operating-point", "sensitivity=95"), "write sensitivity=0.95"),
+    (("--positive", "one", "--operating-point", "sensitivity=2"), "write sensitivity=0.95"),
+    (("--positive", "one", "--operating-point", "sensitivity=90"), "write sensitivity=0.9"),
     (("--positive", "one", "--operating-point", "sensitivity"), "write sensitivity=0.95"),
     (("--positive", "one", "--operating-point", "specificity=x"), "write specificity=0.95"),
     (("--positive", "one", "--operating-point", "specifity=0.9"), "did you mean specificity"),
@@ -248,7 +248,7 @@ BAD = [
     ((*POINT, "--threshold", "0.5"), "give one of them"),
     ((*POINT, "--split", "val"), "cnncli cross-validate"),
     (("--calibrate", "temperature", "--split", "all"), "cnncli cross-validate"),
-    (("--calibrate", "platt"), "temperature"),
+    (("--calibrate", "platt"), "--calibrate platt: must be temperature"),
 ]
 
 
