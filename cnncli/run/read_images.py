@@ -13,6 +13,7 @@ from cnncli.files import MOST_OF_TABLE, check_regular
 
 _FOLD = "fold"  # the column that `cnncli.data.manifest` writes; that module imports torch
 
+
 def read_images(path: Path) -> dict[str, str]:
     """Return `RunRecord.images`; an image is known by its content, or else by path and size.
 

@@ -3,13 +3,12 @@
 import csv
 import json
 import os
-import shutil
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import SHARED_DATA, train, write_digits
+from helpers import write_digits
 from sklearn.metrics import accuracy_score, log_loss
 
 from cnncli.config import RunConfig, load_config
