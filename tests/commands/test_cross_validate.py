@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import write_digits
+from safetensors.numpy import load_file
 from sklearn.metrics import accuracy_score, log_loss
 
 from cnncli.config import RunConfig, load_config
 from cnncli.recipes import cross_validate as recipe
 from cnncli.recipes.train import resume_run, train_run
 from cnncli.reporting import SilentReporter
+from cnncli.run import build_inputs, fit_head
 from cnncli.run import fold as fold_module
 from cnncli.run import save_evaluation as save_module
 from cnncli.training import session as session_module
@@ -190,3 +192,44 @@ def test_a_fold_by_itself_is_the_run_of_its_settings(folder, tmp_path):
     )
     for name in ("best.safetensors", "report.json"):
         assert (again / name).read_bytes() == (folder / "fold2" / name).read_bytes()
+
+
+FROZEN = {
+    "features": {"head": "epochs", "freeze": "backbone"},
+    "augmented features": {
+        "head": "epochs",
+        "freeze": "backbone",
+        "augment": "hflip",
+        "augment_views": 2,
+    },
+    "fitted head": {"head": "fit", "freeze": "backbone"},
+}
+
+
+@pytest.mark.parametrize(
+    "kind", [k if k == "fitted head" else pytest.param(k, marks=pytest.mark.slow) for k in FROZEN]
+)
+def test_features_of_frozen_layers_are_computed_once(folder, data, tmp_path, monkeypatch, kind):
+    asked = []
+
+    def count(module, name):
+        function = getattr(module, name)
+
+        def counted(*args, **options):
+            asked.append(name)
+            return function(*args, **options)
+
+        monkeypatch.setattr(module, name, counted)
+
+    count(build_inputs, "compute_features")
+    count(fit_head, "compute_vectors")
+    settings = {"weights": str(folder / "fold1"), "model": "lenet5"} | FROZEN[kind]
+    frozen = cross_validate(tmp_path / "cv", data, **settings)
+    # The images themselves, and where there are any, views of them; not again for each fold.
+    assert len(asked) == (1 if kind == "features" else 2)
+    # And they are what the run of one fold alone computes.
+    alone = load_config(str(frozen / "fold2" / "config.yaml"), {"output": str(tmp_path / "runs")})
+    again = train_run(alone, SilentReporter())
+    mine, other = (load_file(path / "best.safetensors") for path in (frozen / "fold2", again))
+    for name, tensor in mine.items():  # another batch may change the last digits
+        np.testing.assert_allclose(tensor, other[name], atol=1e-6, err_msg=name)
