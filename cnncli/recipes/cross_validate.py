@@ -15,7 +15,6 @@ from cnncli.files import (
     BEST_FILE,
     CONFIG_FILE,
     LAST_FILE,
-    OUT_OF_FOLD,
     REPORT_FILE,
     SPLITS_FILE,
     write_atomically,
@@ -31,7 +30,7 @@ from cnncli.run.lock import lock_run
 from cnncli.run.opened_images import OpenedImages
 from cnncli.run.plan_folds import FoldPlan, plan_folds
 from cnncli.run.pool_folds import pool_folds
-from cnncli.run.report import summary_rows
+from cnncli.run.report import summary_rows, tell_images
 from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import World
 
@@ -234,8 +233,7 @@ class _Job:
             on_bad_image=self._config.on_bad_image,
         )
         self._reporter.table("folds", fold_rows(report["folds"]), _LAYOUT)
-        title = f"{OUT_OF_FOLD}, {count_of(report['images'], 'image')}"
-        self._reporter.table(title, summary_rows(report))
+        self._reporter.table(tell_images(report), summary_rows(report))
         if self._plan.kept_out:
             self._reporter.note(
                 "the data's test images are not looked at; judge the mean of the networks on them "
