@@ -27,6 +27,7 @@ NOTE_FILE = "note.txt"  # of a person, by `cnncli runs note`
 CURVES_FILE = "curves.png"
 REPORT_FILE = "report.json"
 PREDICTIONS_FILE = "predictions.csv"
+DECISION_FILE = "decision.json"  # beside the weights, by `cnncli evaluate`
 STUDIES_FOLDER = "tune"  # beside runs: a folder for each study, with one for each trial in it
 OUT_OF_FOLD = "out of fold"  # the split in the report of a cross-validation
 EPOCHS_FOLDER = "epochs"  # of checkpoints 0000.safetensors, 0005.safetensors …

@@ -17,7 +17,7 @@ def draw_eye(grade, rng, side=96):
     y, x = np.mgrid[:side, :side]
     inside = (y - middle[0]) ** 2 + (x - middle[1]) ** 2 < radius**2
     image[inside] = np.array((40, 90, 190)) * rng.uniform(0.8, 1.1)  # blue, green, red
-    disc = middle + (0, radius * rng.choice((-0.5, 0.5)))
+    disc = middle + np.array((0, radius * rng.choice((-0.5, 0.5))))
     cv2.circle(image, (int(disc[1]), int(disc[0])), side // 12, (120, 200, 240), -1)
     for angle in rng.uniform(0, 2 * np.pi, 6):
         end = disc + radius * np.array((np.sin(angle), np.cos(angle)))

@@ -11,10 +11,12 @@ import typer
 
 from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import RowFormat, parse_shard
+from cnncli.choices.decision import check_probability
 from cnncli.errors import FINDINGS, CnncliError
 from cnncli.models.registry import find_model
 from cnncli.reporting import TableLayout
 from cnncli.shell.command import FLAG_HINTS
+from cnncli.shell.decision_flags import AbstainBelow, Raw
 from cnncli.shell.flags import CsvSafe, JudgingPrecision, TestTimeViews, complete_model
 from cnncli.shell.terminal import choose_format, choose_reporter, print_rows
 
@@ -35,10 +37,12 @@ def predict(
         ),
     ],
     checkpoint: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="RUN",
-            help="Run folder, part of a run's name, last, or a file [newest finished run].",
+            help="Run folder, part of a run's name, last, a file, or a cross-validation; several "
+            "times for the mean of networks that know the same classes [newest finished run].",
+            show_default=False,
         ),
     ] = None,
     model: Annotated[
@@ -90,11 +94,15 @@ def predict(
         typer.Option("--format", help="Form of the answer [table on a terminal, csv in a pipe]."),
     ] = None,
     csv_safe: CsvSafe = False,
+    abstain_below: AbstainBelow = None,
+    raw: Raw = False,
 ) -> None:
     """Predict the class of images: a row each, in the order given."""
     for flag, value in (("--top-k", top_k), ("--batch-size", batch_size)):
         if value < 1:
             raise CnncliError(f"{flag} {value}: must be at least 1")
+    if abstain_below is not None:
+        check_probability(abstain_below, "--abstain-below")
     _check_network(checkpoint, model, weights)
     others = {"--top-k": top_k != 1, "--probabilities": probabilities, "--shard": shard}
     others |= {"--format": output_format, "--csv-safe": csv_safe}
@@ -108,7 +116,7 @@ def predict(
 
     chosen = choose_format(output_format, piped="csv")
     settings = PredictSettings(
-        checkpoint=checkpoint,
+        checkpoints=tuple(checkpoint or ()),
         model=model,
         weights=weights or "default",
         top_k=top_k,
@@ -120,6 +128,8 @@ def predict(
         tta=views,
         image_col=image_col,
         shard=share,
+        raw=raw,
+        abstain_below=abstain_below,
     )
     reporter = choose_reporter()
     bad = 0
@@ -150,6 +160,8 @@ def predict(
         raise typer.Exit(FINDINGS)
 
 
+# The columns that go last of all where a terminal is narrow.
+_LAST = ("suggested", "probability", "label", "error")
 _TO_FILE = "the rows go to stdout; write them with > FILE.csv"
 setattr(predict, FLAG_HINTS, dict.fromkeys(("--csv", "--out", "-o"), _TO_FILE))
 _SAMPLE = "--sample-submission"
@@ -199,6 +211,11 @@ def _submit(
     from cnncli.recipes.submission import write_submission
 
     sample, output = submission
+    if predictor.decision.abstain_below is not None:
+        raise CnncliError(
+            f"{_SAMPLE}: an answer is wanted for each image, and the decision withholds those "
+            f"below {predictor.decision.abstain_below:g}; leave --abstain-below out, or add --raw"
+        )
     return write_submission(
         sample,
         output,
@@ -216,10 +233,11 @@ def _lay_out(columns: Sequence[str], top_k: int) -> TableLayout:
     pairs = [(f"label_{place}", f"probability_{place}") for place in range(2, top_k + 1)]
     begin = 3 + 2 * len(pairs)
     own = columns[:begin]
-    classes = {name: name.removeprefix("probability_") for name in columns[begin:-1]}
+    prefix = "probability_"
+    classes = {name: name[len(prefix) :] for name in columns[begin:-1] if name.startswith(prefix)}
     return TableLayout(
-        drop=(*reversed(classes), *reversed(own[3:]), "probability", "label", "error"),
-        keep=("label", "probability", "error"),
+        drop=(*reversed(classes), *reversed(own[3:]), *_LAST),
+        keep=_LAST,
         together=pairs,
         paths=own[:1],
         words=("error",),
@@ -229,7 +247,7 @@ def _lay_out(columns: Sequence[str], top_k: int) -> TableLayout:
     )
 
 
-def _check_network(checkpoint: str | None, model: str | None, weights: str | None) -> None:
+def _check_network(checkpoint: list[str] | None, model: str | None, weights: str | None) -> None:
     """Refuse flags that do not say which trained network is to predict."""
     if model is None:
         if weights is not None:
@@ -238,7 +256,7 @@ def _check_network(checkpoint: str | None, model: str | None, weights: str | Non
                 "--checkpoint"
             )
         return
-    if checkpoint is not None:
+    if checkpoint:
         raise CnncliError("--checkpoint and --model: give one of them")
     find_model(model)
     if weights is None:

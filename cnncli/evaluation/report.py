@@ -30,6 +30,7 @@ def build_report(
     *,
     split: str,
     ordered: bool,
+    predictions: IntArray | None = None,
     seed: int = 0,
     resamples: int = 1000,
 ) -> tuple[dict[str, Any], list[str]]:
@@ -48,6 +49,7 @@ def build_report(
         split: Name of the images in the report, such as ``val``.
         ordered: Whether the order of the classes has a meaning, as that of grades has; otherwise
             quadratic_kappa is None.
+        predictions: (N,) class indices that a threshold gave; None for the most probable classes.
         seed: Seed of the bootstrap.
         resamples: Number of the bootstrap's resamples.
 
@@ -61,7 +63,9 @@ def build_report(
     check_inputs(targets, probabilities)
     if len(class_names) != probabilities.shape[1]:
         raise ValueError(f"{len(class_names)} names for {probabilities.shape[1]} classes")
-    matrix = confusion_matrix(targets, probabilities.argmax(axis=1), len(class_names))
+    if predictions is None:
+        predictions = probabilities.argmax(axis=1)
+    matrix = confusion_matrix(targets, predictions, len(class_names))
     counts = Counts.of(matrix)
     values = {name: float(value) for name, value in count_metrics(counts).items()}
     if not ordered:

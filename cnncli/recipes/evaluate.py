@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
+import torch
 
-from cnncli.arrays import Array
 from cnncli.augmentation.notation import Tta
 from cnncli.choices import OnBadImage, Precision, SplitChoice
+from cnncli.choices.decision import DecisionFlags
 from cnncli.data.classes import match_classes
 from cnncli.data.find_samples import find_samples, report_layout
 from cnncli.data.samples import CsvColumns, Samples, select_samples
-from cnncli.files import OUT_OF_FOLD, run_dir_of
+from cnncli.files import run_dir_of
 from cnncli.reporting import Reporter
-from cnncli.run.choose_evaluated import choose_evaluated, leave_out_unreadable
-from cnncli.run.choose_of_folds import choose_of_folds
+from cnncli.run.choose_evaluated import (
+    choose_evaluated,
+    is_chosen_on,
+    leave_out_unreadable,
+)
+from cnncli.run.decide import check_decision, check_judged, choose_decision, needs_val
+from cnncli.run.decision import load_decision, save_decision, warn_of_views
 from cnncli.run.evaluation import Evaluation
+from cnncli.run.find_val import find_val
 from cnncli.run.fold_figures import describe_folds
-from cnncli.run.judge_images import Member, judge_images
+from cnncli.run.judge import Judge
+from cnncli.run.judge_folds import judge_by_folds, refuse_decisions
 from cnncli.run.members import find_members
 from cnncli.run.mistakes import DRAWN, draw_mistakes, list_mistakes
 from cnncli.run.report import (
@@ -29,11 +36,13 @@ from cnncli.run.report import (
     report_precision,
     report_split,
 )
+from cnncli.run.report_decision import report_decision
 from cnncli.run.samples import data_of_run
 from cnncli.run.save_evaluation import make_evaluation_folder, save_evaluation
 from cnncli.training.checkpoint import Checkpoint, load_checkpoint
-from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
+from cnncli.training.device import Compute, choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
+from cnncli.training.views import build_views
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,7 @@ class EvaluateSettings:
         mistakes_drawn: Number of the surest mistakes that are drawn, at most.
         mistakes_grid: File in which the surest mistakes are drawn; None draws none.
         csv_safe: Whether no cell of a CSV may be a formula for a spreadsheet.
+        decide: Threshold, temperature and abstaining.
     """
 
     data: str | None = None
@@ -71,6 +81,7 @@ class EvaluateSettings:
     mistakes_drawn: int = DRAWN
     mistakes_grid: Path | None = None
     csv_safe: bool = False
+    decide: DecisionFlags = field(default_factory=DecisionFlags)
 
 
 def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = ALONE) -> Report:
@@ -102,15 +113,71 @@ def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Eval
     compute = choose_evaluation_compute(settings.device, settings.precision, world)
     report_precision(compute.precision, settings.precision, reporter)
     keep_freed_memory()
-    loaded = load_checkpoint(files[0])
-    checkpoint = loaded[1]
-    samples, members, split = _choose_images(settings, path, files, checkpoint, reporter)
-    members = [replace(members[0], loaded=loaded), *members[1:]]
+    if len(files) > 1:
+        return _judge_by_folds(settings, path, files, compute, reporter)
+    network, checkpoint = load_checkpoint(path)
+    stored = None
+    if not settings.decide.raw:
+        stored = load_decision(path, checkpoint.digest, checkpoint.class_names, reporter)
+    warn_of_views(stored, settings.tta, reporter)
+    check_decision(settings.decide, stored, checkpoint.class_names, path)
+    views = None if settings.tta is None else build_views(settings.tta, checkpoint.augment)
+    everything = _find_images(settings, path, checkpoint, reporter)
+    chosen, split = choose_evaluated(everything, path, settings.split, reporter)
+    check_judged(settings.decide, is_val=is_chosen_on(split))
     own = settings.data is None and settings.split is None
     folder = settings.output and make_evaluation_folder(settings.output, path, is_of_run=own)
-    judged = judge_images(
-        samples,
-        members,
+    network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    judge = Judge(
+        checkpoint.classifier(network).to(compute.device),
+        checkpoint.preprocess,
+        compute,
+        views,
+        settings.on_bad_image,
+        reporter,
+    )
+    decision = stored
+    if settings.decide.is_stored:
+        val = None
+        if needs_val(settings.decide):
+            is_own = settings.data is None
+            found = find_val(path, checkpoint, everything, is_own=is_own, reporter=reporter)
+            val = judge.judge(found, is_own=True, label="judging val")[1:]
+        decision = choose_decision(
+            settings.decide, stored, checkpoint.class_names, val, reporter, settings.tta
+        )
+    samples, targets, probabilities = judge.judge(
+        select_samples(everything, chosen), is_own=settings.data is None
+    )
+    return Evaluation(
+        path=path,
+        checkpoint=checkpoint,
+        samples=samples,
+        targets=targets,
+        raw=probabilities,
+        decision=decision,
+        split=split,
+        precision=compute.precision,
+        folder=folder or None,
+        reporter=reporter,
+        world=world,
+    )
+
+
+def _judge_by_folds(
+    settings: EvaluateSettings, path: Path, files: list[Path], compute: Compute, reporter: Reporter
+) -> Evaluation:
+    """Choose the images and compute their probabilities by the networks of a cross-validation."""
+    folder = run_dir_of(path)
+    refuse_decisions(settings.decide, folder)
+    checkpoint = load_checkpoint(files[0])[1]
+    own = settings.data is None and settings.split is None
+    output = settings.output and make_evaluation_folder(settings.output, path, is_of_run=own)
+    found = judge_by_folds(
+        _find_images(settings, path, checkpoint, reporter),
+        folder,
+        files,
+        settings.split,
         compute,
         reporter,
         on_bad_image=settings.on_bad_image,
@@ -120,52 +187,26 @@ def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Eval
     return Evaluation(
         path=path,
         checkpoint=checkpoint,
-        samples=judged.samples,
-        targets=judged.samples.targets,
-        probabilities=judged.probabilities,
-        split=split,
+        decision=None,
         precision=compute.precision,
-        folder=folder or None,
+        folder=output or None,
         reporter=reporter,
-        world=world,
-        folds=_find_folds(members, judged.kept) if split == OUT_OF_FOLD else None,
+        world=compute.world,
+        **vars(found),
     )
 
 
-def _find_folds(members: list[Member], kept: Array) -> Array:
-    """Return (N,) the fold of each of the images ``kept``, each of which one network judged."""
-    folds = np.zeros(1 + max(int(m.indices.max(initial=0)) for m in members), np.int64)
-    for number, member in enumerate(members, start=1):
-        folds[member.indices] = number
-    return folds[kept]
-
-
-def _choose_images(
-    settings: EvaluateSettings,
-    path: Path,
-    files: list[Path],
-    checkpoint: Checkpoint,
-    reporter: Reporter,
-) -> tuple[Samples, list[Member], str]:
-    """Return the images to evaluate, the networks that judge them, and their split's name.
-
-    Their classes are those of the checkpoint.
-    """
+def _find_images(
+    settings: EvaluateSettings, path: Path, checkpoint: Checkpoint, reporter: Reporter
+) -> Samples:
+    """Return all images that are there, with the classes of the checkpoint."""
     data, columns = settings.data, settings.columns
     if data is None:
         data, columns = data_of_run(path, columns)
     samples = find_samples(data, columns)
     report_layout(samples, reporter)
     samples = match_classes(samples, checkpoint.class_names)
-    samples = leave_out_unreadable(samples, path, checkpoint.preprocess, reporter)
-    if len(files) > 1:
-        chosen, members, split = choose_of_folds(
-            samples, run_dir_of(path), files, settings.split, reporter
-        )
-    else:
-        chosen, split = choose_evaluated(samples, path, settings.split, reporter)
-        members = [Member(path, np.arange(len(chosen)))]
-    return select_samples(samples, chosen), members, split
+    return leave_out_unreadable(samples, path, checkpoint.preprocess, reporter)
 
 
 def _report(evaluation: Evaluation, settings: EvaluateSettings) -> None:
@@ -176,6 +217,7 @@ def _report(evaluation: Evaluation, settings: EvaluateSettings) -> None:
         evaluation.checkpoint,
         split=evaluation.split,
         reporter=evaluation.reporter,
+        predictions=evaluation.predictions,
     )
     record_splits(report, evaluation.run_dir)
     if evaluation.folds is not None:
@@ -194,15 +236,19 @@ def _save(evaluation: Evaluation, settings: EvaluateSettings) -> None:
             evaluation.report,
             evaluation.samples,
             evaluation.probabilities,
-            folds=evaluation.folds,
             csv_safe=settings.csv_safe,
+            predictions=evaluation.predictions,
+            folds=evaluation.folds,
         )
 
 
 def _list_mistakes(evaluation: Evaluation, settings: EvaluateSettings) -> None:
     if settings.mistakes:
         evaluation.report["mistakes"] = list_mistakes(
-            evaluation.samples, evaluation.probabilities, settings.mistakes
+            evaluation.samples,
+            evaluation.probabilities,
+            settings.mistakes,
+            evaluation.predictions,
         )
 
 
@@ -216,6 +262,28 @@ def _draw_mistakes(evaluation: Evaluation, settings: EvaluateSettings) -> None:
             evaluation.reporter,
             count=settings.mistakes_drawn,
             split=evaluation.split,
+            predictions=evaluation.predictions,
+        )
+
+
+def _report_decision(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    if evaluation.decision is not None:
+        evaluation.report |= report_decision(
+            evaluation.decision,
+            evaluation.targets,
+            evaluation.raw,
+            prevalence=settings.decide.prevalence,
+            groups=None,
+            reporter=evaluation.reporter,
+        )
+
+
+def _store_decision(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    decision = evaluation.decision
+    if decision is not None and settings.decide.is_stored and evaluation.world.is_first:
+        path = save_decision(evaluation.path, evaluation.checkpoint.digest, decision)
+        evaluation.reporter.note(
+            f"{path}: {decision.describe()}; predict and evaluate go by it, --raw leaves it out"
         )
 
 
@@ -223,6 +291,8 @@ def _draw_mistakes(evaluation: Evaluation, settings: EvaluateSettings) -> None:
 # what only stdout has comes after it.
 _STEPS: tuple[Callable[[Evaluation, EvaluateSettings], None], ...] = (
     _report,
+    _report_decision,
+    _store_decision,
     _save,
     _list_mistakes,
     _draw_mistakes,

@@ -22,6 +22,8 @@ from cnncli.run.bad_images import keep_good
 from cnncli.run.report import warn_of_edited_splits
 from cnncli.training.device import count_cpus
 
+_CHOSEN_ON = "chosen on"
+
 
 def leave_out_unreadable(
     samples: Samples, checkpoint: Path, preprocess: Preprocess, reporter: Reporter
@@ -119,6 +121,11 @@ def choose_evaluated(
     return keep, _with_origin(" and ".join(parts), seen[keep])
 
 
+def is_chosen_on(split: str) -> bool:
+    """Return whether images of this name, as `choose_evaluated` gives it, chose the best epoch."""
+    return _CHOSEN_ON in split
+
+
 def _splits_in(seen: Array) -> list[str]:
     """Return the names of the splits among (N,) indices into SPLITS."""
     return [name for number, name in enumerate(SPLITS) if (seen == number).any()]
@@ -130,7 +137,7 @@ def _with_origin(name: str, seen: Array) -> str:
     if (seen == TRAIN).any():
         uses.append("trained on" if (seen == TRAIN).all() else "partly trained on")
     if (seen == VAL).any():
-        uses.append("chosen on" if (seen == VAL).all() else "partly chosen on")
+        uses.append(_CHOSEN_ON if (seen == VAL).all() else f"partly {_CHOSEN_ON}")
     return f"{name} ({', '.join(uses)})" if uses else name
 
 

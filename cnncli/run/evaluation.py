@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from cnncli.arrays import Array
 from cnncli.data.samples import Samples
 from cnncli.files import run_dir_of
 from cnncli.reporting import Reporter
+from cnncli.run.decision import Decision
 from cnncli.run.report import Report
 from cnncli.training.checkpoint import Checkpoint
 from cnncli.training.distributed import World
@@ -25,7 +27,8 @@ class Evaluation:
         checkpoint: The classifier, its classes and its preprocessing.
         samples: The N images.
         targets: (N,) class numbers.
-        probabilities: (N, K).
+        raw: (N, K) probabilities as the network gives them.
+        decision: What is done with them; None for nothing.
         split: What the images are called in the report, such as ``test``.
         precision: The precision that was computed in.
         folder: Folder for the evaluation's files; None writes none.
@@ -40,7 +43,8 @@ class Evaluation:
     checkpoint: Checkpoint
     samples: Samples
     targets: Array
-    probabilities: Array
+    raw: Array
+    decision: Decision | None
     split: str
     precision: str
     folder: Path | None
@@ -48,6 +52,19 @@ class Evaluation:
     world: World
     folds: Array | None = None
     report: Report = field(default_factory=dict)
+
+    @cached_property
+    def probabilities(self) -> Array:
+        """The probabilities (N, K) after the decision's temperature."""
+        return self.raw if self.decision is None else self.decision.adjust(self.raw)
+
+    @cached_property
+    def predictions(self) -> Array:
+        """The class numbers (N,) that the decision's threshold gives, else the most probable."""
+        if self.decision is None:
+            labels: Array = self.probabilities.argmax(axis=1)
+            return labels
+        return self.decision.label(self.probabilities)
 
     @property
     def run_dir(self) -> Path:

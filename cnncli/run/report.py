@@ -29,6 +29,10 @@ _NOT_METRICS = {
     "precision",
     "mistakes",
     "folds",
+    "decision",
+    "operating_point",
+    "calibration",
+    "abstain",
 }
 
 
@@ -41,7 +45,13 @@ def evaluation_batch(preprocess: Preprocess) -> int:
 
 
 def report_split(
-    targets: Array, probabilities: Array, checkpoint: Checkpoint, *, split: str, reporter: Reporter
+    targets: Array,
+    probabilities: Array,
+    checkpoint: Checkpoint,
+    *,
+    split: str,
+    reporter: Reporter,
+    predictions: Array | None = None,
 ) -> Report:
     """Return the report of a split, and report each metric that is undefined and why.
 
@@ -51,9 +61,15 @@ def report_split(
         checkpoint: The classifier that gave the probabilities.
         split: The split's name in the report.
         reporter: Gets a line for each undefined metric.
+        predictions: (N,) class numbers that a threshold gave; None for the most probable classes.
     """
     report, undefined = build_report(
-        targets, probabilities, checkpoint.class_names, split=split, ordered=checkpoint.ordered
+        targets,
+        probabilities,
+        checkpoint.class_names,
+        split=split,
+        ordered=checkpoint.ordered,
+        predictions=predictions,
     )
     for reason in undefined:
         reporter.note(f"undefined: {reason}")

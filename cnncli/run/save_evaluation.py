@@ -51,22 +51,25 @@ def save_evaluation(
     samples: Samples,
     probabilities: Array,
     *,
-    folds: Array | None = None,
     csv_safe: bool,
+    predictions: Array | None = None,
+    folds: Array | None = None,
 ) -> None:
     """Write predictions.csv, the confusion matrix as CSV and picture, and at last report.json.
 
     Args:
-        folder: The folder to write them into.
-        report: The report.
-        samples: The N images.
+        folder: The folder, which exists.
+        report: What report.json holds.
+        samples: N images.
         probabilities: (N, K).
-        folds: (N,) fold of each image, the last column of predictions.csv; None leaves it out.
         csv_safe: Whether no cell of a CSV may be a formula for a spreadsheet.
+        predictions: (N,) the classes that the images were given; None for the most probable.
+        folds: (N,) fold of each image, the last column of predictions.csv; None leaves it out.
     """
     from cnncli.plots.confusion_matrix import save_confusion_matrix
 
     names = list(samples.class_names)
+    labels = probabilities.argmax(axis=1) if predictions is None else predictions
     cells = [protect_cell(name) if csv_safe else name for name in names]
 
     def write_predictions(part: Path) -> None:
@@ -75,9 +78,8 @@ def save_evaluation(
             # At the end: programs count the columns of probabilities from the left.
             last = ("file",) if folds is None else ("file", FOLD)
             writer.writerow((*header, *(f"probability_{name}" for name in names), *last))
-            rows = zip(samples.paths, samples.targets, probabilities, strict=True)
-            for index, (path, target, row) in enumerate(rows):
-                best = int(row.argmax())
+            rows = zip(samples.paths, samples.targets, probabilities, labels, strict=True)
+            for index, (path, target, row, best) in enumerate(rows):
                 values = [f"{value:.6f}" for value in row]
                 shown = protect_cell(str(path)) if csv_safe else path
                 cell = cells[target], cells[best], values[best], *values

@@ -8,6 +8,7 @@ from typing import Any
 from cnncli.reporting import TableLayout
 from cnncli.run.report import summary_rows
 from cnncli.shell.confusions import print_confusions, print_mistakes
+from cnncli.shell.decision_tables import print_decision
 from cnncli.shell.terminal import print_rows
 
 _LAYOUT = TableLayout(drop_equal=False, whole="--format json")
@@ -26,5 +27,6 @@ def print_report(report: Mapping[str, Any]) -> None:
     print_rows(rows, ("metric", "value", "low", "high"), "table", layout=_LAYOUT)
     print_rows(report["per_class"], list(report["per_class"][0]), "table", layout=_LAYOUT)
     print_confusions(report)
+    print_decision(report)
     if "mistakes" in report:
         print_mistakes(report)
