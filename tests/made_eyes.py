@@ -48,7 +48,7 @@ def write_eyes(root, patients=40, tested=6, seed=0):
         (root / name).mkdir(parents=True)
     rows, answers = [], {}
     for patient in range(patients + tested):
-        grade = patient % 5 if patient < 10 else int(rng.choice(5, p=SHARES))
+        grade = patient % 5 if patient < 30 else int(rng.choice(5, p=SHARES))
         for side in ("left", "right"):
             name = f"{patient:03d}_{side}"
             own = int(np.clip(grade + rng.choice((-1, 0, 0, 0, 1)), 0, 4))
