@@ -181,5 +181,12 @@ def test_labels_that_were_changed_are_found_and_left_out(cli, tmp_path, monkeypa
     with Path(folder, "predictions.csv").open() as file:
         judged = {row["path"] for row in csv.DictReader(file)}
     assert judged == {str(path) for path in paths} - {row["path"] for row in rows}
+    # It goes on without the list, too.
+    before = Path(folder, "predictions.csv").read_bytes()
+    Path("drop.txt").unlink()
+    Path(folder, "report.json").unlink()
+    shutil.rmtree(Path(folder, "fold2"))
+    assert cli("cross-validate", "--resume", folder).out.strip() == folder
+    assert Path(folder, "predictions.csv").read_bytes() == before
     done = cli("evaluate", "--checkpoint", folder, "--format", "json")
     assert json.loads(done.out)["images"] == len(judged)
