@@ -211,6 +211,11 @@ def _submit(
     from cnncli.recipes.submission import write_submission
 
     sample, output = submission
+    if predictor.decision.abstain_below is not None:
+        raise CnncliError(
+            f"{_SAMPLE}: an answer is wanted for each image, and the decision withholds those "
+            f"below {predictor.decision.abstain_below:g}; leave --abstain-below out, or add --raw"
+        )
     return write_submission(
         sample,
         output,

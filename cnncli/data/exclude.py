@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +63,25 @@ def read_list(given: str) -> list[str]:
         raise CnncliError(f"{where}: has no column path; it has {shorten(header, 12)}")
     place = header.index("path")
     return [fields[place] for _, fields in records if len(fields) > place and fields[place].strip()]
+
+
+def save_list(given: str, paths: Iterable[str], flag: str) -> None:
+    """Write paths, one a line, as `read_list` reads them.
+
+    Args:
+        given: Path of the file, as the user gave it.
+        paths: The paths.
+        flag: The flag by which it was given, for the message.
+
+    Raises:
+        CnncliError: If the file cannot be written, or if a path has a line break in it.
+    """
+    lines = list(paths)
+    broken = [line for line in lines if "\n" in line]
+    if broken:
+        raise CnncliError(f"{flag} {given}: a line cannot hold the name {broken[0]!r}")
+    text = "".join(f"{line}\n" for line in lines)
+    write_atomically(expand_path(given), lambda part: part.write_text(text, "utf-8"))
 
 
 def exclude_listed(samples: Samples, given: str) -> Samples:

@@ -23,8 +23,6 @@ def check_config(config: RunConfig) -> None:
         from cnncli.augmentation.classes import complete_steps
 
         complete_steps(config.augment)  # only Albumentations knows its classes
-    if config.exclude is not None and not expand_path(config.exclude).is_file():
-        raise CnncliError(f"--exclude {config.exclude}: no such file")
     known = (*MONITORS, KAPPA)
     if config.monitor not in known:
         near = did_you_mean(config.monitor, known)
@@ -36,3 +34,13 @@ def check_config(config: RunConfig) -> None:
         )
     if config.log is not None:
         check_log(config.log)
+
+
+def check_list(config: RunConfig) -> None:
+    """Refuse a list of ``--exclude`` that is not there, before a run is begun; later it may go.
+
+    Raises:
+        CnncliError: If there is no such file.
+    """
+    if config.exclude is not None and not expand_path(config.exclude).is_file():
+        raise CnncliError(f"--exclude {config.exclude}: no such file")
