@@ -127,10 +127,20 @@ def exclude_listed(samples: Samples, given: str) -> Samples:
     left = select_samples(samples, kept)
     return replace(
         left,
-        excluded={name: _size(samples, index) for name, index in zip(names, chosen, strict=True)},
+        excluded=measure_samples(samples, chosen),
         remarks=(*samples.remarks, told),
         notes=(*samples.notes, doubt) if unknown else samples.notes,
     )
+
+
+def measure_samples(samples: Samples, chosen: Array) -> dict[str, int]:
+    """Return the sizes in bytes of the files of samples, by their paths.
+
+    Args:
+        samples: The samples.
+        chosen: (M,) numbers of those to measure.
+    """
+    return {str(samples.paths[index]): _size(samples, index) for index in chosen.tolist()}
 
 
 def _size(samples: Samples, index: int) -> int:

@@ -404,3 +404,28 @@ def test_compare_sets_two_beside_each_other(cli, folder, data, tmp_path):
     accuracies = [run["test_accuracy"]["value"] for run in compared["runs"]]
     assert accuracies == [read_report(path)["accuracy"]["value"] for path in (folder, other)]
     assert compared["paired"]["images"] == 36
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["kept out", "unreadable"])
+def test_killed_in_a_fold_with_images_that_are_in_none(data, tmp_path, kind):
+    mine = tmp_path / "figures"
+    shutil.copytree(data, mine)
+    settings = {"test_fraction": 0.25}
+    if kind == "unreadable":
+        (mine / "1" / "broken.png").write_bytes(b"no image")
+        settings = {"on_bad_image": "skip"}
+    whole = cross_validate(tmp_path / "whole", mine, **settings)
+    for number, call in enumerate((3, 6, 7)):  # in folds 1 and 2, and before the first of fold 3
+        root = tmp_path / str(number)
+        target = session_module, "save_state"
+        killed = kill_at(target, call, lambda root=root: cross_validate(root, mine, **settings))
+        assert killed == signal.SIGKILL
+        (begun,) = root.iterdir()
+        resume(begun)
+        for name in ("report.json", "predictions.csv", "splits.csv"):
+            assert (begun / name).read_bytes() == (whole / name).read_bytes(), (call, name)
+    alone = load_config(str(whole / "fold2" / "config.yaml"), {"output": str(tmp_path / "runs")})
+    again = train_run(alone, SilentReporter())
+    best = "best.safetensors"
+    assert (again / best).read_bytes() == (whole / "fold2" / best).read_bytes()
