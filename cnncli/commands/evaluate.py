@@ -11,6 +11,7 @@ from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import OnBadImage, ReportFormat, SplitChoice
 from cnncli.errors import CnncliError
 from cnncli.files import PICTURES, check_output_file
+from cnncli.shell.by_group_flags import BY_GROUP_FLAGS, take_by_group
 from cnncli.shell.decision_flags import DECISION_FLAGS, Raw, take_decision
 from cnncli.shell.flags import CsvSafe, Flags, JudgingPrecision, TestTimeViews, takes
 from cnncli.shell.run_flags import choose_flags
@@ -19,7 +20,13 @@ from cnncli.shell.terminal import choose_format, choose_reporter, print_json, te
 _ON_TERMINAL = 5  # mistakes that are listed on a terminal
 
 
-@takes({**choose_flags("data", "image_col", "label_col", "split_col"), **DECISION_FLAGS})
+@takes(
+    {
+        **choose_flags("data", "image_col", "label_col", "split_col", "group_col", "group_regex"),
+        **BY_GROUP_FLAGS,
+        **DECISION_FLAGS,
+    }
+)
 def evaluate(
     flags: Flags,
     checkpoint: Annotated[
@@ -83,6 +90,7 @@ def evaluate(
     if mistakes_grid is not None:
         grid = check_output_file(mistakes_grid, "--mistakes-grid", suffixes=PICTURES)
     decide = take_decision(flags, raw=raw)
+    by_group = take_by_group(flags)
     chosen = choose_format(output_format, piped="json")
     listed = _ON_TERMINAL if chosen == "table" and sys.stdout.isatty() else 0
     tell_begin("Reading the checkpoint ...")
@@ -92,12 +100,14 @@ def evaluate(
     from cnncli.shell.report_tables import print_report
     from cnncli.training.distributed import join_world
 
-    columns = {key.removesuffix("_col"): value for key, value in flags.items() if key != "data"}
+    columns = {key.removesuffix("_col"): flags[key] for key in flags if key.endswith("_col")}
     settings = EvaluateSettings(
         data=flags.get("data"),
         checkpoint=checkpoint,
         split=split,
         columns=CsvColumns(**columns),
+        group_regex=flags.get("group_regex"),
+        by_group=by_group,
         device=device,
         precision=precision,
         output=output,

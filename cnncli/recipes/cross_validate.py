@@ -15,7 +15,6 @@ from cnncli.files import (
     BEST_FILE,
     CONFIG_FILE,
     LAST_FILE,
-    OUT_OF_FOLD,
     REPORT_FILE,
     SPLITS_FILE,
     write_atomically,
@@ -31,7 +30,7 @@ from cnncli.run.lock import lock_run
 from cnncli.run.opened_images import OpenedImages
 from cnncli.run.plan_folds import FoldPlan, plan_folds
 from cnncli.run.pool_folds import pool_folds
-from cnncli.run.report import summary_rows
+from cnncli.run.report import summary_rows, tell_images
 from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import World
 
@@ -164,14 +163,26 @@ class _Job:
         todo = [p for p in paths if not self._world.from_first((p / REPORT_FILE).is_file())]
         if len(todo) < folds:
             self._reporter.note(f"finished before: {folds - len(todo)} of {folds} folds")
-        for done, path in enumerate(todo):
-            number = paths.index(path) + 1
-            reporter.fold = number
-            begun = time.monotonic()
-            self._train(path, number, len(todo) - done, reporter, images)
-            self._tell(number, time.monotonic() - begun, len(todo) - done - 1)
-        images.found.clear()
-        self._pool()
+        with self._named_command():
+            for done, path in enumerate(todo):
+                number = paths.index(path) + 1
+                reporter.fold = number
+                begun = time.monotonic()
+                self._train(path, number, len(todo) - done, reporter, images)
+                self._tell(number, time.monotonic() - begun, len(todo) - done - 1)
+            images.found.clear()
+            self._pool()
+
+    @contextmanager
+    def _named_command(self) -> Iterator[None]:
+        """Say how to go on, whatever ends the work, if a fold is there to go on from."""
+        command = f"cnncli cross-validate --resume {self._folder}"
+        try:
+            yield
+        except BaseException as error:
+            if command not in str(error) and any(self._folder.glob("fold*")):
+                self._reporter.note(f"what is trained is kept; go on with: {command}")
+            raise
 
     def _train(
         self, path: Path, number: int, left: int, reporter: FoldReporter, images: OpenedImages
@@ -222,8 +233,7 @@ class _Job:
             on_bad_image=self._config.on_bad_image,
         )
         self._reporter.table("folds", fold_rows(report["folds"]), _LAYOUT)
-        title = f"{OUT_OF_FOLD}, {count_of(report['images'], 'image')}"
-        self._reporter.table(title, summary_rows(report))
+        self._reporter.table(tell_images(report), summary_rows(report))
         if self._plan.kept_out:
             self._reporter.note(
                 "the data's test images are not looked at; judge the mean of the networks on them "

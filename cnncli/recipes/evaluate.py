@@ -9,20 +9,16 @@ from pathlib import Path
 import torch
 
 from cnncli.augmentation.notation import Tta
-from cnncli.choices import OnBadImage, Precision, SplitChoice
+from cnncli.choices import Aggregate, OnBadImage, Precision, SplitChoice
 from cnncli.choices.decision import DecisionFlags
-from cnncli.data.classes import match_classes
-from cnncli.data.find_samples import find_samples, report_layout
 from cnncli.data.samples import CsvColumns, Samples, select_samples
 from cnncli.files import run_dir_of
 from cnncli.reporting import Reporter
-from cnncli.run.choose_evaluated import (
-    choose_evaluated,
-    is_chosen_on,
-    leave_out_unreadable,
-)
+from cnncli.run.by_group import add_by_group
+from cnncli.run.choose_evaluated import choose_evaluated, is_chosen_on
 from cnncli.run.decide import check_decision, check_judged, choose_decision, needs_val
 from cnncli.run.decision import load_decision, save_decision, warn_of_views
+from cnncli.run.evaluated_images import check_groups, find_evaluated
 from cnncli.run.evaluation import Evaluation
 from cnncli.run.find_val import find_val
 from cnncli.run.fold_figures import describe_folds
@@ -30,14 +26,8 @@ from cnncli.run.judge import Judge
 from cnncli.run.judge_folds import judge_by_folds, refuse_decisions
 from cnncli.run.members import find_members
 from cnncli.run.mistakes import DRAWN, draw_mistakes, list_mistakes
-from cnncli.run.report import (
-    Report,
-    record_splits,
-    report_precision,
-    report_split,
-)
+from cnncli.run.report import Report, record_splits, report_precision, report_split
 from cnncli.run.report_decision import report_decision
-from cnncli.run.samples import data_of_run
 from cnncli.run.save_evaluation import make_evaluation_folder, save_evaluation
 from cnncli.training.checkpoint import Checkpoint, load_checkpoint
 from cnncli.training.device import Compute, choose_evaluation_compute, keep_freed_memory
@@ -54,6 +44,8 @@ class EvaluateSettings:
         checkpoint: Path of a run folder or a checkpoint; None for the newest finished run.
         split: The split to evaluate; None for test, or val if the run has no test split.
         columns: Names of the columns of a CSV file.
+        group_regex: Finds the group of an image in its file's name; None for no such groups.
+        by_group: How a group's probabilities are combined, to report by group too; None does not.
         device: The device as torch names it, or ``auto``.
         precision: The precision to compute in; None for exact float32.
         output: Folder for report.json, predictions.csv and confusion_matrix.{csv,png}; None writes
@@ -72,6 +64,8 @@ class EvaluateSettings:
     checkpoint: str | None = None
     split: SplitChoice | None = None
     columns: CsvColumns = field(default_factory=CsvColumns)
+    group_regex: str | None = None
+    by_group: Aggregate | None = None
     device: str = "auto"
     precision: Precision | None = None
     output: str | None = None
@@ -200,13 +194,12 @@ def _find_images(
     settings: EvaluateSettings, path: Path, checkpoint: Checkpoint, reporter: Reporter
 ) -> Samples:
     """Return all images that are there, with the classes of the checkpoint."""
-    data, columns = settings.data, settings.columns
-    if data is None:
-        data, columns = data_of_run(path, columns)
-    samples = find_samples(data, columns)
-    report_layout(samples, reporter)
-    samples = match_classes(samples, checkpoint.class_names)
-    return leave_out_unreadable(samples, path, checkpoint.preprocess, reporter)
+    samples = find_evaluated(
+        settings.data, settings.columns, settings.group_regex, path, checkpoint, reporter
+    )
+    if settings.by_group is not None:
+        check_groups(samples)
+    return samples
 
 
 def _report(evaluation: Evaluation, settings: EvaluateSettings) -> None:
@@ -218,6 +211,7 @@ def _report(evaluation: Evaluation, settings: EvaluateSettings) -> None:
         split=evaluation.split,
         reporter=evaluation.reporter,
         predictions=evaluation.predictions,
+        groups=evaluation.groups,
     )
     record_splits(report, evaluation.run_dir)
     if evaluation.folds is not None:
@@ -227,6 +221,10 @@ def _report(evaluation: Evaluation, settings: EvaluateSettings) -> None:
     if settings.precision is not None:
         report["precision"] = evaluation.precision
     evaluation.report.update(report)
+
+
+def _report_by_group(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    add_by_group(evaluation, settings.by_group)
 
 
 def _save(evaluation: Evaluation, settings: EvaluateSettings) -> None:
@@ -273,7 +271,7 @@ def _report_decision(evaluation: Evaluation, settings: EvaluateSettings) -> None
             evaluation.targets,
             evaluation.raw,
             prevalence=settings.decide.prevalence,
-            groups=None,
+            groups=evaluation.groups,
             reporter=evaluation.reporter,
         )
 
@@ -291,6 +289,7 @@ def _store_decision(evaluation: Evaluation, settings: EvaluateSettings) -> None:
 # what only stdout has comes after it.
 _STEPS: tuple[Callable[[Evaluation, EvaluateSettings], None], ...] = (
     _report,
+    _report_by_group,
     _report_decision,
     _store_decision,
     _save,

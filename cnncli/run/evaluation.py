@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cnncli.arrays import Array
 from cnncli.data.samples import Samples
+from cnncli.data.splits import group_numbers
 from cnncli.files import run_dir_of
 from cnncli.reporting import Reporter
 from cnncli.run.decision import Decision
@@ -65,6 +66,11 @@ class Evaluation:
             labels: Array = self.probabilities.argmax(axis=1)
             return labels
         return self.decision.label(self.probabilities)
+
+    @cached_property
+    def groups(self) -> Array | None:
+        """The number of each image's group (N,), from 0 without a gap; None without groups."""
+        return group_numbers(self.samples)
 
     @property
     def run_dir(self) -> Path:

@@ -16,6 +16,7 @@ from cnncli.data.store import (
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.training.device import count_cpus
+from cnncli.training.kept_features import KeptFeatures
 
 Opened = tuple[ImageStore, FileDigests, Bad]
 
@@ -27,9 +28,11 @@ class OpenedImages:
     Attributes:
         found: What was read, by its preprocessing. Runs of the same images and settings have one
             or two: the second where another resize mode is better than that of the weights.
+        features: What frozen layers gave for the images.
     """
 
     found: list[tuple[Preprocess, Opened]] = field(default_factory=list)
+    features: KeptFeatures = field(default_factory=KeptFeatures)
 
     def open(self, samples: Samples, preprocess: Preprocess, reporter: Reporter) -> Opened:
         """Return what `open_store` does, which an earlier call may have read.

@@ -57,7 +57,14 @@ def pool_folds(
     )
     checkpoint = load_checkpoint(paths[0] / BEST_FILE)[1]
     targets, probabilities = judged.samples.targets, judged.probabilities
-    report = report_split(targets, probabilities, checkpoint, split=OUT_OF_FOLD, reporter=reporter)
+    report = report_split(
+        targets,
+        probabilities,
+        checkpoint,
+        split=OUT_OF_FOLD,
+        reporter=reporter,
+        groups=judged.samples.groups,
+    )
     record_splits(report, folder)
     report["folds"] = describe_folds(folder)
     if compute.world.is_first:

@@ -162,7 +162,7 @@ def test_bad_flags_are_one_line(cli, run_dir, test_images, tmp_path):
         ),
         (
             ("--sample-submission", sample, "--output", out, "--abstain-below", 0.9),
-            "the decision withholds those below 0.9",
+            "--abstain-below: has no effect with --sample-submission",
         ),
         (
             ("--sample-submission", sample, "--output", out, "--image-col", "Id"),
