@@ -171,6 +171,7 @@ class _Job:
                 self._train(path, number, len(todo) - done, reporter, images)
                 self._tell(number, time.monotonic() - begun, len(todo) - done - 1)
             images.found.clear()
+            images.features.found.clear()
             self._pool()
 
     @contextmanager
