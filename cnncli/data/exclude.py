@@ -105,9 +105,11 @@ def exclude_listed(samples: Samples, given: str) -> Samples:
         return replace(samples, remarks=(*samples.remarks, told))
     chosen, unknown = _match(samples, lines)
     if not len(chosen):
+        none = f"none of its {len(lines):,} lines is an image"
+        none = "its line is no image" if len(lines) == 1 else none
         raise CnncliError(
-            f"{where}: none of its {count_of(len(lines), 'line')} is an image of --data (the first "
-            f"is {lines[0]!r}, an image {str(samples.paths[0])!r})"
+            f"{where}: {none} of --data (the first line is {lines[0]!r}, an image is "
+            f"{str(samples.paths[0])!r})"
         )
     kept = np.setdiff1d(np.arange(len(samples)), chosen)
     counts = np.bincount(samples.targets[kept], minlength=len(samples.class_names))

@@ -140,7 +140,11 @@ def test_a_sample_of_several_files_goes_as_a_whole(cli, data):
     ("name", "content", "why"),
     [
         ("no.txt", None, "--exclude no.txt: no such file"),
-        ("x.txt", b"a.png\nb.png\n", "none of its 2 lines is an image of --data (the first is"),
+        (
+            "x.txt",
+            b"a.png\nb.png\n",
+            "none of its 2 lines is an image of --data (the first line is",
+        ),
         ("x.csv", b"file,label\na.png,1\n", "has no column path; it has file, label"),
         ("x.txt", b"\xff\xd8\xff\xe0", "not a text in UTF-8; write one path a line"),
         ("x.txt", "CLASS", "leaves no image of class '1'"),
