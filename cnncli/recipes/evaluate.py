@@ -118,7 +118,7 @@ def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Eval
     views = None if settings.tta is None else build_views(settings.tta, checkpoint.augment)
     everything = _find_images(settings, path, checkpoint, reporter)
     chosen, split = choose_evaluated(everything, path, settings.split, reporter)
-    check_judged(settings.decide, is_val=is_chosen_on(split))
+    check_judged(settings.decide, stored, reporter, is_val=is_chosen_on(split))
     own = settings.data is None and settings.split is None
     folder = settings.output and make_evaluation_folder(settings.output, path, is_of_run=own)
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -229,7 +229,7 @@ class Predictor:
     def _row(self, path: str, probabilities: Array, label: int, is_withheld: bool) -> Row:
         """Return the row of an image by its probabilities (K,) and the class it is given."""
         row: Row = {"path": path}
-        likeliest = np.argsort(-probabilities, kind="stable").tolist()
+        likeliest = np.argsort(-probabilities, kind="stable")[: self.top_k].tolist()
         order = [label, *(target for target in likeliest if target != label)][: self.top_k]
         for place, target in enumerate(order, start=1):
             suffix = "" if place == 1 else f"_{place}"

@@ -160,6 +160,9 @@ def test_predict_follows_it(cli, run, folder_data, tmp_path):
     again = cli("evaluate", "--checkpoint", run)
     assert report_of(again) == report
     assert "decision.json: temperature" in again.err
+    chosen_there = "was chosen on val, whose images are judged here"
+    assert chosen_there not in again.err
+    assert chosen_there in cli("evaluate", "--checkpoint", run, "--split", "val").err
     assert "decision" not in report_of(cli("evaluate", "--checkpoint", run, "--raw"))
 
 
