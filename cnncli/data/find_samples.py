@@ -25,7 +25,8 @@ def find_samples(data: str, columns: CsvColumns | None = None, *, flat: bool = F
     Args:
         data: A folder of class folders, a folder of split folders, a CSV or a folder with one, a
             ``.npz`` data set, a folder in MNIST's form, ``digits``, or ``torchvision:NAME``.
-        columns: Names of the CSV's columns; None looks for the usual ones.
+        columns: Names of the CSV's columns; None looks for the usual ones. That of the groups may
+            be a header field of DICOM files, ``dicom:PatientID``, whatever the layout.
         flat: Whether images that lie in a folder without class folders are taken as one class.
 
     Raises:
@@ -33,8 +34,14 @@ def find_samples(data: str, columns: CsvColumns | None = None, *, flat: bool = F
     """
     # Imported here, so that the names of data sets are known without NumPy.
     from cnncli.data.classes import merge_labels
+    from cnncli.data.dicom_groups import group_by_field, parse_field
 
-    return merge_labels(_find(data, columns or CsvColumns(), flat))
+    columns = columns or CsvColumns()
+    field = parse_field(columns.group)
+    if field is not None:
+        columns = replace(columns, group=None)
+    samples = merge_labels(_find(data, columns, flat))
+    return samples if field is None else group_by_field(samples, field, data)
 
 
 def _find(data: str, columns: CsvColumns, flat: bool) -> Samples:

@@ -11,6 +11,7 @@ from cnncli.arrays import Array
 from cnncli.audit.ids import propose_groups
 from cnncli.config import RunConfig, load_config
 from cnncli.data.classes import order_classes
+from cnncli.data.dicom_groups import propose_patients
 from cnncli.data.find_samples import find_samples, is_named_set, report_layout
 from cnncli.data.label_text import doubt_labels
 from cnncli.data.samples import CsvColumns, Samples
@@ -93,7 +94,11 @@ def label_samples(config: RunConfig, reporter: Reporter, begun: BegunRun | None 
     if config.group_regex is not None:
         samples = replace(samples, groups=parse_groups(samples.paths, config.group_regex))
     elif samples.groups is None:
-        warning = samples.group_hint or propose_groups(samples.paths, samples.targets)
+        warning = (
+            samples.group_hint
+            or propose_patients(samples)
+            or propose_groups(samples.paths, samples.targets)
+        )
         if warning:
             reporter.warn(warning)
     if samples.skipped:
