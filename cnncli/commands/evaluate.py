@@ -11,13 +11,11 @@ from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import OnBadImage, ReportFormat, SplitChoice
 from cnncli.errors import CnncliError
 from cnncli.files import PICTURES, check_output_file
-from cnncli.reporting import TableLayout
 from cnncli.shell.flags import CsvSafe, Flags, JudgingPrecision, TestTimeViews, takes
 from cnncli.shell.run_flags import choose_flags
-from cnncli.shell.terminal import choose_format, choose_reporter, print_json, print_rows, tell_begin
+from cnncli.shell.terminal import choose_format, choose_reporter, print_json, tell_begin
 
 _ON_TERMINAL = 5  # mistakes that are listed on a terminal
-_LAYOUT = TableLayout(drop_equal=False, whole="--format json")
 
 
 @takes(choose_flags("data", "image_col", "label_col", "split_col"))
@@ -77,8 +75,7 @@ def evaluate(
     from cnncli.data.samples import CsvColumns
     from cnncli.recipes.evaluate import EvaluateSettings, evaluate_run
     from cnncli.run.mistakes import DRAWN
-    from cnncli.run.report import summary_rows
-    from cnncli.shell.confusions import print_confusions, print_mistakes
+    from cnncli.shell.report_tables import print_report
     from cnncli.training.distributed import join_world
 
     columns = {key.removesuffix("_col"): value for key, value in flags.items() if key != "data"}
@@ -104,18 +101,4 @@ def evaluate(
     if chosen == "json":
         print_json(report)
     else:
-        rows = [
-            {"metric": "split", "value": report["split"]},
-            {"metric": "images", "value": report["images"]},
-            *(
-                {"metric": name, "value": report[name]}
-                for name in ("tta", "precision")
-                if name in report
-            ),
-            *summary_rows(report),
-        ]
-        print_rows(rows, ("metric", "value", "low", "high"), "table", layout=_LAYOUT)
-        print_rows(report["per_class"], list(report["per_class"][0]), "table", layout=_LAYOUT)
-        print_confusions(report)
-        if "mistakes" in report:
-            print_mistakes(report)
+        print_report(report)

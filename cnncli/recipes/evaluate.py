@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,10 +18,10 @@ from cnncli.data.loader import Loader, SplitDataset
 from cnncli.data.samples import CsvColumns, Samples, select_samples
 from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
 from cnncli.errors import CnncliError
-from cnncli.files import run_dir_of
 from cnncli.reporting import Reporter
 from cnncli.run.bad_images import check_bad, keep_good
 from cnncli.run.choose_evaluated import choose_evaluated, leave_out_unreadable
+from cnncli.run.evaluation import Evaluation
 from cnncli.run.mistakes import DRAWN, draw_mistakes, list_mistakes
 from cnncli.run.report import (
     Report,
@@ -93,6 +93,14 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     Raises:
         CnncliError: If data and checkpoint do not go together, or an image cannot be read.
     """
+    evaluation = _judge(settings, reporter, world)
+    for step in _STEPS:
+        step(evaluation, settings)
+    return evaluation.report
+
+
+def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Evaluation:
+    """Load the checkpoint, choose the images and compute their probabilities."""
     path, how = find_checkpoint(settings.checkpoint)
     if how:
         reporter.note(f"checkpoint: {path} ({how})")
@@ -101,15 +109,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     keep_freed_memory()
     network, checkpoint = load_checkpoint(path)
     views = None if settings.tta is None else build_views(settings.tta, checkpoint.augment)
-    data, columns = settings.data, settings.columns
-    if data is None:
-        data, columns = data_of_run(path, columns)
-    samples = find_samples(data, columns)
-    report_layout(samples, reporter)
-    samples = match_classes(samples, checkpoint.class_names)
-    samples = leave_out_unreadable(samples, path, checkpoint.preprocess, reporter)
-    chosen, split = choose_evaluated(samples, path, settings.split, reporter)
-    samples = select_samples(samples, chosen)
+    samples, split = _choose_images(settings, path, checkpoint, reporter)
     own = settings.data is None and settings.split is None
     folder = settings.output and make_evaluation_folder(settings.output, path, is_of_run=own)
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -131,28 +131,91 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
         )
     bad_since = _gather_bad(loader.bad, numbers, world)
     check_bad(samples, bad_since, settings.on_bad_image, reporter)
-    samples = select_samples(samples, keep_good(len(samples), {**bad_before, **bad_since}))
-    report = report_split(targets, probabilities, checkpoint, split=split, reporter=reporter)
-    record_splits(report, run_dir_of(path))
+    return Evaluation(
+        path=path,
+        checkpoint=checkpoint,
+        samples=select_samples(samples, keep_good(len(samples), {**bad_before, **bad_since})),
+        targets=targets,
+        probabilities=probabilities,
+        split=split,
+        precision=compute.precision,
+        folder=folder or None,
+        reporter=reporter,
+        world=world,
+    )
+
+
+def _choose_images(
+    settings: EvaluateSettings, path: Path, checkpoint: Checkpoint, reporter: Reporter
+) -> tuple[Samples, str]:
+    """Return the images to evaluate, with the classes of the checkpoint, and their split's name."""
+    data, columns = settings.data, settings.columns
+    if data is None:
+        data, columns = data_of_run(path, columns)
+    samples = find_samples(data, columns)
+    report_layout(samples, reporter)
+    samples = match_classes(samples, checkpoint.class_names)
+    samples = leave_out_unreadable(samples, path, checkpoint.preprocess, reporter)
+    chosen, split = choose_evaluated(samples, path, settings.split, reporter)
+    return select_samples(samples, chosen), split
+
+
+def _report(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    """Compute the figures, and keep how they were computed."""
+    report = report_split(
+        evaluation.targets,
+        evaluation.probabilities,
+        evaluation.checkpoint,
+        split=evaluation.split,
+        reporter=evaluation.reporter,
+    )
+    record_splits(report, evaluation.run_dir)
     if settings.tta is not None:
         report["tta"] = settings.tta
     if settings.precision is not None:
-        report["precision"] = compute.precision
-    if folder and world.is_first:
-        save_evaluation(folder, report, samples, probabilities, csv_safe=settings.csv_safe)
+        report["precision"] = evaluation.precision
+    evaluation.report.update(report)
+
+
+def _save(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    if evaluation.folder is not None and evaluation.world.is_first:
+        save_evaluation(
+            evaluation.folder,
+            evaluation.report,
+            evaluation.samples,
+            evaluation.probabilities,
+            csv_safe=settings.csv_safe,
+        )
+
+
+def _list_mistakes(evaluation: Evaluation, settings: EvaluateSettings) -> None:
     if settings.mistakes:
-        report["mistakes"] = list_mistakes(samples, probabilities, settings.mistakes)
-    if settings.mistakes_grid is not None and world.is_first:
+        evaluation.report["mistakes"] = list_mistakes(
+            evaluation.samples, evaluation.probabilities, settings.mistakes
+        )
+
+
+def _draw_mistakes(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    if settings.mistakes_grid is not None and evaluation.world.is_first:
         draw_mistakes(
             settings.mistakes_grid,
-            samples,
-            probabilities,
-            checkpoint.preprocess,
-            reporter,
+            evaluation.samples,
+            evaluation.probabilities,
+            evaluation.checkpoint.preprocess,
+            evaluation.reporter,
             count=settings.mistakes_drawn,
-            split=split,
+            split=evaluation.split,
         )
-    return report
+
+
+# What is done with the probabilities, in this order. What the files hold comes before `_save`;
+# what only stdout has comes after it.
+_STEPS: tuple[Callable[[Evaluation, EvaluateSettings], None], ...] = (
+    _report,
+    _save,
+    _list_mistakes,
+    _draw_mistakes,
+)
 
 
 def _warn_unlike(

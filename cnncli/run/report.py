@@ -99,7 +99,7 @@ def save_report(path: Path, report: Report) -> None:
     write_atomically(path, write)
 
 
-def summary_rows(report: Report) -> list[dict[str, object]]:
+def summary_rows(report: Mapping[str, Any]) -> list[dict[str, object]]:
     """Return the report's metrics as rows of a table: name, value, and 95 % interval if any."""
     rows: list[dict[str, object]] = []
     for name, value in report.items():
