@@ -274,25 +274,3 @@ def _read_images(path: Path) -> dict[str, str]:
 def _digest(lines: Iterable[str]) -> str:
     text = "\n".join(lines).encode("utf-8", "surrogateescape")
     return hashlib.blake2b(text, digest_size=16).hexdigest()
-
-
-def read_correct(path: Path) -> dict[tuple[str, str], bool] | None:
-    """Return whether each image was classified correctly, by (path, target); None for no file.
-
-    Args:
-        path: Path of a ``predictions.csv`` that ``evaluate --output`` has written.
-
-    Raises:
-        CnncliError: If it is not what ``evaluate`` wrote.
-    """
-    try:
-        check_regular(path, most=MOST_OF_TABLE)
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            rows = csv.DictReader(file)
-            return {(row["path"], row["target"]): row["target"] == row["label"] for row in rows}
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise CnncliError(f"{path}: {error.strerror}") from None
-    except (KeyError, csv.Error):
-        raise CnncliError(f"{path}: not the predictions.csv of evaluate --output") from None
