@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cnncli.choices.spelling import find_choice
+from cnncli.choices.subgroups import FILE_PROPERTIES
 from cnncli.data import EMBEDDED, TORCHVISION
 from cnncli.data.samples import CsvColumns, Samples
 from cnncli.data.torchvision_table import SETS
@@ -169,4 +170,11 @@ def _refuse_columns(data: str, columns: CsvColumns) -> None:
         if getattr(columns, name) is not None:
             raise CnncliError(
                 f"--{name}-col {getattr(columns, name)}: --data {data} is no CSV and has no columns"
+            )
+    for name in columns.extra:
+        if name not in FILE_PROPERTIES:
+            near = did_you_mean(name, FILE_PROPERTIES)
+            raise CnncliError(
+                f"--subgroup {name}: --data {data} is no CSV and has no columns; of its files "
+                f"there are {', '.join(FILE_PROPERTIES)}{near}"
             )

@@ -141,7 +141,7 @@ def survey_run(
         settings=settings,
         history=history,
         best=best,
-        report=attempt(_read_report, REPORT_FILE),
+        report=attempt(read_report, REPORT_FILE),
         parameters=None if checkpoint is None else checkpoint[1],
         images=attempt(_read_images, SPLITS_FILE, {}) if with_images else {},
     )
@@ -235,7 +235,12 @@ def _read_checkpoint(path: Path) -> tuple[int, int] | None:
         raise CnncliError(f"{path}: not the checkpoint of a run, or damaged") from None
 
 
-def _read_report(path: Path) -> dict[str, Any] | None:
+def read_report(path: Path) -> dict[str, Any] | None:
+    """Return the content of a ``report.json``; None if there is no such file.
+
+    Raises:
+        CnncliError: If it is not what a run or ``evaluate`` wrote.
+    """
     try:
         check_regular(path, most=MOST_OF_TABLE)
         report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -165,6 +165,7 @@ def data_of_run(checkpoint: Path, columns: CsvColumns) -> tuple[str, CsvColumns]
         label=columns.label or run.label_col,
         split=columns.split or run.split_col,
         group=columns.group or run.group_col,
+        extra=columns.extra,
     )
 
 
