@@ -15,13 +15,12 @@ from statistics import NormalDist
 
 import numpy as np
 
-from cnncli.evaluation.metrics import ECE_BINS, FloatArray, IntArray
+from cnncli.evaluation.metrics import FloatArray, IntArray
 
 CONFIDENCE = 0.95
-_UPPER = (1 + CONFIDENCE) / 2
-_Z = NormalDist().inv_cdf(_UPPER)
-_DRAWS = 2000  # of the noise in the calibration error
-_ROUNDING = 1e-12  # a relative error that is none
+UPPER = (1 + CONFIDENCE) / 2
+_Z = NormalDist().inv_cdf(UPPER)
+ROUNDING = 1e-12  # a relative error that is none
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def student(freedom: float) -> float:
     """Return the 97.5 % quantile of Student's t; NaN below one degree of freedom."""
     from scipy.special import stdtrit  # type: ignore[import-untyped]
 
-    return float(stdtrit(freedom, _UPPER)) if freedom >= 1 else math.nan
+    return float(stdtrit(freedom, UPPER)) if freedom >= 1 else math.nan
 
 
 class Units:
@@ -201,7 +200,7 @@ def _bound(
 ) -> Estimate:
     if not math.isfinite(value):
         return Estimate(value)
-    if spread.units < 2 or spread.error <= _ROUNDING or abs(value) >= 1:
+    if spread.units < 2 or spread.error <= ROUNDING or abs(value) >= 1:
         return unmoved(value, spread.units)
     low, high = transformed(spread.quantile * spread.error)
     return Estimate(value, min(low, value), max(high, value))
@@ -230,7 +229,7 @@ def bound_mean(values: FloatArray, units: Units, *, most: float = math.inf) -> E
     spread = units.spread(influences)
     if spread.units < 2:
         return Estimate(value)
-    if spread.error <= _ROUNDING * max(value, _ROUNDING):
+    if spread.error <= ROUNDING * max(value, ROUNDING):
         if not math.isfinite(most):
             return Estimate(value)
         found = wilson(value / most, spread.units)
@@ -269,38 +268,3 @@ def combine_estimates(
     high = math.sqrt(sum((one.high - one.value) ** 2 for one in estimates)) / len(estimates)
     scale = math.sqrt(joint / apart) if apart > 0 and joint > 0 else 1.0
     return Estimate(value, max(0.0, value - scale * low), min(1.0, value + scale * high))
-
-
-def bound_calibration(value: float, place: IntArray, gaps: FloatArray, units: Units) -> Estimate:
-    """Return the expected calibration error with its interval, which is a careful one.
-
-    The error is a sum of absolute values, to which noise adds on few images, even where a
-    classifier is calibrated. So the lower end takes off all that noise could have added: the 97.5th
-    percentile of the sum of the bins' absolute noise. The upper end adds Student's t times the
-    standard error and takes nothing off. The interval holds the truth more often than in 95 of 100
-    samples.
-
-    Args:
-        value: The error.
-        place: (N,) bin of each image.
-        gaps: (N,) confidence of each image, less 1 if it is right.
-        units: What was drawn.
-    """
-    images = len(gaps)
-    sums = np.bincount(place, weights=gaps, minlength=ECE_BINS) / images
-    noise = np.stack(
-        [units.sum(((place == one) * gaps - sums[one]) / images) for one in range(ECE_BINS)]
-    )
-    count = noise.shape[1]
-    if count < 2:
-        return Estimate(value)
-    covariance = noise @ noise.T * (count / (count - 1))
-    if np.trace(covariance) <= _ROUNDING:
-        return wilson(value, count)
-    eigenvalues, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.maximum(eigenvalues, 0))
-    drawn = np.random.default_rng(0).standard_normal((_DRAWS, ECE_BINS)) @ root.T
-    added = float(np.quantile(np.abs(drawn).sum(axis=1), _UPPER))
-    sign = np.sign(sums)
-    above = student(count - 1) * math.sqrt(max(0.0, float(sign @ covariance @ sign)))
-    return Estimate(value, max(0.0, value - added), min(1.0, value + above))

@@ -88,7 +88,7 @@ class Decision:
             parts.append(f"temperature {self.temperature:.4g}")
         if self.threshold is not None:
             rule = f" ({self.operating_point} on val)" if self.operating_point else ""
-            parts.append(f"{self.positive!r} from a probability of {self.threshold:.4g} on{rule}")
+            parts.append(f"threshold {self.threshold:.4g} for {self.positive!r}{rule}")
         if self.abstain_below is not None:
             parts.append(f"{ABSTAIN} below {self.abstain_below:g}")
         return ", ".join(parts)

@@ -246,11 +246,9 @@ def read_report(path: Path) -> dict[str, Any] | None:
         report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         assert isinstance(report["split"], str)
         for name, bounded in FIGURES.items():
-            figure = report[name]
-            if isinstance(figure, dict):
+            if isinstance(figure := report[name], dict):
                 _ = figure["value"], figure["low"], figure["high"]
-            elif figure is not None:  # before 2026-11-26 some had no interval
-                assert not bounded
+            assert isinstance(figure, dict) or figure is None or not bounded  # as before 2026-11-26
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -37,8 +37,7 @@ def _print_point(point: Mapping[str, Any]) -> None:
     rule = "given" if point["rule"] is None else f"chosen on val for {point['rule']}"
     print_sentence(
         f"Class {point['positive']!r} ({point['positive_images']:,} images) against all others "
-        f"({point['negative_images']:,}), from a probability of {point['threshold']:.4g} on "
-        f"({rule}):"
+        f"({point['negative_images']:,}), threshold {point['threshold']:.4g} ({rule}):"
     )
     rows = []
     for name in _FIGURES:

@@ -10,12 +10,12 @@ import sklearn.metrics as reference
 from scipy import stats
 from scipy.stats import bootstrap
 
+from cnncli.evaluation.calibration_error import bound_calibration
 from cnncli.evaluation.figures import compute_figures
 from cnncli.evaluation.intervals import (
     Spread,
     Units,
     bound_agreement,
-    bound_calibration,
     bound_fraction,
     bound_mean,
     bound_proportion,
