@@ -76,12 +76,12 @@ def _tell_gap(by: str, parts: Sequence[Mapping[str, Any]], gap: Mapping[str, Any
         f"({count_of(part['images'], 'image')})"
         for part in (low, high)
     )
-    told = f"Largest gap by {by}: {name} {one} and {other}, a difference of {gap['value']:.2f}"
+    told = f"Largest gap by {by}: {name} {one} and {other}, a difference of {gap['value']:.3f}"
     if gap["low"] is None:
         return f"{told}. It has no interval, and may be chance."
     several = f", widened for the largest of {gap['pairs']}" if gap["pairs"] > 1 else ""
     verdict = "it may be chance" if gap["may_be_chance"] else "more than chance"
-    return f"{told} (95 % interval {gap['low']:.2f} to {gap['high']:.2f}{several}): {verdict}."
+    return f"{told} (95 % interval {gap['low']:.3f} to {gap['high']:.3f}{several}): {verdict}."
 
 
 def print_internal(report: Mapping[str, Any]) -> None:
