@@ -171,13 +171,13 @@ def read_predictions(path: Path) -> Predictions | None:
         CnncliError: If it is not what ``evaluate --output`` wrote.
     """
     labels: dict[_Image, str] = {}
-    probabilities: list[list[float]] = []
+    probabilities: list[Array] = []  # a list of floats would take four times the memory
     columns: list[str] = []
     try:
         for row in _read_rows(path):
             columns = columns or [name for name in row if name and name.startswith(_PROBABILITY)]
             labels[row["path"], row["target"]] = row["label"]
-            probabilities.append([float(row[name]) for name in columns])
+            probabilities.append(np.array([float(row[name]) for name in columns]))
     except FileNotFoundError:
         return None
     except (KeyError, ValueError, TypeError, csv.Error):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
 from cnncli.evaluation.subgroups import (
     MOST_TEXTS,
@@ -95,3 +95,15 @@ def test_small_parts_do_not_make_the_gap_unless_there_are_no_others():
     without = find_gap([figure(1, None, None), figure(0.5, 0.4, 0.6)], [50, 50])
     assert without.ends is None
     assert without.may_be_chance
+
+
+@pytest.mark.parametrize(("count", "images", "share"), [(2, 50, 0.8), (4, 50, 0.8), (6, 100, 0.9)])
+def test_parts_that_are_equally_good_are_rarely_told_to_differ(count, images, share):
+    """Nominal 5 % for all pairs of parts together."""
+    ends = [binomtest(n, images).proportion_ci(method="wilson") for n in range(images + 1)]
+    drawn = np.random.default_rng(0).binomial(images, share, (2000, count))
+    told = 0
+    for hits in drawn.tolist():
+        parts = [figure(n / images, ends[n].low, ends[n].high) for n in hits]
+        told += not find_gap(parts, [images] * count).may_be_chance
+    assert told / len(drawn) <= 0.06
