@@ -164,7 +164,7 @@ def test_an_interval_holds_its_value_and_stays_in_range(seed):
 
 
 def test_where_no_resample_moves_a_value_it_is_wilsons():
-    fixed = Spread(0.0, 30)
+    fixed = Spread(0.0, 30, 29)
     low = 30 / (30 + 3.841459)
     assert bound_fraction(1.0, fixed).low == pytest.approx(low)
     assert bound_agreement(1.0, fixed).low == pytest.approx(2 * low - 1)
