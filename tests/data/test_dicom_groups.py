@@ -151,3 +151,10 @@ def test_of_a_large_set_only_some_headers_are_read(data, monkeypatch):
     text = propose_patients(find_samples(str(data)))
     assert len(read) == 12
     assert "12 DICOM files that were looked at: keep" in text
+
+
+def test_one_patient_cannot_be_split(cli, tmp_path):
+    data = write_patients(tmp_path / "data", ["anonymous"] * 20)
+    result = cli("split", data, "--group-col", COLUMN, "--output", tmp_path / "s.csv")
+    assert result.code == 2
+    assert result.error == "--data: no image is left for validation: all images are of one group"
