@@ -188,7 +188,7 @@ def _check_all(
     yield from check_levels(samples.paths, files)
     areas = [file.width * file.height for file in files]
     yield from check_copies(samples, splits, duplicates.groups, areas)
-    yield from check_groups(samples, splits)
+    yield from check_groups(samples, splits, files)
     if samples.class_names != (NO_CLASS,):
         yield from check_classes(samples, splits)
 
