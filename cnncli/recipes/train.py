@@ -84,7 +84,7 @@ def train_run(
     # Before there is a folder: a run that is killed while it reads images leaves none behind.
     run = prepare(config, compute, reporter, fold=fold)
     if fold is not None:
-        run, started = fold.limit_time(run), time.monotonic()
+        run, started = fold.settle(run), None  # its share counts from its first step
     new_dir = (
         new_run_dir(config.output, short_name(config.model), was_trained)
         if fold is None
