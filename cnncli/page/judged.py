@@ -1,0 +1,148 @@
+"""The images judged, as the page's script takes them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from cnncli.arrays import Array
+
+# Probabilities that are in the page: in float32 and base64 they take 1.5 MB.
+MOST_PROBABILITIES = 280_000
+# Images whose names are in the page, at most so many characters together.
+MOST_NAME_CHARACTERS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Judged:
+    """N images with the probabilities that a classifier gave them.
+
+    Attributes:
+        names: N paths as ``splits.csv`` has them, or what stands in their place.
+        root: The folder that these paths start from; None if they are no files.
+        targets: (N,) class numbers.
+        probabilities: (N, K).
+        class_names: K names.
+        groups: N names of groups; None if there are none.
+        pictures: A data URI for some of the images, by number.
+        heat: A data URI of a heat map for some of the images, by number.
+        told: What the heat maps of these images say, by number.
+    """
+
+    names: Sequence[str]
+    root: str | None
+    targets: Array
+    probabilities: Array
+    class_names: Sequence[str]
+    groups: Sequence[str] | None = None
+    pictures: Mapping[int, str] = field(default_factory=dict)
+    heat: Mapping[int, str] = field(default_factory=dict)
+    told: Mapping[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def predicted(self) -> Array:
+        """(N,) number of the class with the largest probability, the first on a tie."""
+        return np.asarray(self.probabilities.argmax(axis=1))
+
+
+def order_of_interest(targets: Array, probabilities: Array) -> Array:
+    """Return the order in which images deserve a place in the page.
+
+    The surest mistakes and the least sure right ones take turns at the beginning, so that both are
+    there; then come the other mistakes, and the right ones, the classes taking turns.
+
+    Args:
+        targets: (N,) class numbers.
+        probabilities: (N, K).
+
+    Returns:
+        (N,) numbers of the images.
+    """
+    sure = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == targets
+    mistakes = np.flatnonzero(~right)[np.argsort(-sure[~right], kind="stable")]
+    doubtful = np.flatnonzero(right)[np.argsort(sure[right], kind="stable")]
+    first = np.concatenate([mistakes[:_TURNS], doubtful[:_TURNS], mistakes[_TURNS:]])
+    rest = doubtful[_TURNS:]
+    turn = np.zeros(len(rest), np.int64)
+    for target in np.unique(targets[rest]):
+        mine = np.flatnonzero(targets[rest] == target)
+        turn[mine] = np.arange(len(mine))
+    return np.concatenate([first, rest[np.lexsort((targets[rest], turn))]]).astype(np.int64)
+
+
+_TURNS = 100
+
+
+def choose_listed(judged: Judged) -> Array:
+    """Return the numbers, in order, of the images whose names and probabilities are in the page."""
+    most = max(1, MOST_PROBABILITIES // judged.probabilities.shape[1])
+    order = order_of_interest(judged.targets, judged.probabilities)[:most]
+    lengths = np.array([len(judged.names[index]) + 4 for index in order])
+    fits = int(np.searchsorted(np.cumsum(lengths), MOST_NAME_CHARACTERS, side="right"))
+    return np.sort(order[: max(1, fits)])
+
+
+def to_json(judged: Judged, listed: Array) -> Markup:
+    """Return the JSON that the page's script reads; it can stand inside of a script element.
+
+    Args:
+        judged: The images.
+        listed: (M,) the numbers of those that are in the page.
+    """
+    place = {int(index): number for number, index in enumerate(listed)}
+    groups = None if judged.groups is None else [judged.groups[index] for index in listed]
+    content: dict[str, Any] = {
+        "classes": list(judged.class_names),
+        "images": len(judged),
+        "names": [judged.names[index] for index in listed],
+        "root": judged.root,
+        "targets": judged.targets[listed].tolist(),
+        "predicted": judged.predicted[listed].tolist(),
+        "probabilities": base64.b64encode(
+            np.ascontiguousarray(judged.probabilities[listed], "<f4").tobytes()
+        ).decode("ascii"),
+        "groups": groups,
+        **{
+            key: {place[index]: value for index, value in values.items() if index in place}
+            for key, values in (
+                ("pictures", judged.pictures),
+                ("heat", judged.heat),
+                ("told", judged.told),
+            )
+        },
+    }
+    return escape_json(content)
+
+
+def escape_json(content: object) -> Markup:
+    """Return a value as JSON in which no character has a meaning for HTML.
+
+    A name of bytes that are no UTF-8 has a question mark in the place of each.
+    """
+    text = json.dumps(content, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    for letter in "<>&":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)
+
+
+def common_root(files: Sequence[str | None], names: Sequence[str]) -> str | None:
+    """Return the folder from which all names lead to their files; None if there is no such one."""
+    if not files or any(file is None for file in files):
+        return None
+    first = str(files[0])
+    if not first.endswith(os.sep + names[0]):
+        return None
+    root = first[: -len(names[0]) - 1]
+    fits = all(file == os.path.join(root, name) for file, name in zip(files, names, strict=True))
+    return root if fits else None

@@ -1,0 +1,138 @@
+"""What the page says of a run besides its figures: versions, images, settings, network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnncli.choices import SPLITS, format_channels, format_size
+from cnncli.data.split_file import SplitFile, load_split_file
+from cnncli.errors import CnncliError, count_of
+from cnncli.files import BAD_IMAGES_FILE, CONFIG_FILE, NOTE_FILE, SPLITS_FILE
+from cnncli.models.pretrained.digest import KEY
+from cnncli.models.pretrained.tensor_file import read_meta
+from cnncli.models.registry import short_name
+from cnncli.models.tracing.summary import LayerRow, add_up, summarise
+from cnncli.run.read_folder import RunRecord
+from cnncli.training.checkpoint import Checkpoint, load_checkpoint
+
+Row = Mapping[str, Any]
+_DEPTH = 3  # of the names in the network's table, in parts
+
+
+def read_splits(run_dir: Path) -> SplitFile | None:
+    """Return the run's ``splits.csv``; None if there is none.
+
+    Raises:
+        CnncliError: If the file is not one that a run wrote.
+    """
+    path = run_dir / SPLITS_FILE
+    return load_split_file(str(path), str(path)) if path.is_file() else None
+
+
+def describe_flow(splits: SplitFile | None) -> list[Row]:
+    """Return how many images and groups went where; empty without ``splits.csv``."""
+    if splits is None:
+        return []
+
+    def count(what: str, chosen: Any) -> Row:
+        groups = splits.groups[chosen]
+        named = len(np.unique(groups[groups != ""])) or None
+        return {"what": what, "images": len(groups), "groups": named}
+
+    bad = len(splits.left_out)
+    rows = [count("found", splits.splits == splits.splits)]
+    rows[0] = {**rows[0], "images": rows[0]["images"] + bad}
+    rows.append({"what": f"cannot be read ({BAD_IMAGES_FILE})", "images": bad, "groups": None})
+    for number, name in enumerate(SPLITS):
+        rows.append(count(name, splits.splits == number))
+    return rows
+
+
+def describe_run(
+    record: RunRecord, checkpoint_path: Path, checkpoint: Checkpoint, *, with_names: bool
+) -> list[tuple[str, str]]:
+    """Return names and texts of what the run was."""
+    settings, digest = record.settings, str(read_meta(checkpoint_path).get(KEY, ""))
+    data = str(settings.get("data", "")) if with_names else "(left out: --no-names)"
+    versions = ", ".join(f"{name} {version}" for name, version in checkpoint.versions.items())
+    note = record.path / NOTE_FILE
+    facts = [
+        ("run", record.path.name),
+        ("note", note.read_text("utf-8", "replace").strip() if note.is_file() else ""),
+        ("data", data),
+        ("network", _describe_network(record, checkpoint)),
+        ("classes", str(len(checkpoint.class_names))),
+        ("epochs", f"{len(record.epochs)}; kept: epoch {checkpoint.epoch}"),
+        ("seed", str(settings.get("seed", ""))),
+        ("versions", versions),
+        ("digest of the weights", digest or "none: of an earlier version"),
+        ("digest of the splits", str((record.report or {}).get("splits_hash", ""))),
+    ]
+    return [(name, text) for name, text in facts if text]
+
+
+def _describe_network(record: RunRecord, checkpoint: Checkpoint) -> str:
+    pre = checkpoint.preprocess
+    size = f"{format_channels(pre.channels)}, {format_size(pre.image_size)} px ({pre.resize_mode})"
+    parameters = "" if record.parameters is None else f"{record.parameters:,} parameters, "
+    return f"{short_name(checkpoint.model)}, {parameters}{size}"
+
+
+def list_commands(record: RunRecord, *, with_names: bool) -> list[tuple[str, str]]:
+    """Return the lines that train the run again, and that look at its data."""
+    word = "finetune" if record.settings.get("head") == "logreg" else "train"
+    config = os.path.join(record.path, CONFIG_FILE) if with_names else CONFIG_FILE
+    data = str(record.settings.get("data", "DATA")) if with_names else "DATA"
+    return [
+        ("train it again", f"cnncli {word} --config {config}"),
+        ("faults of its data", f"cnncli check-data {data}"),
+    ]
+
+
+def describe_layers(path: Path) -> tuple[str, list[Row]]:
+    """Return what the network is in a line, and the rows of its table."""
+    network, checkpoint = load_checkpoint(path)
+    pre = checkpoint.preprocess
+    try:
+        layers = summarise(network, pre.image_size, pre.channels, depth=_DEPTH)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        reason = str(error).split("\n")[0]
+        return f"{short_name(checkpoint.model)}; its layers cannot be listed ({reason})", []
+    totals = add_up(layers)
+    told = (
+        f"{short_name(checkpoint.model)}: {count_of(totals.parameters, 'parameter')}, "
+        f"{count_of(totals.macs, 'multiply-accumulate')} for an image of "
+        f"{format_size(pre.image_size)} pixels; the learning rate stands with the learning curves."
+    )
+    return told, [_describe_layer(layer) for layer in layers]
+
+
+def _describe_layer(layer: LayerRow) -> Row:
+    size = None if layer.field is None else layer.field.size
+    return {
+        "name": layer.name or "(the network)",
+        "type": layer.type,
+        "output": "×".join(map(str, layer.output_shape or ())),
+        "parameters": f"{layer.parameters:,}",
+        "macs": f"{layer.macs:,}",
+        "field": "" if size is None else "×".join(map(str, size)) if type(size) is tuple else size,
+    }
+
+
+def hide_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without those that may name people: where the data and tables lie."""
+    hidden = ("data", "splits", "output", "group_regex")
+    return {k: "(left out: --no-names)" if k in hidden and v else v for k, v in settings.items()}
+
+
+def check_splits(run_dir: Path) -> tuple[SplitFile | None, str]:
+    """Return the run's splits, or why they cannot be read."""
+    try:
+        return read_splits(run_dir), ""
+    except CnncliError as error:
+        return None, str(error)
