@@ -14,7 +14,7 @@ from cnncli.shell.run_flags import choose_flags
 from cnncli.shell.terminal import choose_reporter, print_line, tell_begin
 
 if TYPE_CHECKING:
-    from cnncli.recipes.report.write import ReportSettings
+    from cnncli.recipes.report.settings import ReportSettings
     from cnncli.reporting import Reporter
     from cnncli.run.evaluation import Evaluation
 
@@ -63,7 +63,8 @@ def report(
     path = None if output is None else check_output_file(output, suffixes=(".html", ".htm"))
     tell_begin("Reading the checkpoint ...")
     from cnncli.data.samples import CsvColumns
-    from cnncli.recipes.report.write import ReportSettings, write_report
+    from cnncli.recipes.report.settings import ReportSettings
+    from cnncli.recipes.report.write import write_report
 
     columns = {key.removesuffix("_col"): value for key, value in flags.items() if key != "data"}
     settings = ReportSettings(

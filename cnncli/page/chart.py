@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 # The drawing's size, and where in it the lines lie, in units of the SVG.
 WIDTH, HEIGHT = 440, 320
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 42
+_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 12, 12, 42
 _MOST_POINTS = 400  # of a line; more cannot be told apart at this size
 
 
@@ -21,7 +21,8 @@ class Line:
         x: The points' places.
         y: The points' values; NaN leaves a point out.
         note: What the legend says behind the name, such as an area.
-        dots: Whether each point is marked, and not only joined.
+        dots: Whether each point is marked.
+        joined: Whether the points are joined.
         style: Number of its colour and dashes; None draws it as a thin line of reference.
     """
 
@@ -30,6 +31,7 @@ class Line:
     y: Sequence[float]
     note: str = ""
     dots: bool = False
+    joined: bool = True
     style: int | None = 0
 
 
@@ -41,16 +43,19 @@ class Axis:
         label: What is written at it.
         low: Its first value.
         high: Its last value, above the first.
+        whole: Whether its values are whole numbers.
     """
 
     label: str
     low: float = 0.0
     high: float = 1.0
+    whole: bool = False
 
     def ticks(self) -> list[float]:
         """Return about five round values on the axis."""
         step = 10 ** math.floor(math.log10((self.high - self.low) / 4))
         step = next(step * k for k in (1, 2, 2.5, 5, 10) if (self.high - self.low) / (step * k) < 6)
+        step = max(1, math.ceil(step)) if self.whole else step
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]
@@ -68,6 +73,7 @@ class Chart:
         lines: Its lines, those of reference first.
         mark: Place on the x axis that a vertical line marks; None for none.
         marked: What that line means.
+        counts: Places on the x axis with a text that stands just above the axis.
     """
 
     title: str
@@ -77,6 +83,7 @@ class Chart:
     lines: Sequence[Line]
     mark: float | None = None
     marked: str = ""
+    counts: Sequence[tuple[float, str]] = ()
     size: tuple[int, int] = field(default=(WIDTH, HEIGHT))
 
     @property
@@ -103,6 +110,8 @@ class Chart:
             for x, y in zip(line.x, line.y, strict=True)
             if math.isfinite(x) and math.isfinite(y)
         ]
+        if line.dots:
+            return found
         corners = [
             point
             for n, point in enumerate(found)

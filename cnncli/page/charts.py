@@ -39,7 +39,7 @@ def ranking_charts(
         false, true, _ = roc_curve(is_it, scores)
         roc.append(Line(class_names[index], false, true, _area("AUROC", row["auroc"]), style=style))
         precision, found, _ = precision_recall_curve(is_it, scores)
-        note = _area("average precision", row["average_precision"])
+        note = _area("AP", row["average_precision"])
         steps = _as_steps(found[::-1], precision[::-1])
         recall.append(Line(class_names[index], *steps, note, style=style))
     if not chosen:
@@ -55,7 +55,8 @@ def ranking_charts(
         ),
         Chart(
             "Precision and recall",
-            "Precision (PPV) against recall (sensitivity), at every threshold." + left_out,
+            "Precision (PPV) against recall (sensitivity), at every threshold. AP is the average "
+            "precision." + left_out,
             Axis("recall"),
             Axis("precision"),
             recall,
@@ -103,16 +104,25 @@ def calibration_chart(bins: Sequence[Mapping[str, float]]) -> Chart:
             Line("", (row["confidence"],) * 2, (row["low"], row["high"]), style=None)
             for row in bins
         ),
-        Line("these images", sure, [row["accuracy"] for row in bins], dots=True),
+        Line("these images", sure, [row["accuracy"] for row in bins], dots=True, joined=False),
     ]
     return Chart(
         "Calibration",
         "The share of right predictions against the mean probability of the predicted class. A dot "
-        "below the line: the network is surer than it is right. Upright lines: 95 % intervals.",
+        "below the line: the network is surer than it is right. Upright lines: 95 % intervals. At "
+        "the foot: the number of images.",
         Axis("mean probability of the predicted class"),
         Axis("share that is right"),
         lines,
+        counts=[(row["confidence"], _short(int(row["images"]))) for row in bins],
     )
+
+
+def _short(count: int) -> str:
+    """Return a count in at most four letters: 950, 1.2k, 31k."""
+    if count < 1000:
+        return str(count)
+    return f"{count / 1000:.1f}k" if count < 9950 else f"{count / 1000:.0f}k"
 
 
 def learning_charts(history: Sequence[Mapping[str, Any]], best: int | None) -> list[Chart]:
@@ -126,7 +136,8 @@ def learning_charts(history: Sequence[Mapping[str, Any]], best: int | None) -> l
     if not rows:
         return []
     epochs = [float(row["epoch"]) for row in rows]
-    across = Axis("epoch", epochs[0], epochs[-1]) if len(epochs) > 1 else Axis("epoch", 0, 2)
+    first, last = (epochs[0], epochs[-1]) if len(epochs) > 1 else (0.0, 2.0)
+    across = Axis("epoch", first, last, whole=True)
 
     def draw(title: str, told: str, y: Axis, names: Mapping[str, str]) -> Chart:
         lines = [

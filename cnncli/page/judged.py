@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ from markupsafe import Markup
 
 from cnncli.arrays import Array
 
-# Probabilities that are in the page: in float32 and base64 they take 1.5 MB.
-MOST_PROBABILITIES = 280_000
+# A probability below this is left out: no threshold of the page lies between 0 and it.
+LEAST_PROBABILITY = 0.01
+# Probabilities that are in the page: with their classes, in base64, they take 1.6 MB.
+MOST_PROBABILITIES = 200_000
 # Images whose names are in the page, at most so many characters together.
-MOST_NAME_CHARACTERS = 1_000_000
+MOST_NAME_CHARACTERS = 800_000
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,7 @@ def order_of_interest(targets: Array, probabilities: Array) -> Array:
     Returns:
         (N,) numbers of the images.
     """
-    sure = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == targets
-    mistakes = np.flatnonzero(~right)[np.argsort(-sure[~right], kind="stable")]
-    doubtful = np.flatnonzero(right)[np.argsort(sure[right], kind="stable")]
+    mistakes, doubtful = _sort_by_sureness(targets, probabilities)
     first = np.concatenate([mistakes[:_TURNS], doubtful[:_TURNS], mistakes[_TURNS:]])
     rest = doubtful[_TURNS:]
     turn = np.zeros(len(rest), np.int64)
@@ -82,15 +82,41 @@ def order_of_interest(targets: Array, probabilities: Array) -> Array:
 
 
 _TURNS = 100
+FEATURED = 12  # surest mistakes, and least sure right ones, that the page shows by themselves
+
+
+def choose_featured(targets: Array, probabilities: Array) -> list[int]:
+    """Return the surest mistakes and the least sure right ones, in turn, each at most 12."""
+    mistakes, doubtful = _sort_by_sureness(targets, probabilities)
+    pairs = zip_longest(mistakes[:FEATURED].tolist(), doubtful[:FEATURED].tolist())
+    return [index for pair in pairs for index in pair if index is not None]
+
+
+def _sort_by_sureness(targets: Array, probabilities: Array) -> tuple[Array, Array]:
+    """Return the mistakes, the surest first, and the right ones, the least sure first."""
+    sure = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == targets
+    mistakes = np.flatnonzero(~right)[np.argsort(-sure[~right], kind="stable")]
+    return mistakes, np.flatnonzero(right)[np.argsort(sure[right], kind="stable")]
 
 
 def choose_listed(judged: Judged) -> Array:
     """Return the numbers, in order, of the images whose names and probabilities are in the page."""
-    most = max(1, MOST_PROBABILITIES // judged.probabilities.shape[1])
-    order = order_of_interest(judged.targets, judged.probabilities)[:most]
+    order = order_of_interest(judged.targets, judged.probabilities)
+    values = _is_kept(judged.probabilities).sum(axis=1)[order]
     lengths = np.array([len(judged.names[index]) + 4 for index in order])
-    fits = int(np.searchsorted(np.cumsum(lengths), MOST_NAME_CHARACTERS, side="right"))
+    fits = min(
+        int(np.searchsorted(np.cumsum(sizes), most, side="right"))
+        for sizes, most in ((values, MOST_PROBABILITIES), (lengths, MOST_NAME_CHARACTERS))
+    )
     return np.sort(order[: max(1, fits)])
+
+
+def _is_kept(probabilities: Array) -> Array:
+    """Return (N, K) which probabilities are in the page: the largest of each image is always."""
+    kept: Array = probabilities.astype(np.float32) >= np.float32(LEAST_PROBABILITY)
+    kept[np.arange(len(kept)), probabilities.argmax(axis=1)] = True
+    return kept
 
 
 def to_json(judged: Judged, listed: Array) -> Markup:
@@ -101,17 +127,21 @@ def to_json(judged: Judged, listed: Array) -> Markup:
         listed: (M,) the numbers of those that are in the page.
     """
     place = {int(index): number for number, index in enumerate(listed)}
+    probabilities = judged.probabilities[listed]
+    kept = _is_kept(probabilities)
     groups = None if judged.groups is None else [judged.groups[index] for index in listed]
     content: dict[str, Any] = {
         "classes": list(judged.class_names),
         "images": len(judged),
+        "featured": FEATURED,
         "names": [judged.names[index] for index in listed],
         "root": judged.root,
         "targets": judged.targets[listed].tolist(),
         "predicted": judged.predicted[listed].tolist(),
-        "probabilities": base64.b64encode(
-            np.ascontiguousarray(judged.probabilities[listed], "<f4").tobytes()
-        ).decode("ascii"),
+        # Of each image how many probabilities are kept, the classes of all, and the values of all.
+        "kept": _encode(kept.sum(axis=1), "<u2"),
+        "columns": _encode(np.nonzero(kept)[1], "<u2"),
+        "probabilities": _encode(probabilities[kept], "<f4"),
         "groups": groups,
         **{
             key: {place[index]: value for index, value in values.items() if index in place}
@@ -123,6 +153,11 @@ def to_json(judged: Judged, listed: Array) -> Markup:
         },
     }
     return escape_json(content)
+
+
+def _encode(values: Array, kind: str) -> str:
+    """Return numbers as the base64 of their bytes."""
+    return base64.b64encode(values.astype(kind).tobytes()).decode("ascii")
 
 
 def escape_json(content: object) -> Markup:

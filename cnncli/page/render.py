@@ -32,6 +32,7 @@ class Content:
         missing: What the page lacks, and why.
         figures: The headline figures: ``name``, ``value``, ``low``, ``high``, ``why`` there is no
             interval, and ``unit``, as texts.
+        interval_note: What the intervals mean.
         undefined: Why figures are undefined.
         class_names: The K names.
         matrix: (K, K) counts; None if there is no report.
@@ -58,6 +59,7 @@ class Content:
     warnings: Sequence[str]
     missing: Sequence[str]
     figures: Sequence[Row]
+    interval_note: str
     undefined: Sequence[str]
     class_names: Sequence[str]
     matrix: Sequence[Sequence[int]] | None

@@ -13,7 +13,7 @@ from cnncli.page.render import format_figure
 
 Row = Mapping[str, Any]
 
-MOST_CELLS = 40 * 40  # of a confusion matrix that is shown whole
+MOST_CELLS = 30 * 30  # of a confusion matrix that is shown whole
 _MOST_PAIRS = 100
 _MOST_GROUPS = 100
 
@@ -29,6 +29,17 @@ _UNITS = {
     "ece": "mean gap of confidence and accuracy; smaller is better",
 }
 _COUNTED = "accuracy"
+_SPELT = {
+    "macro_f1": "macro F1",
+    "mcc": "MCC",
+    "auroc": "AUROC",
+    "ece": "ECE",
+    "quadratic_kappa": "quadratic kappa",
+}
+_OVER_IMAGES = (
+    "The intervals say how far a figure may move on another sample of as many images "
+    "(bootstrap over the images)."
+)
 
 
 def figure_rows(report: Mapping[str, Any], rows: Sequence[Row]) -> list[Row]:
@@ -49,7 +60,7 @@ def figure_rows(report: Mapping[str, Any], rows: Sequence[Row]) -> list[Row]:
         undefined = "" if value is not None else "undefined: see below"
         found.append(
             {
-                "name": name.replace("_", " "),
+                "name": _SPELT.get(name, name.replace("_", " ")),
                 "value": format_figure(value),
                 "low": "" if low is None else format_figure(low),
                 "high": "" if high is None else format_figure(high),
@@ -58,6 +69,11 @@ def figure_rows(report: Mapping[str, Any], rows: Sequence[Row]) -> list[Row]:
             }
         )
     return found
+
+
+def interval_note(report: Mapping[str, Any]) -> str:
+    """Return what the intervals of a report mean."""
+    return _OVER_IMAGES
 
 
 def _count_right(name: str, report: Mapping[str, Any]) -> str:
@@ -111,7 +127,7 @@ def group_rows(groups: Sequence[str], wrong: Array) -> tuple[list[Row], str]:
     images = Counter(groups)
     mistakes = Counter(name for name, is_wrong in zip(groups, wrong, strict=True) if is_wrong)
     order = sorted(images, key=lambda name: (-mistakes[name], -images[name], name))
-    rows = [
+    rows: list[Row] = [
         {"group": name or "(no group)", "images": images[name], "wrong": mistakes[name]}
         for name in order[:_MOST_GROUPS]
     ]

@@ -2,14 +2,30 @@
 (() => {
   const byId = (id) => document.getElementById(id);
   const content = JSON.parse(byId("content").textContent);
-  const classes = content.classes, count = content.targets.length, width = classes.length;
-  const bytes = Uint8Array.from(atob(content.probabilities), (letter) => letter.charCodeAt(0));
-  const view = new DataView(bytes.buffer);
-  const probability = (image, index) => view.getFloat32(4 * (image * width + index), true);
+  const classes = content.classes, count = content.targets.length;
+  // Only probabilities of at least 0.01 are kept, and the largest of each image.
+  const kept = decode(content.kept, Uint16Array);
+  const columns = decode(content.columns, Uint16Array);
+  const values = decode(content.probabilities, Float32Array);
+  const begins = [0];
+  for (const number of kept) begins.push(begins[begins.length - 1] + number);
+
+  function decode(text, kind) {
+    // The numbers are little-endian, as those of every computer that runs a browser are.
+    return new kind(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
+  }
+
+  function probability(image, index) {
+    for (let place = begins[image]; place < begins[image + 1]; place += 1) {
+      if (columns[place] === index) return values[place];
+    }
+    return 0;
+  }
+
   const sureness = (image) => probability(image, content.predicted[image]);
   const isRight = (image) => content.predicted[image] === content.targets[image];
   const images = Array.from({ length: count }, (_, image) => image);
-  const STEP = 48, FEATURED = 12;
+  const STEP = 48;
 
   function element(name, text, attributes) {
     const made = document.createElement(name);
@@ -34,7 +50,7 @@
     const told = `${name}: class ${target}, predicted ${predicted}`;
     item.append(source ? picture(source, told)
       : element("div", "picture not in this page", { className: "none" }));
-    if (content.heat[image]) item.append(picture(content.heat[image], `Heat map of ${name}`));
+    if (content.heat[image]) item.append(picture(content.heat[image], `Heat map of ${predicted} over ${name}`));
     const line = element("strong");
     line.append(element("bdi", target), " → ", element("bdi", predicted),
       ` ${sureness(image).toFixed(4)}`);
@@ -174,7 +190,7 @@
   }
 
   function feature(id, keep, order, otherwise) {
-    const found = images.filter(keep).sort(order).slice(0, FEATURED);
+    const found = images.filter(keep).sort(order).slice(0, content.featured);
     if (found.length) byId(id).append(...found.map(figure));
     else byId(id).replaceWith(element("p", otherwise));
   }

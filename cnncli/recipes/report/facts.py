@@ -8,30 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from cnncli.choices import SPLITS, format_channels, format_size
-from cnncli.data.split_file import SplitFile, load_split_file
-from cnncli.errors import CnncliError, count_of
-from cnncli.files import BAD_IMAGES_FILE, CONFIG_FILE, NOTE_FILE, SPLITS_FILE
+from cnncli.data.split_file import SplitFile
+from cnncli.errors import count_of
+from cnncli.files import BAD_IMAGES_FILE, CONFIG_FILE, NOTE_FILE
 from cnncli.models.pretrained.digest import KEY
 from cnncli.models.pretrained.tensor_file import read_meta
 from cnncli.models.registry import short_name
 from cnncli.models.tracing.summary import LayerRow, add_up, summarise
 from cnncli.run.read_folder import RunRecord
-from cnncli.training.checkpoint import Checkpoint, load_checkpoint
+from cnncli.training.checkpoint import Checkpoint
 
 Row = Mapping[str, Any]
 _DEPTH = 3  # of the names in the network's table, in parts
-
-
-def read_splits(run_dir: Path) -> SplitFile | None:
-    """Return the run's ``splits.csv``; None if there is none.
-
-    Raises:
-        CnncliError: If the file is not one that a run wrote.
-    """
-    path = run_dir / SPLITS_FILE
-    return load_split_file(str(path), str(path)) if path.is_file() else None
 
 
 def describe_flow(splits: SplitFile | None) -> list[Row]:
@@ -94,9 +85,8 @@ def list_commands(record: RunRecord, *, with_names: bool) -> list[tuple[str, str
     ]
 
 
-def describe_layers(path: Path) -> tuple[str, list[Row]]:
+def describe_layers(network: nn.Module, checkpoint: Checkpoint) -> tuple[str, list[Row]]:
     """Return what the network is in a line, and the rows of its table."""
-    network, checkpoint = load_checkpoint(path)
     pre = checkpoint.preprocess
     try:
         layers = summarise(network, pre.image_size, pre.channels, depth=_DEPTH)
@@ -128,11 +118,3 @@ def hide_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings without those that may name people: where the data and tables lie."""
     hidden = ("data", "splits", "output", "group_regex")
     return {k: "(left out: --no-names)" if k in hidden and v else v for k, v in settings.items()}
-
-
-def check_splits(run_dir: Path) -> tuple[SplitFile | None, str]:
-    """Return the run's splits, or why they cannot be read."""
-    try:
-        return read_splits(run_dir), ""
-    except CnncliError as error:
-        return None, str(error)

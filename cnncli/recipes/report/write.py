@@ -2,71 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from cnncli.choices import SplitChoice
-from cnncli.data.samples import CsvColumns, Samples
-from cnncli.data.split_file import SplitFile
-from cnncli.errors import CnncliError, count_of
+from cnncli.arrays import Array
+from cnncli.errors import count_of
 from cnncli.evaluation.reliability import reliability_bins
-from cnncli.evaluation.report import build_report
-from cnncli.files import PREDICTIONS_FILE, run_dir_of, write_atomically
+from cnncli.files import run_dir_of, write_atomically
 from cnncli.page.charts import calibration_chart, learning_charts, ranking_charts
-from cnncli.page.judged import Judged, choose_listed, common_root, order_of_interest, to_json
+from cnncli.page.judged import (
+    Judged,
+    choose_featured,
+    choose_listed,
+    common_root,
+    order_of_interest,
+    to_json,
+)
 from cnncli.page.render import Content, render_page
-from cnncli.page.tables import MOST_CELLS, confused_pairs, figure_rows, group_rows, per_class_rows
+from cnncli.page.tables import (
+    MOST_CELLS,
+    confused_pairs,
+    figure_rows,
+    group_rows,
+    interval_note,
+    per_class_rows,
+)
+from cnncli.recipes.report.answers import Answers, find_groups
 from cnncli.recipes.report.facts import (
-    check_splits,
     describe_flow,
     describe_layers,
     describe_run,
     hide_paths,
     list_commands,
 )
-from cnncli.recipes.report.images import Answers, draw_pictures, read_predictions
+from cnncli.recipes.report.heat import draw_heat
+from cnncli.recipes.report.material import Judge, Material, gather_material
+from cnncli.recipes.report.pictures import draw_pictures
+from cnncli.recipes.report.settings import ReportSettings
 from cnncli.reporting import Reporter
-from cnncli.run.evaluation import Evaluation
-from cnncli.run.mistakes import file_of
-from cnncli.run.read_folder import RunRecord, survey_run
-from cnncli.run.report import Report, summary_rows
-from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from cnncli.run.report import summary_rows
 
-# A page that is larger is told: it may be too large for a mail.
-BUDGET = 5_000_000
-
-
-@dataclass(frozen=True)
-class ReportSettings:
-    """What to write.
-
-    Attributes:
-        run: Path of a run folder or a checkpoint; None for the newest finished run.
-        data: Images to judge the run on, as ``train`` takes them; None for those of the run.
-        split: The split to judge; None for test, or val if the run has no test split.
-        columns: Names of the columns of a CSV file.
-        device: The device as torch names it, or ``auto``.
-        output: The page; None for ``report.html`` in the run's folder.
-        images: Number of pictures in the page; None for as many as keep it below 5 MB.
-        with_images: Whether the page holds pictures.
-        with_names: Whether the page holds the names of files and groups.
-    """
-
-    run: str | None = None
-    data: str | None = None
-    split: SplitChoice | None = None
-    columns: CsvColumns = field(default_factory=CsvColumns)
-    device: str = "auto"
-    output: Path | None = None
-    images: int | None = None
-    with_images: bool = True
-    with_names: bool = True
-
-
-Judge = Callable[[ReportSettings, Reporter], Evaluation]
+# A larger page is told: it may be too large for a mail.
+_BUDGET = 5_000_000
+# Of it, what the page needs besides the images: charts, tables, style and script.
+_BESIDES = 600_000
+REPORT_PAGE = "report.html"
 
 
 def write_report(settings: ReportSettings, judge: Judge, reporter: Reporter) -> Path:
@@ -81,188 +63,128 @@ def write_report(settings: ReportSettings, judge: Judge, reporter: Reporter) -> 
         CnncliError: If there is no such run, if images that are named cannot be judged, or if the
             page cannot be written.
     """
-    try:
-        path, how = find_checkpoint(settings.run)
-    except CnncliError as error:
-        raise CnncliError(str(error).replace("--checkpoint", "RUN", 1)) from None
-    if how:
-        reporter.note(f"run: {path.parent} ({how})")
-    run_dir = run_dir_of(path)
-    output = settings.output or run_dir / "report.html"
-    missing: list[str] = []
-    record, faults = survey_run(run_dir, run_dir.name, with_images=False)
-    missing += map(str, faults)
-    splits, why = check_splits(run_dir)
-    missing += [why] if why else []
-    _, checkpoint = load_checkpoint(path)
-    answers, samples, split = _find_answers(settings, path, judge, reporter, missing)
-    own = settings.data is None and settings.split is None
-    shown, undefined, warnings = _choose_figures(record, checkpoint, answers, split, own=own)
-    for text in (*missing, *warnings):
-        reporter.warn(text)
-    content = _gather(settings, record, path, checkpoint, splits, shown)
-    content = replace(content, missing=missing, warnings=warnings, undefined=undefined)
-    if answers is not None and shown is not None:
-        content = _add_images(
-            content, settings, answers, samples, splits, shown, checkpoint, reporter
-        )
+    material = gather_material(settings, judge, reporter)
+    output = settings.output or run_dir_of(material.path) / REPORT_PAGE
+    content = _gather(settings, material)
+    if material.answers is not None:
+        content = _add_images(content, settings, material, material.answers, reporter)
     page = render_page(content).encode("utf-8", "replace")
     write_atomically(output, lambda part: part.write_bytes(page))
-    size = f"{output.name}: {len(page) / 1e6:.1f} MB. {content.privacy}"
-    reporter.note(size)
-    if len(page) > BUDGET:
-        reporter.warn(f"the page is larger than {BUDGET / 1e6:.0f} MB; fewer --images make it less")
+    reporter.note(f"{output.name}: {len(page) / 1e6:.1f} MB. {content.privacy}")
+    if len(page) > _BUDGET:
+        reporter.warn(
+            f"the page is larger than {_BUDGET / 1e6:.0f} MB; fewer --images make it smaller"
+        )
     return output
 
 
-def _find_answers(
-    settings: ReportSettings, path: Path, judge: Judge, reporter: Reporter, missing: list[str]
-) -> tuple[Answers | None, Samples | None, str]:
-    """Return the probabilities of the images, the images if they are there, and their split.
-
-    Judges them anew. Where the run's own images are not there any more, its ``predictions.csv``
-    must do; ``missing`` gets what the page lacks then.
-    """
-    try:
-        done = judge(replace(settings, run=str(path)), reporter)
-    except CnncliError as error:
-        if settings.data is not None or settings.split is not None:
-            raise
-        kept = read_predictions(run_dir_of(path) / PREDICTIONS_FILE)
-        lacks = "pictures" if kept else "images, threshold, curves and calibration"
-        missing.append(f"{lacks}, since the images cannot be judged: {error}")
-        return kept, None, ""
-    files = [file_of(done.samples, index) for index in range(len(done.samples))]
-    names = done.samples.class_names
-    paths = list(map(str, done.samples.paths))
-    answers = Answers(paths, files, done.targets, done.probabilities, names)
-    return answers, done.samples, done.split
-
-
-def _choose_figures(
-    record: RunRecord, checkpoint: Checkpoint, answers: Answers | None, split: str, *, own: bool
-) -> tuple[Report | None, list[str], list[str]]:
-    """Return the report that the page shows, why figures are undefined, and warnings.
-
-    The figures of the run's own images are those of ``report.json``.
-    """
-    if answers is None:
-        return record.report, [], []
-    report, undefined = build_report(
-        answers.targets,
-        answers.probabilities,
-        answers.class_names,
-        split=split,
-        ordered=checkpoint.ordered,
-    )
-    if not own or record.report is None:
-        return report, undefined, []
-    if report["confusion_matrix"] != record.report.get("confusion_matrix"):
-        before, now = record.report.get("images"), report["images"]
-        return (
-            report,
-            undefined,
-            [
-                f"the figures are of the {now} images as they are judged today; report.json, of "
-                f"{before} images, says otherwise: images, labels, splits or the machine changed"
-            ],
-        )
-    return record.report, undefined, []
-
-
-def _gather(
-    settings: ReportSettings,
-    record: RunRecord,
-    path: Path,
-    checkpoint: Checkpoint,
-    splits: SplitFile | None,
-    shown: Report | None,
-) -> Content:
-    """Return all of the page that needs no image."""
-    network, layers = describe_layers(path)
-    kept = record.settings if settings.with_names else hide_paths(record.settings)
-    matrix = None if shown is None else shown.get("confusion_matrix")
-    names = list(checkpoint.class_names)
+def _gather(settings: ReportSettings, material: Material) -> Content:
+    """Return all of the page that needs no probabilities."""
+    record, report = material.record, material.report or {}
+    network, layers = describe_layers(material.network, material.checkpoint)
+    matrix = report.get("confusion_matrix")
+    named = settings.with_names
     return Content(
-        title=f"{record.path.name}: {shown['split'] if shown else 'not finished'}",
-        privacy="This page holds no picture and no file name of the images.",
-        facts=describe_run(record, path, checkpoint, with_names=settings.with_names),
-        commands=list_commands(record, with_names=settings.with_names),
-        flow=describe_flow(splits),
-        warnings=[],
-        missing=[],
-        figures=[] if shown is None else figure_rows(shown, summary_rows(shown)),
-        undefined=[],
-        class_names=names,
+        title=f"{record.path.resolve().name}: {report.get('split', 'not finished')}",
+        privacy=_tell_privacy(0, 0),
+        facts=describe_run(record, material.path, material.checkpoint, with_names=named),
+        commands=list_commands(record, with_names=named),
+        flow=describe_flow(material.splits),
+        warnings=material.warnings,
+        missing=material.missing if named else [_hide_paths_of(text) for text in material.missing],
+        figures=figure_rows(report, summary_rows(report)) if report else [],
+        interval_note=interval_note(report),
+        undefined=material.undefined,
+        class_names=list(material.checkpoint.class_names),
         matrix=matrix,
         pairs=confused_pairs(matrix) if matrix and len(matrix) ** 2 > MOST_CELLS else None,
-        per_class=[] if shown is None else per_class_rows(shown.get("per_class", [])),
-        learning=learning_charts(record.history, checkpoint.epoch or None),
-        settings=kept,
+        per_class=per_class_rows(report.get("per_class", [])),
+        learning=learning_charts(record.history, material.checkpoint.epoch or None),
+        settings=record.settings if named else hide_paths(record.settings),
         layers=layers,
         network=network,
     )
 
 
+def _hide_paths_of(text: str) -> str:
+    """Return what is missing without why: the reason may name files."""
+    return text.split(":")[0] if "cannot be judged" in text else "a file of the run is damaged"
+
+
 def _add_images(
     content: Content,
     settings: ReportSettings,
+    material: Material,
     answers: Answers,
-    samples: Samples | None,
-    splits: SplitFile | None,
-    shown: Report,
-    checkpoint: Checkpoint,
     reporter: Reporter,
 ) -> Content:
-    """Return the page with what its images and their probabilities show."""
+    """Return the page with what the probabilities of its images show."""
     targets, probabilities = answers.targets, answers.probabilities
-    groups = _find_groups(answers, samples, splits)
-    if groups is not None and not settings.with_names:
-        number = {name: f"group {n}" for n, name in enumerate(dict.fromkeys(groups), start=1)}
-        groups = [number[name] for name in groups]
-    named = settings.with_names
-    judged = Judged(
-        names=answers.paths if named else [f"image {n + 1}" for n in range(len(targets))],
-        root=common_root(answers.files, answers.paths) if named else None,
-        targets=targets,
-        probabilities=probabilities,
-        class_names=answers.class_names,
-        groups=groups,
-    )
+    judged = _name_images(settings, material, answers)
     listed = choose_listed(judged)
-    if samples is not None and settings.with_images:
-        order = order_of_interest(targets, probabilities)
-        order = order[np.isin(order, listed)]
-        pictures = draw_pictures(
-            samples, order, checkpoint.preprocess, reporter, most=settings.images
-        )
-        judged = replace(judged, pictures=pictures)
+    room = _BUDGET - _BESIDES - len(to_json(judged, listed))
+    judged = _draw_images(judged, listed, room, settings, material, reporter)
     bins = reliability_bins(targets, probabilities)
-    wrong = judged.predicted != targets
-    rows, note = group_rows(groups, wrong) if groups is not None else ([], "")
+    wrong = answers.predicted != targets
+    groups, note = ([], "") if judged.groups is None else group_rows(judged.groups, wrong)
+    names = len(listed) if settings.with_names else 0
     return replace(
         content,
-        privacy=_tell_privacy(len(judged.pictures), len(listed) if named else 0),
+        privacy=_tell_privacy(len(judged.pictures), names),
         judged=to_json(judged, listed),
         not_listed=len(judged) - len(listed),
-        ranking=ranking_charts(targets, probabilities, answers.class_names, shown),
+        ranking=ranking_charts(
+            targets, probabilities, answers.class_names, material.report or {"per_class": []}
+        ),
         calibration=calibration_chart(bins),
         bins=bins,
-        groups=rows,
+        groups=groups,
         group_note=note,
     )
 
 
-def _find_groups(
-    answers: Answers, samples: Samples | None, splits: SplitFile | None
-) -> list[str] | None:
-    """Return the groups of the images, by the run's ``splits.csv`` or the data; None for none."""
-    if samples is not None and samples.groups is not None:
-        return list(map(str, samples.groups))
-    if splits is None or not (splits.groups != "").any():
-        return None
-    known = dict(zip(map(str, splits.paths), map(str, splits.groups), strict=True))
-    return [known.get(path, "") for path in answers.paths]
+def _name_images(settings: ReportSettings, material: Material, answers: Answers) -> Judged:
+    """Return the images with their names, or with numbers in the place of these."""
+    groups = find_groups(answers, material.splits)
+    names, root = list(answers.paths), common_root(answers.files, answers.paths)
+    if not settings.with_names:
+        names, root = [f"image {number + 1}" for number in range(len(names))], None
+        number = {
+            name: f"group {place + 1}" for place, name in enumerate(dict.fromkeys(groups or ()))
+        }
+        groups = None if groups is None else [number[name] for name in groups]
+    return Judged(
+        names=names,
+        root=root,
+        targets=answers.targets,
+        probabilities=answers.probabilities,
+        class_names=answers.class_names,
+        groups=groups,
+    )
+
+
+def _draw_images(
+    judged: Judged,
+    listed: Array,
+    room: int,
+    settings: ReportSettings,
+    material: Material,
+    reporter: Reporter,
+) -> Judged:
+    """Return the images with pictures and heat maps, where the page has any."""
+    samples = None if material.answers is None else material.answers.samples
+    if samples is None or not settings.with_images:
+        return judged
+    order = order_of_interest(judged.targets, judged.probabilities)
+    order = order[np.isin(order, listed)]
+    chosen = choose_featured(judged.targets, judged.probabilities)
+    if settings.images is not None:
+        chosen = [index for index in chosen if index in set(order[: settings.images].tolist())]
+    heat, told = draw_heat(material.network, material.checkpoint, samples, chosen, reporter)
+    room -= sum(map(len, heat.values()))
+    preprocess = material.checkpoint.preprocess
+    pictures = draw_pictures(samples, order, preprocess, reporter, most=settings.images, room=room)
+    return replace(judged, pictures=pictures, heat=heat, told=told)
 
 
 def _tell_privacy(pictures: int, names: int) -> str:

@@ -1,0 +1,156 @@
+"""What the page is made from: the run's files, and the probabilities of its images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from torch import nn
+
+from cnncli.data.split_file import SplitFile, load_split_file
+from cnncli.errors import CnncliError
+from cnncli.evaluation.report import build_report
+from cnncli.files import PREDICTIONS_FILE, REPORT_FILE, SPLITS_FILE, run_dir_of
+from cnncli.recipes.report.answers import Answers, read_predictions
+from cnncli.recipes.report.settings import ReportSettings
+from cnncli.reporting import Reporter
+from cnncli.run.evaluation import Evaluation
+from cnncli.run.mistakes import file_of
+from cnncli.run.read_folder import RunRecord, survey_run
+from cnncli.run.report import Report
+from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+
+# Computes the probabilities of the images that the settings name.
+Judge = Callable[[ReportSettings, Reporter], Evaluation]
+
+
+@dataclass
+class Material:
+    """A run, its images and its figures.
+
+    Attributes:
+        path: The checkpoint's file.
+        record: What the run's files say.
+        network: The network in eval mode, on the CPU.
+        checkpoint: The classifier that it is of.
+        splits: The run's ``splits.csv``; None if there is none.
+        answers: The images with their probabilities; None if these are not known.
+        report: The figures of the page; None if the run has not finished.
+        undefined: Why figures are undefined.
+        warnings: What may spoil the figures.
+        missing: What the page lacks, and why.
+    """
+
+    path: Path
+    record: RunRecord
+    network: nn.Module
+    checkpoint: Checkpoint
+    splits: SplitFile | None = None
+    answers: Answers | None = None
+    report: Report | None = None
+    undefined: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def gather_material(settings: ReportSettings, judge: Judge, reporter: Reporter) -> Material:
+    """Find a run, read its files and judge its images.
+
+    Args:
+        settings: Which run, and which images.
+        judge: Computes the probabilities.
+        reporter: Gets remarks, warnings and progress.
+
+    Raises:
+        CnncliError: If there is no such run, or if images that are named cannot be judged.
+    """
+    try:
+        path, how = find_checkpoint(settings.run)
+    except CnncliError as error:  # here the run is an argument, and no value of --checkpoint
+        raise CnncliError(str(error).removeprefix("--checkpoint ")) from None
+    if how:
+        reporter.note(f"run: {path.parent} ({how})")
+    run_dir = run_dir_of(path)
+    record, faults = survey_run(run_dir, run_dir.name, with_images=False)
+    found = Material(path, record, *load_checkpoint(path), missing=list(map(str, faults)))
+    splits = run_dir / SPLITS_FILE
+    try:
+        found.splits = load_split_file(str(splits), str(splits)) if splits.is_file() else None
+    except CnncliError as error:
+        found.missing.append(str(error))
+    _find_answers(found, settings, judge, reporter)
+    _choose_figures(found, settings)
+    for text in (*found.missing, *found.warnings):
+        reporter.warn(text)
+    return found
+
+
+def _find_answers(
+    found: Material, settings: ReportSettings, judge: Judge, reporter: Reporter
+) -> None:
+    """Judge the images; where the run's own are not there, its ``predictions.csv`` must do.
+
+    Raises:
+        CnncliError: If images that are named cannot be judged.
+    """
+    try:
+        done = judge(replace(settings, run=str(found.path)), reporter)
+    except CnncliError as error:
+        if not settings.is_own:
+            raise
+        found.answers = _read_kept(found)
+        kept = found.answers is not None
+        lacks = "the pictures" if kept else "the images, threshold, ranking and calibration"
+        found.missing.append(f"{lacks}, since the images cannot be judged: {error}")
+        return
+    found.answers = Answers(
+        paths=list(map(str, done.samples.paths)),
+        files=[file_of(done.samples, index) for index in range(len(done.samples))],
+        targets=done.targets,
+        probabilities=done.probabilities,
+        class_names=done.samples.class_names,
+        split=done.split,
+        samples=done.samples,
+    )
+
+
+def _read_kept(found: Material) -> Answers | None:
+    """Return what the run's ``predictions.csv`` says, if it is of the images of its report."""
+    try:
+        kept = read_predictions(found.record.path / PREDICTIONS_FILE)
+    except CnncliError as error:
+        found.missing.append(str(error))
+        return None
+    if kept is None or found.record.report is None:
+        return None
+    kept = replace(kept, split=found.record.report["split"])
+    if kept.matrix != found.record.report.get("confusion_matrix"):
+        found.missing.append(f"{PREDICTIONS_FILE}: not of the images of {REPORT_FILE}; left aside")
+        return None
+    return kept
+
+
+def _choose_figures(found: Material, settings: ReportSettings) -> None:
+    """Choose the report that the page shows; for the run's own images it is ``report.json``."""
+    answers, known = found.answers, found.record.report
+    if answers is None:
+        found.report = known
+        return
+    found.report, found.undefined = build_report(
+        answers.targets,
+        answers.probabilities,
+        answers.class_names,
+        split=answers.split,
+        ordered=found.checkpoint.ordered,
+    )
+    if not settings.is_own or known is None:
+        return
+    if found.report["confusion_matrix"] == known.get("confusion_matrix"):
+        found.report = known
+        return
+    found.warnings.append(
+        f"the figures are of {len(answers.paths):,} images as they are judged today, and "
+        f"{REPORT_FILE}, of {known.get('images', '?')} images, has others: images, labels, splits "
+        "or the machine have changed since"
+    )
