@@ -93,18 +93,14 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     Raises:
         CnncliError: If data and checkpoint do not go together, or an image cannot be read.
     """
-    evaluation = judge(settings, reporter, world)
+    evaluation = _judge(settings, reporter, world)
     for step in _STEPS:
         step(evaluation, settings)
     return evaluation.report
 
 
-def judge(settings: EvaluateSettings, reporter: Reporter, world: World = ALONE) -> Evaluation:
-    """Load the checkpoint, choose the images and compute their probabilities.
-
-    Raises:
-        CnncliError: As `evaluate_run` does.
-    """
+def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Evaluation:
+    """Load the checkpoint, choose the images and compute their probabilities."""
     path, how = find_checkpoint(settings.checkpoint)
     if how:
         reporter.note(f"checkpoint: {path} ({how})")
