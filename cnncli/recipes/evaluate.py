@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from cnncli.arrays import Array
 from cnncli.augmentation.notation import Tta
 from cnncli.choices import OnBadImage, Precision, SplitChoice
 from cnncli.data.classes import match_classes
 from cnncli.data.find_samples import find_samples, report_layout
-from cnncli.data.loader import Loader, SplitDataset
 from cnncli.data.samples import CsvColumns, Samples, select_samples
-from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
-from cnncli.errors import CnncliError
 from cnncli.reporting import Reporter
-from cnncli.run.bad_images import check_bad, keep_good
 from cnncli.run.choose_evaluated import choose_evaluated, leave_out_unreadable
 from cnncli.run.evaluation import Evaluation
+from cnncli.run.judge import Judge
 from cnncli.run.mistakes import DRAWN, draw_mistakes, list_mistakes
 from cnncli.run.report import (
     Report,
-    evaluation_batch,
     record_splits,
     report_precision,
     report_split,
 )
 from cnncli.run.samples import data_of_run
 from cnncli.run.save_evaluation import make_evaluation_folder, save_evaluation
-from cnncli.run.scales import warn_of_dark
-from cnncli.run.warn_of_cut import is_unlike_training, warn_of_colour, warn_unlike_training
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
+from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
-from cnncli.training.predictions import predict_split
 from cnncli.training.views import build_views
 
 
@@ -113,28 +104,19 @@ def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Eval
     own = settings.data is None and settings.split is None
     folder = settings.output and make_evaluation_folder(settings.output, path, is_of_run=own)
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    classifier = checkpoint.classifier(network).to(compute.device)
-    numbers = world.slice(np.arange(len(samples)))
-    part = select_samples(samples, numbers)
-    store, bad = _open(part, checkpoint, reporter)
-    warn_of_dark(part, store, reporter)
-    bad_before = _gather_bad(bad, numbers, world)
-    _warn_unlike(part, store, world, reporter, is_own=settings.data is None)
-    check_bad(samples, bad_before, settings.on_bad_image, reporter)
-    if len(bad_before) == len(samples):
-        raise CnncliError("--data: no image is left to evaluate; cnncli check-data names them")
-    dataset = SplitDataset(store, keep_good(len(part), bad), part.targets)
-    loader = Loader(dataset, evaluation_batch(checkpoint.preprocess))
-    with reporter.progress("evaluating", len(part)) as advance:
-        targets, probabilities = predict_split(
-            classifier, loader, compute, advance, views, sliced=True
-        )
-    bad_since = _gather_bad(loader.bad, numbers, world)
-    check_bad(samples, bad_since, settings.on_bad_image, reporter)
+    judge = Judge(
+        checkpoint.classifier(network).to(compute.device),
+        checkpoint.preprocess,
+        compute,
+        views,
+        settings.on_bad_image,
+        reporter,
+    )
+    samples, targets, probabilities = judge.judge(samples, is_own=settings.data is None)
     return Evaluation(
         path=path,
         checkpoint=checkpoint,
-        samples=select_samples(samples, keep_good(len(samples), {**bad_before, **bad_since})),
+        samples=samples,
         targets=targets,
         probabilities=probabilities,
         split=split,
@@ -216,51 +198,3 @@ _STEPS: tuple[Callable[[Evaluation, EvaluateSettings], None], ...] = (
     _list_mistakes,
     _draw_mistakes,
 )
-
-
-def _warn_unlike(
-    samples: Samples, store: ImageStore, world: World, reporter: Reporter, *, is_own: bool
-) -> None:
-    """Warn of images, of those read before, that are hardly like the training images.
-
-    Its own images were looked at when the run chose grey.
-    """
-
-    def name(found: Iterable[int]) -> tuple[int, str]:
-        parts = world.gather([str(samples.paths[index]) for index in found])
-        paths = [path for part in parts for path in part]
-        return len(paths), paths[0] if paths else ""
-
-    cuts = () if store.cut is None else store.cut.tolist()
-    unlike = (i for i, cut in enumerate(cuts) if is_unlike_training(cut, store.preprocess))
-    warn_unlike_training(*name(unlike), store.preprocess, reporter)
-    if not is_own:
-        warn_of_colour(
-            *name(np.flatnonzero(() if store.coloured is None else store.coloured)), reporter
-        )
-
-
-def _gather_bad(bad: Bad, numbers: Array, world: World) -> Bad:
-    """Return the images that any process could not read.
-
-    Args:
-        bad: The images that this process could not read, by number in its slice, and why.
-        numbers: The numbers, among all images, of those in this process's slice.
-        world: The processes that work together.
-
-    Returns:
-        The images by number among all of them, and why they cannot be read.
-    """
-    ours = {int(numbers[index]): reason for index, reason in bad.items()}
-    return {index: reason for part in world.gather(ours) for index, reason in part.items()}
-
-
-def _open(samples: Samples, checkpoint: Checkpoint, reporter: Reporter) -> tuple[ImageStore, Bad]:
-    """Return the preprocessed images, read now if they fit in memory, and those unreadable."""
-    if not fits_in_memory(len(samples), checkpoint.preprocess):
-        return ImageStore(samples.source, checkpoint.preprocess), {}
-    with reporter.progress("reading images", len(samples)) as advance:
-        store, _, bad = load_images(
-            samples, checkpoint.preprocess, threads=count_cpus(), advance=advance
-        )
-    return store, bad
