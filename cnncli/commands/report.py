@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,11 +12,6 @@ from cnncli.files import check_output_file
 from cnncli.shell.flags import Flags, takes
 from cnncli.shell.run_flags import choose_flags
 from cnncli.shell.terminal import choose_reporter, print_line, tell_begin
-
-if TYPE_CHECKING:
-    from cnncli.recipes.report.settings import ReportSettings
-    from cnncli.reporting import Reporter
-    from cnncli.run.evaluation import Evaluation
 
 
 @takes(choose_flags("data", "image_col", "label_col", "split_col"), argument=None)
@@ -78,21 +73,4 @@ def report(
         with_images=not no_images,
         with_names=not no_names,
     )
-    print_line(str(write_report(settings, _judge, choose_reporter())))
-
-
-def _judge(settings: ReportSettings, reporter: Reporter) -> Evaluation:
-    """Compute the probabilities of the images as ``evaluate`` does."""
-    from cnncli.recipes.evaluate import EvaluateSettings, judge
-
-    return judge(
-        EvaluateSettings(
-            data=settings.data,
-            checkpoint=settings.run,
-            split=settings.split,
-            columns=settings.columns,
-            device=settings.device,
-            on_bad_image="skip",
-        ),
-        reporter,
-    )
+    print_line(str(write_report(settings, choose_reporter())))

@@ -22,12 +22,11 @@ _UNITS = {
     "balanced_accuracy": "mean of the classes' recall",
     "macro_f1": "mean of the classes' F1",
     "mcc": "from −1 to 1; 0 is chance",
-    "auroc": "0.5 is chance; of the second class of two, else the classes' mean",
-    "average_precision": "of the second class of two, else the classes' mean",
     "quadratic_kappa": "from −1 to 1; 0 is chance",
     "log_loss": "nats; smaller is better",
     "ece": "mean gap of confidence and accuracy; smaller is better",
 }
+_RANKING = {"auroc": "0.5 is chance", "average_precision": "chance is the class's share"}
 _COUNTED = "accuracy"
 _SPELT = {
     "macro_f1": "macro F1",
@@ -65,7 +64,7 @@ def figure_rows(report: Mapping[str, Any], rows: Sequence[Row]) -> list[Row]:
                 "low": "" if low is None else format_figure(low),
                 "high": "" if high is None else format_figure(high),
                 "why": undefined or "none",
-                "unit": _UNITS.get(name, "") + _count_right(name, report),
+                "unit": _tell_unit(name, report),
             }
         )
     return found
@@ -76,12 +75,17 @@ def interval_note(report: Mapping[str, Any]) -> str:
     return _OVER_IMAGES
 
 
-def _count_right(name: str, report: Mapping[str, Any]) -> str:
-    matrix = report.get("confusion_matrix")
+def _tell_unit(name: str, report: Mapping[str, Any]) -> str:
+    """Return what a figure is a figure of."""
+    told, matrix = _UNITS.get(name, ""), report.get("confusion_matrix")
+    if name in _RANKING:
+        names = report.get("class_names", [])
+        what = f"of class {names[1]}" if len(names) == 2 else "mean over the classes"
+        return f"{_RANKING[name]}; {what}"
     if name != _COUNTED or not matrix:
-        return ""
+        return told
     right = sum(row[number] for number, row in enumerate(matrix))
-    return f" ({right:,} of {sum(map(sum, matrix)):,})"
+    return f"{told} ({right:,} of {sum(map(sum, matrix)):,})"
 
 
 def per_class_rows(rows: Sequence[Row]) -> list[Row]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
 from torch import nn
 
+from cnncli.data.classes import match_classes
+from cnncli.data.find_samples import find_samples, report_layout
+from cnncli.data.samples import select_samples
 from cnncli.data.split_file import SplitFile, load_split_file
 from cnncli.errors import CnncliError
 from cnncli.evaluation.report import build_report
@@ -15,14 +18,15 @@ from cnncli.files import PREDICTIONS_FILE, REPORT_FILE, SPLITS_FILE, run_dir_of
 from cnncli.recipes.report.answers import Answers, read_predictions
 from cnncli.recipes.report.settings import ReportSettings
 from cnncli.reporting import Reporter
-from cnncli.run.evaluation import Evaluation
+from cnncli.run.choose_evaluated import choose_evaluated, leave_out_unreadable
+from cnncli.run.judge import Judge
 from cnncli.run.mistakes import file_of
 from cnncli.run.read_folder import RunRecord, survey_run
 from cnncli.run.report import Report
+from cnncli.run.samples import data_of_run
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-
-# Computes the probabilities of the images that the settings name.
-Judge = Callable[[ReportSettings, Reporter], Evaluation]
+from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
+from cnncli.training.distributed import ALONE
 
 
 @dataclass
@@ -54,12 +58,11 @@ class Material:
     missing: list[str] = field(default_factory=list)
 
 
-def gather_material(settings: ReportSettings, judge: Judge, reporter: Reporter) -> Material:
+def gather_material(settings: ReportSettings, reporter: Reporter) -> Material:
     """Find a run, read its files and judge its images.
 
     Args:
         settings: Which run, and which images.
-        judge: Computes the probabilities.
         reporter: Gets remarks, warnings and progress.
 
     Raises:
@@ -79,23 +82,21 @@ def gather_material(settings: ReportSettings, judge: Judge, reporter: Reporter) 
         found.splits = load_split_file(str(splits), str(splits)) if splits.is_file() else None
     except CnncliError as error:
         found.missing.append(str(error))
-    _find_answers(found, settings, judge, reporter)
+    _find_answers(found, settings, reporter)
     _choose_figures(found, settings)
     for text in (*found.missing, *found.warnings):
         reporter.warn(text)
     return found
 
 
-def _find_answers(
-    found: Material, settings: ReportSettings, judge: Judge, reporter: Reporter
-) -> None:
+def _find_answers(found: Material, settings: ReportSettings, reporter: Reporter) -> None:
     """Judge the images; where the run's own are not there, its ``predictions.csv`` must do.
 
     Raises:
         CnncliError: If images that are named cannot be judged.
     """
     try:
-        done = judge(replace(settings, run=str(found.path)), reporter)
+        found.answers = _judge(found, settings, reporter)
     except CnncliError as error:
         if not settings.is_own:
             raise
@@ -103,15 +104,39 @@ def _find_answers(
         kept = found.answers is not None
         lacks = "the pictures" if kept else "the images, threshold, ranking and calibration"
         found.missing.append(f"{lacks}, since the images cannot be judged: {error}")
-        return
-    found.answers = Answers(
-        paths=list(map(str, done.samples.paths)),
-        files=[file_of(done.samples, index) for index in range(len(done.samples))],
-        targets=done.targets,
-        probabilities=done.probabilities,
-        class_names=done.samples.class_names,
-        split=done.split,
-        samples=done.samples,
+
+
+def _judge(found: Material, settings: ReportSettings, reporter: Reporter) -> Answers:
+    """Compute the probabilities of the images that ``evaluate`` would judge, in float32.
+
+    Raises:
+        CnncliError: If data and checkpoint do not go together, or no image can be read.
+    """
+    path, checkpoint = found.path, found.checkpoint
+    compute = choose_evaluation_compute(settings.device, None, ALONE)
+    keep_freed_memory()
+    data, columns = settings.data, settings.columns
+    if data is None:
+        data, columns = data_of_run(path, columns)
+    samples = find_samples(data, columns)
+    report_layout(samples, reporter)
+    samples = match_classes(samples, checkpoint.class_names)
+    samples = leave_out_unreadable(samples, path, checkpoint.preprocess, reporter)
+    chosen, split = choose_evaluated(samples, path, settings.split, reporter)
+    classifier = checkpoint.classifier(load_checkpoint(path)[0]).to(compute.device)
+    classifier.to(memory_format=torch.channels_last)
+    judge = Judge(classifier, checkpoint.preprocess, compute, None, "skip", reporter)
+    samples, targets, probabilities = judge.judge(
+        select_samples(samples, chosen), is_own=settings.data is None
+    )
+    return Answers(
+        paths=list(map(str, samples.paths)),
+        files=[file_of(samples, index) for index in range(len(samples))],
+        targets=targets,
+        probabilities=probabilities,
+        class_names=samples.class_names,
+        split=split,
+        samples=samples,
     )
 
 

@@ -38,7 +38,7 @@ from cnncli.recipes.report.facts import (
     list_commands,
 )
 from cnncli.recipes.report.heat import draw_heat
-from cnncli.recipes.report.material import Judge, Material, gather_material
+from cnncli.recipes.report.material import Material, gather_material
 from cnncli.recipes.report.pictures import draw_pictures
 from cnncli.recipes.report.settings import ReportSettings
 from cnncli.reporting import Reporter
@@ -51,19 +51,18 @@ _BESIDES = 600_000
 REPORT_PAGE = "report.html"
 
 
-def write_report(settings: ReportSettings, judge: Judge, reporter: Reporter) -> Path:
+def write_report(settings: ReportSettings, reporter: Reporter) -> Path:
     """Write the page of a run, and return its path.
 
     Args:
         settings: What to write.
-        judge: Computes the probabilities of the images.
         reporter: Gets remarks, warnings and progress.
 
     Raises:
         CnncliError: If there is no such run, if images that are named cannot be judged, or if the
             page cannot be written.
     """
-    material = gather_material(settings, judge, reporter)
+    material = gather_material(settings, reporter)
     output = settings.output or run_dir_of(material.path) / REPORT_PAGE
     content = _gather(settings, material)
     if material.answers is not None:
