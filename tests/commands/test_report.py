@@ -1,0 +1,165 @@
+"""The page of a run: its figures, what it holds of the images, and what it does without them."""
+
+import json
+import re
+import shutil
+
+import pytest
+import yaml
+from helpers import train
+
+from cnncli.page.render import format_figure
+
+
+def make(cli, run, output, *flags):
+    """Write the page; return it, and what was said."""
+    result = cli("report", run, "--output", output, *flags)
+    assert result.code == 0, result.err
+    assert result.out == f"{output}\n"
+    return output.read_text("utf-8"), result.err
+
+
+def cells(page, section):
+    """Return the rows of a section's first table, as texts."""
+    body = re.search(rf'<section id="{section}".*?<tbody>(.*?)</tbody>', page, re.S)[1]
+    rows = re.findall(r"<tr>(.*?)</tr>", body, re.S)
+    plain = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.S) for row in rows]
+    return [[re.sub(r"<span.*?</span>|<[^>]+>", "", cell) for cell in row] for row in plain]
+
+
+def content(page):
+    return json.loads(re.search(r'id="content">(.*?)</script>', page, re.S)[1])
+
+
+@pytest.fixture(scope="module")
+def moved(workspace, run_dir, tmp_path_factory):
+    """Return a copy of the shared run whose data are not where its settings say."""
+    copy = tmp_path_factory.mktemp("moved") / "run"
+    shutil.copytree(run_dir, copy)
+    config = yaml.safe_load((copy / "config.yaml").read_text("utf-8"))
+    (copy / "config.yaml").write_text(yaml.safe_dump(config | {"data": "./gone"}), "utf-8")
+    return copy
+
+
+def test_the_figures_are_those_of_the_report(cli, run_dir, tmp_path):
+    page, told = make(cli, run_dir, tmp_path / "page.html")
+    report = json.loads((run_dir / "report.json").read_text())
+    shown = {row[0]: row[1:] for row in cells(page, "figures")}
+    for key, name in {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}.items():
+        value, low, high = (format_figure(report[key][part]) for part in ("value", "low", "high"))
+        assert shown[name] == [value, f"{low} to {high}"]
+    assert shown["log loss"][0] == f"{report['log_loss']:.4f}"
+    matrix = re.findall(r'data-target="(\d+)" data-predicted="(\d+)".*?>(\d+)<', page)
+    counted = {(int(row), int(column)): int(count) for row, column, count in matrix}
+    assert counted == {
+        (row, column): count
+        for row, counts in enumerate(report["confusion_matrix"])
+        for column, count in enumerate(counts)
+        if count
+    }
+    held = content(page)
+    assert len(held["names"]) == len(held["pictures"]) == report["images"]
+    count = report["images"]
+    assert f"This page holds {count} pictures and {count} file names" in page
+    assert f"holds {count} pictures" in told
+
+
+def test_the_page_asks_for_nothing(cli, run_dir, tmp_path):
+    page, _ = make(cli, run_dir, tmp_path / "page.html")
+    assert "http:" not in page
+    assert "https:" not in page
+    assert not re.search(r"<(link|iframe|object|embed|base)\b|@import|url\(", page)
+    assert "default-src 'none'" in page
+    assert len(page) < 5_000_000
+
+
+def test_pictures_and_names_can_be_left_out(cli, run_dir, tmp_path):
+    page, _ = make(cli, run_dir, tmp_path / "page.html", "--no-images", "--no-names")
+    assert "This page holds no picture and no file name" in page
+    assert "data:image" not in page
+    assert ".png" not in page
+    assert (
+        "figures"
+        not in re.sub(r'"figures|#figures|figures-', "", page.split("</nav>")[1]).split("Headline")[
+            0
+        ]
+    )  # the data's folder
+    half, _ = make(cli, run_dir, tmp_path / "page.html", "--images", "2")
+    assert len(content(half)["pictures"]) == 2
+    assert "This page holds 2 pictures and" in half
+
+
+def test_without_the_data_it_says_what_is_missing(cli, moved, tmp_path):
+    page, told = make(cli, moved, tmp_path / "page.html")
+    assert "Not in this page:</strong> the images, threshold, ranking and calibration" in page
+    assert "./gone" in told
+    assert 'id="content"' not in page
+    assert cells(page, "figures")[1][0] == "accuracy"
+    assert "Learning curves" in page
+
+
+def test_without_the_data_it_takes_the_predictions_that_were_kept(
+    cli, run_dir, moved, workspace, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(workspace)
+    assert cli("evaluate", "--checkpoint", run_dir, "--output", tmp_path / "e").code == 0
+    copy = tmp_path / "run"
+    shutil.copytree(moved, copy)
+    shutil.copy(tmp_path / "e" / "predictions.csv", copy)
+    page, _ = make(cli, copy, tmp_path / "page.html")
+    assert "Not in this page:</strong> the pictures, since" in page
+    report = json.loads((run_dir / "report.json").read_text())
+    assert len(content(page)["names"]) == report["images"]
+    assert "ROC curve" in page
+    lines = (copy / "predictions.csv").read_text().splitlines(keepends=True)
+    (copy / "predictions.csv").write_text("".join(lines[:-1]))  # of other images
+    page, _ = make(cli, copy, tmp_path / "page.html")
+    assert "predictions.csv: not of the images of report.json" in page
+
+
+def test_data_that_are_named_are_judged_or_refused(cli, run_dir, folder_data, tmp_path):
+    page, _ = make(cli, run_dir, tmp_path / "page.html", "--data", folder_data, "--split", "val")
+    assert "val (chosen on)" in page
+    result = cli("report", run_dir, "--output", tmp_path / "p.html", "--data", tmp_path / "none")
+    assert result.code == 2
+    assert "none" in result.error
+
+
+def test_a_report_that_says_otherwise_is_told(cli, run_dir, workspace, tmp_path, monkeypatch):
+    monkeypatch.chdir(workspace)
+    copy = tmp_path / "run"
+    shutil.copytree(run_dir, copy)
+    report = json.loads((copy / "report.json").read_text())
+    report["confusion_matrix"][0][0] += 1
+    (copy / "report.json").write_text(json.dumps(report))
+    page, told = make(cli, copy, tmp_path / "page.html")
+    assert "as they are judged today" in told
+    assert "as they are judged today" in page
+
+
+def test_groups_are_counted(cli, folder_data, tmp_path):
+    run = train(tmp_path / "runs", data=str(folder_data), group_regex=r"(\d\d\d)\d\.png$")
+    page, _ = make(cli, run, tmp_path / "page.html")
+    rows = cells(page, "groups")
+    report = json.loads((run / "report.json").read_text())
+    assert sum(int(row[1]) for row in rows) == report["images"]
+    matrix = report["confusion_matrix"]
+    assert sum(int(row[2]) for row in rows) == report["images"] - sum(
+        matrix[n][n] for n in range(len(matrix))
+    )
+    hidden, _ = make(cli, run, tmp_path / "page.html", "--no-names")
+    assert cells(hidden, "groups")[0][0].startswith("group ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (("nosuch",), "nosuch"),
+        (("--no-images", "--images", "3"), "--images 3 and --no-images"),
+        (("--output", "page.pdf"), "must end in .html or .htm"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(cli, in_workspace, flags, why):
+    result = cli("report", *flags)
+    assert result.code == 2
+    assert why in result.error
