@@ -1,6 +1,6 @@
 """The page in a real browser: what a person clicks, presses and sees, and that nothing is asked.
 
-Set ``CNNCLI_AXE`` to the path of ``axe.min.js`` (npm's axe-core) to check it for screen readers too.
+``CNNCLI_AXE`` names ``axe.min.js`` of npm's axe-core, which checks the page for screen readers.
 """
 
 import csv
