@@ -37,9 +37,13 @@ def ranking_charts(
         is_it, scores = targets == index, probabilities[:, index]
         row = shown["per_class"][index]
         false, true, _ = roc_curve(is_it, scores)
-        roc.append(Line(class_names[index], false, true, _area("AUROC", row["auroc"]), style=style))
+        roc.append(
+            Line(
+                class_names[index], false, true, _area("AUROC", value_of(row["auroc"])), style=style
+            )
+        )
         precision, found, _ = precision_recall_curve(is_it, scores)
-        note = _area("AP", row["average_precision"])
+        note = _area("AP", value_of(row["average_precision"]))
         steps = _as_steps(found[::-1], precision[::-1])
         recall.append(Line(class_names[index], *steps, note, style=style))
     if not chosen:
@@ -66,15 +70,21 @@ def ranking_charts(
 
 def choose_classes(shown: Mapping[str, Any]) -> list[int]:
     """Return the classes that have a curve: the second of two, else those ranked worst."""
-    defined = [n for n, row in enumerate(shown["per_class"]) if row["auroc"] is not None]
-    if len(shown["per_class"]) == 2:
-        return [n for n in defined if n == 1]
-    worst = sorted(defined, key=lambda n: float(shown["per_class"][n]["auroc"]))
-    return sorted(worst[:MOST_CLASSES])
+    values = [value_of(row["auroc"]) for row in shown["per_class"]]
+    defined = [(value, number) for number, value in enumerate(values) if value is not None]
+    if len(values) == 2:
+        return [number for _, number in defined if number == 1]
+    return sorted(number for _, number in sorted(defined)[:MOST_CLASSES])
 
 
 def _defined(shown: Mapping[str, Any]) -> int:
-    return sum(row["auroc"] is not None for row in shown["per_class"])
+    return sum(value_of(row["auroc"]) is not None for row in shown["per_class"])
+
+
+def value_of(figure: Any) -> float | None:
+    """Return the value of a figure of a report, which may have an interval."""
+    value: float | None = figure["value"] if isinstance(figure, Mapping) else figure
+    return value
 
 
 def _told_few(count: int) -> str:

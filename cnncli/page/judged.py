@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from cnncli.arrays import Array
 
-# A probability below this is left out: no threshold of the page lies between 0 and it.
+# A probability below this is left out: no threshold of the slider lies between 0 and it.
 LEAST_PROBABILITY = 0.01
 # Probabilities that are in the page: with their classes, in base64, they take 1.6 MB.
 MOST_PROBABILITIES = 200_000
@@ -37,6 +37,7 @@ class Judged:
         pictures: A data URI for some of the images, by number.
         heat: A data URI of a heat map for some of the images, by number.
         told: What the heat maps of these images say, by number.
+        least: Probabilities below this are left out; no threshold of the page is smaller, but 0.
     """
 
     names: Sequence[str]
@@ -48,6 +49,7 @@ class Judged:
     pictures: Mapping[int, str] = field(default_factory=dict)
     heat: Mapping[int, str] = field(default_factory=dict)
     told: Mapping[int, str] = field(default_factory=dict)
+    least: float = LEAST_PROBABILITY
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -103,7 +105,7 @@ def _sort_by_sureness(targets: Array, probabilities: Array) -> tuple[Array, Arra
 def choose_listed(judged: Judged) -> Array:
     """Return the numbers, in order, of the images whose names and probabilities are in the page."""
     order = order_of_interest(judged.targets, judged.probabilities)
-    values = _is_kept(judged.probabilities).sum(axis=1)[order]
+    values = _is_kept(judged.probabilities, judged.least).sum(axis=1)[order]
     lengths = np.array([len(judged.names[index]) + 4 for index in order])
     fits = min(
         int(np.searchsorted(np.cumsum(sizes), most, side="right"))
@@ -112,9 +114,9 @@ def choose_listed(judged: Judged) -> Array:
     return np.sort(order[: max(1, fits)])
 
 
-def _is_kept(probabilities: Array) -> Array:
+def _is_kept(probabilities: Array, least: float) -> Array:
     """Return (N, K) which probabilities are in the page: the largest of each image is always."""
-    kept: Array = probabilities.astype(np.float32) >= np.float32(LEAST_PROBABILITY)
+    kept: Array = probabilities.astype(np.float32) >= np.float32(least)
     kept[np.arange(len(kept)), probabilities.argmax(axis=1)] = True
     return kept
 
@@ -128,7 +130,7 @@ def to_json(judged: Judged, listed: Array) -> Markup:
     """
     place = {int(index): number for number, index in enumerate(listed)}
     probabilities = judged.probabilities[listed]
-    kept = _is_kept(probabilities)
+    kept = _is_kept(probabilities, judged.least)
     groups = None if judged.groups is None else [judged.groups[index] for index in listed]
     content: dict[str, Any] = {
         "classes": list(judged.class_names),

@@ -39,6 +39,8 @@ class Content:
         pairs: Whether the matrix is too large, and the pairs that are confused most are listed.
         per_class: A row per class.
         judged: The JSON of the images; None if their probabilities are not known.
+        point: The stored operating point: ``told``, ``positive``, ``threshold`` and ``abstain``;
+            None if there is none.
         not_listed: Number of images that are judged and not in the page.
         ranking: ROC, and precision and recall.
         calibration: The chart, or None.
@@ -66,6 +68,7 @@ class Content:
     pairs: Sequence[tuple[int, int, int]] | None
     per_class: Sequence[Row]
     judged: Markup | None = None
+    point: Any = None
     not_listed: int = 0
     ranking: Sequence[Chart] = ()
     calibration: Chart | None = None

@@ -35,10 +35,6 @@ _SPELT = {
     "ece": "ECE",
     "quadratic_kappa": "quadratic kappa",
 }
-_OVER_IMAGES = (
-    "The intervals say how far a figure may move on another sample of as many images "
-    "(bootstrap over the images)."
-)
 
 
 def figure_rows(report: Mapping[str, Any], rows: Sequence[Row]) -> list[Row]:
@@ -71,8 +67,17 @@ def figure_rows(report: Mapping[str, Any], rows: Sequence[Row]) -> list[Row]:
 
 
 def interval_note(report: Mapping[str, Any]) -> str:
-    """Return what the intervals of a report mean."""
-    return _OVER_IMAGES
+    """Return what the intervals of a report mean, and what was drawn again for them."""
+    groups = report.get("groups")
+    if report.get("resampled") == "group" and groups:
+        return (
+            f"The intervals say how far a figure may move on another sample of as many groups: "
+            f"whole groups, of which there are {groups:,}, were drawn again."
+        )
+    return (
+        "The intervals say how far a figure may move on another sample of as many images: single "
+        "images were drawn again. Where several are of one patient, the truth is less certain."
+    )
 
 
 def _tell_unit(name: str, report: Mapping[str, Any]) -> str:

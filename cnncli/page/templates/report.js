@@ -141,15 +141,32 @@
     });
   }
 
-  // What another threshold would do.
+  // What another threshold would do. A stored one may lie between the steps of the slider.
+  let exact = {};
+
   function ratio(part, whole, why) {
     return whole === 0 ? ["undefined", why] : [(part / whole).toFixed(4), `${part} of ${whole}`];
   }
 
+  function written(value) {
+    return value.toFixed(value * 100 === Math.round(value * 100) ? 2 : 4);
+  }
+
+  function setStored(stored) {
+    if (stored.threshold !== "") {
+      byId("positive").value = stored.positive;
+      byId("threshold-value").value = stored.threshold;
+      exact.threshold = Number(stored.threshold);
+    }
+    byId("abstain-value").value = stored.abstain;
+    exact.abstain = Number(stored.abstain);
+    judge();
+  }
+
   function judge() {
     const positive = Number(byId("positive").value);
-    const threshold = Number(byId("threshold-value").value);
-    const least = Number(byId("abstain-value").value);
+    const threshold = exact.threshold ?? Number(byId("threshold-value").value);
+    const least = exact.abstain ?? Number(byId("abstain-value").value);
     let tp = 0, fp = 0, fn = 0, tn = 0, right = 0;
     for (const image of images) {
       if (sureness(image) < least) continue;
@@ -171,8 +188,8 @@
       ["abstained share", ...ratio(count - answered, count, "no image")],
       ["accuracy of the network's own answers", ...ratio(right, answered, "no image is answered")],
     ];
-    byId("threshold-told").textContent = threshold.toFixed(2);
-    byId("abstain-told").textContent = least.toFixed(2);
+    byId("threshold-told").textContent = written(threshold);
+    byId("abstain-told").textContent = written(least);
     byId("threshold-figures").tBodies[0].replaceChildren(...rows.map(([figureName, value, of]) => {
       const row = element("tr");
       row.append(element("th", figureName, { scope: "row" }),
@@ -184,8 +201,9 @@
   function connectThreshold() {
     if (!byId("positive")) return;
     for (const id of ["positive", "threshold-value", "abstain-value"]) {
-      byId(id).addEventListener("input", judge);
+      byId(id).addEventListener("input", () => { exact = {}; judge(); });
     }
+    if (byId("stored")) byId("stored").addEventListener("click", (event) => setStored(event.target.dataset));
     judge();
   }
 

@@ -15,7 +15,10 @@ from cnncli.data.split_file import SplitFile, load_split_file
 from cnncli.errors import CnncliError
 from cnncli.evaluation.report import build_report
 from cnncli.files import PREDICTIONS_FILE, REPORT_FILE, SPLITS_FILE, run_dir_of
+from cnncli.models.pretrained.digest import KEY
+from cnncli.models.pretrained.tensor_file import read_meta
 from cnncli.recipes.report.answers import Answers, read_predictions
+from cnncli.recipes.report.operating_point import OperatingPoint, read_operating_point
 from cnncli.recipes.report.settings import ReportSettings
 from cnncli.reporting import Reporter
 from cnncli.run.choose_evaluated import choose_evaluated, leave_out_unreadable
@@ -39,6 +42,7 @@ class Material:
         network: The network in eval mode, on the CPU.
         checkpoint: The classifier that it is of.
         splits: The run's ``splits.csv``; None if there is none.
+        point: The operating point that is stored with the run; None for none.
         answers: The images with their probabilities; None if these are not known.
         report: The figures of the page; None if the run has not finished.
         undefined: Why figures are undefined.
@@ -51,6 +55,7 @@ class Material:
     network: nn.Module
     checkpoint: Checkpoint
     splits: SplitFile | None = None
+    point: OperatingPoint | None = None
     answers: Answers | None = None
     report: Report | None = None
     undefined: list[str] = field(default_factory=list)
@@ -80,6 +85,11 @@ def gather_material(settings: ReportSettings, reporter: Reporter) -> Material:
     splits = run_dir / SPLITS_FILE
     try:
         found.splits = load_split_file(str(splits), str(splits)) if splits.is_file() else None
+    except CnncliError as error:
+        found.missing.append(str(error))
+    try:
+        digest = str(read_meta(path).get(KEY, ""))
+        found.point = read_operating_point(path.parent, digest, found.checkpoint.class_names)
     except CnncliError as error:
         found.missing.append(str(error))
     _find_answers(found, settings, reporter)

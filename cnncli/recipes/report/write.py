@@ -119,7 +119,10 @@ def _add_images(
 ) -> Content:
     """Return the page with what the probabilities of its images show."""
     targets, probabilities = answers.targets, answers.probabilities
+    point = material.point
     judged = _name_images(settings, material, answers)
+    if point is not None and point.threshold:
+        judged = replace(judged, least=min(judged.least, point.threshold))
     listed = choose_listed(judged)
     room = _BUDGET - _BESIDES - len(to_json(judged, listed))
     judged = _draw_images(judged, listed, room, settings, material, reporter)
@@ -131,6 +134,7 @@ def _add_images(
         content,
         privacy=_tell_privacy(len(judged.pictures), names),
         judged=to_json(judged, listed),
+        point=point,
         not_listed=len(judged) - len(listed),
         ranking=ranking_charts(
             targets, probabilities, answers.class_names, material.report or {"per_class": []}
