@@ -4,6 +4,7 @@
 """
 
 import csv
+import json
 import os
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from browser import ENTER, ESCAPE, open_browser
 from helpers import train, write_digits
+from safetensors import safe_open
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from cnncli.recipes.evaluate import EvaluateSettings, evaluate_run
@@ -138,18 +140,24 @@ def figures(browser):
     return {name: value for name, value, _ in rows}
 
 
+def judged(run, folder, positive):
+    """Return the probabilities by ``evaluate``, and which images are of a class."""
+    settings = EvaluateSettings(checkpoint=str(run), output=str(folder))
+    evaluate_run(settings, SilentReporter())
+    with (folder / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    names = [key.removeprefix("probability_") for key in rows[0] if key.startswith("probability_")]
+    scores = np.array([[float(row[f"probability_{name}"]) for name in names] for row in rows])
+    return scores, np.array([row["target"] == names[positive] for row in rows])
+
+
 def show(value):
     return f"{value:.4f}"
 
 
 @pytest.mark.parametrize("positive", [0, 2])
 def test_the_figures_of_a_threshold_are_scikit_learns(opened, hostile, tmp_path, positive):
-    evaluate_run(EvaluateSettings(checkpoint=str(hostile), output=str(tmp_path)), SilentReporter())
-    with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    names = [key.removeprefix("probability_") for key in rows[0] if key.startswith("probability_")]
-    scores = np.array([[float(row[f"probability_{name}"]) for name in names] for row in rows])
-    is_it = np.array([row["target"] == names[positive] for row in rows])
+    scores, is_it = judged(hostile, tmp_path, positive)
     set_value(opened, "positive", positive)
     for threshold in (0.05, 0.15, 0.25, 0.35, 0.4, 0.5, 0.6, 0.7, 0.85, 0.95):
         for least in (0, 0.45):
@@ -169,6 +177,28 @@ def test_the_figures_of_a_threshold_are_scikit_learns(opened, hostile, tmp_path,
             assert shown["PPV (precision)"] == (show(precision) if tp + fp else "undefined")
             assert shown["NPV"] == (show(tn / (tn + fn)) if tn + fn else "undefined")
             assert shown["F1"] == show(f1)
+
+
+def test_the_stored_threshold_is_set_exactly(browser, hostile, tmp_path):
+    with safe_open(hostile / "best.safetensors", framework="numpy") as file:
+        meta = json.loads(file.metadata()["cnncli"])
+    stored = {"weights": meta["digest"], "class_names": meta["class_names"], "threshold": 0.00317}
+    stored |= {"positive": meta["class_names"][2], "operating_point": "sens=0.9"}
+    scores, is_it = judged(hostile, tmp_path, 2)
+    (hostile / "decision.json").write_text(json.dumps(stored), "utf-8")
+    output = write_report(
+        ReportSettings(run=str(hostile), output=tmp_path / "page.html"), SilentReporter()
+    )
+    browser.open(output)
+    browser.click("#stored")
+    assert browser.run("return document.getElementById('threshold-told').textContent") == "0.0032"
+    assert browser.run("return document.getElementById('positive').value") == "2"
+    called = scores[:, 2] >= 0.00317
+    assert 0 < called.sum() < len(called)
+    assert figures(browser)["sensitivity (recall)"] == show(called[is_it].mean())
+    assert figures(browser)["specificity"] == show(1 - called[~is_it].mean())
+    set_value(browser, "threshold-value", 0.5)
+    assert browser.run("return document.getElementById('threshold-told').textContent") == "0.50"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
