@@ -29,6 +29,7 @@ PREDICTIONS_FILE = "predictions.csv"  # of the images that the report is of
 VAL_PREDICTIONS_FILE = "val_predictions.csv"  # where the report is of test
 STUDIES_FOLDER = "tune"  # beside runs: a folder for each study, with one for each trial in it
 EPOCHS_FOLDER = "epochs"  # of checkpoints 0000.safetensors, 0005.safetensors …
+REPORT_PAGE = "report.html"  # of `cnncli report`
 
 # The greatest files that are read, in bytes. An image of the most pixels that are decoded has 3 GiB
 # as 32-bit colour; a table of ten million images has one.

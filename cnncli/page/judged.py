@@ -33,6 +33,7 @@ class Judged:
         targets: (N,) class numbers.
         probabilities: (N, K).
         class_names: K names.
+        predicted: (N,) number of the class that the classifier answers.
         groups: N names of groups; None if there are none.
         pictures: A data URI for some of the images, by number.
         heat: A data URI of a heat map for some of the images, by number.
@@ -45,6 +46,7 @@ class Judged:
     targets: Array
     probabilities: Array
     class_names: Sequence[str]
+    predicted: Array
     groups: Sequence[str] | None = None
     pictures: Mapping[int, str] = field(default_factory=dict)
     heat: Mapping[int, str] = field(default_factory=dict)
@@ -53,11 +55,6 @@ class Judged:
 
     def __len__(self) -> int:
         return len(self.targets)
-
-    @property
-    def predicted(self) -> Array:
-        """(N,) number of the class with the largest probability, the first on a tie."""
-        return np.asarray(self.probabilities.argmax(axis=1))
 
 
 def order_of_interest(targets: Array, probabilities: Array) -> Array:

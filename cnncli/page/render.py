@@ -42,6 +42,7 @@ class Content:
         point: The stored operating point: ``told``, ``positive``, ``threshold`` and ``abstain``;
             None if there is none.
         not_listed: Number of images that are judged and not in the page.
+        with_heat: Whether images have heat maps.
         ranking: ROC, and precision and recall.
         calibration: The chart, or None.
         bins: The rows behind it.
@@ -70,6 +71,7 @@ class Content:
     judged: Markup | None = None
     point: Any = None
     not_listed: int = 0
+    with_heat: bool = False
     ranking: Sequence[Chart] = ()
     calibration: Chart | None = None
     bins: Sequence[Row] = ()

@@ -17,6 +17,7 @@ _OWN = re.compile(
     r"(config\.yaml|splits\.csv|bad_images\.csv|metrics\.csv|best\.safetensors|last\.pt|run\.lock"
     r"|note\.txt|curves\.png|report\.json|(val_)?predictions\.csv|confusion_matrix\.(csv|png)"
     r"|mlflow\.db|(mlflow|wandb)_run_id\.txt)(\.part)?|features-\w+"
+    r"|report\.html(\.part)?"
 )
 _OWN_FOLDERS = (EPOCHS_FOLDER, "tensorboard", "mlflow_artifacts", "wandb")
 _MOST_NAMED = 3

@@ -81,8 +81,11 @@ def test_pictures_and_names_can_be_left_out(cli, run_dir, folder_data, tmp_path)
     assert "This page holds 2 pictures and" in half
 
 
-def test_without_the_data_it_says_what_is_missing(cli, moved, tmp_path):
-    page, told = make(cli, moved, tmp_path / "page.html")
+def test_without_data_and_predictions_it_says_what_is_missing(cli, moved, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(moved, copy)
+    (copy / "predictions.csv").unlink()
+    page, told = make(cli, copy, tmp_path / "page.html")
     assert "Not in this page:</strong> the images, threshold, ranking and calibration" in page
     assert "./gone" in told
     assert 'id="content"' not in page
@@ -90,14 +93,9 @@ def test_without_the_data_it_says_what_is_missing(cli, moved, tmp_path):
     assert "Learning curves" in page
 
 
-def test_without_the_data_it_takes_the_predictions_that_were_kept(
-    cli, run_dir, moved, workspace, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(workspace)
-    assert cli("evaluate", "--checkpoint", run_dir, "--output", tmp_path / "e").code == 0
+def test_without_the_data_it_takes_the_predictions_that_were_kept(cli, run_dir, moved, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(moved, copy)
-    shutil.copy(tmp_path / "e" / "predictions.csv", copy)
     page, _ = make(cli, copy, tmp_path / "page.html")
     assert "Not in this page:</strong> the pictures, since" in page
     report = json.loads((run_dir / "report.json").read_text())
@@ -110,8 +108,9 @@ def test_without_the_data_it_takes_the_predictions_that_were_kept(
 
 
 def test_data_that_are_named_are_judged_or_refused(cli, run_dir, folder_data, tmp_path):
-    page, _ = make(cli, run_dir, tmp_path / "page.html", "--data", folder_data, "--split", "val")
-    assert "val (chosen on)" in page
+    page, _ = make(cli, run_dir, tmp_path / "page.html", "--data", folder_data, "--split", "all")
+    assert "Warning:</strong> the images judged are all (partly trained on, partly chosen" in page
+    assert "of the images were trained on</p>" in page
     result = cli("report", run_dir, "--output", tmp_path / "p.html", "--data", tmp_path / "none")
     assert result.code == 2
     assert "none" in result.error

@@ -38,7 +38,8 @@ def draw(images=60, classes=4, seed=0):
 def judge(names=None, images=60, classes=4):
     targets, probabilities = draw(images, classes)
     names = names or [f"{number}.png" for number in range(images)]
-    return Judged(names, None, targets, probabilities, [str(n) for n in range(classes)])
+    classes = [str(number) for number in range(classes)]
+    return Judged(names, None, targets, probabilities, classes, probabilities.argmax(axis=1))
 
 
 class Elements(html.parser.HTMLParser):

@@ -29,6 +29,7 @@ class Answers:
         targets: (N,) class numbers.
         probabilities: (N, K).
         class_names: K names.
+        predicted: (N,) number of the class that the classifier answers.
         split: What the images are called in the report.
         samples: The images themselves; None if they are not there any more.
     """
@@ -38,13 +39,9 @@ class Answers:
     targets: Array
     probabilities: Array
     class_names: Sequence[str]
+    predicted: Array
     split: str = ""
     samples: Samples | None = None
-
-    @property
-    def predicted(self) -> Array:
-        """(N,) number of the class with the largest probability, the first on a tie."""
-        return np.asarray(self.probabilities.argmax(axis=1))
 
     @property
     def matrix(self) -> list[list[int]]:
@@ -68,11 +65,13 @@ def read_predictions(path: Path) -> Answers | None:
             columns = [name for name in rows.fieldnames or () if name.startswith(_PREFIX)]
             names = [name.removeprefix(_PREFIX) for name in columns]
             number = {name: index for index, name in enumerate(names)}
-            paths, files, targets, values = [], [], [], []
+            paths, files, values = [], [], []
+            targets, predicted = [], []
             for row in rows:
                 paths.append(row["path"])
                 files.append(row.get("file") or None)
                 targets.append(number[row["target"]])
+                predicted.append(number[row["label"]])
                 values.append([float(row[name]) for name in columns])
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise CnncliError(
@@ -80,7 +79,8 @@ def read_predictions(path: Path) -> Answers | None:
         ) from None
     if not paths or len(names) < 2:
         raise CnncliError(f"{path}: names no image")
-    return Answers(paths, files, np.array(targets), np.array(values), names)
+    arrays = np.array(targets), np.array(values)
+    return Answers(paths, files, *arrays, names, np.array(predicted))
 
 
 def find_groups(answers: Answers, splits: SplitFile | None) -> list[str] | None:

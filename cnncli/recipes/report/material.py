@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -20,7 +21,7 @@ from cnncli.models.pretrained.tensor_file import read_meta
 from cnncli.recipes.report.answers import Answers, read_predictions
 from cnncli.recipes.report.operating_point import OperatingPoint, read_operating_point
 from cnncli.recipes.report.settings import ReportSettings
-from cnncli.reporting import Reporter
+from cnncli.reporting import ListeningReporter, Reporter
 from cnncli.run.choose_evaluated import choose_evaluated, leave_out_unreadable
 from cnncli.run.judge import Judge
 from cnncli.run.mistakes import file_of
@@ -48,6 +49,7 @@ class Material:
         undefined: Why figures are undefined.
         warnings: What may spoil the figures.
         missing: What the page lacks, and why.
+        heard: What was warned of while the images were judged.
     """
 
     path: Path
@@ -61,6 +63,7 @@ class Material:
     undefined: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
 
 
 def gather_material(settings: ReportSettings, reporter: Reporter) -> Material:
@@ -106,7 +109,7 @@ def _find_answers(found: Material, settings: ReportSettings, reporter: Reporter)
         CnncliError: If images that are named cannot be judged.
     """
     try:
-        found.answers = _judge(found, settings, reporter)
+        found.answers = _judge(found, settings, ListeningReporter(reporter, found.heard))
     except CnncliError as error:
         if not settings.is_own:
             raise
@@ -145,6 +148,7 @@ def _judge(found: Material, settings: ReportSettings, reporter: Reporter) -> Ans
         targets=targets,
         probabilities=probabilities,
         class_names=samples.class_names,
+        predicted=np.asarray(probabilities.argmax(axis=1)),
         split=split,
         samples=samples,
     )

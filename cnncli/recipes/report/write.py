@@ -10,7 +10,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.errors import count_of
 from cnncli.evaluation.reliability import reliability_bins
-from cnncli.files import run_dir_of, write_atomically
+from cnncli.files import REPORT_PAGE, run_dir_of, write_atomically
 from cnncli.page.charts import calibration_chart, learning_charts, ranking_charts
 from cnncli.page.judged import (
     Judged,
@@ -48,7 +48,6 @@ from cnncli.run.report import summary_rows
 _BUDGET = 5_000_000
 # Of it, what the page needs besides the images: charts, tables, style and script.
 _BESIDES = 600_000
-REPORT_PAGE = "report.html"
 
 
 def write_report(settings: ReportSettings, reporter: Reporter) -> Path:
@@ -89,7 +88,7 @@ def _gather(settings: ReportSettings, material: Material) -> Content:
         facts=describe_run(record, material.path, material.checkpoint, with_names=named),
         commands=list_commands(record, with_names=named),
         flow=describe_flow(material.splits),
-        warnings=material.warnings,
+        warnings=_list_warnings(material, with_names=named),
         missing=material.missing if named else [_hide_paths_of(text) for text in material.missing],
         figures=figure_rows(report, summary_rows(report)) if report else [],
         interval_note=interval_note(report),
@@ -103,6 +102,24 @@ def _gather(settings: ReportSettings, material: Material) -> Content:
         layers=layers,
         network=network,
     )
+
+
+def _list_warnings(material: Material, *, with_names: bool) -> list[str]:
+    """Return what may spoil the figures, as the page says it."""
+    split = str((material.report or {}).get("split", ""))
+    found = list(material.warnings)
+    if "(" in split:
+        found.append(
+            f"the images judged are {split}: figures of images that the run was trained or chosen "
+            "on are better than those of new images"
+        )
+    told = material.heard if with_names else []
+    if len(material.heard) > len(told):
+        found.append(
+            f"{count_of(len(material.heard), 'warning')} that may name files, left out by "
+            "--no-names; cnncli evaluate prints them"
+        )
+    return [*found, *told]
 
 
 def _hide_paths_of(text: str) -> str:
@@ -135,6 +152,7 @@ def _add_images(
         privacy=_tell_privacy(len(judged.pictures), names),
         judged=to_json(judged, listed),
         point=point,
+        with_heat=bool(judged.heat),
         not_listed=len(judged) - len(listed),
         ranking=ranking_charts(
             targets, probabilities, answers.class_names, material.report or {"per_class": []}
@@ -162,6 +180,7 @@ def _name_images(settings: ReportSettings, material: Material, answers: Answers)
         targets=answers.targets,
         probabilities=answers.probabilities,
         class_names=answers.class_names,
+        predicted=answers.predicted,
         groups=groups,
     )
 
