@@ -23,7 +23,10 @@ _UNITS = {
     "macro_f1": "mean of the classes' F1",
     "mcc": "from −1 to 1; 0 is chance",
     "quadratic_kappa": "from −1 to 1; 0 is chance",
+    "kappa": "from −1 to 1; 0 is chance",
+    "linear_kappa": "from −1 to 1; 0 is chance",
     "log_loss": "nats; smaller is better",
+    "brier": "squared error of the probabilities; smaller is better",
     "ece": "mean gap of confidence and accuracy; smaller is better",
 }
 _RANKING = {"auroc": "0.5 is chance", "average_precision": "chance is the class's share"}
@@ -33,7 +36,7 @@ _SPELT = {
     "mcc": "MCC",
     "auroc": "AUROC",
     "ece": "ECE",
-    "quadratic_kappa": "quadratic kappa",
+    "brier": "Brier score",
 }
 
 
@@ -67,16 +70,16 @@ def figure_rows(report: Mapping[str, Any], rows: Sequence[Row]) -> list[Row]:
 
 
 def interval_note(report: Mapping[str, Any]) -> str:
-    """Return what the intervals of a report mean, and what was drawn again for them."""
+    """Return what the intervals of a report mean, and what they take as independent."""
     groups = report.get("groups")
     if report.get("resampled") == "group" and groups:
         return (
-            f"The intervals say how far a figure may move on another sample of as many groups: "
-            f"whole groups, of which there are {groups:,}, were drawn again."
+            "The intervals say how far a figure may move on another sample of as many groups, "
+            f"{groups:,}: images of one group are not independent, and count together."
         )
     return (
-        "The intervals say how far a figure may move on another sample of as many images: single "
-        "images were drawn again. Where several are of one patient, the truth is less certain."
+        "The intervals say how far a figure may move on another sample of as many images, each "
+        "independent of the others. Where several are of one patient, the truth is less certain."
     )
 
 
