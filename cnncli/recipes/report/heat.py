@@ -28,7 +28,7 @@ from cnncli.training.checkpoint import Checkpoint
 
 # Seconds that the maps, and then their tests, may take; a begun test is finished.
 _SECONDS_OF_MAPS, _SECONDS_OF_TESTS = 4.0, 6.0
-NOT_TESTED = "heat map not tested, which takes too long here: cnncli visualize grad-cam tests it"
+NOT_TESTED = "heat map not tested"
 
 
 @dataclass(frozen=True)
