@@ -52,9 +52,10 @@ def describe_run(
     data = str(settings.get("data", "")) if with_names else "(left out: --no-names)"
     versions = ", ".join(f"{name} {version}" for name, version in checkpoint.versions.items())
     note = record.path / NOTE_FILE
+    has_note = note.is_file() and with_names  # a person wrote it
     facts = [
         ("run", record.path.name),
-        ("note", note.read_text("utf-8", "replace").strip() if note.is_file() else ""),
+        ("note", note.read_text("utf-8", "replace").strip() if has_note else ""),
         ("data", data),
         ("network", _describe_network(record, checkpoint)),
         ("classes", str(len(checkpoint.class_names))),
@@ -116,5 +117,5 @@ def _describe_layer(layer: LayerRow) -> Row:
 
 def hide_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings without those that may name people: where the data and tables lie."""
-    hidden = ("data", "splits", "output", "group_regex")
+    hidden = ("data", "splits", "output", "group_regex", "weights")
     return {k: "(left out: --no-names)" if k in hidden and v else v for k, v in settings.items()}

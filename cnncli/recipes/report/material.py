@@ -15,7 +15,7 @@ from cnncli.data.samples import select_samples
 from cnncli.data.split_file import SplitFile, load_split_file
 from cnncli.errors import CnncliError
 from cnncli.evaluation.report import build_report
-from cnncli.files import PREDICTIONS_FILE, REPORT_FILE, SPLITS_FILE, run_dir_of
+from cnncli.files import BEST_FILE, PREDICTIONS_FILE, REPORT_FILE, SPLITS_FILE, run_dir_of
 from cnncli.models.pretrained.digest import KEY
 from cnncli.models.pretrained.tensor_file import read_meta
 from cnncli.recipes.report.answers import Answers, read_predictions
@@ -31,6 +31,7 @@ from cnncli.run.samples import data_of_run
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE
+from cnncli.training.find_run import is_finished
 
 
 @dataclass
@@ -66,15 +67,15 @@ class Material:
     heard: list[str] = field(default_factory=list)
 
 
-def gather_material(settings: ReportSettings, reporter: Reporter) -> Material:
-    """Find a run, read its files and judge its images.
+def find_material(settings: ReportSettings, reporter: Reporter) -> Material:
+    """Find a run and read its files.
 
     Args:
-        settings: Which run, and which images.
-        reporter: Gets remarks, warnings and progress.
+        settings: Which run.
+        reporter: Is told which run was taken.
 
     Raises:
-        CnncliError: If there is no such run, or if images that are named cannot be judged.
+        CnncliError: If there is no such run, or its weights cannot be used.
     """
     try:
         path, how = find_checkpoint(settings.run)
@@ -95,11 +96,29 @@ def gather_material(settings: ReportSettings, reporter: Reporter) -> Material:
         found.point = read_operating_point(path.parent, digest, found.checkpoint.class_names)
     except CnncliError as error:
         found.missing.append(str(error))
+    if not is_finished(run_dir):
+        found.warnings.append(
+            f"the run has not finished: this is of {path.name} as it is now, after epoch "
+            f"{found.checkpoint.epoch}"
+        )
+    return found
+
+
+def judge_material(found: Material, settings: ReportSettings, reporter: Reporter) -> None:
+    """Judge the images of a run, and choose the figures of the page.
+
+    Args:
+        found: The run; gets the images and the figures.
+        settings: Which images.
+        reporter: Gets remarks, warnings and progress.
+
+    Raises:
+        CnncliError: If images that are named cannot be judged.
+    """
     _find_answers(found, settings, reporter)
     _choose_figures(found, settings)
     for text in (*found.missing, *found.warnings):
         reporter.warn(text)
-    return found
 
 
 def _find_answers(found: Material, settings: ReportSettings, reporter: Reporter) -> None:
@@ -113,7 +132,7 @@ def _find_answers(found: Material, settings: ReportSettings, reporter: Reporter)
     except CnncliError as error:
         if not settings.is_own:
             raise
-        found.answers = _read_kept(found)
+        found.answers = _read_kept(found) if found.path.name == BEST_FILE else None
         kept = found.answers is not None
         lacks = "the pictures" if kept else "the images, threshold, ranking and calibration"
         found.missing.append(f"{lacks}, since the images cannot be judged: {error}")
@@ -183,7 +202,7 @@ def _choose_figures(found: Material, settings: ReportSettings) -> None:
         split=answers.split,
         ordered=found.checkpoint.ordered,
     )
-    if not settings.is_own or known is None:
+    if not settings.is_own or known is None or found.path.name != BEST_FILE:
         return
     if found.report["confusion_matrix"] == known.get("confusion_matrix"):
         found.report = known

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.errors import count_of
+from cnncli.errors import CnncliError, count_of
 from cnncli.evaluation.reliability import reliability_bins
-from cnncli.files import REPORT_PAGE, run_dir_of, write_atomically
+from cnncli.files import BEST_FILE, REPORT_FILE, REPORT_PAGE, check_output_file, write_atomically
 from cnncli.page.charts import calibration_chart, learning_charts, ranking_charts
 from cnncli.page.judged import (
     Judged,
@@ -38,7 +38,7 @@ from cnncli.recipes.report.facts import (
     list_commands,
 )
 from cnncli.recipes.report.heat import draw_heat
-from cnncli.recipes.report.material import Material, gather_material
+from cnncli.recipes.report.material import Material, find_material, judge_material
 from cnncli.recipes.report.pictures import draw_pictures
 from cnncli.recipes.report.settings import ReportSettings
 from cnncli.reporting import Reporter
@@ -61,8 +61,9 @@ def write_report(settings: ReportSettings, reporter: Reporter) -> Path:
         CnncliError: If there is no such run, if images that are named cannot be judged, or if the
             page cannot be written.
     """
-    material = gather_material(settings, reporter)
-    output = settings.output or run_dir_of(material.path) / REPORT_PAGE
+    material = find_material(settings, reporter)
+    output = settings.output or _choose_output(settings, material.path)
+    judge_material(material, settings, reporter)
     content = _gather(settings, material)
     if material.answers is not None:
         content = _add_images(content, settings, material, material.answers, reporter)
@@ -74,6 +75,24 @@ def write_report(settings: ReportSettings, reporter: Reporter) -> Path:
             f"the page is larger than {_BUDGET / 1e6:.0f} MB; fewer --images make it smaller"
         )
     return output
+
+
+def _choose_output(settings: ReportSettings, path: Path) -> Path:
+    """Return where the page of a checkpoint goes: into its folder, if it is of the run's images.
+
+    Raises:
+        CnncliError: If the page is of other images, or nothing can be written there.
+    """
+    if not settings.is_own:
+        given = "--split" if settings.data is None else "--data"
+        raise CnncliError(
+            f"{given}: the page in the run's folder is of the images of {REPORT_FILE}; name "
+            "another file with --output FILE.html"
+        )
+    is_best = path.name == BEST_FILE
+    return check_output_file(
+        str(path.parent / REPORT_PAGE if is_best else path.with_suffix(".html"))
+    )
 
 
 def _gather(settings: ReportSettings, material: Material) -> Content:
@@ -170,9 +189,7 @@ def _name_images(settings: ReportSettings, material: Material, answers: Answers)
     names, root = list(answers.paths), common_root(answers.files, answers.paths)
     if not settings.with_names:
         names, root = [f"image {number + 1}" for number in range(len(names))], None
-        number = {
-            name: f"group {place + 1}" for place, name in enumerate(dict.fromkeys(groups or ()))
-        }
+        number = {name: str(place + 1) for place, name in enumerate(dict.fromkeys(groups or ()))}
         groups = None if groups is None else [number[name] for name in groups]
     return Judged(
         names=names,
