@@ -142,6 +142,8 @@ def test_a_run_that_has_not_finished_says_so(cli, run_dir, tmp_path):
     shutil.copy(copy / "best.safetensors", copy / "epochs" / "0001.safetensors")
     kept = cli("report", copy / "epochs" / "0001.safetensors", "--no-images")
     assert kept.out == f"{copy / 'epochs' / '0001.html'}\n"
+    assert cli("runs", "delete", copy, "--yes").code == 0  # the page is a file of the run
+    assert not copy.exists()
 
 
 def test_groups_are_counted(cli, folder_data, tmp_path):
