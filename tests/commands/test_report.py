@@ -1,12 +1,13 @@
 """The page of a run: its figures, what it holds of the images, and what it does without them."""
 
+import csv
 import json
 import re
 import shutil
+from collections import Counter
 
 import pytest
 import yaml
-from helpers import train
 
 from cnncli.page.render import format_figure
 
@@ -108,7 +109,8 @@ def test_without_the_data_it_takes_the_predictions_that_were_kept(cli, run_dir, 
 
 
 def test_data_that_are_named_are_judged_or_refused(cli, run_dir, folder_data, tmp_path):
-    page, _ = make(cli, run_dir, tmp_path / "page.html", "--data", folder_data, "--split", "all")
+    flags = "--data", folder_data, "--split", "all", "--no-images"
+    page, _ = make(cli, run_dir, tmp_path / "page.html", *flags)
     assert "Warning:</strong> the images judged are all (partly trained on, partly chosen" in page
     assert "of the images were trained on</p>" in page
     result = cli("report", run_dir, "--data", folder_data)
@@ -125,7 +127,7 @@ def test_a_report_that_says_otherwise_is_told(cli, run_dir, workspace, tmp_path,
     report = json.loads((copy / "report.json").read_text())
     report["confusion_matrix"][0][0] += 1
     (copy / "report.json").write_text(json.dumps(report))
-    page, told = make(cli, copy, tmp_path / "page.html")
+    page, told = make(cli, copy, tmp_path / "page.html", "--no-images")
     assert "as they are judged today" in told
     assert "as they are judged today" in page
 
@@ -134,7 +136,7 @@ def test_a_run_that_has_not_finished_says_so(cli, run_dir, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(run_dir, copy)
     (copy / "report.json").unlink()
-    result = cli("report", copy)
+    result = cli("report", copy, "--no-images")
     assert result.out == f"{copy / 'report.html'}\n"
     page = (copy / "report.html").read_text("utf-8")
     assert "Warning:</strong> the run has not finished: this is of best.safetensors" in page
@@ -146,18 +148,27 @@ def test_a_run_that_has_not_finished_says_so(cli, run_dir, tmp_path):
     assert not copy.exists()
 
 
-def test_groups_are_counted(cli, folder_data, tmp_path):
-    run = train(tmp_path / "runs", data=str(folder_data), group_regex=r"(\d\d\d)\d\.png$")
-    page, _ = make(cli, run, tmp_path / "page.html")
-    rows = cells(page, "groups")
-    report = json.loads((run / "report.json").read_text())
-    assert sum(int(row[1]) for row in rows) == report["images"]
-    matrix = report["confusion_matrix"]
-    assert sum(int(row[2]) for row in rows) == report["images"] - sum(
-        matrix[n][n] for n in range(len(matrix))
-    )
-    hidden, _ = make(cli, run, tmp_path / "page.html", "--no-names")
+def test_groups_are_counted(cli, run_dir, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run_dir, copy)
+    with (copy / "splits.csv").open(newline="", encoding="utf-8") as file:
+        images = list(csv.DictReader(file))
+    for image in images:
+        image["group"] = f"ward {image['path'][-6]}"  # ten files each
+    with (copy / "splits.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, images[0])
+        writer.writeheader()
+        writer.writerows(images)
+    page, _ = make(cli, copy, tmp_path / "page.html", "--no-images")
+    tested = [image["group"] for image in images if image["split"] == "test"]
+    rows = {row[0]: (int(row[1]), int(row[2])) for row in cells(page, "groups")}
+    assert {name: count for name, (count, _) in rows.items()} == Counter(tested)
+    matrix = json.loads((run_dir / "report.json").read_text())["confusion_matrix"]
+    right = sum(counts[number] for number, counts in enumerate(matrix))
+    assert sum(wrong for _, wrong in rows.values()) == len(tested) - right
+    hidden, _ = make(cli, copy, tmp_path / "page.html", "--no-images", "--no-names")
     assert sorted(int(row[0]) for row in cells(hidden, "groups")) == list(range(1, len(rows) + 1))
+    assert "ward" not in hidden
 
 
 @pytest.mark.parametrize(

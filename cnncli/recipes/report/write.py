@@ -69,7 +69,8 @@ def write_report(settings: ReportSettings, reporter: Reporter) -> Path:
         content = _add_images(content, settings, material, material.answers, reporter)
     page = render_page(content).encode("utf-8", "replace")
     write_atomically(output, lambda part: part.write_bytes(page))
-    reporter.note(f"{output.name}: {len(page) / 1e6:.1f} MB. {content.privacy}")
+    size = f"{len(page) / 1e6:.1f} MB" if len(page) >= 1e5 else f"{len(page) / 1e3:.0f} kB"
+    reporter.note(f"{output.name}: {size}. {content.privacy}")
     if len(page) > _BUDGET:
         reporter.warn(
             f"the page is larger than {_BUDGET / 1e6:.0f} MB; fewer --images make it smaller"
