@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 import yaml
+from helpers import train
 
 from cnncli.page.render import format_figure
 
@@ -146,6 +147,20 @@ def test_a_run_that_has_not_finished_says_so(cli, run_dir, tmp_path):
     assert kept.out == f"{copy / 'epochs' / '0001.html'}\n"
     assert cli("runs", "delete", copy, "--yes").code == 0  # the page is a file of the run
     assert not copy.exists()
+
+
+def test_it_tells_where_the_images_went(cli, folder_data, tmp_path):
+    shutil.copytree(folder_data, tmp_path / "data")
+    (tmp_path / "data" / "one" / "broken.png").write_bytes(b"no image")
+    run = train(tmp_path / "runs", data=str(tmp_path / "data"), on_bad_image="skip")
+    page, _ = make(cli, run, tmp_path / "page.html", "--no-images")
+    with (run / "splits.csv").open(newline="", encoding="utf-8") as file:
+        splits = Counter(row["split"] for row in csv.DictReader(file))
+    rows = {name: int(count) for name, count in cells(page, "run")}
+    assert rows.pop("found") == splits.total() + 1
+    assert rows.pop("cannot be read (bad_images.csv)") == 1
+    assert rows.pop("excluded on request (excluded.csv)") == 0
+    assert rows == dict(splits)
 
 
 def test_groups_are_counted(cli, run_dir, tmp_path):

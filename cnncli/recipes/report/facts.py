@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,26 +23,39 @@ from cnncli.run.read_folder import RunRecord
 from cnncli.training.checkpoint import Checkpoint
 
 Row = Mapping[str, Any]
+# Lists of images that the run left out.
+_LEFT_OUT = {
+    BAD_IMAGES_FILE: "cannot be read (bad_images.csv)",
+    "excluded.csv": "excluded on request (excluded.csv)",
+}
 _DEPTH = 3  # of the names in the network's table, in parts
 
 
-def describe_flow(splits: SplitFile | None) -> list[Row]:
+def describe_flow(run_dir: Path, splits: SplitFile | None) -> list[Row]:
     """Return how many images and groups went where; empty without ``splits.csv``."""
     if splits is None:
         return []
+    left_out = {what: _count_rows(run_dir / name) for name, what in _LEFT_OUT.items()}
 
     def count(what: str, chosen: Any) -> Row:
         groups = splits.groups[chosen]
         named = len(np.unique(groups[groups != ""])) or None
         return {"what": what, "images": len(groups), "groups": named}
 
-    bad = len(splits.left_out)
-    rows = [count("found", splits.splits == splits.splits)]
-    rows[0] = {**rows[0], "images": rows[0]["images"] + bad}
-    rows.append({"what": f"cannot be read ({BAD_IMAGES_FILE})", "images": bad, "groups": None})
-    for number, name in enumerate(SPLITS):
-        rows.append(count(name, splits.splits == number))
-    return rows
+    found = len(splits.paths) + sum(left_out.values())
+    return [
+        {**count("found", splits.splits == splits.splits), "images": found},
+        *({"what": what, "images": number, "groups": None} for what, number in left_out.items()),
+        *(count(name, splits.splits == number) for number, name in enumerate(SPLITS)),
+    ]
+
+
+def _count_rows(path: Path) -> int:
+    """Return the number of rows of a CSV below its header; 0 for no file."""
+    if not path.is_file():
+        return 0
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        return max(0, sum(1 for _ in csv.reader(file)) - 1)
 
 
 def describe_run(

@@ -107,7 +107,7 @@ def _gather(settings: ReportSettings, material: Material) -> Content:
         privacy=_tell_privacy(0, 0),
         facts=describe_run(record, material.path, material.checkpoint, with_names=named),
         commands=list_commands(record, with_names=named),
-        flow=describe_flow(material.splits),
+        flow=describe_flow(record.path, material.splits),
         warnings=_list_warnings(material, with_names=named),
         missing=material.missing if named else [_hide_paths_of(text) for text in material.missing],
         figures=figure_rows(report, summary_rows(report)) if report else [],
