@@ -191,10 +191,15 @@ def test_groups_are_counted(cli, run_dir, tmp_path):
     [
         (("nosuch",), "nosuch"),
         (("--no-images", "--images", "3"), "--images 3 and --no-images"),
+        (("--device", "cud"), "--device cud"),
+        (("--label-col", "nosuch"), "nosuch"),
         (("--output", "page.pdf"), "must end in .html or .htm"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(cli, in_workspace, flags, why):
     result = cli("report", *flags)
-    assert result.code == 2
-    assert why in result.error
+    assert (result.code, result.out) == (2, "")
+    *notes, error = result.err.splitlines()
+    assert all(note.startswith("run: ") for note in notes)
+    assert error.startswith("Error: ")
+    assert why in error

@@ -11,7 +11,7 @@ from torch import nn
 
 from cnncli.data.classes import match_classes
 from cnncli.data.find_samples import find_samples, report_layout
-from cnncli.data.samples import select_samples
+from cnncli.data.samples import CsvColumns, select_samples
 from cnncli.data.split_file import SplitFile, load_split_file
 from cnncli.errors import CnncliError
 from cnncli.evaluation.report import build_report
@@ -29,7 +29,7 @@ from cnncli.run.read_folder import RunRecord, survey_run
 from cnncli.run.report import Report
 from cnncli.run.samples import data_of_run
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
+from cnncli.training.device import Compute, choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE
 from cnncli.training.find_run import is_finished
 
@@ -125,12 +125,13 @@ def _find_answers(found: Material, settings: ReportSettings, reporter: Reporter)
     """Judge the images; where the run's own are not there, its ``predictions.csv`` must do.
 
     Raises:
-        CnncliError: If images that are named cannot be judged.
+        CnncliError: If images that are named cannot be judged, or there is no such device.
     """
+    compute = choose_evaluation_compute(settings.device, None, ALONE)
     try:
-        found.answers = _judge(found, settings, ListeningReporter(reporter, found.heard))
+        found.answers = _judge(found, settings, compute, ListeningReporter(reporter, found.heard))
     except CnncliError as error:
-        if not settings.is_own:
+        if not settings.is_own or settings.columns != CsvColumns():
             raise
         found.answers = _read_kept(found) if found.path.name == BEST_FILE else None
         kept = found.answers is not None
@@ -138,14 +139,15 @@ def _find_answers(found: Material, settings: ReportSettings, reporter: Reporter)
         found.missing.append(f"{lacks}, since the images cannot be judged: {error}")
 
 
-def _judge(found: Material, settings: ReportSettings, reporter: Reporter) -> Answers:
+def _judge(
+    found: Material, settings: ReportSettings, compute: Compute, reporter: Reporter
+) -> Answers:
     """Compute the probabilities of the images that ``evaluate`` would judge, in float32.
 
     Raises:
         CnncliError: If data and checkpoint do not go together, or no image can be read.
     """
     path, checkpoint = found.path, found.checkpoint
-    compute = choose_evaluation_compute(settings.device, None, ALONE)
     keep_freed_memory()
     data, columns = settings.data, settings.columns
     if data is None:
