@@ -65,6 +65,7 @@ def describe_run(
     settings, digest = record.settings, str(read_meta(checkpoint_path).get(KEY, ""))
     data = str(settings.get("data", "")) if with_names else "(left out: --no-names)"
     versions = ", ".join(f"{name} {version}" for name, version in checkpoint.versions.items())
+    kept = f"epoch {checkpoint.epoch}" if checkpoint.epoch else "the fitted head"
     note = record.path / NOTE_FILE
     has_note = note.is_file() and with_names  # a person wrote it
     facts = [
@@ -73,7 +74,7 @@ def describe_run(
         ("data", data),
         ("network", _describe_network(record, checkpoint)),
         ("classes", str(len(checkpoint.class_names))),
-        ("epochs", f"{len(record.epochs)}; kept: epoch {checkpoint.epoch}"),
+        ("epochs", f"{len(record.epochs)}; kept: {kept}"),
         ("seed", str(settings.get("seed", ""))),
         ("versions", versions),
         ("digest of the weights", digest or "none: of an earlier version"),
@@ -91,7 +92,7 @@ def _describe_network(record: RunRecord, checkpoint: Checkpoint) -> str:
 
 def list_commands(record: RunRecord, *, with_names: bool) -> list[tuple[str, str]]:
     """Return the lines that train the run again, and that look at its data."""
-    word = "finetune" if record.settings.get("head") == "logreg" else "train"
+    word = "train" if record.settings.get("weights", "none") == "none" else "finetune"
     config = os.path.join(record.path, CONFIG_FILE) if with_names else CONFIG_FILE
     data = str(record.settings.get("data", "DATA")) if with_names else "DATA"
     return [
@@ -112,7 +113,7 @@ def describe_layers(network: nn.Module, checkpoint: Checkpoint) -> tuple[str, li
     told = (
         f"{short_name(checkpoint.model)}: {count_of(totals.parameters, 'parameter')}, "
         f"{count_of(totals.macs, 'multiply-accumulate')} for an image of "
-        f"{format_size(pre.image_size)} pixels; the learning rate stands with the learning curves."
+        f"{format_size(pre.image_size)} pixels"
     )
     return told, [_describe_layer(layer) for layer in layers]
 
