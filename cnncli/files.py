@@ -32,6 +32,7 @@ DECISION_FILE = "decision.json"  # beside the weights, by `cnncli evaluate`
 STUDIES_FOLDER = "tune"  # beside runs: a folder for each study, with one for each trial in it
 OUT_OF_FOLD = "out of fold"  # the split in the report of a cross-validation
 EPOCHS_FOLDER = "epochs"  # of checkpoints 0000.safetensors, 0005.safetensors …
+REPORT_PAGE = "report.html"  # of `cnncli report`
 
 # The greatest files that are read, in bytes. An image of the most pixels that are decoded has 3 GiB
 # as 32-bit colour; a table of ten million images has one.

@@ -63,6 +63,11 @@ TABLE: dict[str, Entry] = {
         "evaluate:evaluate",
         "Evaluate a trained classifier on labelled images.",
     ),
+    "report": Entry(
+        "Judge and use",
+        "report:report",
+        "Write a page on a run: figures, confusions with their images, curves; print its path.",
+    ),
     "predict": Entry(
         "Judge and use",
         "predict:predict",
