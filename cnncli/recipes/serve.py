@@ -55,7 +55,6 @@ def serve(settings: ServeSettings, reporter: Reporter, ready: Callable[[str], No
             settings.checkpoint,
             settings.device,
             settings.precision,
-            settings.limits.pixels,
             reporter,
         )
         if not is_loopback(settings.host):

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cnncli import __version__
 from cnncli.errors import CnncliError
-from cnncli.images.header import ImageError
+from cnncli.images.header import ImageError, TooLargeError
 from cnncli.serving.batches import Batches, Room
 from cnncli.serving.body import Sent, read_images
 from cnncli.serving.errors import RefusedError
@@ -36,7 +36,7 @@ _PAGE = {
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
 }
-_UNREADABLE = 422
+_UNREADABLE, _TOO_LARGE = 422, 413
 _GONE = 499  # the client has closed the connection; nobody reads the answer
 _YES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
@@ -233,12 +233,12 @@ class _Answers:
     async def _answer(self, name: str, files: list[bytes], wanted: Wanted) -> tuple[int, Row]:
         """Return status and row of one image."""
         loop = asyncio.get_running_loop()
-        read = partial(self.network.read, name, files, draw=wanted.heat_map)
+        read = partial(self.network.read, name, files, self.limits.pixels, draw=wanted.heat_map)
         try:
             image = await loop.run_in_executor(self.decoders, read)
-        except (ImageError, RefusedError) as error:
+        except ImageError as error:
             self.metrics.images["unreadable"] += 1
-            status = error.status if isinstance(error, RefusedError) else _UNREADABLE
+            status = _TOO_LARGE if isinstance(error, TooLargeError) else _UNREADABLE
             return status, {"path": name, "label": None, "probability": None, "error": str(error)}
         answer = await self.batches.ask(image)
         draw = partial(self.network.row, name, image, answer, wanted)

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 import anyio
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from cnncli.serving.batches import Room
 from cnncli.serving.errors import RefusedError
@@ -52,8 +52,6 @@ async def read_images(request: Request, limits: Limits, held: Room) -> tuple[lis
         raise RefusedError(
             408, f"the request did not arrive within {limits.seconds:g} seconds", closes=True
         ) from None
-    except ClientDisconnect:
-        raise RefusedError(400, "the request was cut off", closes=True) from None
     if not data:
         raise RefusedError(400, "no image: send its bytes, or a form with files")
     return [(_base_name(request.query_params.get("name", "")), data)], False
@@ -90,9 +88,15 @@ async def _chunks(request: Request, limits: Limits, held: Room) -> AsyncGenerato
         if request.headers.get("expect", "").lower() != "100-continue":
             await _drain(request, limits)
         raise _too_large(limits)
-    async for chunk in request.stream():
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise RefusedError(400, "the request was cut off", closes=True)
+        chunk, more = message.get("body", b""), message.get("more_body", False)
         if request.state.held + len(chunk) > limits.bytes:
-            await _drain(request, limits)
+            if more:
+                await _drain(request, limits)
             raise _too_large(limits)
         held.take(len(chunk))
         request.state.held += len(chunk)

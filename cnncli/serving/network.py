@@ -13,14 +13,13 @@ from cnncli.choices import Precision
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.files import run_dir_of
 from cnncli.images.formats import read_header
-from cnncli.images.header import ImageError
+from cnncli.images.header import ImageError, TooLargeError
 from cnncli.plots.grid import to_picture
 from cnncli.reporting import Reporter, SilentReporter
 from cnncli.run.report import report_precision
 from cnncli.run.scales import is_dark, warn_of_dark_files
 from cnncli.run.subject import load_run
 from cnncli.run.warn_of_cut import is_unlike_training, warn_of_colour, warn_unlike_training
-from cnncli.serving.errors import RefusedError
 from cnncli.serving.heat import draw_small, find_heat_maps, lay_over, to_data_uri
 from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE
@@ -79,7 +78,6 @@ class ServedNetwork:
         checkpoint: What ``--checkpoint`` takes; None for the newest finished run.
         device: The device as torch names it, or ``auto``.
         precision: The precision to compute in; None for exact float32.
-        pixels: Most pixels of an image.
         reporter: Gets remarks.
 
     Raises:
@@ -91,7 +89,6 @@ class ServedNetwork:
         checkpoint: str | None,
         device: str,
         precision: Precision | None,
-        pixels: int,
         reporter: Reporter,
     ) -> None:
         self.compute = choose_evaluation_compute(device, precision, ALONE)
@@ -105,7 +102,6 @@ class ServedNetwork:
         self.preprocess = subject.preprocess
         assert subject.checkpoint is not None
         self.run = run_dir_of(subject.checkpoint).resolve().name
-        self.pixels = pixels
 
     def about(self) -> Row:
         """Return what the page says of the network."""
@@ -120,26 +116,25 @@ class ServedNetwork:
             else {"method": self.heat_maps.method, "layer": self.heat_maps.layer.name},
         }
 
-    def read(self, name: str, files: Sequence[bytes], *, draw: bool) -> Ready:
+    def read(self, name: str, files: Sequence[bytes], most: int, *, draw: bool) -> Ready:
         """Decode an image.
 
         Args:
             name: Its name, for remarks.
             files: The files of the sample.
+            most: Most pixels of a file, as its header says.
             draw: Whether it is to be shown.
 
         Raises:
             ImageError: If it cannot be read.
-            RefusedError: If it has too many pixels.
+            TooLargeError: If it has too many pixels.
         """
         channels = self.preprocess.files or (self.preprocess.channels,)
         for data, count in zip(files, channels, strict=False):
             header = read_header(data, count)
-            if header.width * header.height > self.pixels:
-                raise RefusedError(
-                    413,
-                    f"is too large: {header.width}×{header.height} has more than "
-                    f"{self.pixels:,} pixels",
+            if header.width * header.height > most:
+                raise TooLargeError(
+                    f"is too large: {header.width}×{header.height} has more than {most:,} pixels"
                 )
         try:
             pixels, cut, is_coloured = self.preprocess.read(files)

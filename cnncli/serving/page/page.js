@@ -52,6 +52,10 @@ async function showAbout() {
   document.title = `cnncli: ${about.run}`;
 }
 
+function tell(...parts) {
+  state.replaceChildren(...parts);
+}
+
 function groups(files) {
   const size = about ? about.files_per_image : 1;
   const found = [];
@@ -65,7 +69,7 @@ function send(files) {
 
 async function sendOne(files) {
   const name = files.map((file) => file.name || "pasted image").join(" | ");
-  state.textContent = `Asking about ${name}…`;
+  tell("Asking about ", make("bdi", name), "…");
   const form = new FormData();
   for (const file of files) form.append("image", file, file.name || "pasted image");
   let answer;
@@ -75,7 +79,8 @@ async function sendOne(files) {
     answer = { error: `no answer (${error.message}); is the server still running?` };
   }
   show(name, answer);
-  state.textContent = answer.error ? `${name}: ${answer.error}` : `${name}: ${answer.label}, ${percent(answer.probability)}`;
+  const said = answer.error ? [answer.error] : [make("bdi", answer.label), ` ${percent(answer.probability)}`];
+  tell(make("bdi", name), ": ", ...said);
 }
 
 function show(name, answer) {
@@ -108,7 +113,7 @@ function fillPictures(box, answer) {
   const isEmpty = map.values.every((row) => row.every((value) => value === 0));
   const told = isEmpty
     ? "The heat map is zero everywhere: no place speaks for this class."
-    : `What speaks for ${answer.label}: ${map.method} at layer ${map.layer}. Pale parts are not seen by the network.`;
+    : `Which places speak for ${answer.label}: ${map.method} at layer ${map.layer}. Pale parts are not seen by the network.`;
   const figure = makeFigure(map.picture, told, `heat map of ${answer.label} over the image`);
   if (!isEmpty) {
     const scale = make("div", undefined, "scale");
