@@ -42,6 +42,12 @@ TABLE: dict[str, Entry] = {
         "finetune:finetune",
         "Fine-tune a trained network on a folder of images; print the run folder's path.",
     ),
+    "cross-validate": Entry(
+        "Train",
+        "cross_validate:cross_validate",
+        "Train K networks, judge every image by the one that did not see it; print the folder's "
+        "path.",
+    ),
     "tune": Entry(
         "Train",
         "tune:tune",

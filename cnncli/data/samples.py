@@ -6,8 +6,9 @@ A sample is what gets one label: usually one file, or several files that are its
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -115,6 +116,8 @@ class Samples:
         remarks: Sentences on how the layout was understood.
         group_hint: A warning that some images seem to belong together, if ``groups`` is None.
         files: Number of files per sample.
+        excluded: Images that were left out by ``--exclude``: sizes of their files in bytes, by
+            their paths.
     """
 
     source: ImageSource
@@ -129,6 +132,7 @@ class Samples:
     remarks: tuple[str, ...] = ()
     group_hint: str | None = None
     files: int = 1
+    excluded: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -150,6 +154,12 @@ class CsvColumns:
     label: str | None = None
     split: str | None = None
     group: str | None = None
+
+
+def plain_path(path: str) -> str:
+    """Return a path with composed accents, slashes and no ``.`` in it."""
+    files = unicodedata.normalize("NFC", str(path)).replace("\\", "/").split(SEPARATOR)
+    return SEPARATOR.join("/".join(p for p in f.split("/") if p not in ("", ".")) for f in files)
 
 
 def top_folders(paths: Array) -> set[str]:

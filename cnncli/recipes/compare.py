@@ -15,6 +15,7 @@ from typing import Any
 
 from cnncli.errors import CnncliError
 from cnncli.evaluation.paired import mcnemar_p
+from cnncli.evaluation.report import figure_value
 from cnncli.files import CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE, expand_path
 from cnncli.reporting import Reporter
 from cnncli.run.folder import tell_no_run
@@ -223,7 +224,8 @@ def summarize(run: RunRecord, differing: Sequence[str]) -> dict[str, Any]:
         summary[run.monitor] = value_of(run.best, run.monitor)
     for name, bounded in FIGURES.items():
         empty = dict.fromkeys(("value", "low", "high")) if bounded else None
-        summary[f"test_{name}"] = run.test.get(name) or empty
+        figure = run.test.get(name) or empty
+        summary[f"test_{name}"] = figure if bounded else figure_value(figure)
     summary["seconds_per_epoch"] = round(statistics.median(seconds), 3) if seconds else None
     summary["parameters"] = run.parameters
     return summary

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cnncli.augmentation.notation import list_classes
 from cnncli.config import RunConfig
 from cnncli.errors import CnncliError, did_you_mean
+from cnncli.files import expand_path
 from cnncli.models.registry import find_model
 from cnncli.training.history import KAPPA, MONITORS
 from cnncli.training.logs import check_log
@@ -22,6 +23,8 @@ def check_config(config: RunConfig) -> None:
         from cnncli.augmentation.classes import complete_steps
 
         complete_steps(config.augment)  # only Albumentations knows its classes
+    if config.exclude is not None and not expand_path(config.exclude).is_file():
+        raise CnncliError(f"--exclude {config.exclude}: no such file")
     known = (*MONITORS, KAPPA)
     if config.monitor not in known:
         near = did_you_mean(config.monitor, known)

@@ -22,18 +22,19 @@ MOST_DRAWN = 500
 _SIDE = 320
 
 
-def sort_mistakes(targets: Array, probabilities: Array) -> Array:
+def sort_mistakes(targets: Array, probabilities: Array, predictions: Array) -> Array:
     """Return the images that are classified wrongly, the surest first.
 
     Args:
         targets: (N,) class numbers.
         probabilities: (N, K).
+        predictions: (N,) the classes that the images were given.
 
     Returns:
         (M,) their numbers; equally sure ones stay in their order.
     """
-    wrong = np.flatnonzero(probabilities.argmax(axis=1) != targets)
-    return wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")]
+    wrong = np.flatnonzero(predictions != targets)
+    return wrong[np.argsort(-probabilities[wrong, predictions[wrong]], kind="stable")]
 
 
 def file_of(samples: Samples, index: int) -> str | None:
@@ -44,21 +45,25 @@ def file_of(samples: Samples, index: int) -> str | None:
     return SEPARATOR.join(map(os.path.abspath, find_files(samples.source, index))) or None
 
 
-def list_mistakes(samples: Samples, probabilities: Array, count: int) -> list[dict[str, Any]]:
+def list_mistakes(
+    samples: Samples, probabilities: Array, count: int, predictions: Array | None = None
+) -> list[dict[str, Any]]:
     """Return the surest mistakes as rows, with the names that ``predictions.csv`` has.
 
     Args:
         samples: N images.
         probabilities: (N, K).
         count: Number of rows, at most.
+        predictions: (N,) the classes that the images were given; None for the most probable.
 
     Returns:
         Rows of path, file, target, label, and the probability of the label.
     """
     names = samples.class_names
+    predictions = probabilities.argmax(axis=1) if predictions is None else predictions
     rows = []
-    for index in sort_mistakes(samples.targets, probabilities)[:count].tolist():
-        label = int(probabilities[index].argmax())
+    for index in sort_mistakes(samples.targets, probabilities, predictions)[:count].tolist():
+        label = int(predictions[index])
         rows.append(
             {
                 "path": str(samples.paths[index]),
@@ -80,6 +85,7 @@ def draw_mistakes(
     *,
     count: int,
     split: str,
+    predictions: Array | None = None,
 ) -> None:
     """Draw the surest mistakes into a picture.
 
@@ -91,6 +97,7 @@ def draw_mistakes(
         reporter: Is told if there is nothing to draw, and of images that cannot be read any more.
         count: Number of images, at most.
         split: What the images are called in the picture.
+        predictions: (N,) the classes that the images were given; None for the most probable.
 
     Raises:
         OSError: If the file cannot be written.
@@ -98,7 +105,8 @@ def draw_mistakes(
     from cnncli.plots.lettering import drawable_names
     from cnncli.plots.mistakes import MistakePicture, save_mistakes
 
-    mistakes = sort_mistakes(samples.targets, probabilities)
+    predictions = probabilities.argmax(axis=1) if predictions is None else predictions
+    mistakes = sort_mistakes(samples.targets, probabilities, predictions)
     chosen = mistakes[: min(count, MOST_DRAWN)]
     if not len(chosen):
         reporter.note(f"no mistake to draw: {path} is not written")
@@ -107,7 +115,7 @@ def draw_mistakes(
     names, _ = drawable_names(samples.class_names, longest=60)
     pictures = []
     for index in chosen.tolist():
-        label = int(probabilities[index].argmax())
+        label = int(predictions[index])
         name = str(samples.paths[index])
         try:
             image = _shrink(_draw(samples, index, preprocess))

@@ -28,7 +28,7 @@ from cnncli.run.folder import tell_no_run
 from cnncli.training.history import COLUMNS, KAPPA, MONITORS, EarlyStopping, Row, lower_is_better
 from cnncli.yaml_text import read_yaml
 
-# The figures of report.json that runs are compared by, and whether each has an interval.
+# The figures of report.json that runs are compared by, and whether their intervals are shown.
 FIGURES = {"accuracy": True, "balanced_accuracy": True, "ece": False}
 _REQUIRED = ("epoch", "train_loss", "val_loss", "val_accuracy")  # columns of metrics.csv
 # Ends of the names of those tensors in a checkpoint that are not parameters.
@@ -241,7 +241,11 @@ def _read_report(path: Path) -> dict[str, Any] | None:
         report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         assert isinstance(report["split"], str)
         for name, bounded in FIGURES.items():
-            _ = report[name]["value"] if bounded and report[name] is not None else report[name]
+            figure = report[name]
+            if isinstance(figure, dict):
+                _ = figure["value"], figure["low"], figure["high"]
+            elif figure is not None:  # before 2026-11-26 some had no interval
+                assert not bounded
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -28,6 +28,7 @@ from cnncli.models.pretrained.weights import (
 from cnncli.models.registry import CHAIN, MODELS, TIMM, ModelEntry, find_model, short_name
 from cnncli.models.tables.custom import CUSTOM
 from cnncli.reporting import Reporter
+from cnncli.run.decision import Decision, load_decision
 from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
 from cnncli.training.find_run import LAST, list_run_folders
 
@@ -49,6 +50,7 @@ class Subject:
         checkpoint: The run's file; None for a network of the registry.
         is_trained: Whether the weights come from a run or a file; otherwise they are random.
         augment: The augmentation that a run trained it with; empty for none.
+        decision: What is done with the probabilities; None for nothing, and where nobody asked.
     """
 
     model: str
@@ -58,6 +60,7 @@ class Subject:
     checkpoint: Path | None
     is_trained: bool
     augment: Pipeline = field(default_factory=list)
+    decision: Decision | None = None
 
     def classifier(self) -> Classifier:
         """Return normalisation, network and softmax as one module, in eval mode."""
@@ -119,23 +122,27 @@ def load_subject(
     return subject
 
 
-def load_run(checkpoint: str | None, reporter: Reporter) -> Subject:
-    """Load the network of a run.
+def load_run(checkpoint: str | None, reporter: Reporter, *, raw: bool = False) -> Subject:
+    """Load the network of a run, and the decision that lies beside its weights.
 
     Args:
         checkpoint: What ``--checkpoint`` takes; None for the newest finished run.
-        reporter: Is told which run was taken.
+        reporter: Is told which run was taken, and what the decision does.
+        raw: Whether the decision is left out.
 
     Raises:
-        CnncliError: If there is no such run, or its file cannot be used.
+        CnncliError: If there is no such run, or a file of it cannot be used.
     """
-    return _read_run(*find_checkpoint(checkpoint), reporter)
+    return _read_run(*find_checkpoint(checkpoint), reporter, decide=not raw)
 
 
-def _read_run(path: Path, how: str, reporter: Reporter) -> Subject:
+def _read_run(path: Path, how: str, reporter: Reporter, *, decide: bool = False) -> Subject:
     if how:
         reporter.note(f"checkpoint: {path} ({how})")
     network, checkpoint = load_checkpoint(path)
+    decision = None
+    if decide:
+        decision = load_decision(path, checkpoint.digest, checkpoint.class_names, reporter)
     return Subject(
         model=checkpoint.model,
         network=network,
@@ -144,6 +151,7 @@ def _read_run(path: Path, how: str, reporter: Reporter) -> Subject:
         checkpoint=path,
         is_trained=True,
         augment=checkpoint.augment,
+        decision=decision,
     )
 
 

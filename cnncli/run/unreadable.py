@@ -11,6 +11,7 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
+from cnncli.data.exclude import save_excluded
 from cnncli.data.loader import Loader
 from cnncli.data.manifest import save_manifest
 from cnncli.data.splits import TEST, VAL
@@ -75,7 +76,7 @@ def settle_unreadable(session: Session, run: PreparedRun, reporter: Reporter) ->
     return run
 
 
-def settle_last(loader: Loader, run: PreparedRun, run_dir: Path, reporter: Reporter) -> None:
+def settle_last(loader: Loader, run: PreparedRun, run_dir: Path, reporter: Reporter) -> Bad:
     """Leave out, or refuse, what the evaluation at the end of a run could not read.
 
     Args:
@@ -84,16 +85,19 @@ def settle_last(loader: Loader, run: PreparedRun, run_dir: Path, reporter: Repor
         run_dir: The run's folder; the images are added to its ``bad_images.csv``.
         reporter: Gets a warning about what is left out.
 
+    Returns:
+        The images that are left out: their numbers among the samples, and why.
+
     Raises:
         CnncliError: If there are such images, and they are not to be skipped.
     """
     world = run.compute.world
     found = _gather(world, loader.bad)
-    if not found:
-        return
-    check_bad(run.samples, found, run.config.on_bad_image, reporter)
-    if world.is_first:
-        write_splits(run_dir, run.leave_out(found))
+    if found:
+        check_bad(run.samples, found, run.config.on_bad_image, reporter)
+        if world.is_first:
+            write_splits(run_dir, run.leave_out(found))
+    return found
 
 
 def still_unreadable(run: PreparedRun, found: Bad) -> Bad:
@@ -120,7 +124,8 @@ def _can_be_read(run: PreparedRun, index: int) -> bool:
 
 
 def write_splits(run_dir: Path, run: PreparedRun) -> None:
-    """Write a run's ``splits.csv`` and, if images are left out, its ``bad_images.csv``."""
+    """Write a run's ``splits.csv`` and, if images are left out, the lists of these."""
+    save_excluded(run_dir, run.samples.excluded)
     write_atomically(
         run_dir / SPLITS_FILE,
         lambda part: save_manifest(part, run.samples, run.splits, run.digests),

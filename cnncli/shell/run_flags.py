@@ -100,6 +100,12 @@ RUN_FLAGS: Mapping[str, Any] = {
         ordered=flag(
             bool, "The classes are grades: report quadratic kappa, as --class-order does."
         ),
+        exclude=flag(
+            str,
+            "List of images to leave out, a path a line, as check-data --fix-list and "
+            "suspect-labels --list write it.",
+            metavar="FILE",
+        ),
         val_fraction=flag(float, "Share of the images to choose on [0.15]."),
         test_fraction=flag(float, "Share of the images to judge on [0.15]."),
     ),

@@ -10,7 +10,10 @@ from cnncli.cli import app
 from cnncli.commands import TABLE
 from cnncli.shell.flags import DATA_ARGUMENT
 
-LABELLED = ("train", "finetune", "tune", "find-lr", "evaluate", "check-data", "split", "augment")
+LABELLED = (
+    *("train", "finetune", "cross-validate", "tune", "find-lr"),
+    *("evaluate", "check-data", "split", "augment"),
+)
 
 
 def test_these_commands_take_labelled_data():
