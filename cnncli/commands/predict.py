@@ -37,10 +37,12 @@ def predict(
         ),
     ],
     checkpoint: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="RUN",
-            help="Run folder, part of a run's name, last, or a file [newest finished run].",
+            help="Run folder, part of a run's name, last, a file, or a cross-validation; several "
+            "times for the mean of networks that know the same classes [newest finished run].",
+            show_default=False,
         ),
     ] = None,
     model: Annotated[
@@ -114,7 +116,7 @@ def predict(
 
     chosen = choose_format(output_format, piped="csv")
     settings = PredictSettings(
-        checkpoint=checkpoint,
+        checkpoints=tuple(checkpoint or ()),
         model=model,
         weights=weights or "default",
         top_k=top_k,
@@ -240,7 +242,7 @@ def _lay_out(columns: Sequence[str], top_k: int) -> TableLayout:
     )
 
 
-def _check_network(checkpoint: str | None, model: str | None, weights: str | None) -> None:
+def _check_network(checkpoint: list[str] | None, model: str | None, weights: str | None) -> None:
     """Refuse flags that do not say which trained network is to predict."""
     if model is None:
         if weights is not None:
@@ -249,7 +251,7 @@ def _check_network(checkpoint: str | None, model: str | None, weights: str | Non
                 "--checkpoint"
             )
         return
-    if checkpoint is not None:
+    if checkpoint:
         raise CnncliError("--checkpoint and --model: give one of them")
     find_model(model)
     if weights is None:

@@ -163,14 +163,26 @@ class _Job:
         todo = [p for p in paths if not self._world.from_first((p / REPORT_FILE).is_file())]
         if len(todo) < folds:
             self._reporter.note(f"finished before: {folds - len(todo)} of {folds} folds")
-        for done, path in enumerate(todo):
-            number = paths.index(path) + 1
-            reporter.fold = number
-            begun = time.monotonic()
-            self._train(path, number, len(todo) - done, reporter, images)
-            self._tell(number, time.monotonic() - begun, len(todo) - done - 1)
-        images.found.clear()
-        self._pool()
+        with self._named_command():
+            for done, path in enumerate(todo):
+                number = paths.index(path) + 1
+                reporter.fold = number
+                begun = time.monotonic()
+                self._train(path, number, len(todo) - done, reporter, images)
+                self._tell(number, time.monotonic() - begun, len(todo) - done - 1)
+            images.found.clear()
+            self._pool()
+
+    @contextmanager
+    def _named_command(self) -> Iterator[None]:
+        """Say how to go on, whatever ends the work, if a fold is there to go on from."""
+        command = f"cnncli cross-validate --resume {self._folder}"
+        try:
+            yield
+        except BaseException as error:
+            if command not in str(error) and any(self._folder.glob("fold*")):
+                self._reporter.note(f"what is trained is kept; go on with: {command}")
+            raise
 
     def _train(
         self, path: Path, number: int, left: int, reporter: FoldReporter, images: OpenedImages

@@ -16,19 +16,18 @@ from cnncli.augmentation.notation import Tta
 from cnncli.choices import Precision
 from cnncli.data.inputs import expand_inputs, group_files, select_shard
 from cnncli.data.table_inputs import list_table
-from cnncli.errors import RUNTIME_FAILURE, CnncliError
+from cnncli.errors import CnncliError
 from cnncli.reporting import Reporter
 from cnncli.run.decide import check_no_abstain, warn_of_abstaining
 from cnncli.run.decision import ABSTAIN, Decision, warn_of_views
+from cnncli.run.ensemble import Ensemble, load_members
 from cnncli.run.read_ahead import read_batches
 from cnncli.run.report import report_precision
 from cnncli.run.scales import is_dark
-from cnncli.run.subject import load_run, load_trained
+from cnncli.run.subject import load_trained
 from cnncli.run.warn_of_cut import is_unlike_training
 from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
-from cnncli.training.predictions import predict_views
-from cnncli.training.views import build_views
 
 Row = dict[str, object]
 
@@ -38,7 +37,8 @@ class PredictSettings:
     """How to predict.
 
     Attributes:
-        checkpoint: Path of a run folder or a checkpoint; None for the newest finished run.
+        checkpoints: Run folders, cross-validations or checkpoints, whose probabilities are
+            averaged; empty for the newest finished run.
         model: Network of the registry that predicts in place of a run; None for a run.
         weights: Its weights: ``default``, a name, or the path of a file.
         top_k: Number of classes per row, the most probable first.
@@ -56,7 +56,7 @@ class PredictSettings:
             says.
     """
 
-    checkpoint: str | None = None
+    checkpoints: tuple[str, ...] = ()
     model: str | None = None
     weights: str = "default"
     top_k: int = 1
@@ -73,16 +73,15 @@ class PredictSettings:
 
 
 class Predictor:
-    """Predicts the classes of images with a checkpoint, or with a network of the registry.
+    """Predicts the classes of images with checkpoints, or with a network of the registry.
 
     Attributes:
         settings: How to predict.
         reporter: Gets remarks.
         compute: Device, precision, and the processes that work together.
-        classifier: The classifier, in eval mode on the device.
-        views: Yields the views of a batch of images; None for the images alone.
+        ensemble: The networks; mostly one.
         class_names: The names of the K classes.
-        preprocess: Turns the content of an image file into the network's input.
+        preprocess: Turns the content of an image file into the first network's input.
         decision: What is done with the probabilities.
         top_k: Number of classes per row, at most K.
         odd: Number of the images predicted so far, and the path of the first, that are ``unlike``
@@ -91,7 +90,7 @@ class Predictor:
     """
 
     def __init__(self, settings: PredictSettings, reporter: Reporter, world: World = ALONE) -> None:
-        """Load the checkpoint.
+        """Load the networks.
 
         Args:
             settings: How to predict.
@@ -108,14 +107,13 @@ class Predictor:
         report_precision(self.compute.precision, settings.precision, reporter)
         keep_freed_memory()
         if settings.model is None:
-            subject = load_run(settings.checkpoint, reporter, raw=settings.raw)
+            subjects = load_members(settings.checkpoints, reporter, raw=settings.raw)
         else:
-            subject = load_trained(settings.model, settings.weights, reporter)
-        subject.network.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.classifier = subject.classifier().to(self.compute.device)
-        self.views = None if settings.tta is None else build_views(settings.tta, subject.augment)
-        self.class_names = subject.class_names
-        self.preprocess = subject.preprocess
+            subjects = [load_trained(settings.model, settings.weights, reporter)]
+        self.ensemble = Ensemble(subjects, self.compute, settings.tta)
+        self.class_names = self.ensemble.class_names
+        self.preprocess = self.ensemble.forms[0]
+        subject = subjects[0]
         self.decision = subject.decision or Decision(self.class_names)
         warn_of_views(subject.decision, settings.tta, reporter)
         if settings.abstain_below is not None:
@@ -201,17 +199,17 @@ class Predictor:
 
     def _predict(self, files: Iterator[tuple[str, ...]]) -> Iterator[Row]:
         """Yield the rows of this process's images, each given as the paths of its files."""
-        for batch in read_batches(files, self.preprocess, self.settings.batch_size):
+        for batch in read_batches(files, self.ensemble.forms, self.settings.batch_size):
             images = [image for _, image, _, _ in batch if not isinstance(image, str)]
             answers: Iterator[tuple[Array, int, bool]] = iter(())
             if images:
-                stacked = torch.from_numpy(np.stack(images))
-                probabilities = self.decision.adjust(self._answer(stacked))
+                stacked = [torch.from_numpy(np.stack(form)) for form in zip(*images, strict=True)]
+                probabilities = self.decision.adjust(self.ensemble.answer(stacked))
                 labels = self.decision.label(probabilities)
                 withheld = self.decision.withhold(probabilities, labels)
                 answers = zip(probabilities, labels.tolist(), withheld.tolist(), strict=True)
             for path, image, cut, is_coloured in batch:
-                is_black = not isinstance(image, str) and is_dark(image, self.preprocess)
+                is_black = not isinstance(image, str) and is_dark(image[0], self.preprocess)
                 found = (is_unlike_training(cut, self.preprocess), is_coloured, is_black)
                 for kind in compress(self.odd, found):
                     self.odd[kind] = self.odd[kind][0] + 1, self.odd[kind][1] or path
@@ -227,20 +225,6 @@ class Predictor:
             count = len(self._withheld) + 1
             return [*self.columns[:-count], "probabilities", *self.columns[-count:]]
         return self.columns
-
-    def _answer(self, images: torch.Tensor) -> Array:
-        """Return the probabilities (N, K) of a batch (N, H, W, C).
-
-        Raises:
-            CnncliError: If they are not finite.
-        """
-        probabilities = predict_views(self.classifier, images, self.compute, self.views)
-        if not np.isfinite(probabilities).all():
-            raise CnncliError(
-                "the network's probabilities are not finite: its weights are broken; train again",
-                exit_code=RUNTIME_FAILURE,
-            )
-        return probabilities
 
     def _row(self, path: str, probabilities: Array, label: int, is_withheld: bool) -> Row:
         """Return the row of an image by its probabilities (K,) and the class it is given."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, Queue
 from threading import Event, Thread
@@ -13,18 +13,23 @@ from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.training.device import count_cpus
 
-# The path of an image, the image (H, W, C) or why it cannot be read, how much of it was cut, and
-# whether it lost its colour.
-Loaded = tuple[str, "Array | str", float, bool]
+# The path of an image, the image (H, W, C) in each form or why it cannot be read, how much of it
+# was cut in the first form, and whether it lost its colour in one of them.
+Loaded = tuple[str, "tuple[Array, ...] | str", float, bool]
 
 
 def read_batches(
-    inputs: Iterator[tuple[str, ...]], preprocess: Preprocess, batch_size: int
+    inputs: Iterator[tuple[str, ...]], forms: Sequence[Preprocess], batch_size: int
 ) -> Iterator[list[Loaded]]:
     """Yield the images in order, in batches of those that are ready.
 
     One thread goes through the inputs, several decode, and this one takes what is ready: the first
     row does not wait for a full batch or for the end of stdin.
+
+    Args:
+        inputs: The paths of the files of each image.
+        forms: What each image is turned into.
+        batch_size: Largest number of images of a batch.
     """
     # The queue holds two batches at most; the walking thread then waits, which limits the memory.
     queue: Queue[Future[Loaded] | BaseException | None] = Queue(maxsize=2 * batch_size)
@@ -35,7 +40,7 @@ def read_batches(
             for files in inputs:
                 if stop.is_set():
                     return
-                queue.put(pool.submit(_read, files, preprocess))
+                queue.put(pool.submit(_read, files, forms))
             queue.put(None)
         except BaseException as error:  # raised again in the main thread
             queue.put(error)
@@ -77,11 +82,13 @@ def _collect(
             raise item
 
 
-def _read(files: tuple[str, ...], preprocess: Preprocess) -> Loaded:
-    """Read and preprocess an image of one or several files."""
+def _read(files: tuple[str, ...], forms: Sequence[Preprocess]) -> Loaded:
+    """Read an image of one or several files, and bring it into each form."""
     path = "|".join(files)  # as splits.csv names a sample of several files
     try:
-        return path, *preprocess.read([read_file(file, most=MOST_OF_IMAGE) for file in files])
+        content = [read_file(file, most=MOST_OF_IMAGE) for file in files]
+        images, cuts, coloured = zip(*(form.read(content) for form in forms), strict=True)
+        return path, images, cuts[0], any(coloured)
     except ImageError as error:
         reason = str(error)
     except (OSError, ValueError) as error:  # a path with a null byte is a ValueError: find -print0

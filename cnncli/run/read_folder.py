@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnncli.choices import SPLITS
 from cnncli.config import text_settings
 from cnncli.errors import CnncliError
 from cnncli.files import (
@@ -20,11 +19,14 @@ from cnncli.files import (
     METRICS_FILE,
     MOST_OF_TABLE,
     MOST_OF_WEIGHTS,
+    OUT_OF_FOLD,
     REPORT_FILE,
     SPLITS_FILE,
     check_regular,
 )
 from cnncli.run.folder import tell_no_run
+from cnncli.run.read_images import read_images
+from cnncli.training.find_run import list_folds
 from cnncli.training.history import COLUMNS, KAPPA, MONITORS, EarlyStopping, Row, lower_is_better
 from cnncli.yaml_text import read_yaml
 
@@ -79,8 +81,9 @@ class RunRecord:
 
     @property
     def test(self) -> Mapping[str, Any]:
-        """The report if it is about the test split, else an empty mapping."""
-        return self.report if self.report and self.report["split"] == "test" else {}
+        """The report if it is about images that no network judged that had seen them."""
+        of_test = ("test", OUT_OF_FOLD)
+        return self.report if self.report and self.report["split"] in of_test else {}
 
 
 def load_run(path: Path, name: str) -> RunRecord:
@@ -123,7 +126,7 @@ def survey_run(
             faults.append(CnncliError(f"{path / file}: {error.strerror}"))
         return empty
 
-    settings = attempt(_read_settings, CONFIG_FILE, {})
+    settings = attempt(_read_settings, CONFIG_FILE, {}) | _settings_of_folds(path)
     history = attempt(_read_history, METRICS_FILE, [])
     checkpoint = attempt(_read_checkpoint, BEST_FILE)
     monitor = settings.get("monitor", "val_loss")
@@ -143,7 +146,7 @@ def survey_run(
         best=best,
         report=attempt(_read_report, REPORT_FILE),
         parameters=None if checkpoint is None else checkpoint[1],
-        images=attempt(_read_images, SPLITS_FILE, {}) if with_images else {},
+        images=attempt(read_images, SPLITS_FILE, {}) if with_images else {},
     )
     return record, faults
 
@@ -158,6 +161,17 @@ def _read_settings(path: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise CnncliError(f"{path}: holds no settings{' (it is empty)' * (settings is None)}")
     return settings
+
+
+def _settings_of_folds(path: Path) -> dict[str, Any]:
+    """Return what the first fold of a cross-validation has decided; empty for a run."""
+    folds = list_folds(path)
+    if not folds or not (folds[0] / CONFIG_FILE).is_file():
+        return {}
+    own = ("output", "splits", "split_col", "time_limit")  # the fold's, and not of all
+    with suppress(CnncliError):
+        return {k: v for k, v in _read_settings(folds[0] / CONFIG_FILE).items() if k not in own}
+    return {}
 
 
 def _read_history(path: Path) -> list[Row]:
@@ -253,31 +267,6 @@ def _read_report(path: Path) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
         raise CnncliError(f"{path}: not the report.json of a run") from None
     return report
-
-
-def _read_images(path: Path) -> dict[str, str]:
-    """Return `RunRecord.images`; an image is known by its content, or else by path and size."""
-    found: dict[str, set[str]] = {name: set() for name in (*SPLITS, "all", "class_names")}
-    try:
-        check_regular(path, most=MOST_OF_TABLE)
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                image = f"{row['hash'] or (row['path'], row['bytes'])} {row['label']}"
-                found[row["split"]].add(image)
-                found["all"].add(image)
-                found["class_names"].add(row["label"])
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise CnncliError(f"{path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, csv.Error):
-        raise CnncliError(f"{path}: not the splits.csv of a run") from None
-    return {name: _digest(sorted(images)) for name, images in found.items()}
-
-
-def _digest(lines: Iterable[str]) -> str:
-    text = "\n".join(lines).encode("utf-8", "surrogateescape")
-    return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
 def read_correct(path: Path) -> dict[tuple[str, str], bool] | None:

@@ -115,28 +115,25 @@ def load_subject(
         raise CnncliError(str(error).removeprefix("--checkpoint ")) from None
     if weights is not None:
         raise CnncliError(f"--weights {weights}: {target or path} has weights of its own")
-    subject = _read_run(path, how, reporter)
+    subject = read_run(path, how, reporter)
     own = subject.preprocess.image_size
     if image_size not in (None, own):
         raise CnncliError(f"--image-size: the run has {format_size(own)}; leave it out")
     return subject
 
 
-def load_run(checkpoint: str | None, reporter: Reporter, *, raw: bool = False) -> Subject:
-    """Load the network of a run, and the decision that lies beside its weights.
+def read_run(path: Path, how: str, reporter: Reporter, *, decide: bool = False) -> Subject:
+    """Load the network of a run.
 
     Args:
-        checkpoint: What ``--checkpoint`` takes; None for the newest finished run.
+        path: The checkpoint's file.
+        how: How it was chosen, for the reporter; empty where the user gave its path.
         reporter: Is told which run was taken, and what the decision does.
-        raw: Whether the decision is left out.
+        decide: Whether to read the decision that lies beside the weights.
 
     Raises:
-        CnncliError: If there is no such run, or a file of it cannot be used.
+        CnncliError: If a file of it cannot be used.
     """
-    return _read_run(*find_checkpoint(checkpoint), reporter, decide=not raw)
-
-
-def _read_run(path: Path, how: str, reporter: Reporter, *, decide: bool = False) -> Subject:
     if how:
         reporter.note(f"checkpoint: {path} ({how})")
     network, checkpoint = load_checkpoint(path)

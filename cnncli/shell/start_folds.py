@@ -116,6 +116,11 @@ def _resume(resume: str, flags: Flags, config: str | None) -> None:
     is_path = folder == expand_path(resume)
     if not (folder / CONFIG_FILE).is_file():
         raise CnncliError(f"--resume {resume}: {tell_no_run(folder)}")
+    if folder in list_folds(folder.parent):
+        raise CnncliError(
+            f"--resume {resume}: one fold of a cross-validation; go on with all: cnncli "
+            f"cross-validate --resume {folder.parent}"
+        )
     if not list_folds(folder):
         raise CnncliError(
             f"--resume {resume}: a single run, no cross-validation; go on with: cnncli train "
