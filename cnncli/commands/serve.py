@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from cnncli.augmentation.notation import parse_tta
 from cnncli.errors import CnncliError
-from cnncli.shell.flags import JudgingPrecision
+from cnncli.shell.decision_flags import Raw
+from cnncli.shell.flags import JudgingPrecision, TestTimeViews
 from cnncli.shell.terminal import choose_reporter, print_line, tell_begin
 
 _BOUNDS = "Bounds"
@@ -18,7 +20,8 @@ def serve(
         str | None,
         typer.Argument(
             metavar="[RUN]",
-            help="Run folder, part of a run's name, last, or a file [newest finished run].",
+            help="Run folder, part of a run's name, last, a file, or a cross-validation [newest "
+            "finished run].",
             show_default=False,
         ),
     ] = None,
@@ -43,6 +46,7 @@ def serve(
         str, typer.Option(help="Device that computes: auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
     precision: JudgingPrecision = None,
+    tta: TestTimeViews = None,
     batch_size: Annotated[
         int, typer.Option(help="Images per forward pass, at most.", rich_help_panel=_BOUNDS)
     ] = 32,
@@ -62,6 +66,7 @@ def serve(
             rich_help_panel=_BOUNDS,
         ),
     ] = 30,
+    raw: Raw = False,
 ) -> None:
     """Serve a page to try a trained classifier on images, and POST /predict; print its address.
 
@@ -79,6 +84,7 @@ def serve(
             raise CnncliError(f"{flag} {value}: must be at least 1")
     if not 0 <= port <= 65535:
         raise CnncliError(f"--port {port}: a port is a number from 0 to 65535")
+    views = None if tta is None else parse_tta(tta)
     _check_extra()
     tell_begin("loading the network")
     from cnncli.recipes.serve import ServeSettings
@@ -92,6 +98,8 @@ def serve(
         names=tuple(allow_host or ()),
         device=device,
         precision=precision,
+        tta=views,
+        raw=raw,
         batch_size=batch_size,
         limits=Limits(
             bytes=max_megabytes * 2**20,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from cnncli.augmentation.notation import Tta
 from cnncli.choices import Precision
 from cnncli.reporting import Reporter
 from cnncli.serving.app import build_app
@@ -19,12 +20,16 @@ class ServeSettings:
     """How to serve.
 
     Attributes:
-        checkpoint: Path of a run folder or a checkpoint; None for the newest finished run.
+        checkpoint: A run folder, a cross-validation or a checkpoint; None for the newest finished
+            run.
         host: The address to listen on.
         port: The port; 0 takes a free one.
         names: Further host names to answer to.
         device: The device as torch names it, or ``auto``.
         precision: The precision to compute in; None for exact float32.
+        tta: Views of each image, over which the probabilities are averaged; None for the image
+            alone.
+        raw: Whether the decision that is stored beside the weights is left out.
         batch_size: Most images of a pass through the network.
         limits: What is held at once.
     """
@@ -35,6 +40,8 @@ class ServeSettings:
     names: tuple[str, ...] = ()
     device: str = "auto"
     precision: Precision | None = None
+    tta: Tta | None = None
+    raw: bool = False
     batch_size: int = 32
     limits: Limits = field(default_factory=Limits)
 
@@ -56,6 +63,8 @@ def serve(settings: ServeSettings, reporter: Reporter, ready: Callable[[str], No
             settings.device,
             settings.precision,
             reporter,
+            tta=settings.tta,
+            raw=settings.raw,
         )
         if not is_loopback(settings.host):
             reporter.warn(

@@ -22,13 +22,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cnncli import __version__
 from cnncli.errors import CnncliError
 from cnncli.images.header import ImageError, TooLargeError
+from cnncli.run.prediction_row import Row
 from cnncli.serving.batches import Batches, Room
 from cnncli.serving.body import Sent, read_images
 from cnncli.serving.errors import RefusedError
 from cnncli.serving.guard import Guard
 from cnncli.serving.limits import Limits
 from cnncli.serving.metrics import CONTENT_TYPE, Metrics
-from cnncli.serving.network import Row, ServedNetwork, Wanted
+from cnncli.serving.network import ServedNetwork, Wanted
 from cnncli.training.device import count_cpus
 
 _PAGE = {

@@ -10,7 +10,6 @@ import cv2
 import matplotlib as mpl
 import numpy as np
 import torch
-from torch import nn
 
 from cnncli.arrays import Array
 from cnncli.errors import CnncliError
@@ -20,6 +19,7 @@ from cnncli.images.header import ImageError
 from cnncli.images.placement import find_seen_box, place_map
 from cnncli.images.preprocess import Preprocess
 from cnncli.images.resize import resize
+from cnncli.models.build import Classifier
 from cnncli.models.stages import network_head
 from cnncli.plots.grid import to_picture
 from cnncli.plots.tiles import POSITIVE
@@ -36,26 +36,32 @@ class HeatMaps:
     """Computes the heat maps of one network.
 
     Attributes:
-        network: In eval mode; takes normalised images (N, C, H, W).
+        classifier: Normalisation and network, in eval mode on its device.
+        device: That device.
         layer: The layer whose output is the map.
         method: How the map is computed from it.
     """
 
-    network: nn.Module
+    classifier: Classifier
+    device: torch.device
     layer: MapLayer
     method: CamMethod
 
     def compute(self, images: torch.Tensor, targets: Sequence[int]) -> Array:
-        """Return maps (N, h, w), at least 0, of a class for each normalised image."""
-        signed = class_maps(self.network, images, targets, self.layer, self.method)
+        """Return maps (N, h, w), at least 0, of a class for each image of a batch (N, H, W, C)."""
+        normalised = self.classifier.normalise(images.to(self.device))
+        network = self.classifier.network
+        signed = class_maps(network, normalised, targets, self.layer, self.method)
         maps: Array = signed.clamp(min=0).cpu().numpy()
         return maps
 
 
-def find_heat_maps(subject: Subject) -> HeatMaps | None:
+def find_heat_maps(subject: Subject, device: torch.device) -> HeatMaps | None:
     """Return what computes the heat maps of a network; None if it has no map of several places.
 
-    The network has to be on the CPU.
+    Args:
+        subject: The network, still on the CPU.
+        device: Where it is to compute.
     """
     pre = subject.preprocess
     noise = torch.randn(
@@ -66,7 +72,8 @@ def find_heat_maps(subject: Subject) -> HeatMaps | None:
         layer = find_map_layer(subject.network, noise, head=head)
     except CnncliError:
         return None
-    return HeatMaps(subject.network, layer, "hires-cam" if layer.layout == "tokens" else "grad-cam")
+    method: CamMethod = "hires-cam" if layer.layout == "tokens" else "grad-cam"
+    return HeatMaps(subject.classifier().to(device), device, layer, method)
 
 
 def draw_small(files: Sequence[bytes], pixels: Array, preprocess: Preprocess) -> Array:

@@ -8,8 +8,12 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-import served  # noqa: F401 - skips these tests where the extra is not installed
+import served
 from helpers import TINY_PNG
+
+from cnncli.reporting import SilentReporter
+from cnncli.serving.limits import Limits
+from cnncli.serving.network import ServedNetwork
 
 
 def png_of(width, height):
@@ -38,6 +42,33 @@ def test_rows_are_those_of_predict(client, cli, run_dir, images):
     alone = client.predict(files[0][1], f"{query}&name={files[0][0]}")
     assert alone.value == expected[0]
     assert list(alone.value) == list(expected[0])
+
+
+def test_the_stored_decision_is_that_of_predict(decided, cli, images):
+    flags = ("--probabilities", "--top-k", 3, "--format", "jsonl", "--checkpoint", decided)
+    chosen = images[::6]
+    expected = [json.loads(line) for line in cli("predict", *chosen, *flags).out.splitlines()]
+    labels = {row["label"] for row in expected}
+    likeliest = [max(row["probabilities"], key=row["probabilities"].get) for row in expected]
+    assert "abstain" in labels  # each part of the decision makes a difference here
+    assert likeliest != [row["suggested"] for row in expected]
+    network = ServedNetwork(str(decided), "cpu", None, SilentReporter())
+    files = [(path.name, path.read_bytes()) for path in chosen]
+    with served.serving(network, Limits()) as client:
+        rows = client.predict_form(files, "?probabilities=1&top_k=3").value
+        told = client.ask("GET", "/about").value["decision"]
+        shown = client.predict(files[0][1], "?heat_map=1").value
+    assert rows == [{**row, "path": path.name} for row, path in zip(expected, chosen, strict=True)]
+    assert told == {
+        "temperature": 0.7,
+        "positive": "two",
+        "threshold": 0.2,
+        "operating_point": "sensitivity=0.9",
+        "abstain_below": 0.5,
+    }
+    assert shown["heat_map"]["class"] == expected[0]["suggested"]
+    raw = ServedNetwork(str(decided), "cpu", None, SilentReporter(), raw=True)
+    assert raw.about()["decision"] == dict.fromkeys(told)
 
 
 def test_an_unreadable_image_among_others(client, images):

@@ -41,15 +41,32 @@ async function showAbout() {
     return;
   }
   const classes = about.class_names.length;
+  const whose = about.networks > 1
+    ? `the mean of ${about.networks} networks (${about.model}) of cross-validation ${about.run}`
+    : `${about.model} of run ${about.run}`;
   const parts = [
-    `${about.model} of run ${about.run}`,
+    whose,
     classes === 1 ? "1 class" : `${classes} classes`,
     `images of ${about.image_size[0]}×${about.image_size[1]} pixels`,
   ];
-  if (about.heat_map === null) parts.push("no heat map: no layer of this network gives a map");
+  if (about.networks > 1) parts.push("no heat map of several networks");
+  else if (about.heat_map === null) parts.push("no heat map: no layer of this network gives a map");
   if (about.files_per_image > 1) parts.push(`${about.files_per_image} files per image, dropped together in their order`);
   line.textContent = parts.join(" · ") + ".";
+  const decided = describeDecision(about.decision);
+  if (decided) line.after(make("p", `As stored with this network: ${decided}.`));
   document.title = `cnncli: ${about.run}`;
+}
+
+function describeDecision(decision) {
+  const parts = [];
+  if (decision.temperature !== null) parts.push(`probabilities after temperature ${Number(decision.temperature.toPrecision(4))}`);
+  if (decision.threshold !== null) {
+    const rule = decision.operating_point ? ` (${decision.operating_point} on val)` : "";
+    parts.push(`“${decision.positive}” is said from ${percent(decision.threshold)} on${rule}`);
+  }
+  if (decision.abstain_below !== null) parts.push(`no class is said below ${percent(decision.abstain_below)}`);
+  return parts.join("; ");
 }
 
 function tell(...parts) {
@@ -79,7 +96,7 @@ async function sendOne(files) {
     answer = { error: `no answer (${error.message}); is the server still running?` };
   }
   show(name, answer);
-  const said = answer.error ? [answer.error] : [make("bdi", answer.label), ` ${percent(answer.probability)}`];
+  const said = answer.error ? [answer.error] : verdictOf(answer);
   tell(make("bdi", name), ": ", ...said);
 }
 
@@ -92,7 +109,9 @@ function show(name, answer) {
     verdict.textContent = answer.error;
     article.querySelector("table").remove();
   } else {
-    fillVerdict(verdict, answer);
+    verdict.append(...verdictOf(answer));
+    const reason = reasonOf(answer);
+    if (reason) verdict.after(make("p", reason, "reason"));
     for (const remark of answer.remarks || []) article.querySelector(".remarks").append(make("li", remark));
     fillPictures(article.querySelector(".pictures"), answer);
     fillTable(article, answer.probabilities);
@@ -101,8 +120,30 @@ function show(name, answer) {
   while (answers.children.length > KEPT) answers.lastElementChild.remove();
 }
 
-function fillVerdict(verdict, answer) {
-  verdict.append(make("bdi", answer.label), ` ${percent(answer.probability)}`);
+// The class that an image is given; where none is said, the one that would have been.
+function classOf(answer) {
+  return answer.suggested === undefined ? answer.label : answer.suggested;
+}
+
+function isWithheld(answer) {
+  return answer.suggested !== undefined && answer.label === "abstain";
+}
+
+function verdictOf(answer) {
+  const said = [make("bdi", classOf(answer)), ` ${percent(answer.probability)}`];
+  if (!isWithheld(answer)) return said;
+  return [make("strong", "abstain"), ": a person should judge. Suggested: ", ...said];
+}
+
+// Why the class that is said is not the likeliest one, or why none is said.
+function reasonOf(answer) {
+  const decision = about ? about.decision : null;
+  if (!decision) return "";
+  if (isWithheld(answer)) return `Its probability is below ${percent(decision.abstain_below)}.`;
+  if (decision.threshold === null) return "";
+  const positive = answer.probabilities[decision.positive];
+  const side = positive >= decision.threshold ? "is at least" : "is below";
+  return `The probability of “${decision.positive}”, ${percent(positive)}, ${side} the threshold of ${percent(decision.threshold)}.`;
 }
 
 function fillPictures(box, answer) {
@@ -113,8 +154,8 @@ function fillPictures(box, answer) {
   const isEmpty = map.values.every((row) => row.every((value) => value === 0));
   const told = isEmpty
     ? "The heat map is zero everywhere: no place speaks for this class."
-    : `Which places speak for ${answer.label}: ${map.method} at layer ${map.layer}. Pale parts are not seen by the network.`;
-  const figure = makeFigure(map.picture, told, `heat map of ${answer.label} over the image`);
+    : `Which places speak for ${classOf(answer)}: ${map.method} at layer ${map.layer}. Pale parts are not seen by the network.`;
+  const figure = makeFigure(map.picture, told, `heat map of ${classOf(answer)} over the image`);
   if (!isEmpty) {
     const scale = make("div", undefined, "scale");
     scale.setAttribute("role", "img");
