@@ -139,7 +139,11 @@ function verdictOf(answer) {
 function reasonOf(answer) {
   const decision = about ? about.decision : null;
   if (!decision) return "";
-  if (isWithheld(answer)) return `Its probability is below ${percent(decision.abstain_below)}.`;
+  if (isWithheld(answer)) return `Its probability is below ${percent(decision.abstain_below)}. ${thresholdOf(answer, decision)}`;
+  return thresholdOf(answer, decision);
+}
+
+function thresholdOf(answer, decision) {
   if (decision.threshold === null) return "";
   const positive = answer.probabilities[decision.positive];
   const side = positive >= decision.threshold ? "is at least" : "is below";
