@@ -12,14 +12,12 @@ from cnncli.shell.decision_flags import Raw
 from cnncli.shell.flags import JudgingPrecision, TestTimeViews
 from cnncli.shell.terminal import choose_reporter, print_line, tell_begin
 
-_BOUNDS = "Bounds"
-
 
 def serve(
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN]",
+            metavar="RUN",
             help="Run folder, part of a run's name, last, a file, or a cross-validation [newest "
             "finished run].",
             show_default=False,
@@ -47,23 +45,16 @@ def serve(
     ] = "auto",
     precision: JudgingPrecision = None,
     tta: TestTimeViews = None,
-    batch_size: Annotated[
-        int, typer.Option(help="Images per forward pass, at most.", rich_help_panel=_BOUNDS)
-    ] = 32,
-    max_megabytes: Annotated[
-        int, typer.Option(help="Most megabytes of a request.", rich_help_panel=_BOUNDS)
-    ] = 32,
-    max_megapixels: Annotated[
-        int, typer.Option(help="Most millions of pixels of an image.", rich_help_panel=_BOUNDS)
-    ] = 50,
+    batch_size: Annotated[int, typer.Option(help="Images per forward pass, at most.")] = 32,
+    max_megabytes: Annotated[int, typer.Option(help="Most megabytes of a request.")] = 32,
+    max_megapixels: Annotated[int, typer.Option(help="Most millions of pixels of an image.")] = 50,
     max_waiting: Annotated[
-        int, typer.Option(help="Most images that wait; more are refused.", rich_help_panel=_BOUNDS)
+        int, typer.Option(help="Most images that wait; more are refused.")
     ] = 256,
     timeout: Annotated[
         int,
         typer.Option(
             help="Seconds for a request to arrive, and then for its answer.",
-            rich_help_panel=_BOUNDS,
         ),
     ] = 30,
     raw: Raw = False,
@@ -102,7 +93,7 @@ def serve(
         raw=raw,
         batch_size=batch_size,
         limits=Limits(
-            bytes=max_megabytes * 2**20,
+            bytes=max_megabytes * 1_000_000,
             pixels=max_megapixels * 1_000_000,
             images=max_waiting,
             seconds=timeout,

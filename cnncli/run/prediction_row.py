@@ -48,3 +48,23 @@ def build_row(
     if is_withheld is not None:
         row["suggested"] = class_names[label]
     return {**row, "error": ""}
+
+
+def build_unreadable_row(
+    path: str, reason: str, *, top_k: int = 1, every: bool = False, may_abstain: bool = False
+) -> Row:
+    """Return the row of an image that could not be read: the keys of the others, without values.
+
+    Args:
+        path: Its path, or its name.
+        reason: Why it could not be read.
+        top_k: Number of classes in the other rows, at most K.
+        every: Whether they hold the probability of every class.
+        may_abstain: Whether a label may be withheld in them.
+    """
+    keys = ["path"]
+    for place in range(1, top_k + 1):
+        suffix = "" if place == 1 else f"_{place}"
+        keys += [f"label{suffix}", f"probability{suffix}"]
+    keys += ["probabilities"] * every + ["suggested"] * may_abstain
+    return {**dict.fromkeys(keys), "path": path, "error": reason}

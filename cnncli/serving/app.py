@@ -240,7 +240,7 @@ class _Answers:
         except ImageError as error:
             self.metrics.images["unreadable"] += 1
             status = _TOO_LARGE if isinstance(error, TooLargeError) else _UNREADABLE
-            return status, {"path": name, "label": None, "probability": None, "error": str(error)}
+            return status, self.network.unreadable_row(name, str(error), wanted)
         answer = await self.batches.ask(image)
         draw = partial(self.network.row, name, image, answer, wanted)
         row = await loop.run_in_executor(self.decoders, draw) if wanted.heat_map else draw()

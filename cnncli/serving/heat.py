@@ -28,7 +28,8 @@ from cnncli.run.subject import Subject
 
 _SIDE = 640  # pixels of the longer side of a picture in an answer
 _OPACITY = 0.6  # of the colours over the picture, as `visualize grad-cam` has it
-_QUALITY = 85  # of WebP
+_QUALITY, _LOSSLESS = 85, 101  # of WebP, as OpenCV numbers it
+_SMALL = 100  # pixels; a smaller picture is shown pixel by pixel
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,8 @@ def draw_small(files: Sequence[bytes], pixels: Array, preprocess: Preprocess) ->
 
 def to_data_uri(picture: Array) -> str:
     """Return a picture (H, W, 3) of uint8 as the text of a WebP image in a web page."""
-    encoded = cv2.imencode(".webp", picture[..., ::-1], [int(cv2.IMWRITE_WEBP_QUALITY), _QUALITY])[
-        1
-    ]
+    quality = _QUALITY if max(picture.shape[:2]) > _SMALL else _LOSSLESS
+    encoded = cv2.imencode(".webp", picture[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, quality])[1]
     return "data:image/webp;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
 
 

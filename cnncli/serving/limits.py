@@ -21,7 +21,7 @@ class Limits:
         seconds: Time for the body to arrive, and then for the answer.
     """
 
-    bytes: int = 32 * 2**20
+    bytes: int = 32_000_000
     pixels: int = 50_000_000
     images: int = 256
     seconds: float = 30.0

@@ -11,6 +11,7 @@ import torch
 from cnncli.arrays import Array
 from cnncli.augmentation.notation import Tta
 from cnncli.choices import Precision
+from cnncli.errors import CnncliError
 from cnncli.files import run_dir_of
 from cnncli.images.formats import read_header
 from cnncli.images.header import ImageError, TooLargeError
@@ -19,7 +20,7 @@ from cnncli.reporting import Reporter, SilentReporter
 from cnncli.run.decide import check_no_abstain
 from cnncli.run.decision import Decision, warn_of_views
 from cnncli.run.ensemble import Ensemble, load_members
-from cnncli.run.prediction_row import Row, build_row
+from cnncli.run.prediction_row import Row, build_row, build_unreadable_row
 from cnncli.run.report import report_precision
 from cnncli.run.scales import is_dark, warn_of_dark_files
 from cnncli.run.warn_of_cut import is_unlike_training, warn_of_colour, warn_unlike_training
@@ -104,7 +105,13 @@ class ServedNetwork:
         self.compute = choose_evaluation_compute(device, precision, ALONE)
         report_precision(self.compute.precision, precision, reporter)
         keep_freed_memory()
-        subjects = load_members(() if checkpoint is None else (checkpoint,), reporter, raw=raw)
+        try:
+            subjects = load_members(() if checkpoint is None else (checkpoint,), reporter, raw=raw)
+        except CnncliError as error:
+            if checkpoint is None:
+                raise
+            # Here the run is an argument, and no value of --checkpoint.
+            raise CnncliError(str(error).removeprefix("--checkpoint ")) from None
         first = subjects[0]
         self.count = len(subjects)
         self.heat_maps = find_heat_maps(first, self.compute.device) if self.count == 1 else None
@@ -127,6 +134,7 @@ class ServedNetwork:
             "networks": self.count,
             "class_names": list(self.class_names),
             "image_size": list(self.preprocess.image_size),
+            "resize_mode": self.preprocess.resize_mode,
             "files_per_image": self.preprocess.count_files,
             "heat_map": None if maps is None else {"method": maps.method, "layer": maps.layer.name},
             "decision": {
@@ -207,6 +215,16 @@ class ServedNetwork:
             row["picture"] = to_data_uri(to_picture(image.picture))
             row["heat_map"] = None if answer.heat is None else self._draw(image, answer)
         return row
+
+    def unreadable_row(self, name: str, reason: str, wanted: Wanted) -> Row:
+        """Return what is answered for an image that cannot be read."""
+        return build_unreadable_row(
+            name,
+            reason,
+            top_k=min(wanted.top_k, len(self.class_names)),
+            every=wanted.probabilities,
+            may_abstain=self.decision.abstain_below is not None,
+        )
 
     def _draw(self, image: Ready, answer: Answer) -> Row:
         assert image.picture is not None

@@ -3,6 +3,7 @@
 
 const FIRST = 10;   // classes that are shown at once
 const KEPT = 20;    // answers that stay on the page
+const SMALL = 100;  // pixels; a narrower picture is drawn with its pixels as squares
 const drop = document.getElementById("drop");
 const input = document.getElementById("files");
 const state = document.getElementById("state");
@@ -17,11 +18,11 @@ function make(name, text, className) {
   return element;
 }
 
-// A number is never rounded to certainty.
+// A number is never rounded to certainty, nor to nothing.
 function percent(value) {
   if (value >= 1) return "100 %";
   if (value > 0.9999) return "> 99.99 %";
-  if (value > 0 && value < 0.0001) return "< 0.01 %";
+  if (value < 0.0001) return "< 0.01 %";
   return (100 * value).toFixed(2) + " %";
 }
 
@@ -130,7 +131,7 @@ function isWithheld(answer) {
 }
 
 function verdictOf(answer) {
-  const said = [make("bdi", classOf(answer)), ` ${percent(answer.probability)}`];
+  const said = [make("bdi", classOf(answer)), `: ${percent(answer.probability)}`];
   if (!isWithheld(answer)) return said;
   return [make("strong", "abstain"), ": a person should judge. Suggested: ", ...said];
 }
@@ -158,7 +159,8 @@ function fillPictures(box, answer) {
   const isEmpty = map.values.every((row) => row.every((value) => value === 0));
   const told = isEmpty
     ? "The heat map is zero everywhere: no place speaks for this class."
-    : `Which places speak for ${classOf(answer)}: ${map.method} at layer ${map.layer}. Pale parts are not seen by the network.`;
+    : `Which places speak for ${classOf(answer)}: ${map.method} at layer ${map.layer}.` +
+      (about && about.resize_mode === "crop" ? " Pale parts are not seen by the network." : "");
   const figure = makeFigure(map.picture, told, `heat map of ${classOf(answer)} over the image`);
   if (!isEmpty) {
     const scale = make("div", undefined, "scale");
@@ -174,6 +176,7 @@ function makeFigure(source, caption, alternative) {
   const image = make("img");
   image.src = source;
   image.alt = alternative;
+  image.addEventListener("load", () => { if (image.naturalWidth < SMALL) image.className = "small"; });
   const line = make("figcaption", caption);
   line.dir = "auto";
   figure.append(image, line);
