@@ -14,7 +14,7 @@ from cnncli.choices import Precision
 from cnncli.errors import CnncliError
 from cnncli.files import run_dir_of
 from cnncli.images.formats import read_header
-from cnncli.images.header import ImageError, TooLargeError
+from cnncli.images.header import Header, ImageError, TooLargeError
 from cnncli.plots.grid import to_picture
 from cnncli.reporting import Reporter, SilentReporter
 from cnncli.run.decide import check_no_abstain
@@ -27,6 +27,8 @@ from cnncli.run.warn_of_cut import is_unlike_training, warn_of_colour, warn_unli
 from cnncli.serving.heat import draw_small, find_heat_maps, lay_over, to_data_uri
 from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE
+
+_RGBA_BITS = 4 * 16
 
 
 @dataclass(frozen=True)
@@ -161,11 +163,7 @@ class ServedNetwork:
         """
         pre = self.preprocess
         for data, count in zip(files, pre.files or (pre.channels,), strict=False):
-            header = read_header(data, count)
-            if header.width * header.height > most:
-                raise TooLargeError(
-                    f"is too large: {header.width}×{header.height} has more than {most:,} pixels"
-                )
+            _check_size(read_header(data, count), most)
         try:
             found = [form.read(files) for form in self.ensemble.forms]
             pixels, cuts, coloured = zip(*found, strict=True)
@@ -237,6 +235,26 @@ class ServedNetwork:
             "values": answer.heat.round(6).tolist(),
             "picture": to_data_uri(lay_over(image.picture, answer.heat, self.preprocess)),
         }
+
+
+def _check_size(header: Header, most: int) -> None:
+    """Refuse an image that would take much time and memory to decode.
+
+    Args:
+        header: What its file says.
+        most: Most pixels; all channels and frames may have the bytes of so many in RGBA of 16 bits.
+
+    Raises:
+        TooLargeError: If it has more.
+    """
+    shown, pixels = f"{header.width}×{header.height}", header.width * header.height
+    if pixels > most:
+        raise TooLargeError(f"is too large: {shown} has more than {most:,} pixels")
+    if pixels * header.channels * header.bits > most * _RGBA_BITS:
+        raise TooLargeError(
+            f"is too large: {shown} with {header.channels} channels of {header.bits} bits has more "
+            f"than {most * _RGBA_BITS // 8:,} bytes"
+        )
 
 
 class _Told(SilentReporter):

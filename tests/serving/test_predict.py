@@ -1,6 +1,7 @@
 """``POST /predict``: rows as ``cnncli predict`` has them, and what is refused."""
 
 import base64
+import io
 import json
 import struct
 import zlib
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import served
 from helpers import TINY_PNG
+from PIL import Image
 
 from cnncli.reporting import SilentReporter
 from cnncli.serving.limits import Limits
@@ -102,6 +104,12 @@ def test_too_large(client):
     assert bomb.value["error"] == "is too large: 2001×2000 has more than 4,000,000 pixels"
     assert client.predict(png_of(60_000, 60_000)).status == 413
     assert client.predict(png_of(20, 20)).status == 422  # the data end early
+    pages = io.BytesIO()
+    first, *others = [Image.new("L", (1000, 1000))] * 40
+    first.save(pages, "TIFF", save_all=True, append_images=others, compression="tiff_deflate")
+    told = client.predict(pages.getvalue())
+    assert told.status == 413
+    assert told.value["error"].endswith("40 channels of 8 bits has more than 32,000,000 bytes")
 
 
 def test_a_client_that_asks_first_is_told_without_sending(client):
