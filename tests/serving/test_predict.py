@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import shutil
 import struct
 import zlib
 
@@ -73,6 +74,24 @@ def test_the_stored_decision_is_that_of_predict(decided, cli, images, tmp_path):
     assert shown["heat_map"]["class"] == expected[0]["suggested"]
     raw = ServedNetwork(str(decided), "cpu", None, SilentReporter(), raw=True)
     assert raw.about()["decision"] == dict.fromkeys(told)
+
+
+def test_the_folder_of_a_cross_validation_is_a_checkpoint(run_dir, cli, images, tmp_path):
+    folder = tmp_path / "folds"
+    for name in ("fold1", "fold2"):
+        shutil.copytree(run_dir, folder / name)
+    (folder / "report.json").write_text("{}")
+    (folder / "config.yaml").write_text("folds: 2\n")
+    flags = ("--format", "json", "--probabilities", "--checkpoint", folder)
+    (expected,) = json.loads(cli("predict", images[0], *flags).out)
+    network = ServedNetwork(str(folder), "cpu", None, SilentReporter())
+    told = network.about()
+    assert (told["networks"], told["run"], told["heat_map"]) == (2, "folds", None)
+    with served.serving(network, Limits()) as client:
+        row = client.predict(images[0].read_bytes(), "?probabilities=1&heat_map=1").value
+    assert row["probabilities"] == expected["probabilities"]
+    assert row["heat_map"] is None
+    assert row["picture"].startswith("data:image/webp;base64,")
 
 
 def test_an_unreadable_image_among_others(client, images):
