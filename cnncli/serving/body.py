@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 import anyio
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -66,8 +67,9 @@ async def _read_form(request: Request, limits: Limits, held: Room) -> list[Sent]
     )
     try:
         form = await parser.parse()
-    except MultiPartException as error:
-        raise RefusedError(400, f"not a form that can be read: {error.message}") from None
+    except (MultiPartException, FormParserError) as error:
+        reason = getattr(error, "message", error)
+        raise RefusedError(400, f"not a form that can be read: {reason}") from None
     files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
     sent = [(_base_name(file.filename or ""), await file.read()) for file in files]
     await form.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 import threading
@@ -74,6 +75,8 @@ def build_server(app: ASGIApp, limits: Limits, ready: Callable[[], None]) -> uvi
     class Protocol(WatchedProtocol):
         request_seconds = 2 * limits.seconds + HEAD_SECONDS
 
+    # Each bad form would be a line on stderr; the client is told, and /metrics counts them.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     config = uvicorn.Config(
         app,
         http=Protocol,
