@@ -73,6 +73,11 @@ TABLE: dict[str, Entry] = {
         "predict:predict",
         "Predict the class of images: a row each, in the order given.",
     ),
+    "serve": Entry(
+        "Judge and use",
+        "serve:serve",
+        "Serve a page to try a trained classifier on images, and POST /predict; print its address.",
+    ),
     "compare": Entry(
         "Judge and use",
         "compare:compare",

@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.images.header import MAX_BYTES, Header, ImageError, damaged, to_float32
+from cnncli.images.header import (
+    MAX_BYTES,
+    Header,
+    ImageError,
+    TooLargeError,
+    damaged,
+    to_float32,
+)
 
 # The transfer syntax of deflated files, where to look for it, and how much is unpacked at a time.
 _DEFLATED, _META_BYTES, _PIECE = b"1.2.840.10008.1.2.1.99", 4096, 1 << 24
@@ -153,7 +160,7 @@ def refuse_bomb(data: bytes) -> None:
     Source: DICOM PS3.10, 7.1 (the length of the file meta information), and PS3.5, A.5 (deflate).
 
     Raises:
-        ImageError: If it unpacks to more than ``MAX_BYTES`` bytes.
+        TooLargeError: If it unpacks to more than ``MAX_BYTES`` bytes.
     """
     if not is_deflated(data):
         return
@@ -163,7 +170,7 @@ def refuse_bomb(data: bytes) -> None:
         size += len(unpack.decompress(rest, _PIECE))
         rest = unpack.unconsumed_tail
         if size > MAX_BYTES:
-            raise ImageError(
+            raise TooLargeError(
                 f"is too large: it unpacks to more than {MAX_BYTES:,} bytes; make it smaller first"
             )
 

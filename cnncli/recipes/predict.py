@@ -19,8 +19,9 @@ from cnncli.data.table_inputs import list_table
 from cnncli.errors import CnncliError
 from cnncli.reporting import Reporter
 from cnncli.run.decide import check_no_abstain, warn_of_abstaining
-from cnncli.run.decision import ABSTAIN, Decision, warn_of_views
+from cnncli.run.decision import Decision, warn_of_views
 from cnncli.run.ensemble import Ensemble, load_members
+from cnncli.run.prediction_row import Row, build_row
 from cnncli.run.read_ahead import read_batches
 from cnncli.run.report import report_precision
 from cnncli.run.scales import is_dark
@@ -28,8 +29,6 @@ from cnncli.run.subject import load_trained
 from cnncli.run.warn_of_cut import is_unlike_training
 from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
-
-Row = dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -228,23 +227,20 @@ class Predictor:
 
     def _row(self, path: str, probabilities: Array, label: int, is_withheld: bool) -> Row:
         """Return the row of an image by its probabilities (K,) and the class it is given."""
-        row: Row = {"path": path}
-        likeliest = np.argsort(-probabilities, kind="stable")[: self.top_k].tolist()
-        order = [label, *(target for target in likeliest if target != label)][: self.top_k]
-        for place, target in enumerate(order, start=1):
-            suffix = "" if place == 1 else f"_{place}"
-            row[f"label{suffix}"] = self.class_names[target]
-            row[f"probability{suffix}"] = round(float(probabilities[target]), 6)
-        if is_withheld:
-            row["label"] = ABSTAIN
-        if self.settings.probabilities:
+        row = build_row(
+            path,
+            probabilities,
+            self.class_names,
+            label=label,
+            is_withheld=is_withheld if self._withheld else None,
+            top_k=self.top_k,
+            every=self.settings.probabilities,
+        )
+        if self.settings.probabilities and not self.settings.nested:
             by_class = dict(zip(self.class_names, probabilities.round(6).tolist(), strict=True))
-            if self.settings.nested:
-                row["probabilities"] = by_class
-            else:
-                row.update({f"probability_{name}": value for name, value in by_class.items()})
-        row |= dict.fromkeys(self._withheld, self.class_names[label])
-        return {**row, "error": ""}
+            del row["probabilities"]
+            row |= {f"probability_{name}": value for name, value in by_class.items()}
+        return row
 
 
 def _sum_up(parts: Sequence[tuple[int, str]]) -> tuple[int, str]:
