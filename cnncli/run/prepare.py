@@ -47,7 +47,7 @@ from cnncli.run.prepared_run import PreparedRun, network_options
 from cnncli.run.pretrained import Pretrained, find_pretrained
 from cnncli.run.samples import gather_samples
 from cnncli.run.scales import warn_of_scales
-from cnncli.run.settle_head import can_fit, refuse_fit, settle_head
+from cnncli.run.settle_head import can_fit, refuse_fit, settle_head, tell_squash
 from cnncli.run.warn_of_cut import warn_of_cut
 from cnncli.run.warn_of_reuse import warn_of_reuse
 from cnncli.training.batch_size import find_batch_size
@@ -88,6 +88,8 @@ def prepare(
         train_images=int((splits == TRAIN).sum()),
         compute=compute,
     )
+    if begun is None and not resolved.fits_head:
+        tell_squash(config, resolved.resize_mode, pretrained.resize_mode, reporter)
     normalisation = pretrained.normalisation(config.model, resolved.in_channels)
     preprocess = choose_preprocess(
         survey,
@@ -111,7 +113,14 @@ def prepare(
     )
     if resolved.fits_head and not can_fit(network, resolved.model, preprocess):
         return prepare(refuse_fit(asked, reporter), compute, reporter, begun)
-    pretrained.load(network, config.model, samples.class_names, normalisation, reporter)
+    pretrained.load(
+        network,
+        config.model,
+        samples.class_names,
+        normalisation,
+        reporter,
+        fits_head=resolved.fits_head,
+    )
     store, digests, bad = _open(samples, preprocess, reporter)
     warn_of_cut(samples, store, intensity, reporter, named=config.intensity is not None)
     warn_of_scales(samples, survey, store, reporter)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -18,6 +18,7 @@ from cnncli.models.pretrained.weights import (
     weights_preprocess,
 )
 from cnncli.models.registry import find_model
+from cnncli.models.stages import network_head
 from cnncli.models.stem import Normalisation
 from cnncli.reporting import Reporter
 
@@ -61,8 +62,13 @@ class Pretrained:
         class_names: Sequence[str],
         normalisation: Normalisation | None,
         reporter: Reporter,
+        *,
+        fits_head: bool,
     ) -> None:
-        """Load the weights into a network, and report what was adapted, dropped and missing."""
+        """Load the weights into a network, and report what was adapted, dropped and missing.
+
+        Where the head is fitted, nothing of the file's head remains, whatever its classes are.
+        """
         if self.source is not None:
             report = load_weights(
                 network,
@@ -71,6 +77,8 @@ class Pretrained:
                 class_names=class_names,
                 normalisation=normalisation,
             )
+            if fits_head and f"{network_head(model, network)}.weight" in report.loaded:
+                report = replace(report, head="the head is fitted anew")
             reporter.note(report.line())
 
 
