@@ -88,8 +88,6 @@ def prepare(
         train_images=int((splits == TRAIN).sum()),
         compute=compute,
     )
-    if begun is None and not resolved.fits_head:
-        tell_squash(config, resolved.resize_mode, pretrained.resize_mode, reporter)
     normalisation = pretrained.normalisation(config.model, resolved.in_channels)
     preprocess = choose_preprocess(
         survey,
@@ -113,14 +111,7 @@ def prepare(
     )
     if resolved.fits_head and not can_fit(network, resolved.model, preprocess):
         return prepare(refuse_fit(asked, reporter), compute, reporter, begun)
-    pretrained.load(
-        network,
-        config.model,
-        samples.class_names,
-        normalisation,
-        reporter,
-        fits_head=resolved.fits_head,
-    )
+    pretrained.load(network, resolved, samples.class_names, normalisation, reporter)
     store, digests, bad = _open(samples, preprocess, reporter)
     warn_of_cut(samples, store, intensity, reporter, named=config.intensity is not None)
     warn_of_scales(samples, survey, store, reporter)
@@ -145,6 +136,8 @@ def _settle(
     """Return the run with what can only be decided by running the network on images."""
     if run.config.fits_head and asked.resize_mode is None and pretrained.expects is not None:
         run = _try_resize_modes(run, pretrained, reporter)
+    if not run.config.fits_head:
+        tell_squash(asked, run.config.resize_mode, pretrained.resize_mode, reporter)
     if asked.batch_size == "auto" and run.compute.device.type == "cuda":
         run = replace(run, config=_fit_batch(run, asked, reporter))
     if asked.sync_bn:  # after the search for the batch size, in which each process is on its own

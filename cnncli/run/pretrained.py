@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from cnncli.choices import ResizeMode
-from cnncli.config import RunConfig
+from cnncli.config import ResolvedConfig, RunConfig
 from cnncli.models.pretrained.weights import (
     WeightsPreprocess,
     WeightsSource,
@@ -58,12 +58,10 @@ class Pretrained:
     def load(
         self,
         network: nn.Module,
-        model: str,
+        config: ResolvedConfig,
         class_names: Sequence[str],
         normalisation: Normalisation | None,
         reporter: Reporter,
-        *,
-        fits_head: bool,
     ) -> None:
         """Load the weights into a network, and report what was adapted, dropped and missing.
 
@@ -73,11 +71,12 @@ class Pretrained:
             report = load_weights(
                 network,
                 self.source,
-                find_model(model),
+                find_model(config.model),
                 class_names=class_names,
                 normalisation=normalisation,
             )
-            if fits_head and f"{network_head(model, network)}.weight" in report.loaded:
+            head = network_head(config.model, network)
+            if config.fits_head and f"{head}.weight" in report.loaded:
                 report = replace(report, head="the head is fitted anew")
             reporter.note(report.line())
 
