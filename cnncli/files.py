@@ -25,7 +25,8 @@ LOCK_FILE = "run.lock"  # only while a process trains the run
 NOTE_FILE = "note.txt"  # of a person, by `cnncli runs note`
 CURVES_FILE = "curves.png"
 REPORT_FILE = "report.json"
-PREDICTIONS_FILE = "predictions.csv"
+PREDICTIONS_FILE = "predictions.csv"  # of the images that the report is of
+VAL_PREDICTIONS_FILE = "val_predictions.csv"  # where the report is of test
 STUDIES_FOLDER = "tune"  # beside runs: a folder for each study, with one for each trial in it
 EPOCHS_FOLDER = "epochs"  # of checkpoints 0000.safetensors, 0005.safetensors …
 

@@ -24,7 +24,7 @@ from cnncli.audit.file_facts import THUMBNAIL, FileFacts
 
 # Raise it when `read_file_facts` returns something else for the same file, or when the fields of
 # `FileFacts` change. Each version has a database of its own.
-VERSION = 3
+VERSION = 4
 
 # Facts that were last read from a file more days ago than this are deleted.
 _DAYS_KEPT = 180

@@ -1,4 +1,4 @@
-"""Findings on the stored values of deep images: outliers, fill values, depths, small ranges."""
+"""Findings on the stored values of images: outliers, fill values, depths, small ranges."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from cnncli.arrays import Array
 from cnncli.audit.file_facts import FileFacts
 from cnncli.audit.findings import Finding, one_by_one
 from cnncli.errors import count_of
-from cnncli.images.levels import (
-    Extent,
-    Levels,
+from cnncli.images.levels import Extent, Levels, find_extent
+from cnncli.images.scales import (
+    DARK_BYTE,
     find_depths,
-    find_extent,
     find_scales,
+    tell_dark_bytes,
     tell_depths,
     tell_scales,
 )
@@ -29,13 +29,14 @@ _DEPTHS = {"uint8": "8 bits", "uint16": "16 bits", "float32": "floating point"}
 
 
 def check_levels(paths: Array, files: Sequence[FileFacts]) -> Iterator[Finding]:
-    """Yield findings on the stored values of files of more than 8 bits.
+    """Yield findings on the stored values of files, most of them on those of more than 8 bits.
 
     Args:
         paths: (N,) paths of the images.
         files: Facts on the files of each of the N images.
     """
     good = [index for index, file in enumerate(files) if not file.problem]
+    yield from _check_dark_bytes(paths, files, good)
     deep = [index for index in good if files[index].depth != "uint8"]
     if not deep:
         return
@@ -69,6 +70,25 @@ def check_levels(paths: Array, files: Sequence[FileFacts]) -> Iterator[Finding]:
             "their own range"
         )
         yield Finding("small-range", text)
+
+
+def _check_dark_bytes(
+    paths: Array, files: Sequence[FileFacts], good: Sequence[int]
+) -> Iterator[Finding]:
+    """Yield a finding on files of 8 bits that are nearly black, such as masks of 0 and 1."""
+    dark = [
+        index
+        for index in good
+        if files[index].depth == "uint8" and files[index].lowest < files[index].highest <= DARK_BYTE
+    ]
+    if dark:
+        text = tell_dark_bytes(
+            len(dark),
+            len(files),
+            max(int(files[index].highest) for index in dark),
+            str(paths[dark[0]]),
+        )
+        yield Finding("small-range", text, one_by_one(dark))
 
 
 def _levels(file: FileFacts) -> Levels:

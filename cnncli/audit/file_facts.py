@@ -123,10 +123,11 @@ def _level_facts(array: Array) -> dict[str, Any]:
     """Return the attributes of ``FileFacts`` on the stored values of (H, W, C) pixels."""
     levels = measure_levels(array)
     fills = " ".join(f"{value:.9g}" for value in levels.fills)
+    is_byte = array.dtype == np.uint8  # whose full scale is its range, used or not
     return {
         "depth": levels.dtype,
-        "lowest": levels.lowest,
-        "highest": levels.highest,
+        "lowest": float(array.min()) if is_byte else levels.lowest,
+        "highest": float(array.max()) if is_byte else levels.highest,
         "low": levels.low,
         "high": levels.high,
         "fills": fills,

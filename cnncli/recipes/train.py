@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-import torch
-
-from cnncli.choices import SPLITS
 from cnncli.config import RunConfig, dump_config
 from cnncli.data.loader import explain_worker_death
-from cnncli.data.splits import TEST, VAL
 from cnncli.errors import CnncliError, count_of
 from cnncli.files import (
-    BEST_FILE,
     CONFIG_FILE,
     LAST_FILE,
     REPORT_FILE,
@@ -31,16 +26,13 @@ from cnncli.run.lock import lock_run
 from cnncli.run.prepare import prepare
 from cnncli.run.prepared_run import PreparedRun
 from cnncli.run.report import (
-    Report,
-    evaluation_batch,
     record_splits,
-    report_split,
     save_report,
     summary_rows,
 )
+from cnncli.run.report_best import report_best
 from cnncli.run.resume import load_unfinished, was_trained
-from cnncli.run.unreadable import settle_last, write_splits
-from cnncli.training.checkpoint import load_checkpoint
+from cnncli.run.unreadable import write_splits
 from cnncli.training.device import (
     Compute,
     choose_compute,
@@ -50,7 +42,6 @@ from cnncli.training.device import (
 from cnncli.training.distributed import ALONE, World
 from cnncli.training.history import OnEpoch, Row
 from cnncli.training.logs import open_log
-from cnncli.training.predictions import predict_split
 from cnncli.training.state import State
 
 
@@ -184,7 +175,7 @@ def _train(
             if run.compute.world.is_first:
                 _drop_state(run, run_dir, reporter)
             return
-        report = _evaluate_best(run, run_dir, reporter)
+        report = report_best(run, run_dir, reporter)
     if run.compute.world.is_first:
         record_splits(report, run_dir)
         save_report(run_dir / REPORT_FILE, report)
@@ -230,18 +221,3 @@ def _logged(
         failed = False
     finally:
         log.close(failed=failed)
-
-
-def _evaluate_best(run: PreparedRun, run_dir: Path, reporter: Reporter) -> Report:
-    """Return the report of the best checkpoint, on the test split if there is one, else on val."""
-    network, checkpoint = load_checkpoint(run_dir / BEST_FILE)
-    compute = run.compute.for_evaluation()
-    network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    classifier = checkpoint.classifier(network).to(compute.device)
-    split = TEST if len(run.indices(TEST)) else VAL
-    batch_size = evaluation_batch(checkpoint.preprocess)
-    with closing(run.loader(split, batch_size=batch_size, sliced=True)) as loader:
-        targets, probabilities = predict_split(classifier, loader, compute, sliced=True)
-        settle_last(loader, run, run_dir, reporter)
-    name = SPLITS[split] if split == TEST else "val (chosen on)"
-    return report_split(targets, probabilities, checkpoint, split=name, reporter=reporter)

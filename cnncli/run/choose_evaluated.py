@@ -119,8 +119,13 @@ def _with_origin(name: str, seen: Array) -> str:
 
 def _report_left_out(samples: Samples, seen: Array, split: int, reporter: Reporter) -> None:
     """Report the images that are left out because the run has them in another split."""
-    for number, use in ((TRAIN, "trained on"), (VAL, "chosen on"), (TEST, "the run's test split")):
+    uses = (
+        (TRAIN, "that the run was trained on"),
+        (VAL, "by which its best epoch was chosen"),
+        (TEST, "of its test split"),
+    )
+    for number, use in uses:
         left = np.flatnonzero(seen == number)
         if number != split and len(left):
             names = shorten([str(samples.paths[index]) for index in left], 3)
-            reporter.note(f"left out, {use}: {count_of(len(left), 'image')} ({names})")
+            reporter.note(f"not evaluated: {count_of(len(left), 'image')} {use} ({names})")

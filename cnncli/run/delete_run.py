@@ -15,7 +15,7 @@ _OF_TRAINING = (METRICS_FILE, BEST_FILE, LAST_FILE)
 # All that a run, its evaluation and its logs write; of the folders, all that is in them.
 _OWN = re.compile(
     r"(config\.yaml|splits\.csv|bad_images\.csv|metrics\.csv|best\.safetensors|last\.pt|run\.lock"
-    r"|note\.txt|curves\.png|report\.json|predictions\.csv|confusion_matrix\.(csv|png)"
+    r"|note\.txt|curves\.png|report\.json|(val_)?predictions\.csv|confusion_matrix\.(csv|png)"
     r"|mlflow\.db|(mlflow|wandb)_run_id\.txt)(\.part)?|features-\w+"
 )
 _OWN_FOLDERS = (EPOCHS_FOLDER, "tensorboard", "mlflow_artifacts", "wandb")

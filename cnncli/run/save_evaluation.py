@@ -53,19 +53,6 @@ def save_evaluation(
     names = list(samples.class_names)
     cells = [protect_cell(name) if csv_safe else name for name in names]
 
-    def write_predictions(part: Path) -> None:
-        with open_csv_writer(part) as writer:
-            header = ("path", "target", "label", "probability")
-            # At the end: programs count the columns of probabilities from the left.
-            writer.writerow((*header, *(f"probability_{name}" for name in names), "file"))
-            rows = zip(samples.paths, samples.targets, probabilities, strict=True)
-            for index, (path, target, row) in enumerate(rows):
-                best = int(row.argmax())
-                values = [f"{value:.6f}" for value in row]
-                shown = protect_cell(str(path)) if csv_safe else path
-                cell = cells[target], cells[best], values[best], *values
-                writer.writerow((shown, *cell, file_of(samples, index)))
-
     def write_matrix(part: Path) -> None:
         with open_csv_writer(part) as writer:
             writer.writerow(("target", *cells))
@@ -73,6 +60,36 @@ def save_evaluation(
                 writer.writerow((name, *counts))
 
     save_report(folder / REPORT_FILE, report)
-    write_atomically(folder / PREDICTIONS_FILE, write_predictions)
+    save_predictions(folder / PREDICTIONS_FILE, samples, probabilities, csv_safe=csv_safe)
     write_atomically(folder / "confusion_matrix.csv", write_matrix)
     save_confusion_matrix(folder / "confusion_matrix.png", report["confusion_matrix"], names)
+
+
+def save_predictions(
+    path: Path, samples: Samples, probabilities: Array, *, csv_safe: bool = False
+) -> None:
+    """Write a row for each image: its path, class, predicted class and all probabilities.
+
+    Args:
+        path: The file to write.
+        samples: The N images.
+        probabilities: (N, K), rows sum to 1.
+        csv_safe: Whether no cell may be a formula for a spreadsheet.
+    """
+    names = list(samples.class_names)
+    cells = [protect_cell(name) if csv_safe else name for name in names]
+
+    def write(part: Path) -> None:
+        with open_csv_writer(part) as writer:
+            header = ("path", "target", "label", "probability")
+            # At the end: programs count the columns of probabilities from the left.
+            writer.writerow((*header, *(f"probability_{name}" for name in names), "file"))
+            rows = zip(samples.paths, samples.targets, probabilities, strict=True)
+            for index, (name, target, row) in enumerate(rows):
+                best = int(row.argmax())
+                values = [f"{value:.6f}" for value in row]
+                shown = protect_cell(str(name)) if csv_safe else name
+                cell = cells[target], cells[best], values[best], *values
+                writer.writerow((shown, *cell, file_of(samples, index)))
+
+    write_atomically(path, write)

@@ -38,7 +38,7 @@ def test_it_is_the_report_of_the_run(cli, in_workspace, run_dir):
     result = cli("evaluate")
     assert answer(result) == json.loads((run_dir / "report.json").read_text())
     assert f"checkpoint: runs/{run_dir.name}/best.safetensors (the newest run)" in result.err
-    assert "left out, trained on" in result.err
+    assert "that the run was trained on" in result.err
 
 
 @pytest.mark.parametrize("model", ["lenet5", "cnn"])
@@ -128,7 +128,7 @@ def test_files_with_other_names_are_known_by_content(cli, folder_data, run_dir, 
     result = cli("evaluate", "--data", tmp_path / "renamed", "--checkpoint", run_dir)
     report = answer(result)
     assert (report["split"], report["images"]) == ("test", count(run_dir, "test"))
-    assert f"left out, trained on: {count(run_dir, 'train')} images" in result.err
+    assert f"not evaluated: {count(run_dir, 'train')} images that the run was trained on" in result.err
 
 
 @pytest.mark.parametrize("column", ["split", "label"])
@@ -181,7 +181,7 @@ def test_trained_files_among_new_ones_are_left_out_and_named(cli, folder_data, r
     result = cli("evaluate", "--data", tmp_path / "new", "--checkpoint", run_dir)
     report = answer(result)
     assert (report["split"], report["images"]) == ("new images", 15)
-    assert "left out, trained on: 2 images" in result.err
+    assert "not evaluated: 2 images that the run was trained on" in result.err
     assert all(name in result.err for name in trained)
     result = cli("evaluate", "--data", tmp_path / "new", "--checkpoint", run_dir, "--split", "all")
     report = answer(result)

@@ -79,7 +79,7 @@ def test_a_run_on_arrays_is_evaluated_and_compared(cli, tmp_path, monkeypatch):
     assert evaluated["confusion_matrix"] == report["confusion_matrix"]
     np.savez("other.npz", images=images[:70], labels=digits.target[:70] % 3)
     new = cli("evaluate", "--data", "other.npz", "--checkpoint", run.out.strip())
-    assert "left out, trained on" in new.err
+    assert "that the run was trained on" in new.err
     assert cli("check-data", "set.npz").code in (0, 3)
     assert cli("augment", "set.npz", "--augment", "hflip", "--output", "g.png").code == 0
     assert cli("train", "--resume", run.out.strip()).code == 0

@@ -7,7 +7,8 @@ import pytest
 from dicom_files import write_dicom
 
 from cnncli.images.intensity import fraction_cut
-from cnncli.images.levels import Levels, find_depths
+from cnncli.images.levels import Levels
+from cnncli.images.scales import find_depths
 
 pytest.importorskip("pydicom", reason="the extra cnncli[dicom] is not installed")
 
@@ -70,6 +71,17 @@ def test_other_depths_are_told_of_new_images(cli, tmp_path):
     said = cli("evaluate", "--checkpoint", run, "--data", new, "--split", "all")
     assert f"Warning: 24 images {text}" in said.err
     assert "Warning" not in cli("predict", root, "--checkpoint", run).err
+
+
+def test_14_bits_for_a_network_of_12_are_told(cli, tmp_path):
+    root = write(tmp_path / "d", lambda n: 12)
+    run = cli("train", root, *TRAIN, tmp_path / "runs").out.strip()
+    new = write(tmp_path / "new", lambda n: 14)
+    for command in (("predict", new), ("evaluate", "--data", new, "--split", "all")):
+        said = cli(*command, "--checkpoint", run)
+        assert "nearly black: their lightest pixel is below a quarter of the scale" in said.err
+        assert said.err.count("Warning") == 1
+    assert "nearly black" not in cli("predict", root, "--checkpoint", run).err
 
 
 def picture(bits, high, low=0.0):

@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
-from cnncli.images.levels import find_scales, measure_levels
+from cnncli.images.levels import measure_levels
+from cnncli.images.scales import find_scales
 
 RNG = np.random.default_rng(0)
 
@@ -76,7 +78,7 @@ def test_one_odd_image_of_300_is_found(cli, tmp_path):
     assert "1 image up to 1 (such as b/007.npy), 299 images" in found_by_check(cli, root)[1]["text"]
     said = said_in_training(cli, root, tmp_path / "r")
     assert "1 of 300 images are nearly black: they have no value above 1" in said
-    assert "(such as b/007.npy); if they hold fractions, bring all to one scale" in said
+    assert "(such as b/007.npy); if they hold fractions or" in said
 
 
 def test_a_set_in_one_file(cli, tmp_path):
@@ -107,8 +109,48 @@ def test_fractions_for_a_network_of_levels_are_told(cli, tmp_path):
     assert "6 of 6 images are nearly black: they have no value above 1" in said.err
     assert "nearly black" not in cli("evaluate", trained, "--checkpoint", run).err
     said = cli("predict", other, "--checkpoint", run)
-    assert "Warning: 6 images are nearly black: no value above 1, where the intensities" in said.err
+    told = "Warning: 6 images are nearly black: they have no value above 1, where the intensities"
+    assert told in said.err
     assert "nearly black" not in cli("predict", trained, "--checkpoint", run).err
+
+
+def save_png(path, image):
+    Image.fromarray(image).save(path.with_suffix(".png"))
+
+
+def masks_and_others(tmp_path, dark):
+    """Write 24 pictures of 8 bits, of which those in ``dark`` hold 0 and 1 alone."""
+    images = [grey(0, 1 if n in dark else 255, whole=True, dtype="u1") for n in range(24)]
+    return write(tmp_path / "d", images, save_png)
+
+
+@pytest.mark.parametrize(
+    ("dark", "told"),
+    [
+        ((3, 5), "2 of 24 images are nearly black: no level above 1 of 255 (such as b/003.png)"),
+        (range(24), "all 24 images are nearly black: no level above 1 of 255 (such as a/000.png)"),
+    ],
+)
+def test_bytes_of_0_and_1(cli, tmp_path, dark, told):
+    root = masks_and_others(tmp_path, dark)
+    said = cli("check-data", root, "--format", "json", "--no-cache")
+    (found,) = (f for f in json.loads(said.out)["findings"] if f["kind"] == "small-range")
+    assert told in found["text"]
+    assert len(found["groups"]) == len(dark)
+    said = said_in_training(cli, root, tmp_path / "r")
+    assert f"{len(dark)} of 24 images are nearly black: they have no level above 15 of 255" in said
+
+
+def test_dark_bytes_for_a_network_of_light_ones_are_told(cli, tmp_path):
+    """Not for one that learned dark images."""
+    light, masks = masks_and_others(tmp_path / "light", ()), masks_and_others(tmp_path, range(24))
+    for trained, count in ((light, 24), (masks, 0)):
+        said_in_training(cli, trained, tmp_path / trained.parent.name)
+        run = max((tmp_path / trained.parent.name).glob("2*"))
+        for command in ("predict", "evaluate"):
+            said = cli(command, masks, "--checkpoint", run)
+            assert said.code == 0
+            assert ("images are nearly black" in said.err) == bool(count)
 
 
 def levels(*ends, dtype="f4"):
