@@ -1,12 +1,12 @@
 """Accuracy on sets that everybody can get: one command measures one row of docs/benchmarks.md.
 
-    python tests/benchmarks/accuracy.py ROW [--data FOLDER] [--weights FILE] [--seeds 0 1 2]
+    python tests/benchmarks/accuracy.py ROW [--data FOLDER] [--weights FILE] [--seed 0 1 2]
 
 Each seed is a run of the command line without any flag but the data, the seed and what the row
 itself names. The row is printed as Markdown: the mean accuracy with its 95 % interval, that of each
-seed, AUROC, log loss, the ECE of all images together with that of calibrated labels, seconds and
-CPU seconds of a run. A row whose seeds draw different splits pools their images; one with a fixed
-test split counts its images once. Seeds, threads and processor are on stderr.
+seed, AUROC, log loss, ECE with that of calibrated labels, seconds and CPU seconds of a run. A row
+whose seeds draw different splits pools their images; one with a fixed test split counts its images
+once. Seeds, threads and processor are on stderr.
 """
 
 import argparse
@@ -127,29 +127,35 @@ def interval(runs, *, fixed):
     return images, found.low, found.high
 
 
-def calibration(runs, draws=500):
-    """Return the ECE of all images of the runs, and the mean ECE of calibrated labels.
+def calibration(runs, *, fixed):
+    """Return the ECE of the images, and the mean ECE that calibrated labels would have.
 
     A model that is right as often as it says has an ECE above 0 as well, by chance. So labels are
-    drawn from its own probabilities: what ECE these give is the figure to compare with.
+    drawn from its own probabilities: what ECE these give is the figure to compare with. Images of
+    a fixed test split are not pooled, since they are the same for every seed: the means of the
+    seeds are returned.
     """
-    targets = np.concatenate([run.targets for run in runs])
-    probabilities = np.concatenate([run.probabilities for run in runs])
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    targets = [run.targets for run in runs]
+    probabilities = [run.probabilities for run in runs]
+    if not fixed:
+        targets, probabilities = [np.concatenate(targets)], [np.concatenate(probabilities)]
+    ours = mean(map(expected_calibration_error, targets, probabilities))
+    return ours, mean(map(ece_by_chance, probabilities))
+
+
+def ece_by_chance(probabilities, draws=500):
+    """Return the mean ECE of labels that are drawn from probabilities (N, K)."""
     rng, sums = np.random.default_rng(0), probabilities.cumsum(axis=1)
-    drawn = [
-        np.minimum((rng.random((len(sums), 1)) > sums).sum(axis=1), sums.shape[1] - 1)
-        for _ in range(draws)
-    ]
-    chance = mean(expected_calibration_error(labels, probabilities) for labels in drawn)
-    return expected_calibration_error(targets, probabilities), chance
+    sums[:, -1] = 1  # the file has six decimals
+    drawn = ((rng.random((len(sums), 1)) > sums).sum(axis=1) for _ in range(draws))
+    return mean(expected_calibration_error(labels, probabilities) for labels in drawn)
 
 
 def describe(row, runs):
     """Return the row as Markdown."""
     images, low, high = interval(runs, fixed=row.fixed)
     accuracies = [run.accuracy for run in runs]
-    ece, chance = calibration(runs)
+    ece, chance = calibration(runs, fixed=row.fixed)
     cells = [
         row.title,
         f"{mean(accuracies):.4f} ({low:.3f}–{high:.3f}, {images} images)",
@@ -180,15 +186,15 @@ def main():
     parser.add_argument(
         "--weights", type=Path, default=SHARED / "weights" / "squeezenet1_1_imagenet.safetensors"
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--seed", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     given = parser.parse_args()
     row, runs = ROWS[given.row], []
     with tempfile.TemporaryDirectory() as output:
-        for seed in given.seeds:
+        for seed in given.seed:
             runs.append(run_once(row, given.data, given.weights, seed, output))
             print(f"seed {seed}: {runs[-1].accuracy:.4f}", file=sys.stderr)
     print(describe(row, runs))
-    print(f"seeds {' '.join(map(str, given.seeds))}; {processor()}", file=sys.stderr)
+    print(f"seeds {' '.join(map(str, given.seed))}; {processor()}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """BreastMNIST by fastai from scratch, to compare with the row ``breastmnist`` of accuracy.py.
 
     pip install fastai
-    python tests/benchmarks/fastai_breastmnist.py breastmnist.npz [--epochs 20] [--seeds 0 1 2]
+    python tests/benchmarks/fastai_breastmnist.py breastmnist.npz [--epochs 20] [--seed 0 1 2]
 
 A ResNet-18 with random weights and what fastai takes by default: batches of 64, its one-cycle
 schedule with Adam at 0.001 and no augmentation. fastai has no default number of epochs. The last
@@ -58,13 +58,13 @@ def main():
     parser = argparse.ArgumentParser(description="Train on BreastMNIST with fastai's defaults.")
     parser.add_argument("file", type=Path)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seed", type=int, nargs="+", default=[0, 1, 2])
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as name:
         write_folders(given.file, Path(name))
-        found = [train_once(Path(name), seed, given.epochs) for seed in given.seeds]
-    for seed, (accuracy, auroc, seconds) in zip(given.seeds, found, strict=True):
+        found = [train_once(Path(name), seed, given.epochs) for seed in given.seed]
+    for seed, (accuracy, auroc, seconds) in zip(given.seed, found, strict=True):
         print(f"seed {seed}: accuracy {accuracy:.4f}, AUROC {auroc:.4f}, {seconds:.0f} s")
     accuracy, auroc, seconds = np.mean(found, axis=0)
     print(f"mean: accuracy {accuracy:.4f}, AUROC {auroc:.4f}, {seconds:.0f} s")

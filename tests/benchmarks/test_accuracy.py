@@ -39,11 +39,13 @@ def test_the_interval_is_wilsons_and_counts_a_fixed_split_once(accuracy, fixed):
     assert (low, high) == pytest.approx((middle - half, middle + half), abs=1e-6)
 
 
-def test_calibrated_labels_have_the_ece_of_chance(accuracy):
+@pytest.mark.parametrize("fixed", [True, False])
+def test_calibrated_labels_have_the_ece_of_chance(accuracy, fixed):
     """Of one confidence the ECE is |right - 0.9|, by chance that of a binomial draw."""
-    ece, chance = accuracy.calibration(runs_of(accuracy, confidence=0.9, right=0.7))
+    ece, chance = accuracy.calibration(runs_of(accuracy, confidence=0.9, right=0.7), fixed=fixed)
     assert ece == pytest.approx(0.2)
-    deviation = np.sqrt(0.9 * 0.1 / 2000) * np.sqrt(2 / np.pi)  # mean of |a normal draw|
+    images = 1000 if fixed else 2000
+    deviation = np.sqrt(0.9 * 0.1 / images) * np.sqrt(2 / np.pi)  # mean of |a normal draw|
     assert chance == pytest.approx(deviation, rel=0.15)
 
 
