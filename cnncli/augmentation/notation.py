@@ -21,7 +21,7 @@ from cnncli.augmentation.values import (
     parse_value,
     plain,
 )
-from cnncli.augmentation.words import LEVELS, RANGES, WORDS, P, Word
+from cnncli.augmentation.words import LEVELS, RANGES, WORDS, Word
 from cnncli.errors import CnncliError, clip, did_you_mean
 
 # The steps of a pipeline in their order. Each is a mapping with one key, the name of the step, to
@@ -89,7 +89,7 @@ def format_step(step: Mapping[str, Mapping[str, Any]], *, defaults: bool = True)
     if word is None:
         return " ".join([name, *(f"{key}={format_literal(v)}" for key, v in values.items())])
     parts = [name]
-    for argument in (*word.arguments, P):
+    for argument in word.all_arguments:
         value = values[argument.name]
         if argument == word.main:
             parts.append(format_value(argument, value))
@@ -227,7 +227,7 @@ def _parse_arguments(word: Word, given: Mapping[str, object]) -> dict[str, Any]:
     Raises:
         CnncliError: If an argument is unknown, wrong, given twice or missing.
     """
-    known = {argument.name: argument for argument in (*word.arguments, P)}
+    known = {argument.name: argument for argument in word.all_arguments}
     named = dict(given)
     if "" in named:
         value = named.pop("")
@@ -244,7 +244,7 @@ def _parse_arguments(word: Word, given: Mapping[str, object]) -> dict[str, Any]:
         if name not in known:
             near = did_you_mean(name, known) or f"; it takes {', '.join(known)}"
             raise CnncliError(f"unknown argument {clip(name)!r}{near}")
-    if word.arguments and word.main is None and not set(named) & _amounts(word):
+    if _amounts(word) and word.main is None and not set(named) & _amounts(word):
         raise CnncliError(f"give at least one of {', '.join(sorted(_amounts(word)))}")
     return {
         name: parse_value(argument, named[name]) if name in named else plain(argument.default)

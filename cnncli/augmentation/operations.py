@@ -2,7 +2,8 @@
 
 Most are classes of Albumentations. Three are written here, because in Albumentations 2.0.8 elastic
 deformation draws a displacement for every pixel, contrast scales the distance to black, and CLAHE
-rounds to 8 bits and takes 1 or 3 channels only.
+rounds to 8 bits and takes 1 or 3 channels only. RandAugment and TrivialAugment, which it has not,
+are in :mod:`cnncli.augmentation.automatic`.
 """
 
 from __future__ import annotations
@@ -15,16 +16,12 @@ import cv2
 import numpy as np
 
 from cnncli.arrays import Array
+from cnncli.augmentation.automatic import randaugment, trivialaugment
+from cnncli.augmentation.borders import BORDERS, move_pixels
 from cnncli.augmentation.clahe import equalise
 from cnncli.augmentation.classes import AlbumentationsStep, import_albumentations
 
 Arguments = Mapping[str, Any]
-
-_BORDERS = {
-    "reflect": cv2.BORDER_REFLECT_101,
-    "edge": cv2.BORDER_REPLICATE,
-    "black": cv2.BORDER_CONSTANT,
-}
 
 
 class Operation(Protocol):
@@ -94,7 +91,7 @@ def _affine(arguments: Arguments, form: Form, **more: Any) -> dict[str, Any]:
         "rotate": tuple(arguments.get("rotate", (0, 0))),
         "shear": tuple(arguments.get("shear", (0, 0))),
         "keep_ratio": arguments.get("aspect", "keep") == "keep",
-        "border_mode": _BORDERS[arguments["border"]],
+        "border_mode": BORDERS[arguments["border"]],
         **more,
     }
 
@@ -148,7 +145,7 @@ _ALBUMENTATIONS: Mapping[str, tuple[str, _Translate]] = {
         lambda found, form: {
             "distort_limit": tuple(found["amount"]),
             "num_steps": found["cells"],
-            "border_mode": _BORDERS[found["border"]],
+            "border_mode": BORDERS[found["border"]],
         },
     ),
     "crop": ("RandomResizedCrop", _crop),
@@ -222,7 +219,7 @@ def _elastic(image: Array, arguments: Arguments, generator: np.random.Generator)
     Source: Ronneberger, Fischer, Brox (2015), U-Net, section 3.1: a 3×3 grid, Gaussian with 10
     pixels standard deviation, bicubic.
     """
-    height, width, channels = image.shape
+    height, width = image.shape[:2]
     cells = arguments["cells"]
     spread = generator.uniform(*arguments["amount"]) * min(height, width)
     grid = generator.normal(0, spread, (cells, cells, 2)).astype(np.float32)
@@ -230,15 +227,10 @@ def _elastic(image: Array, arguments: Arguments, generator: np.random.Generator)
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))
     map_x = np.asarray(columns + field[..., 0], np.float32)
     map_y = np.asarray(rows + field[..., 1], np.float32)
-    # OpenCV takes at most four channels at once. More are done one by one, not in groups of four,
-    # because it rounds differently for each number of channels.
-    parts = [image] if channels <= 4 else np.split(image, channels, axis=2)
-    border = _BORDERS[arguments["border"]]
-    moved = [
-        cv2.remap(np.ascontiguousarray(part), map_x, map_y, cv2.INTER_LINEAR, borderMode=border)
-        for part in parts
-    ]
-    return np.dstack(moved)
+    border = BORDERS[arguments["border"]]
+    return move_pixels(
+        image, lambda part: cv2.remap(part, map_x, map_y, cv2.INTER_LINEAR, borderMode=border)
+    )
 
 
 def _contrast(image: Array, arguments: Arguments, generator: np.random.Generator) -> Array:
@@ -266,4 +258,6 @@ _OWN: Mapping[str, Callable[[Array, Arguments, np.random.Generator], Array]] = {
     "elastic": _elastic,
     "contrast": _contrast,
     "clahe": _clahe,
+    "randaugment": randaugment,
+    "trivialaugment": trivialaugment,
 }

@@ -27,6 +27,8 @@ _WORDS = {
     "additivegaussiannoise": "noise",
     "randomerasing": "dropout",
     "randomresizedcrop": "crop",
+    "randaugment": "randaugment",
+    "trivialaugmentwide": "trivialaugment",
 }
 _NUMBER = r"-?\d*\.?\d+"
 

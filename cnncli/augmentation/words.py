@@ -53,11 +53,13 @@ class Word:
 
     Attributes:
         about: What it does to an image, as the documentation shows it.
-        arguments: Its arguments, except for the probability ``p``, which every word has.
+        arguments: Its arguments, except for the probability ``p``, which every word has:
+            ``all_arguments`` has that too.
         channels: The only number of channels that it works on; None means any.
         has_main: Whether the name of the first argument may be left out.
         mirrors: The axes along which it mirrors images: ``h`` exchanges left and right, ``v`` top
             and bottom.
+        p: The probability with which it is applied where none is given.
     """
 
     about: str
@@ -65,14 +67,20 @@ class Word:
     channels: int | None = None
     has_main: bool = True
     mirrors: str = ""
+    p: float = 0.5
 
     @property
     def main(self) -> Argument | None:
         """The argument whose name may be left out, or None if there is none."""
         return self.arguments[0] if self.arguments and self.has_main else None
 
+    @property
+    def all_arguments(self) -> tuple[Argument, ...]:
+        """The arguments and the probability."""
+        p = Argument("p", "number", self.p, about="probability, each image drawn anew")
+        return (*self.arguments, p)
 
-P = Argument("p", "number", 0.5, about="probability, each image drawn anew")
+
 _BORDER = Argument(
     "border", "choice", "reflect", about="what comes in from outside", choices=get_args(Border)
 )
@@ -192,6 +200,21 @@ WORDS: Mapping[str, Word] = {
             Argument("holes", "exact", (1, 2), 1, 100, "how many", whole=True),
             Argument("fill", "number", 0, about="share of full scale"),
         ),
+    ),
+    "randaugment": Word(
+        "RandAugment: operations drawn from 14, all of one strength",
+        (
+            Argument("operations", "count", 2, 1, 14, "how many an image gets"),
+            Argument("magnitude", "number", 9, 0, 30, "strength, 0 to 30"),
+            _BORDER,
+        ),
+        p=1,
+    ),
+    "trivialaugment": Word(
+        "TrivialAugment: one operation drawn from 14, of any strength",
+        (_BORDER,),
+        has_main=False,
+        p=1,
     ),
 }
 

@@ -151,9 +151,9 @@ def _lr(model: str, has_weights: bool) -> float:
 def _side(model: str, look: ImageSurvey) -> int:
     """Return the side of the square input in pixels: the model's own, or one by the images.
 
-    An eighth of the shorter median side, at most 112; very small images are enlarged to 24, so that
-    the network can reduce them several times. From 768 pixels on it is 160, since details that
-    matter, such as a finding on an X-ray, are often too fine for 112.
+    The shorter median side, rounded to a multiple of 8, at most 112; very small images are enlarged
+    to 24, so that the network can reduce them several times. From 768 pixels on it is 160, since
+    details that matter, such as a finding on an X-ray, are often too fine for 112.
     """
     native = find_model(model).image_size
     side = min(look.sides)

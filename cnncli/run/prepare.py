@@ -44,7 +44,7 @@ from cnncli.run.prepared_run import PreparedRun, network_options
 from cnncli.run.pretrained import Pretrained, find_pretrained
 from cnncli.run.samples import gather_samples
 from cnncli.run.scales import warn_of_scales
-from cnncli.run.settle_head import can_fit, refuse_fit, settle_head
+from cnncli.run.settle_head import can_fit, refuse_fit, settle_head, tell_squash
 from cnncli.run.warn_of_cut import warn_of_cut
 from cnncli.run.warn_of_reuse import warn_of_reuse
 from cnncli.training.batch_size import find_batch_size
@@ -113,7 +113,7 @@ def prepare(
     )
     if resolved.fits_head and not can_fit(network, resolved.model, preprocess):
         return prepare(refuse_fit(asked, reporter), compute, reporter, begun, fold)
-    pretrained.load(network, config.model, samples.class_names, normalisation, reporter)
+    pretrained.load(network, resolved, samples.class_names, normalisation, reporter)
     store, digests, bad = images.open(samples, preprocess, reporter)
     warn_of_cut(samples, store, intensity, reporter, named=config.intensity is not None)
     warn_of_scales(samples, survey, store, reporter)
@@ -155,6 +155,8 @@ def _settle(
     """Return the run with what can only be decided by running the network on images."""
     if run.config.fits_head and asked.resize_mode is None and pretrained.expects is not None:
         run = _try_resize_modes(run, pretrained, images, reporter)
+    if not run.config.fits_head:
+        tell_squash(asked, run.config.resize_mode, pretrained.resize_mode, reporter)
     if asked.batch_size == "auto" and run.compute.device.type == "cuda":
         run = replace(run, config=_fit_batch(run, asked, reporter))
     if asked.sync_bn:  # after the search for the batch size, in which each process is on its own

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
 from cnncli.choices import ResizeMode
-from cnncli.config import RunConfig
+from cnncli.config import ResolvedConfig, RunConfig
 from cnncli.models.pretrained.weights import (
     WeightsPreprocess,
     WeightsSource,
@@ -18,6 +18,7 @@ from cnncli.models.pretrained.weights import (
     weights_preprocess,
 )
 from cnncli.models.registry import find_model
+from cnncli.models.stages import network_head
 from cnncli.models.stem import Normalisation
 from cnncli.reporting import Reporter
 
@@ -57,20 +58,26 @@ class Pretrained:
     def load(
         self,
         network: nn.Module,
-        model: str,
+        config: ResolvedConfig,
         class_names: Sequence[str],
         normalisation: Normalisation | None,
         reporter: Reporter,
     ) -> None:
-        """Load the weights into a network, and report what was adapted, dropped and missing."""
+        """Load the weights into a network, and report what was adapted, dropped and missing.
+
+        Where the head is fitted, nothing of the file's head remains, whatever its classes are.
+        """
         if self.source is not None:
             report = load_weights(
                 network,
                 self.source,
-                find_model(model),
+                find_model(config.model),
                 class_names=class_names,
                 normalisation=normalisation,
             )
+            head = network_head(config.model, network)
+            if config.fits_head and f"{head}.weight" in report.loaded:
+                report = replace(report, head="the head is fitted anew")
             reporter.note(report.line())
 
 

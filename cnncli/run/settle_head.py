@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from cnncli.choices import ResizeMode
 from cnncli.config import RunConfig
 from cnncli.errors import CnncliError
 from cnncli.images.preprocess import Preprocess
@@ -48,6 +49,24 @@ def refuse_fit(
         raise CnncliError(f"--head fit: cannot be done here: {why}; use --head epochs")
     reporter.note(explain_epochs(why))
     return config.model_copy(update={"head": "epochs"})
+
+
+def tell_squash(
+    asked: RunConfig, chosen: ResizeMode, usual: ResizeMode, reporter: Reporter
+) -> None:
+    """Say how images come to size where a fit would have brought them to size otherwise.
+
+    Args:
+        asked: The settings that the user gave.
+        chosen: The resize mode of the run.
+        usual: The resize mode of its weights.
+        reporter: Gets the line.
+    """
+    if asked.resize_mode is None and chosen != usual:
+        reporter.note(
+            f"resize mode {chosen}, since the head is not fitted; the weights expect "
+            f"--resize-mode {usual}"
+        )
 
 
 def can_fit(network: nn.Module, model: str, preprocess: Preprocess) -> bool:

@@ -31,12 +31,14 @@ class Features:
         values: Features (V, N, ...) on the CPU, of V views of each of N images, in the order of
             the split.
         targets: Class numbers (N,) of the images, int64.
+        layout: How the backbone lays its output out in memory; dropout draws in that order.
         rows: (N,) the place of each image in ``values``, where that holds more images; None for
             those of the split alone.
     """
 
     values: torch.Tensor
     targets: torch.Tensor
+    layout: torch.memory_format = torch.contiguous_format
     rows: torch.Tensor | None = None
 
     def select(self, places: Array) -> Features:
@@ -46,7 +48,7 @@ class Features:
             places: (M,) the places of the images among those of these features.
         """
         rows = torch.from_numpy(places)
-        return Features(self.values, self.targets[rows], rows)
+        return Features(self.values, self.targets[rows], self.layout, rows)
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,18 @@ class Head:
 
     Attributes:
         paths: The paths of these layers in the network: the dropout before the head, if there is
-            one and it is not frozen, and the layer that gives the logits.
+            one and it is not frozen, the layer that gives the logits, and those behind it, as where
+            SqueezeNet averages the maps of its head.
+        flat: Whether the network makes vectors of what the last layer gives.
     """
 
     paths: tuple[str, ...]
+    flat: bool = False
 
     def module(self, network: nn.Module) -> nn.Module:
         """Return the layers as one module, which shares the network's parameters."""
-        return nn.Sequential(*(network.get_submodule(path) for path in self.paths))
+        layers = [network.get_submodule(path) for path in self.paths]
+        return nn.Sequential(*layers, *[nn.Flatten()] * self.flat)
 
 
 def detect_head(
@@ -80,15 +86,16 @@ def detect_head(
         compute: Device and precision.
 
     Returns:
-        The layers; None where the network does more after its head. SqueezeNet, for example, pools
-        the maps of its head.
+        The layers; None where the network does more after its head than the layers of the same
+        ``nn.Sequential`` and a flattening.
     """
     network = classifier.network
     paths = [network_head(model, network)]
     dropout = find_model(model).head_dropout
     if dropout is not None and not frozen.holds(dropout):
         paths.insert(0, dropout)
-    head = Head(tuple(paths))
+    behind = _paths_behind(network, network_head(model, network))
+    heads = [Head((*paths,)), Head((*paths, *behind)), Head((*paths, *behind), flat=True)]
     was_training = {module: module.training for module in classifier.modules()}
     classifier.eval()
     images, _ = next(iter(loader.epoch(1)), (None, None))
@@ -96,11 +103,21 @@ def detect_head(
         raise loader.none_left()
     with torch.no_grad(), compute.autocast():
         images = images.to(compute.device)
-        features, logits = _run(classifier, head, images)
-        same = torch.equal(head.module(network)(features), logits)
+        features, logits = _run(classifier, heads[0], images)
+        fitting = [h for h in heads if torch.equal(h.module(network)(features), logits)]
     for module, training in was_training.items():
         module.training = training
-    return head if same else None
+    return fitting[0] if fitting else None
+
+
+def _paths_behind(network: nn.Module, path: str) -> tuple[str, ...]:
+    """Return the paths of the layers behind one in the same ``nn.Sequential``."""
+    above, _, name = path.rpartition(".")
+    parent = network.get_submodule(above)
+    if not isinstance(parent, nn.Sequential):
+        return ()
+    names = [child for child, _ in parent.named_children()]
+    return tuple(f"{above}.{child}".lstrip(".") for child in names[names.index(name) + 1 :])
 
 
 def _run(
@@ -132,6 +149,7 @@ def compute_features(
     The classifier is left in its mode, so that frozen stages compute what they compute in training.
     In float32 and with the same number of threads, the features are bit by bit those of the
     training loop, whatever batch an image is in, as long as that batch has more than one image.
+    What a head makes of maps can differ in the last digits.
 
     Args:
         classifier: The classifier; its network ends in ``head``.
@@ -163,6 +181,7 @@ def _compute_views(
 ) -> Features | None:
     """Return the features; None if an image of the first view could not be read for another one."""
     values: torch.Tensor | None = None
+    layout = torch.contiguous_format
     targets: list[torch.Tensor] = []
     with torch.no_grad(), compute.autocast():
         for view in range(views):
@@ -171,6 +190,7 @@ def _compute_views(
                 batch, _ = _run(classifier, head, images.to(compute.device))
                 if values is None:
                     values = _allocate((views, loader.count, *batch.shape[1:]), batch, spill)
+                    layout = _find_layout(batch)
                 values[view, start : start + len(batch)] = batch.cpu()
                 start += len(batch)
                 if view == 0:
@@ -182,7 +202,14 @@ def _compute_views(
     if values is None:
         raise loader.none_left()
     kept = torch.cat(targets)
-    return Features(values[:, : len(kept)], kept)  # images that cannot be read are not in it
+    # Images that cannot be read are not in it.
+    return Features(values[:, : len(kept)], kept, layout)
+
+
+def _find_layout(batch: torch.Tensor) -> torch.memory_format:
+    if batch.ndim == 4 and batch.is_contiguous(memory_format=torch.channels_last):
+        return torch.channels_last
+    return torch.contiguous_format
 
 
 def _allocate(shape: tuple[int, ...], like: torch.Tensor, folder: Path | None) -> torch.Tensor:
@@ -248,7 +275,8 @@ class FeatureLoader:
         for keys in self.batches:
             positions = torch.tensor([position % self.count for _, position in keys])
             rows = positions if self.features.rows is None else self.features.rows[positions]
-            yield values[rows], self.features.targets[positions]
+            batch = values[rows].contiguous(memory_format=self.features.layout)
+            yield batch, self.features.targets[positions]
 
 
 class HeadClassifier(nn.Module):

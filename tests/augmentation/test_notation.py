@@ -15,7 +15,7 @@ from cnncli.augmentation.notation import (
     parse_augment,
     parse_tta,
 )
-from cnncli.augmentation.words import LEVELS, RANGES, WORDS, P
+from cnncli.augmentation.words import LEVELS, RANGES, WORDS
 from cnncli.config import RunConfig, dump_config, load_config
 from cnncli.errors import CnncliError
 from cnncli.yaml_text import parse_yaml
@@ -228,7 +228,7 @@ def values(argument):
 
 
 def steps_of(name):
-    arguments = {a.name: values(a) for a in (*WORDS[name].arguments, P)}
+    arguments = {a.name: values(a) for a in WORDS[name].all_arguments}
     return st.fixed_dictionaries(arguments).map(lambda found: {name: found})
 
 

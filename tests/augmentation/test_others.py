@@ -20,6 +20,8 @@ from cnncli.errors import CnncliError
         ("rotation_range=15", "rotate 15 p=1"),
         ("horizontal_flip=True", "hflip"),
         ("zoom_range=0.2", "scale 0.2 p=1"),
+        ("transforms.RandAugment(2, 9)", "randaugment"),
+        ("TrivialAugmentWide()", "trivialaugment"),
     ],
 )
 def test_the_error_has_a_step_that_is_taken(written, ours):

@@ -70,6 +70,21 @@ def test_kept_features_give_the_loops_weights_bit_by_bit(tmp_path, dropout):
     assert rows_of(cached) == rows_of(looped)
 
 
+@pytest.mark.slow
+def test_kept_maps_give_squeezenets_weights_but_for_rounding(tmp_path):
+    """Its dropout, its head, a ReLU and the average over the map run on features that are maps."""
+    config = settings(
+        tmp_path, model="squeezenet1_1", freeze="backbone", image_size="64", in_channels=1,
+        val_fraction=0.9, epochs=2,
+    )  # fmt: skip
+    (cached, looped), (said, _) = fit_both_ways(tmp_path, config)
+    assert any("ran once" in note for note in said.notes)
+    first, second = (load_file(folder / "best.safetensors") for folder in (cached, looped))
+    for name, tensor in second.items():
+        torch.testing.assert_close(first[name], tensor, rtol=0, atol=1e-6)
+    assert rows_of(cached) == rows_of(looped)
+
+
 def test_kept_views_are_augmented_and_change_by_epoch(tmp_path):
     config = settings(tmp_path, freeze="backbone", augment="light", augment_views=2, epochs=3)
     (cached, looped), (said, _) = fit_both_ways(tmp_path, config)
@@ -107,7 +122,7 @@ def test_the_head_of_a_run_follows_the_names_of_the_classes(tmp_path):
     changes = {"data": str(data), "val_fraction": 0.2, "test_fraction": 0.2, "epochs": 1}
     first = train_run(settings(tmp_path / "runs", freeze="none", **changes), SilentReporter())
     theirs = load_file(first / "best.safetensors")
-    changes |= {"weights": str(first), "image_size": None}
+    changes |= {"weights": str(first), "image_size": None, "head": "epochs"}
     for order, rows in (("cat,ant,bee", [2, 0, 1]), ("ant,bee,cat", [0, 1, 2])):
         listener = Listener()
         config = settings(tmp_path, class_order=order, **changes)

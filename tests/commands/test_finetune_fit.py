@@ -63,6 +63,8 @@ def test_the_fit_is_row_0_and_val_decides(weights, folder_data, tmp_path):
     _, checkpoint = load_checkpoint(run / "best.safetensors")
     assert str(checkpoint.epoch) == best["epoch"]
     assert any(note.startswith("kept: ") for note in listener.notes)
+    (line,) = [note for note in listener.notes if note.startswith("weights ")]
+    assert line.endswith("; the head is fitted anew")
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert (config["head"], config["freeze"], config["augment_views"]) == ("fit", "none", 4)
 

@@ -10,7 +10,7 @@ from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import build_network
 from cnncli.models.registry import find_model
 from cnncli.reporting import SilentReporter
-from cnncli.run.settle_head import can_fit, refuse_fit, settle_head
+from cnncli.run.settle_head import can_fit, refuse_fit, settle_head, tell_squash
 from cnncli.training.device import Compute
 from cnncli.training.distributed import World
 
@@ -46,3 +46,20 @@ def test_several_processes_train_the_head_by_epochs():
     assert notes == ["the head is trained by epochs, not fitted: several processes train together"]
     with pytest.raises(CnncliError, match="use --head epochs"):
         refuse_fit(FinetuneConfig(data="digits", head="fit"), reporter)
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen", "usual", "told"),
+    [
+        (None, "squash", "crop", True),
+        (None, "squash", "squash", False),
+        ("squash", "squash", "crop", False),
+    ],
+)
+def test_squashed_images_are_told_where_the_weights_expect_others(asked, chosen, usual, told):
+    notes = []
+    reporter = SilentReporter()
+    reporter.note = notes.append
+    tell_squash(FinetuneConfig(data="digits", resize_mode=asked), chosen, usual, reporter)
+    line = "resize mode squash, since the head is not fitted; the weights expect --resize-mode crop"
+    assert notes == [line] * told
