@@ -29,7 +29,11 @@ class GroupAnswers:
 
 
 def combine_groups(
-    targets: IntArray, probabilities: FloatArray, groups: IntArray, aggregate: Aggregate
+    targets: IntArray,
+    probabilities: FloatArray,
+    groups: IntArray,
+    aggregate: Aggregate,
+    predictions: IntArray | None = None,
 ) -> GroupAnswers:
     """Combine the probabilities of each group's images.
 
@@ -41,6 +45,7 @@ def combine_groups(
             so that one conspicuous image decides, and divides by the sum over the classes. ``vote``
             takes the share of images that are predicted as each class; of classes with equally many
             votes, the one with the larger mean counts.
+        predictions: (N,) class indices that vote; None for the most probable class of each image.
     """
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
@@ -54,7 +59,8 @@ def combine_groups(
         means = np.maximum.reduceat(ranked, starts)
         means /= means.sum(axis=1, keepdims=True)
     elif aggregate == "vote":
-        pairs = np.repeat(np.arange(len(starts)), sizes), ranked.argmax(axis=1)
+        voted = ranked.argmax(axis=1) if predictions is None else predictions[order]
+        pairs = np.repeat(np.arange(len(starts)), sizes), voted
         votes = np.zeros_like(means)
         np.add.at(votes, pairs, 1)
         means = (1 - _TIE) * votes / sizes[:, None] + _TIE * means

@@ -46,7 +46,9 @@ def report_by_group(evaluation: Evaluation, aggregate: Aggregate) -> dict[str, A
     """
     groups, reporter = evaluation.groups, evaluation.reporter
     assert groups is not None
-    answers = combine_groups(evaluation.targets, evaluation.probabilities, groups, aggregate)
+    answers = combine_groups(
+        evaluation.targets, evaluation.probabilities, groups, aggregate, evaluation.predictions
+    )
     count = len(answers.targets)
     if count + answers.left_out < 2:
         raise CnncliError("--by group: the images judged are all of one group; it takes several")
@@ -55,7 +57,8 @@ def report_by_group(evaluation: Evaluation, aggregate: Aggregate) -> dict[str, A
             f"--by group: each of the {answers.left_out} groups has images of several classes, so "
             "that none has a label"
         )
-    decision = evaluation.decision
+    # A threshold is for probabilities; what votes is what it gave each image.
+    decision = None if aggregate == "vote" else evaluation.decision
     report, undefined = build_report(
         answers.targets,
         answers.probabilities,

@@ -50,7 +50,7 @@ def test_the_figures_are_those_of_the_report(cli, run_dir, tmp_path):
     for key, name in {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}.items():
         value, low, high = (format_figure(report[key][part]) for part in ("value", "low", "high"))
         assert shown[name] == [value, f"{low} to {high}"]
-    assert shown["log loss"][0] == f"{report['log_loss']:.4f}"
+    assert shown["log loss"][0] == f"{report['log_loss']['value']:.4f}"
     matrix = re.findall(r'data-target="(\d+)" data-predicted="(\d+)".*?>(\d+)<', page)
     counted = {(int(row), int(column)): int(count) for row, column, count in matrix}
     assert counted == {

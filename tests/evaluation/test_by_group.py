@@ -52,3 +52,14 @@ def test_a_group_with_several_labels_is_left_out_and_counted():
     assert answers.targets.tolist() == [0, 2]
     assert answers.left_out == 1
     np.testing.assert_allclose(answers.probabilities, [[0.55, 0.3, 0.15], [0.1, 0.1, 0.8]])
+
+
+def test_what_a_threshold_gave_votes():
+    """Each image of the second class with at least 0.3, though the first is more probable."""
+    probabilities = np.array([[0.6, 0.4], [0.65, 0.35], [0.9, 0.1]])
+    targets, groups = np.array([1, 1, 1]), np.array([0, 0, 0])
+    called = (probabilities[:, 1] >= 0.3).astype(np.int64)
+    answers = combine_groups(targets, probabilities, groups, "vote", called)
+    assert answers.probabilities[0] == pytest.approx([1 / 3, 2 / 3], abs=1e-6)
+    alone = combine_groups(targets, probabilities, groups, "vote")
+    assert alone.probabilities[0] == pytest.approx([1, 0], abs=1e-6)

@@ -13,16 +13,16 @@ from cnncli.data.classes import match_classes
 from cnncli.data.find_samples import find_samples, report_layout
 from cnncli.data.samples import CsvColumns, select_samples
 from cnncli.data.split_file import SplitFile, load_split_file
+from cnncli.data.splits import group_numbers
 from cnncli.errors import CnncliError
 from cnncli.evaluation.report import build_report
 from cnncli.files import BEST_FILE, PREDICTIONS_FILE, REPORT_FILE, SPLITS_FILE, run_dir_of
-from cnncli.models.pretrained.digest import KEY
-from cnncli.models.pretrained.tensor_file import read_meta
 from cnncli.recipes.report.answers import Answers, read_predictions
-from cnncli.recipes.report.operating_point import OperatingPoint, read_operating_point
+from cnncli.recipes.report.operating_point import OperatingPoint, as_operating_point
 from cnncli.recipes.report.settings import ReportSettings
-from cnncli.reporting import ListeningReporter, Reporter
+from cnncli.reporting import ListeningReporter, Reporter, SilentReporter
 from cnncli.run.choose_evaluated import choose_evaluated, leave_out_unreadable
+from cnncli.run.decision import load_decision
 from cnncli.run.judge import Judge
 from cnncli.run.mistakes import file_of
 from cnncli.run.read_folder import RunRecord, survey_run
@@ -92,8 +92,9 @@ def find_material(settings: ReportSettings, reporter: Reporter) -> Material:
     except CnncliError as error:
         found.missing.append(str(error))
     try:
-        digest = str(read_meta(path).get(KEY, ""))
-        found.point = read_operating_point(path.parent, digest, found.checkpoint.class_names)
+        names, digest = found.checkpoint.class_names, found.checkpoint.digest
+        decision = load_decision(path, digest, names, SilentReporter())
+        found.point = None if decision is None else as_operating_point(decision)
     except CnncliError as error:
         found.missing.append(str(error))
     if not is_finished(run_dir):
@@ -203,6 +204,7 @@ def _choose_figures(found: Material, settings: ReportSettings) -> None:
         answers.class_names,
         split=answers.split,
         ordered=found.checkpoint.ordered,
+        groups=None if answers.samples is None else group_numbers(answers.samples),
     )
     if not settings.is_own or known is None or found.path.name != BEST_FILE:
         return
