@@ -182,6 +182,8 @@ def _report_part(evaluation: Evaluation, chosen: Array, positive: int | None) ->
         "classes": sum(row["images"] > 0 for row in report["per_class"]),
         **{name: report[name] for name in _FIGURES},
     }
+    if evaluation.checkpoint.ordered:
+        row["quadratic_kappa"] = report["quadratic_kappa"]
     if positive is not None:
         of_class = report["per_class"][positive]
         row |= {"sensitivity": of_class["recall"], "specificity": of_class["specificity"]}

@@ -16,7 +16,12 @@ _FEW = 30
 _COUNTS = ("images", "groups")
 _LAYOUT = TableLayout(
     drop=("specificity", "macro_f1", "auroc", "balanced_accuracy", "groups"),
-    headers={"balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1", "auroc": "AUROC"},
+    headers={
+        "balanced_accuracy": "balanced accuracy",
+        "macro_f1": "macro F1",
+        "auroc": "AUROC",
+        "quadratic_kappa": "quadratic kappa",
+    },
     drop_equal=False,
     whole="--format json",
 )

@@ -2,12 +2,13 @@
 
 import csv
 import json
+import shutil
 
 import cv2
 import numpy as np
 import pytest
 from helpers import train, write_digits
-from sklearn.metrics import accuracy_score, balanced_accuracy_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, recall_score
 
 CLASSES = ("zero", "one", "two")
 
@@ -101,6 +102,22 @@ def test_the_table_on_a_terminal(cli, run, monkeypatch, columns):
     assert "Largest gap by sex: balanced accuracy" in words
     assert "Fewer than 30 images, too few to say much: F, M." in words
     assert "Each of these is looked at alone; their combinations are not." in words
+
+
+def test_a_positive_class_has_its_sensitivity_in_each_part(cli, run, table, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    flags = ("--positive", "one", "--threshold", "0.2", "--output", tmp_path / "out")
+    report, _ = evaluate(cli, tmp_path / "run", "--subgroup", "sex", *flags)
+    judged = {row["path"]: row for row in read(tmp_path / "out" / "predictions.csv")}
+    (by,) = report["subgroups"]
+    for part in by["parts"]:
+        names = [row["image"] for row in read(table) if row["sex"] == part["value"]]
+        mine = [judged[name] for name in names if name in judged]
+        true, said = ([row[key] == "one" for row in mine] for key in ("target", "label"))
+        assert part["sensitivity"]["value"] == pytest.approx(recall_score(true, said))
+        negative = recall_score(true, said, pos_label=False)
+        assert part["specificity"]["value"] == pytest.approx(negative)
+    assert by["largest_gap"]["figure"] == "sensitivity"
 
 
 MISTAKES = [
