@@ -177,7 +177,8 @@ class _Job:
                 begun = time.monotonic()
                 self._train(path, number, len(todo) - done, reporter, images)
                 self._tell(number, time.monotonic() - begun, len(todo) - done - 1)
-                self._leave_out_bad()
+                if not done:
+                    self._leave_out_bad()
             images.found.clear()
             images.features.found.clear()
             self._pool()
@@ -195,12 +196,10 @@ class _Job:
 
     def _leave_out_bad(self) -> None:
         """Plan without the images that the first fold could not read, as a resumed job does."""
-        known = len(self._plan.inner)
         if self._world.from_first((self._folder / BAD_IMAGES_FILE).is_file()):
             self._plan = plan_folds(
                 self._config, self._plan.folds, SilentReporter(), begun=self._folder
             )
-        assert len(self._plan.inner) <= known
 
     def _train(
         self, path: Path, number: int, left: int, reporter: FoldReporter, images: OpenedImages
