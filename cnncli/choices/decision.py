@@ -58,7 +58,7 @@ def parse_operating_point(text: str, where: str = "--operating-point") -> Operat
         return OperatingRule("youden")
     least = math.nan if value is None else _number(value)
     if not 0 < least <= 1:
-        percent = least / 100 if 1 < least <= 100 else 0.95
+        percent = least / 100 if 10 <= least <= 100 else 0.95
         raise CnncliError(
             f"{where} {clip(text)}: the least {kind} is a number above 0 and at most 1; write "
             f"{kind}={percent:g}"

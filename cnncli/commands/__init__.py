@@ -83,6 +83,11 @@ TABLE: dict[str, Entry] = {
         "runs:runs",
         "List the runs of a folder, the newest first; show, note, prune or delete them.",
     ),
+    "suspect-labels": Entry(
+        "Data",
+        "suspect_labels:suspect_labels",
+        "Find labels that look wrong, by networks that never saw the images; exit code 3 if any.",
+    ),
     "check-data": Entry(
         "Data",
         "check_data:check_data",

@@ -15,6 +15,7 @@ from cnncli.shell.by_group_flags import BY_GROUP_FLAGS, take_by_group
 from cnncli.shell.decision_flags import DECISION_FLAGS, Raw, take_decision
 from cnncli.shell.flags import CsvSafe, Flags, JudgingPrecision, TestTimeViews, takes
 from cnncli.shell.run_flags import choose_flags
+from cnncli.shell.subgroup_flags import SUBGROUP_FLAGS, take_subgroups
 from cnncli.shell.terminal import choose_format, choose_reporter, print_json, tell_begin
 
 _ON_TERMINAL = 5  # mistakes that are listed on a terminal
@@ -23,6 +24,7 @@ _ON_TERMINAL = 5  # mistakes that are listed on a terminal
 @takes(
     {
         **choose_flags("data", "image_col", "label_col", "split_col", "group_col", "group_regex"),
+        **SUBGROUP_FLAGS,
         **BY_GROUP_FLAGS,
         **DECISION_FLAGS,
     }
@@ -90,12 +92,14 @@ def evaluate(
     if mistakes_grid is not None:
         grid = check_output_file(mistakes_grid, "--mistakes-grid", suffixes=PICTURES)
     decide = take_decision(flags, raw=raw)
+    subgroups = take_subgroups(flags)
     by_group = take_by_group(flags)
     chosen = choose_format(output_format, piped="json")
     listed = _ON_TERMINAL if chosen == "table" and sys.stdout.isatty() else 0
     tell_begin("Reading the checkpoint ...")
     from cnncli.data.samples import CsvColumns
-    from cnncli.recipes.evaluate import EvaluateSettings, evaluate_run
+    from cnncli.recipes.evaluate import evaluate_run
+    from cnncli.run.evaluate_settings import EvaluateSettings
     from cnncli.run.mistakes import DRAWN
     from cnncli.shell.report_tables import print_report
     from cnncli.training.distributed import join_world
@@ -105,8 +109,9 @@ def evaluate(
         data=flags.get("data"),
         checkpoint=checkpoint,
         split=split,
-        columns=CsvColumns(**columns),
+        columns=CsvColumns(**columns, extra=tuple(c.name for c in subgroups if not c.is_file)),
         group_regex=flags.get("group_regex"),
+        subgroups=subgroups,
         by_group=by_group,
         device=device,
         precision=precision,

@@ -105,7 +105,7 @@ def predict(
         check_probability(abstain_below, "--abstain-below")
     _check_network(checkpoint, model, weights)
     others = {"--top-k": top_k != 1, "--probabilities": probabilities, "--shard": shard}
-    others |= {"--format": output_format, "--csv-safe": csv_safe}
+    others |= {"--format": output_format, "--csv-safe": csv_safe, "--abstain-below": abstain_below}
     submission = _read_submission(sample_submission, output, image_col, inputs, others)
     views = None if tta is None else parse_tta(tta)
     share = (1, 1) if shard is None else parse_shard(shard)
@@ -211,6 +211,8 @@ def _submit(
     from cnncli.recipes.submission import write_submission
 
     sample, output = submission
+    if predictor.decision.abstain_below is not None:
+        reporter.note("a submission has an answer for every id: none is withheld")
     return write_submission(
         sample,
         output,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +65,25 @@ def read_list(given: str) -> list[str]:
     return [fields[place] for _, fields in records if len(fields) > place and fields[place].strip()]
 
 
+def save_list(given: str, paths: Iterable[str], flag: str) -> None:
+    """Write paths, one a line, as `read_list` reads them.
+
+    Args:
+        given: Path of the file, as the user gave it.
+        paths: The paths.
+        flag: The flag by which it was given, for the message.
+
+    Raises:
+        CnncliError: If the file cannot be written, or if a path has a line break in it.
+    """
+    lines = list(paths)
+    broken = [line for line in lines if "\n" in line]
+    if broken:
+        raise CnncliError(f"{flag} {given}: a line cannot hold the name {broken[0]!r}")
+    text = "".join(f"{line}\n" for line in lines)
+    write_atomically(expand_path(given), lambda part: part.write_text(text, "utf-8"))
+
+
 def exclude_listed(samples: Samples, given: str) -> Samples:
     """Return the samples without those that a list names, which ``excluded`` then has.
 
@@ -86,9 +105,11 @@ def exclude_listed(samples: Samples, given: str) -> Samples:
         return replace(samples, remarks=(*samples.remarks, told))
     chosen, unknown = _match(samples, lines)
     if not len(chosen):
+        none = f"none of its {len(lines):,} lines is an image"
+        none = "its line is no image" if len(lines) == 1 else none
         raise CnncliError(
-            f"{where}: none of its {count_of(len(lines), 'line')} is an image of --data (the first "
-            f"is {lines[0]!r}, an image {str(samples.paths[0])!r})"
+            f"{where}: {none} of --data (the first line is {lines[0]!r}, an image is "
+            f"{str(samples.paths[0])!r})"
         )
     kept = np.setdiff1d(np.arange(len(samples)), chosen)
     counts = np.bincount(samples.targets[kept], minlength=len(samples.class_names))
@@ -108,10 +129,20 @@ def exclude_listed(samples: Samples, given: str) -> Samples:
     left = select_samples(samples, kept)
     return replace(
         left,
-        excluded={name: _size(samples, index) for name, index in zip(names, chosen, strict=True)},
+        excluded=measure_samples(samples, chosen),
         remarks=(*samples.remarks, told),
         notes=(*samples.notes, doubt) if unknown else samples.notes,
     )
+
+
+def measure_samples(samples: Samples, chosen: Array) -> dict[str, int]:
+    """Return the sizes in bytes of the files of samples, by their paths.
+
+    Args:
+        samples: The samples.
+        chosen: (M,) numbers of those to measure.
+    """
+    return {str(samples.paths[index]): _size(samples, index) for index in chosen.tolist()}
 
 
 def _size(samples: Samples, index: int) -> int:

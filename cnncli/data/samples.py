@@ -118,6 +118,7 @@ class Samples:
         files: Number of files per sample.
         excluded: Images that were left out by ``--exclude``: sizes of their files in bytes, by
             their paths.
+        extra: (N,) texts of the columns that ``CsvColumns.extra`` names, by their names.
     """
 
     source: ImageSource
@@ -133,6 +134,7 @@ class Samples:
     group_hint: str | None = None
     files: int = 1
     excluded: Mapping[str, int] = field(default_factory=dict)
+    extra: Mapping[str, Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -148,12 +150,14 @@ class CsvColumns:
         label: Name of the column of labels.
         split: Name of the column of splits.
         group: Name of the column of groups; there is no usual name, so None means no groups.
+        extra: Names of further columns to read. Those that are properties of files may be missing.
     """
 
     image: str | None = None
     label: str | None = None
     split: str | None = None
     group: str | None = None
+    extra: tuple[str, ...] = ()
 
 
 def plain_path(path: str) -> str:
@@ -187,6 +191,7 @@ def select_samples(samples: Samples, chosen: Array) -> Samples:
         targets=samples.targets[chosen],
         splits=samples.splits[chosen],
         groups=None if samples.groups is None else samples.groups[chosen],
+        extra={name: texts[chosen] for name, texts in samples.extra.items()},
     )
 
 

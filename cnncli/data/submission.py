@@ -234,18 +234,21 @@ def match_ids(sample: Sample, flag: str, paths: Sequence[str]) -> list[int | Non
     stems: dict[str, list[int]] = {}
     for number, path in enumerate(plain):
         name = path.rpartition("/")[2]
-        whole.setdefault(name, []).append(number)
+        whole.setdefault(_with_small_ending(name), []).append(number)
         stems.setdefault(_stem(name), []).append(number)
     owner: dict[int, str] = {}
     found: list[int | None] = []
     for given in sample.ids:
         name = _plain(given)
         last = name.rpartition("/")[2]
-        numbers = whole.get(last) or stems.get(last) or []
+        numbers = whole.get(_with_small_ending(last)) or stems.get(last) or []
         if last != name:
             ends = f"/{name}"
-            numbers = [n for n in numbers if f"/{plain[n]}".endswith(ends)] or [
-                n for n in numbers if _stem(f"/{plain[n]}").endswith(ends)
+            numbers = [
+                n
+                for n in numbers
+                if _with_small_ending(f"/{plain[n]}").endswith(_with_small_ending(ends))
+                or _stem(f"/{plain[n]}").endswith(ends)
             ]
         if len(numbers) > 1:
             raise CnncliError(
@@ -277,6 +280,12 @@ def _hint_at_zeros(ids: Sequence[str], stems: Mapping[str, object]) -> str:
 
 def _plain(path: str) -> str:
     return unicodedata.normalize("NFC", path).replace("\\", "/")
+
+
+def _with_small_ending(name: str) -> str:
+    """Return a file's name with its ending in small letters: ``x.JPG`` is ``x.jpg``."""
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem}{dot}{ending.lower()}" if dot else name
 
 
 def _stem(name: str) -> str:

@@ -24,6 +24,7 @@ from cnncli.data.table_columns import (
     LABEL_COLUMNS,
     choose_column,
     choose_image_columns,
+    find_extra_columns,
     find_usual,
 )
 from cnncli.data.table_files import check_channels, find_files, unify_paths
@@ -52,7 +53,9 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
     split = choose_column(path, header, columns.split, "--split-col", _SPLIT, needed=False)
     group = choose_column(path, header, columns.group, "--group-col", (), needed=False)
     maybe_group = "" if group else choose_column(path, header, None, "", _GROUPS, needed=False)
-    rows = read_texts(path, header, [*images, label, split, group, maybe_group])
+    extra = find_extra_columns(path, header, columns.extra)
+    rows = read_texts(path, header, [*images, label, split, group, maybe_group], extra)
+    further = {name: rows.columns[name] for name in extra}
     for name in (*images, label):
         empty = np.flatnonzero(rows.columns[name] == "")
         if len(empty):
@@ -82,6 +85,7 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
         remarks=remarks,
         group_hint=_build_group_hint(maybe_group, rows) if maybe_group else None,
         files=len(images),
+        extra=further,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnncli.arrays import Array
+from cnncli.choices.subgroups import FILE_PROPERTIES
 from cnncli.data.samples import CsvColumns, top_folders
 from cnncli.data.split_names import USUAL
 from cnncli.data.table_rows import read_header
@@ -205,3 +206,19 @@ def choose_column(
 
 def _unnamed_column_error(path: Path, header: list[str], flag: str) -> CnncliError:
     return CnncliError(f"{path}: name the column with {flag}; it has {shorten(header, 12)}")
+
+
+def find_extra_columns(path: Path, header: list[str], names: Sequence[str]) -> list[str]:
+    """Return those of the names that are columns; the others are properties of the files.
+
+    Raises:
+        CnncliError: If a name is neither.
+    """
+    for name in names:
+        if name not in (*header, *FILE_PROPERTIES):
+            near = did_you_mean(name, [*header, *FILE_PROPERTIES])
+            raise CnncliError(
+                f"--subgroup {name}: {path} has no such column; it has {shorten(header, 12)}, and "
+                f"of the files there are {', '.join(FILE_PROPERTIES)}{near}"
+            )
+    return [name for name in names if name in header]

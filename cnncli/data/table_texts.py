@@ -37,13 +37,22 @@ class TableTexts:
         return find_line(self.path, int(self.numbers[row]))
 
 
-def read_texts(path: Path, header: list[str], wanted: Sequence[str]) -> TableTexts:
+def read_texts(
+    path: Path, header: list[str], wanted: Sequence[str], extra: Sequence[str] = ()
+) -> TableTexts:
     """Read the columns named, each once; empty names are none.
+
+    Args:
+        path: The CSV.
+        header: Its columns.
+        wanted: Columns to read. Where all of them are empty, there is no row.
+        extra: Further columns to read.
 
     Raises:
         CnncliError: If a column is there twice, the file is no CSV, or there is no row.
     """
-    names = [name for name in dict.fromkeys(wanted) if name]
+    needed = [name for name in dict.fromkeys(wanted) if name]
+    names = list(dict.fromkeys([*needed, *extra]))
     for name in names:
         if header.count(name) > 1:
             raise CnncliError(f"{path}: column {name!r} is there twice; rename one of them")
@@ -54,7 +63,8 @@ def read_texts(path: Path, header: list[str], wanted: Sequence[str]) -> TableTex
             part.append(text_array([fields[place].strip() for fields in records]))
     texts = [np.concatenate(part) for part in parts]
     # Blank lines, and the rows of separators alone that Excel writes below a table, say nothing.
-    filled = np.flatnonzero(np.logical_or.reduce([column != "" for column in texts]))
+    fields = [column != "" for column in texts[: len(needed)]]
+    filled = np.flatnonzero(np.logical_or.reduce(fields))
     numbers = filled[1:]  # without the header
     if not len(numbers):
         raise CnncliError(f"{path}: no rows below the header")

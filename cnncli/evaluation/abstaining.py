@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from cnncli.evaluation.intervals import Units, bound_proportion
 from cnncli.evaluation.metrics import FloatArray
-from cnncli.evaluation.operating_intervals import wilson_interval
 from cnncli.evaluation.operating_point import BoolArray
 
 # The levels of the curve; 0 answers every image.
@@ -17,6 +19,7 @@ def measure_abstaining(
     is_right: BoolArray,
     confidence: FloatArray,
     below: float | None,
+    units: Units,
     levels: Sequence[float] = LEVELS,
 ) -> list[dict[str, Any]]:
     """Measure coverage and accuracy at levels of confidence.
@@ -25,6 +28,7 @@ def measure_abstaining(
         is_right: (N,) whether the label of an image is right.
         confidence: (N,) probability of that label.
         below: A level of the user's own among them; None for none.
+        units: What was drawn independently: images, or groups.
         levels: Levels: images whose confidence lies below are not answered.
 
     Returns:
@@ -34,17 +38,16 @@ def measure_abstaining(
     """
     rows = []
     for level in sorted({*levels, *(() if below is None else (below,))}):
-        kept = is_right[confidence >= level]
-        hits, answered = int(kept.sum()), len(kept)
-        low, high = wilson_interval(hits, answered) if answered else (None, None)
+        kept = np.flatnonzero(confidence >= level)
+        found = bound_proportion(is_right[kept], units, kept)
         rows.append(
             {
                 "below": level,
-                "answered": answered,
-                "coverage": answered / len(is_right),
-                "accuracy": hits / answered if answered else None,
-                "low": low,
-                "high": high,
+                "answered": len(kept),
+                "coverage": len(kept) / len(is_right),
+                "accuracy": found.value if len(kept) else None,
+                "low": found.low if len(kept) else None,
+                "high": found.high if len(kept) else None,
             }
         )
     return rows

@@ -68,23 +68,6 @@ def fit_temperature(targets: IntArray, probabilities: FloatArray) -> float:
     return math.exp(found.x)
 
 
-def brier_score(targets: IntArray, probabilities: FloatArray) -> float:
-    """Return the mean over images of the squared distances to the truth, summed over the classes.
-
-    Args:
-        targets: (N,) class indices.
-        probabilities: (N, K).
-
-    Returns:
-        From 0 (sure and right) to 2 (sure and wrong).
-
-    Source: Brier, Monthly Weather Review 78 (1950) 1.
-    """
-    given = np.asarray(probabilities, dtype=np.float64)
-    squares = (given**2).sum(axis=1) - 2 * given[np.arange(len(targets)), targets] + 1
-    return float(squares.mean())
-
-
 def _logarithm(probabilities: FloatArray) -> FloatArray:
     values: FloatArray = np.log(np.maximum(np.asarray(probabilities, np.float64), _SMALLEST))
     return values

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cnncli.evaluation.calibration_error import bound_calibration
 from cnncli.evaluation.class_figures import ClassFigures
 from cnncli.evaluation.influence import count_influences
 from cnncli.evaluation.intervals import (
     Estimate,
     Units,
     bound_agreement,
-    bound_calibration,
     bound_mean,
     bound_proportion,
 )

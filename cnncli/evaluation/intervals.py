@@ -15,13 +15,14 @@ from statistics import NormalDist
 
 import numpy as np
 
-from cnncli.evaluation.metrics import ECE_BINS, FloatArray, IntArray
+from cnncli.evaluation.metrics import FloatArray, IntArray
 
 CONFIDENCE = 0.95
-_UPPER = (1 + CONFIDENCE) / 2
-_Z = NormalDist().inv_cdf(_UPPER)
-_DRAWS = 2000  # of the noise in the calibration error
-_ROUNDING = 1e-12  # a relative error that is none
+# Of an error that few units make up: Student's t for less is too long for any use.
+_LEAST_FREEDOM = 4
+UPPER = (1 + CONFIDENCE) / 2
+_Z = NormalDist().inv_cdf(UPPER)
+ROUNDING = 1e-12  # a relative error that is none
 
 
 @dataclass(frozen=True)
@@ -46,22 +47,24 @@ class Spread:
     Attributes:
         error: Its standard error.
         units: Number of images, or groups, that were drawn independently and count in it.
+        freedom: Degrees of freedom of the error: how well it is known.
     """
 
     error: float
     units: int
+    freedom: float
 
     @property
     def quantile(self) -> float:
         """Standard errors on each side of a 95 % interval, by Student's t; NaN of one unit."""
-        return student(self.units - 1)
+        return student(self.freedom)
 
 
 def student(freedom: float) -> float:
     """Return the 97.5 % quantile of Student's t; NaN below one degree of freedom."""
     from scipy.special import stdtrit  # type: ignore[import-untyped]
 
-    return float(stdtrit(freedom, _UPPER)) if freedom >= 1 else math.nan
+    return float(stdtrit(freedom, UPPER)) if freedom >= 1 else math.nan
 
 
 class Units:
@@ -72,7 +75,8 @@ class Units:
     """
 
     def __init__(self, groups: IntArray | None = None) -> None:
-        self.groups = groups
+        is_alone = groups is None or int(groups.max()) + 1 == len(groups)
+        self.groups = None if is_alone else groups
 
     def count(self, images: IntArray) -> int:
         """Return how many units some images belong to, given by their numbers (M,)."""
@@ -103,16 +107,24 @@ class Units:
         Args:
             influences: (M,) of the images that count in it, or (N,) of all.
             images: (M,) numbers of these images; None for all.
-            units: Number of units that decide how well the error is known, where these are fewer
-                than those of the images.
+            units: Number of units that decide how well the error is known, for a figure in which
+                few can make up most of it, such as the few that are ranked wrongly. The degrees of
+                freedom are then those of a sum of squares with the fourth moment that is seen. None
+                for a figure in which all count alike.
+
+        Source: Satterthwaite, Biometrics Bulletin 2 (1946) 110.
         """
         sums = self.sum(influences, images)
         count = len(sums)
         if count < 2:
-            return Spread(math.nan, count)
-        return Spread(
-            math.sqrt(count / (count - 1) * float(sums @ sums)), min(count, units or count)
-        )
+            return Spread(math.nan, count, math.nan)
+        total = float(sums @ sums)
+        error = math.sqrt(count / (count - 1) * total)
+        if units is None:
+            return Spread(error, count, count - 1)
+        excess = float((sums**4).sum()) / total**2 - 1 / count if total > 0 else 0.0
+        freedom = max(_LEAST_FREEDOM, 2 / excess) if excess > 0 else math.inf
+        return Spread(error, units, min(units - 1, freedom))
 
 
 def wilson(share: float, trials: float, quantile: float = _Z) -> Estimate:
@@ -201,7 +213,7 @@ def _bound(
 ) -> Estimate:
     if not math.isfinite(value):
         return Estimate(value)
-    if spread.units < 2 or spread.error <= _ROUNDING or abs(value) >= 1:
+    if spread.units < 2 or spread.error <= ROUNDING or abs(value) >= 1:
         return unmoved(value, spread.units)
     low, high = transformed(spread.quantile * spread.error)
     return Estimate(value, min(low, value), max(high, value))
@@ -230,7 +242,7 @@ def bound_mean(values: FloatArray, units: Units, *, most: float = math.inf) -> E
     spread = units.spread(influences)
     if spread.units < 2:
         return Estimate(value)
-    if spread.error <= _ROUNDING * max(value, _ROUNDING):
+    if spread.error <= ROUNDING * max(value, ROUNDING):
         if not math.isfinite(most):
             return Estimate(value)
         found = wilson(value / most, spread.units)
@@ -257,50 +269,28 @@ def combine_estimates(
 ) -> Estimate:
     """Return the mean of K figures, with the interval that follows from theirs.
 
+    Half the length of each interval stands for 1.96 standard errors, also of a class without a
+    mistake, of which no resample shows any. From these follows an interval on the logit of the
+    mean. Close to 1 that can be longer than all the classes' lower sides together; the lower end is
+    then that of these sides, as the method of variance estimates recovery (MOVER) takes them.
+
     Args:
         estimates: The K figures with their intervals.
         value: Their mean.
         joint: Sum of squares of the mean's influence, by unit.
         apart: The same if the K figures were independent of each other.
 
-    Source: Zou and Donner, Statistics in Medicine 27 (2008) 1693 (MOVER).
+    Source: Zou and Donner, Statistics in Medicine 27 (2008) 1693.
     """
-    low = math.sqrt(sum((one.value - one.low) ** 2 for one in estimates)) / len(estimates)
-    high = math.sqrt(sum((one.high - one.value) ** 2 for one in estimates)) / len(estimates)
     scale = math.sqrt(joint / apart) if apart > 0 and joint > 0 else 1.0
-    return Estimate(value, max(0.0, value - scale * low), min(1.0, value + scale * high))
 
+    def add(lengths: list[float]) -> float:
+        return scale * math.hypot(*lengths) / len(estimates)
 
-def bound_calibration(value: float, place: IntArray, gaps: FloatArray, units: Units) -> Estimate:
-    """Return the expected calibration error with its interval, which is a careful one.
-
-    The error is a sum of absolute values, to which noise adds on few images, even where a
-    classifier is calibrated. So the lower end takes off all that noise could have added: the 97.5th
-    percentile of the sum of the bins' absolute noise. The upper end adds Student's t times the
-    standard error and takes nothing off. The interval holds the truth more often than in 95 of 100
-    samples.
-
-    Args:
-        value: The error.
-        place: (N,) bin of each image.
-        gaps: (N,) confidence of each image, less 1 if it is right.
-        units: What was drawn.
-    """
-    images = len(gaps)
-    sums = np.bincount(place, weights=gaps, minlength=ECE_BINS) / images
-    noise = np.stack(
-        [units.sum(((place == one) * gaps - sums[one]) / images) for one in range(ECE_BINS)]
-    )
-    count = noise.shape[1]
-    if count < 2:
-        return Estimate(value)
-    covariance = noise @ noise.T * (count / (count - 1))
-    if np.trace(covariance) <= _ROUNDING:
-        return wilson(value, count)
-    eigenvalues, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.maximum(eigenvalues, 0))
-    drawn = np.random.default_rng(0).standard_normal((_DRAWS, ECE_BINS)) @ root.T
-    added = float(np.quantile(np.abs(drawn).sum(axis=1), _UPPER))
-    sign = np.sign(sums)
-    above = student(count - 1) * math.sqrt(max(0.0, float(sign @ covariance @ sign)))
-    return Estimate(value, max(0.0, value - added), min(1.0, value + above))
+    low = max(0.0, value - add([one.value - one.low for one in estimates]))
+    high = min(1.0, value + add([one.high - one.value for one in estimates]))
+    if 0 < value < 1:
+        half = add([(one.high - one.low) / 2 for one in estimates]) / (value * (1 - value))
+        middle = math.log(value / (1 - value))
+        low, high = max(low, _expit(middle - half)), max(high, _expit(middle + half))
+    return Estimate(value, min(low, value), max(high, value))

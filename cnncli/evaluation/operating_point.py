@@ -73,7 +73,7 @@ def call_classes(probabilities: FloatArray, positive: int, threshold: float) -> 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """How many images were called what; arrays (...) for resampled ones.
+    """How many images were called what: counts, or arrays (...) of counts.
 
     Attributes:
         true_positive: Positive images that were called positive.
@@ -91,38 +91,6 @@ class Outcomes:
     def count(cls, is_called: BoolArray, is_positive: BoolArray) -> Outcomes:
         """Count images (N,) by what they were called and what they are."""
         return cls(*_indicators(is_called, is_positive).sum(axis=0))
-
-    @classmethod
-    def resample(
-        cls,
-        is_called: BoolArray,
-        is_positive: BoolArray,
-        groups: IntArray,
-        *,
-        seed: int = 0,
-        resamples: int = 1000,
-    ) -> Outcomes:
-        """Count the images of resamples that draw whole groups with replacement.
-
-        Args:
-            is_called: (N,) whether an image was called positive.
-            is_positive: (N,) whether it is.
-            groups: (N,) number of the group of each image, from 0 to G - 1.
-            seed: Seed of the resampling.
-            resamples: Number of resamples B.
-
-        Returns:
-            Counts (B,).
-        """
-        indicators = _indicators(is_called, is_positive)
-        count = int(groups.max()) + 1
-        cells = np.stack(
-            [np.bincount(groups, weights=column, minlength=count) for column in indicators.T]
-        )
-        drawn = np.random.default_rng(seed).multinomial(
-            count, np.full(count, 1 / count), size=resamples
-        )
-        return cls(*(cells @ drawn.T))
 
     @property
     def positive(self) -> FloatArray:

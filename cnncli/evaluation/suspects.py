@@ -48,12 +48,36 @@ def mean_self_confidence(targets: IntArray, probabilities: FloatArray) -> FloatA
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
+def count_wrong_labels(targets: IntArray, probabilities: FloatArray) -> float:
+    """Return an estimate of the number of wrong labels, from the confident joint.
+
+    A network is confident that an image is of a class if its probability for it is at least the
+    mean over the images with that label. The confident joint counts, for each label, of which
+    class these images confidently are: the likeliest, where there are several. Each of its rows is
+    scaled to the number of images with the label, and what is off the diagonal is wrong.
+
+    Args:
+        targets: (N,) labels as class numbers.
+        probabilities: (N, K), each row by a network that was not trained on the image.
+    """
+    classes = probabilities.shape[1]
+    # As many digits as predictions.csv has: a class whose images all have one probability must
+    # reach its own mean.
+    confident = probabilities >= mean_self_confidence(targets, probabilities) - 1e-6
+    sure = confident.any(axis=1)
+    likeliest = np.where(confident, probabilities, -1.0).argmax(axis=1)
+    joint = np.zeros((classes, classes))
+    np.add.at(joint, (targets[sure], likeliest[sure]), 1)
+    counts = np.bincount(targets, minlength=classes)
+    wrong = joint.sum(axis=1) - joint.diagonal()
+    return float((counts * wrong / np.maximum(joint.sum(axis=1), 1)).sum())
+
+
 def find_suspects(targets: IntArray, probabilities: FloatArray) -> Suspects:
     """Find the labels that look wrong, by confident learning.
 
-    A network is confident that an image is of a class if its probability for it is at least the
-    mean over the images with that label. An image is suspect if the likeliest of the classes that
-    the network is confident of is not its label, and its label is not the likeliest class of all.
+    They are as many as `count_wrong_labels` estimates, of those whose label is not the likeliest
+    class: the ones with the smallest normalised margin.
 
     Args:
         targets: (N,) labels as class numbers.
@@ -68,17 +92,15 @@ def find_suspects(targets: IntArray, probabilities: FloatArray) -> Suspects:
     """
     check_inputs(targets, probabilities)
     rows = np.arange(len(targets))
-    # As many digits as predictions.csv has: a class whose images all have one probability must
-    # reach its own mean.
-    thresholds = mean_self_confidence(targets, probabilities) - 1e-6
-    confident = probabilities >= thresholds  # never where a class has no image
-    likeliest = np.where(confident, probabilities, -1.0).argmax(axis=1)
     others = probabilities.copy()
     others[rows, targets] = -1.0
-    margins = probabilities[rows, targets] - others.max(axis=1)
-    found = np.flatnonzero(confident.any(axis=1) & (likeliest != targets) & (margins < 0))
+    others[:, np.bincount(targets, minlength=probabilities.shape[1]) == 0] = -1.0
+    proposed = others.argmax(axis=1)
+    margins = probabilities[rows, targets] - others[rows, proposed]
+    found = np.flatnonzero(margins < 0)
     found = found[np.argsort(margins[found], kind="stable")]
-    return Suspects(found, likeliest[found], margins[found])
+    found = found[: round(count_wrong_labels(targets, probabilities))]
+    return Suspects(found, proposed[found], margins[found])
 
 
 def is_no_better_than_one_class(targets: IntArray, predictions: IntArray) -> bool:

@@ -121,7 +121,7 @@ def _read(data: bytes, *, pixels: bool) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _check_deflated(data)
+            refuse_bomb(data)
             dataset = pydicom.dcmread(
                 io.BytesIO(data), stop_before_pixels=not pixels, force=data[128:132] != b"DICM"
             )
@@ -149,7 +149,12 @@ def _complete_syntax(dataset: Any) -> None:
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
 
 
-def _check_deflated(data: bytes) -> None:
+def is_deflated(head: bytes) -> bool:
+    """Return whether a file's data set is deflated, by its first 4096 bytes or more."""
+    return _DEFLATED in head[:_META_BYTES] and head[128:132] == b"DICM"
+
+
+def refuse_bomb(data: bytes) -> None:
     """Refuse a deflated file that would fill the memory; pydicom unpacks it before anything else.
 
     Source: DICOM PS3.10, 7.1 (the length of the file meta information), and PS3.5, A.5 (deflate).
@@ -157,7 +162,7 @@ def _check_deflated(data: bytes) -> None:
     Raises:
         TooLargeError: If it unpacks to more than ``MAX_BYTES`` bytes.
     """
-    if _DEFLATED not in data[:_META_BYTES] or data[128:132] != b"DICM":
+    if not is_deflated(data):
         return
     place = 144 + int.from_bytes(data[140:144], "little")
     unpack, rest, size = zlib.decompressobj(-zlib.MAX_WBITS), data[place:], 0

@@ -12,6 +12,7 @@ from cnncli.choices import parse_duration
 from cnncli.config import RunConfig, dump_folds_config, load_folds_config
 from cnncli.errors import CnncliError, count_of
 from cnncli.files import (
+    BAD_IMAGES_FILE,
     BEST_FILE,
     CONFIG_FILE,
     LAST_FILE,
@@ -20,7 +21,7 @@ from cnncli.files import (
     write_atomically,
 )
 from cnncli.models.registry import short_name
-from cnncli.reporting import Reporter, TableLayout
+from cnncli.reporting import Reporter, SilentReporter, TableLayout
 from cnncli.run.check import check_config
 from cnncli.run.fold import Fold
 from cnncli.run.fold_figures import fold_rows, read_fold
@@ -33,6 +34,7 @@ from cnncli.run.pool_folds import pool_folds
 from cnncli.run.report import summary_rows, tell_images
 from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import World
+from cnncli.training.find_run import list_folds
 
 TrainRun = Callable[..., Path]
 _LAYOUT = TableLayout(
@@ -114,7 +116,12 @@ def resume_folds(
     with lock_run(folder, reporter.note) if world.is_first else nullcontext():
         if world.from_first(check_unfinished(folder)):
             config, folds = load_folds_config(str(folder / CONFIG_FILE), {})
-            plan = plan_folds(config, folds, reporter, begun=folder)
+            # Before the first fold has begun, its splits.csv may be without unreadable images.
+            has_begun = any((fold / LAST_FILE).is_file() for fold in list_folds(folder)) or any(
+                (fold / REPORT_FILE).is_file() for fold in list_folds(folder)
+            )
+            begun = folder if world.from_first(has_begun) else None
+            plan = plan_folds(config, folds, reporter, begun=begun)
             _Job(folder, config, plan, reporter, trainers, world, started).run()
     return folder
 
@@ -170,7 +177,9 @@ class _Job:
                 begun = time.monotonic()
                 self._train(path, number, len(todo) - done, reporter, images)
                 self._tell(number, time.monotonic() - begun, len(todo) - done - 1)
+                self._leave_out_bad()
             images.found.clear()
+            images.features.found.clear()
             self._pool()
 
     @contextmanager
@@ -184,15 +193,23 @@ class _Job:
                 self._reporter.note(f"what is trained is kept; go on with: {command}")
             raise
 
+    def _leave_out_bad(self) -> None:
+        """Plan without the images that the first fold could not read, as a resumed job does."""
+        known = len(self._plan.inner)
+        if self._world.from_first((self._folder / BAD_IMAGES_FILE).is_file()):
+            self._plan = plan_folds(
+                self._config, self._plan.folds, SilentReporter(), begun=self._folder
+            )
+        assert len(self._plan.inner) <= known
+
     def _train(
         self, path: Path, number: int, left: int, reporter: FoldReporter, images: OpenedImages
     ) -> None:
         plan, world = self._plan, self._world
         fold = Fold(
             run_dir=path,
-            samples=plan.samples,
-            splits=plan.splits[number - 1],
-            numbers=plan.numbers,
+            plan=plan,
+            number=number,
             images=images,
             share=lambda: self._clock.share(left),
         )

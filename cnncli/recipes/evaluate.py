@@ -3,79 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from cnncli.augmentation.notation import Tta
-from cnncli.choices import Aggregate, OnBadImage, Precision, SplitChoice
-from cnncli.choices.decision import DecisionFlags
-from cnncli.data.samples import CsvColumns, Samples, select_samples
+from cnncli.data.samples import Samples, select_samples
 from cnncli.files import run_dir_of
 from cnncli.reporting import Reporter
 from cnncli.run.by_group import add_by_group
 from cnncli.run.choose_evaluated import choose_evaluated, is_chosen_on
 from cnncli.run.decide import check_decision, check_judged, choose_decision, needs_val
 from cnncli.run.decision import load_decision, save_decision, warn_of_views
+from cnncli.run.evaluate_settings import EvaluateSettings
 from cnncli.run.evaluated_images import check_groups, find_evaluated
 from cnncli.run.evaluation import Evaluation
 from cnncli.run.find_val import find_val
 from cnncli.run.fold_figures import describe_folds
+from cnncli.run.internal import add_internal
 from cnncli.run.judge import Judge
 from cnncli.run.judge_folds import judge_by_folds, refuse_decisions
 from cnncli.run.members import find_members
-from cnncli.run.mistakes import DRAWN, draw_mistakes, list_mistakes
+from cnncli.run.mistakes import draw_mistakes, list_mistakes
 from cnncli.run.report import Report, record_splits, report_precision, report_split
 from cnncli.run.report_decision import report_decision
 from cnncli.run.save_evaluation import make_evaluation_folder, save_evaluation
+from cnncli.run.subgroups import add_subgroups, check_subgroups
 from cnncli.training.checkpoint import Checkpoint, load_checkpoint
 from cnncli.training.device import Compute, choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
 from cnncli.training.views import build_views
-
-
-@dataclass(frozen=True)
-class EvaluateSettings:
-    """What to evaluate.
-
-    Attributes:
-        data: The images, as ``train`` takes them; None for the data of the run.
-        checkpoint: Path of a run folder or a checkpoint; None for the newest finished run.
-        split: The split to evaluate; None for test, or val if the run has no test split.
-        columns: Names of the columns of a CSV file.
-        group_regex: Finds the group of an image in its file's name; None for no such groups.
-        by_group: How a group's probabilities are combined, to report by group too; None does not.
-        device: The device as torch names it, or ``auto``.
-        precision: The precision to compute in; None for exact float32.
-        output: Folder for report.json, predictions.csv and confusion_matrix.{csv,png}; None writes
-            no files.
-        on_bad_image: ``error`` refuses images that cannot be read, ``skip`` leaves them out.
-        tta: Views of each image, over which the probabilities are averaged; None for the image
-            alone.
-        mistakes: Number of the surest mistakes that the report lists, at most; 0 for no list.
-        mistakes_drawn: Number of the surest mistakes that are drawn, at most.
-        mistakes_grid: File in which the surest mistakes are drawn; None draws none.
-        csv_safe: Whether no cell of a CSV may be a formula for a spreadsheet.
-        decide: Threshold, temperature and abstaining.
-    """
-
-    data: str | None = None
-    checkpoint: str | None = None
-    split: SplitChoice | None = None
-    columns: CsvColumns = field(default_factory=CsvColumns)
-    group_regex: str | None = None
-    by_group: Aggregate | None = None
-    device: str = "auto"
-    precision: Precision | None = None
-    output: str | None = None
-    on_bad_image: OnBadImage = "error"
-    tta: Tta | None = None
-    mistakes: int = 0
-    mistakes_drawn: int = DRAWN
-    mistakes_grid: Path | None = None
-    csv_safe: bool = False
-    decide: DecisionFlags = field(default_factory=DecisionFlags)
 
 
 def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = ALONE) -> Report:
@@ -118,7 +74,8 @@ def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Eval
     views = None if settings.tta is None else build_views(settings.tta, checkpoint.augment)
     everything = _find_images(settings, path, checkpoint, reporter)
     chosen, split = choose_evaluated(everything, path, settings.split, reporter)
-    check_judged(settings.decide, is_val=is_chosen_on(split))
+    check_judged(settings.decide, stored, reporter, is_val=is_chosen_on(split))
+    check_subgroups(select_samples(everything, chosen), settings.subgroups)
     own = settings.data is None and settings.split is None
     folder = settings.output and make_evaluation_folder(settings.output, path, is_of_run=own)
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -167,8 +124,10 @@ def _judge_by_folds(
     checkpoint = load_checkpoint(files[0])[1]
     own = settings.data is None and settings.split is None
     output = settings.output and make_evaluation_folder(settings.output, path, is_of_run=own)
+    everything = _find_images(settings, path, checkpoint, reporter)
+    check_subgroups(everything, settings.subgroups)
     found = judge_by_folds(
-        _find_images(settings, path, checkpoint, reporter),
+        everything,
         folder,
         files,
         settings.split,
@@ -225,6 +184,14 @@ def _report(evaluation: Evaluation, settings: EvaluateSettings) -> None:
 
 def _report_by_group(evaluation: Evaluation, settings: EvaluateSettings) -> None:
     add_by_group(evaluation, settings.by_group)
+
+
+def _report_subgroups(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    add_subgroups(evaluation, settings.subgroups)
+
+
+def _report_internal(evaluation: Evaluation, _: EvaluateSettings) -> None:
+    add_internal(evaluation)
 
 
 def _save(evaluation: Evaluation, settings: EvaluateSettings) -> None:
@@ -291,6 +258,8 @@ _STEPS: tuple[Callable[[Evaluation, EvaluateSettings], None], ...] = (
     _report,
     _report_by_group,
     _report_decision,
+    _report_subgroups,
+    _report_internal,
     _store_decision,
     _save,
     _list_mistakes,

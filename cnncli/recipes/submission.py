@@ -41,8 +41,8 @@ def write_submission(
         sample: The sample.
         output: The file to write.
         files: The paths of the files of each image.
-        predict: Yields the row of each image, with ``label`` and ``probabilities``, or an
-            ``error``.
+        predict: Yields the row of each image, with ``label`` (and ``suggested``, where it may be
+            withheld) and ``probabilities``, or an ``error``.
         class_names: The classes that it knows.
         reporter: Is told how the sample was understood, and what has no partner.
         flag: The flag by which the sample was given, for messages.
@@ -70,7 +70,8 @@ def write_submission(
     for row, number in zip(sample.rows, found, strict=True):
         answer = None if number is None else rows.popleft()
         if answer is not None and not answer["error"]:
-            answers.fill(row, answer["label"], answer["probabilities"])
+            label = answer.get("suggested", answer["label"])  # where the label is withheld
+            answers.fill(row, label, answer["probabilities"])
             continue
         answers.clear(row)
         if answer is not None:

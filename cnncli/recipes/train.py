@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from cnncli.choices import SPLITS
 from cnncli.config import RunConfig, dump_config
 from cnncli.data.loader import explain_worker_death
-from cnncli.data.splits import TEST, VAL
 from cnncli.errors import CnncliError
 from cnncli.files import (
-    BEST_FILE,
     CONFIG_FILE,
     LAST_FILE,
     REPORT_FILE,
@@ -33,17 +27,14 @@ from cnncli.run.lock import lock_run
 from cnncli.run.prepare import prepare
 from cnncli.run.prepared_run import PreparedRun
 from cnncli.run.report import (
-    Report,
-    evaluation_batch,
     record_splits,
-    report_split,
     save_report,
     summary_rows,
     tell_images,
 )
+from cnncli.run.report_best import report_best
 from cnncli.run.resume import load_unfinished, was_trained
-from cnncli.run.unreadable import settle_last, write_splits
-from cnncli.training.checkpoint import load_checkpoint
+from cnncli.run.unreadable import write_splits
 from cnncli.training.device import (
     Compute,
     choose_compute,
@@ -53,7 +44,6 @@ from cnncli.training.device import (
 from cnncli.training.distributed import ALONE, World
 from cnncli.training.history import OnEpoch, Row
 from cnncli.training.logs import open_log
-from cnncli.training.predictions import predict_split
 from cnncli.training.state import State
 
 
@@ -94,7 +84,7 @@ def train_run(
     # Before there is a folder: a run that is killed while it reads images leaves none behind.
     run = prepare(config, compute, reporter, fold=fold)
     if fold is not None:
-        run, started = fold.limit_time(run), time.monotonic()
+        run, started = fold.settle(run), None  # its share counts from its first step
     new_dir = (
         new_run_dir(config.output, short_name(config.model), was_trained)
         if fold is None
@@ -203,7 +193,7 @@ def _train(
             if run.compute.world.is_first:
                 _drop_state(run, run_dir, reporter)
             return
-        report = _evaluate_best(run, run_dir, reporter)
+        report = report_best(run, run_dir, reporter)
     if run.compute.world.is_first:
         record_splits(report, run_dir)
         save_report(run_dir / REPORT_FILE, report)
@@ -247,23 +237,3 @@ def _logged(
         failed = False
     finally:
         log.close(failed=failed)
-
-
-def _evaluate_best(run: PreparedRun, run_dir: Path, reporter: Reporter) -> Report:
-    """Return the report of the best checkpoint, on the test split if there is one, else on val."""
-    network, checkpoint = load_checkpoint(run_dir / BEST_FILE)
-    compute = run.compute.for_evaluation()
-    network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    classifier = checkpoint.classifier(network).to(compute.device)
-    split = TEST if len(run.indices(TEST)) else VAL
-    batch_size = evaluation_batch(checkpoint.preprocess)
-    with closing(run.loader(split, batch_size=batch_size, sliced=True)) as loader:
-        targets, probabilities = predict_split(classifier, loader, compute, sliced=True)
-        bad = settle_last(loader, run, run_dir, reporter)
-    groups = run.samples.groups
-    if groups is not None:
-        groups = groups[np.setdiff1d(run.indices(split), list(bad))]
-    name = SPLITS[split] if split == TEST else "val (chosen on)"
-    return report_split(
-        targets, probabilities, checkpoint, split=name, reporter=reporter, groups=groups
-    )

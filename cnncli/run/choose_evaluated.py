@@ -105,7 +105,8 @@ def choose_evaluated(
     if wanted == "all":
         if (seen == TRAIN).any():
             reporter.warn(f"{(seen == TRAIN).sum()} of the images were trained on")
-        return np.arange(len(samples)), _with_origin("all", seen)
+        name = "new images" if manifest is not None and new.all() else "all"
+        return np.arange(len(samples)), _with_origin(name, seen)
     split = SPLITS.index(wanted) if wanted else TEST if has_test else VAL
     # Without a wanted split, or if the data name no splits, all new images count.
     counted = samples.splits == split if wanted and (samples.splits != NO_SPLIT).any() else True

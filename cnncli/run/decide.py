@@ -15,6 +15,7 @@ from cnncli.choices.decision import DecisionFlags, OperatingRule, parse_operatin
 from cnncli.errors import CnncliError, clip, count_of, did_you_mean, shorten
 from cnncli.evaluation.calibration import fit_temperature
 from cnncli.evaluation.operating_point import Outcomes, choose_threshold, compute_figures
+from cnncli.files import DECISION_FILE
 from cnncli.reporting import Reporter
 from cnncli.run.decision import ABSTAIN, Decision, find_decision_file
 
@@ -89,11 +90,15 @@ def needs_val(flags: DecisionFlags) -> bool:
     return flags.calibrate or flags.operating_point is not None
 
 
-def check_judged(flags: DecisionFlags, *, is_val: bool) -> None:
-    """Refuse to choose on val where val itself is judged.
+def check_judged(
+    flags: DecisionFlags, stored: Decision | None, reporter: Reporter, *, is_val: bool
+) -> None:
+    """Refuse to choose on val where val itself is judged; warn of what was chosen there before.
 
     Args:
         flags: What is to be decided.
+        stored: The decision that is stored beside the weights; None for none.
+        reporter: Gets the warning.
         is_val: Whether images of val are among those that are judged.
 
     Raises:
@@ -104,7 +109,12 @@ def check_judged(flags: DecisionFlags, *, is_val: bool) -> None:
         raise CnncliError(
             f"{given}: is chosen on val, and here val is what is judged, so the figures would be "
             "too good; judge images of --data that are new to the run, or train with a test split, "
-            "or let every image be judged by networks that never saw it: cnncli cross-validate"
+            "or judge a fold of cnncli cross-validate (--checkpoint FOLDER/fold1), which has both"
+        )
+    if is_val and stored is not None and stored.val:
+        reporter.warn(
+            f"{DECISION_FILE} was chosen on val, whose images are judged here: its figures are too "
+            "good"
         )
 
 
@@ -154,7 +164,7 @@ def choose_decision(
             positive=flags.positive,
             threshold=flags.threshold,
             operating_point=None,
-            val={key: value for key, value in decision.val.items() if key == "images"},
+            val={"images": decision.val.get("images")} if decision.temperature else {},
         )
     elif rule is not None:
         assert val is not None

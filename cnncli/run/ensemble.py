@@ -36,18 +36,17 @@ def load_members(given: Sequence[str], reporter: Reporter, *, raw: bool) -> list
     Raises:
         CnncliError: If there is no such run, a file of it cannot be used, or one is named twice.
     """
-    found: list[tuple[Path, str]] = []
-    for name in given or (None,):
-        path, files, how = find_members(name)
-        if len(files) > 1:
-            networks = f"{path.parent}: the mean of its {len(files)} networks"
-            reporter.note(f"checkpoint: {networks}{f' ({how})' if how else ''}")
-        found += [(file, how if len(files) == 1 else "") for file in files]
+    named = [find_members(name) for name in given or (None,)]
+    found = [(file, how if len(files) == 1 else "") for _, files, how in named for file in files]
     seen: set[Path] = set()
     for path, _ in found:
         if path.resolve() in seen:
             raise CnncliError(f"--checkpoint {path}: given twice, and would count twice")
         seen.add(path.resolve())
+    for path, files, how in named:
+        if len(files) > 1:
+            networks = f"{path.parent}: the mean of its {len(files)} networks"
+            reporter.note(f"checkpoint: {networks}{f' ({how})' if how else ''}")
     is_one = len(found) == 1
     left = [file for path, _ in found if (file := find_decision_file(path)) and file.exists()]
     if left and not is_one and not raw:

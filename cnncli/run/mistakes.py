@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,23 @@ DRAWN = 25
 MOST_DRAWN = 500
 # Longest side of a picture that is kept until all are drawn, in pixels.
 _SIDE = 320
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """An image with a label that a network does not agree with.
+
+    Attributes:
+        index: Number of the image among the samples.
+        label: Name of its class.
+        taken_for: Name of the class that the network names.
+        probability: Probability of that class.
+    """
+
+    index: int
+    label: str
+    taken_for: str
+    probability: float
 
 
 def sort_mistakes(targets: Array, probabilities: Array, predictions: Array) -> Array:
@@ -102,35 +121,77 @@ def draw_mistakes(
     Raises:
         OSError: If the file cannot be written.
     """
-    from cnncli.plots.lettering import drawable_names
-    from cnncli.plots.mistakes import MistakePicture, save_mistakes
-
     predictions = probabilities.argmax(axis=1) if predictions is None else predictions
     mistakes = sort_mistakes(samples.targets, probabilities, predictions)
     chosen = mistakes[: min(count, MOST_DRAWN)]
     if not len(chosen):
         reporter.note(f"no mistake to draw: {path} is not written")
         return
-    # A class whose name the fonts lack has its number in place of boxes.
-    names, _ = drawable_names(samples.class_names, longest=60)
-    pictures = []
-    for index in chosen.tolist():
-        label = int(predictions[index])
-        name = str(samples.paths[index])
-        try:
-            image = _shrink(_draw(samples, index, preprocess))
-        except (ImageError, OSError) as error:
-            reporter.warn(f"{name}: {error}; it is not in the picture")
-            continue
-        target, probability = names[samples.targets[index]], float(probabilities[index, label])
-        pictures.append(MistakePicture(image, target, names[label], probability, _short(name)))
+    names = samples.class_names
+    images = [
+        LabelledImage(
+            index,
+            names[samples.targets[index]],
+            names[predictions[index]],
+            float(probabilities[index, predictions[index]]),
+        )
+        for index in chosen.tolist()
+    ]
     title = f"{split}: the {len(chosen):,} surest of {len(mistakes):,} mistakes"
     if len(chosen) == len(mistakes):
         title = f"{split}: all mistakes ({len(mistakes):,}), the surest first"
     title += " (class, \N{RIGHTWARDS ARROW} predicted class, its probability, file)"
-    if pictures:
-        save_mistakes(path, pictures, title)
+    if draw_images(path, samples, images, preprocess, reporter, title):
         reporter.note(f"mistakes drawn: {path}")
+
+
+def draw_images(
+    path: Path,
+    samples: Samples,
+    images: Sequence[LabelledImage],
+    preprocess: Preprocess,
+    reporter: Reporter,
+    title: str,
+    *,
+    word: str = "true",
+) -> bool:
+    """Draw images with their labels and the classes that they are taken for.
+
+    Args:
+        path: File to write, in a folder that exists.
+        samples: N images.
+        images: What is drawn, in this order.
+        preprocess: How the network gets its images.
+        reporter: Is told of images that cannot be read any more.
+        title: One line above the grid.
+        word: What stands in front of an image's label.
+
+    Returns:
+        Whether the file was written, since an image could be read.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    from cnncli.plots.lettering import drawable_names
+    from cnncli.plots.mistakes import MistakePicture, save_mistakes
+
+    # A class whose name the fonts lack has its number in place of boxes.
+    shown = dict(
+        zip(samples.class_names, drawable_names(samples.class_names, longest=60)[0], strict=True)
+    )
+    pictures = []
+    for item in images:
+        name = str(samples.paths[item.index])
+        try:
+            image = _shrink(_draw(samples, item.index, preprocess))
+        except (ImageError, OSError) as error:
+            reporter.warn(f"{name}: {error}; it is not in the picture")
+            continue
+        label, taken_for = (shown.get(n, n) for n in (item.label, item.taken_for))
+        pictures.append(MistakePicture(image, label, taken_for, item.probability, _short(name)))
+    if pictures:
+        save_mistakes(path, pictures, title, word=word)
+    return bool(pictures)
 
 
 def _short(path: str) -> str:

@@ -11,9 +11,14 @@ from cnncli.arrays import Array
 from cnncli.choices import SPLITS
 from cnncli.config import RunConfig
 from cnncli.data.classes import order_classes
-from cnncli.data.exclude import exclude_again, exclude_listed, load_excluded
+from cnncli.data.exclude import (
+    exclude_again,
+    exclude_listed,
+    load_excluded,
+    measure_samples,
+)
 from cnncli.data.folds import draw_folds, refuse_small_classes, split_fold
-from cnncli.data.samples import NO_SPLIT, Samples
+from cnncli.data.samples import NO_SPLIT, Samples, select_samples
 from cnncli.data.split_file import NO_FOLD, load_split_file
 from cnncli.data.split_match import give_rows, match_rows, tell_left_out, tell_relabelled
 from cnncli.data.splits import TEST
@@ -34,13 +39,15 @@ class FoldPlan:
         samples: The images, their classes in order.
         numbers: (N,) fold of each image, from 1 to K; 0 for an image that is in none.
         folds: Number of folds, K.
-        splits: K arrays (N,) of indices into SPLITS: the splits of each fold's run, whose test is
+        inner: The M images that are in a fold. All others count as excluded: no run reads them.
+        splits: K arrays (M,) of indices into SPLITS: the splits of each fold's run, whose test is
             the fold itself.
     """
 
     samples: Samples
     numbers: Array
     folds: int
+    inner: Samples
     splits: list[Array] = field(repr=False)
 
     @property
@@ -73,15 +80,18 @@ def plan_folds(
         folds = folds or _DEFAULT
         # Before any drawing, whose errors are of the largest class.
         refuse_small_classes(in_order, np.flatnonzero(samples.splits != TEST), folds)
-        splits, numbers, warned = draw_folds(
+        given, numbers, warned = draw_folds(
             in_order, folds, test_fraction=config.test_fraction, seed=config.seed
         )
-        samples = replace(samples, splits=splits)
+        samples = replace(samples, splits=given)
         for text in warned:
             reporter.warn(text)
     refuse_small_classes(in_order, np.flatnonzero(numbers > 0), folds)
     drawn = [_split(in_order, numbers, fold + 1, config, reporter) for fold in range(folds)]
-    return FoldPlan(samples, numbers, folds, drawn)
+    pool = np.flatnonzero(numbers > 0)
+    others = measure_samples(samples, np.flatnonzero(numbers == 0))
+    inner = replace(select_samples(samples, pool), excluded={**samples.excluded, **others})
+    return FoldPlan(samples, numbers, folds, inner, [splits[pool] for splits in drawn])
 
 
 def _split(

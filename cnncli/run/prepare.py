@@ -127,7 +127,10 @@ def prepare(
         fitted = fit_normalisation(store, np.flatnonzero(splits == TRAIN))
         store = replace(store, preprocess=fitted)
     resolved = check_augment(resolved, store, np.flatnonzero(splits == TRAIN))
-    run = PreparedRun(resolved, samples, splits, store, digests, compute, network, bad, options)
+    kept = None if fold is None else fold.images.features
+    run = PreparedRun(
+        resolved, samples, splits, store, digests, compute, network, bad, options, kept
+    )
     _check_shares(run)
     return _settle(run, config, pretrained, images, reporter)
 

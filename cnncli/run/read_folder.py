@@ -144,7 +144,7 @@ def survey_run(
         settings=settings,
         history=history,
         best=best,
-        report=attempt(_read_report, REPORT_FILE),
+        report=attempt(read_report, REPORT_FILE),
         parameters=None if checkpoint is None else checkpoint[1],
         images=attempt(read_images, SPLITS_FILE, {}) if with_images else {},
     )
@@ -249,17 +249,20 @@ def _read_checkpoint(path: Path) -> tuple[int, int] | None:
         raise CnncliError(f"{path}: not the checkpoint of a run, or damaged") from None
 
 
-def _read_report(path: Path) -> dict[str, Any] | None:
+def read_report(path: Path) -> dict[str, Any] | None:
+    """Return the content of a ``report.json``; None if there is no such file.
+
+    Raises:
+        CnncliError: If it is not what a run or ``evaluate`` wrote.
+    """
     try:
         check_regular(path, most=MOST_OF_TABLE)
         report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         assert isinstance(report["split"], str)
         for name, bounded in FIGURES.items():
-            figure = report[name]
-            if isinstance(figure, dict):
+            if isinstance(figure := report[name], dict):
                 _ = figure["value"], figure["low"], figure["high"]
-            elif figure is not None:  # before 2026-11-26 some had no interval
-                assert not bounded
+            assert isinstance(figure, dict) or figure is None or not bounded  # as before 2026-11-26
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -267,25 +270,3 @@ def _read_report(path: Path) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
         raise CnncliError(f"{path}: not the report.json of a run") from None
     return report
-
-
-def read_correct(path: Path) -> dict[tuple[str, str], bool] | None:
-    """Return whether each image was classified correctly, by (path, target); None for no file.
-
-    Args:
-        path: Path of a ``predictions.csv`` that ``evaluate --output`` has written.
-
-    Raises:
-        CnncliError: If it is not what ``evaluate`` wrote.
-    """
-    try:
-        check_regular(path, most=MOST_OF_TABLE)
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            rows = csv.DictReader(file)
-            return {(row["path"], row["target"]): row["target"] == row["label"] for row in rows}
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise CnncliError(f"{path}: {error.strerror}") from None
-    except (KeyError, csv.Error):
-        raise CnncliError(f"{path}: not the predictions.csv of evaluate --output") from None

@@ -10,8 +10,8 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.evaluation.abstaining import measure_abstaining
-from cnncli.evaluation.calibration import brier_score
-from cnncli.evaluation.metrics import expected_calibration_error, log_loss
+from cnncli.evaluation.intervals import Estimate, Units
+from cnncli.evaluation.metrics import brier_scores, expected_calibration_error, log_loss
 from cnncli.evaluation.operating_intervals import bound_figures
 from cnncli.reporting import Reporter
 from cnncli.run.decision import Decision
@@ -63,7 +63,7 @@ def report_decision(
     if decision.abstain_below is not None:
         labels = decision.label(probabilities)
         said = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-        curve = measure_abstaining(labels == targets, said, decision.abstain_below)
+        curve = measure_abstaining(labels == targets, said, decision.abstain_below, Units(groups))
         (chosen,) = [row for row in curve if row["below"] == decision.abstain_below]
         parts["abstain"] = {**chosen, "curve": curve}
     return parts
@@ -81,12 +81,12 @@ def _report_point(
     positive = decision.positive_target
     is_called = probabilities[:, positive].astype(np.float64) >= decision.threshold
     is_positive = targets == positive
-    figures = bound_figures(is_called, is_positive, prevalence=prevalence, groups=groups)
+    figures = bound_figures(is_called, is_positive, Units(groups), prevalence=prevalence)
     for name, why in _SHARES.items():
-        if math.isnan(figures[name][0]):
+        if math.isnan(figures[name].value):
             reporter.note(f"undefined: {name}: {why.format(positive=repr(decision.positive))}")
-    for name, (value, _, _) in figures.items():
-        if math.isinf(value):
+    for name, figure in figures.items():
+        if math.isinf(figure.value):
             reporter.note(f"undefined: {name}: infinite, as the share it is divided by is 0")
     return {
         "positive": decision.positive,
@@ -95,22 +95,22 @@ def _report_point(
         "positive_images": int(is_positive.sum()),
         "negative_images": int((~is_positive).sum()),
         "prevalence": prevalence,
-        **{name: _bounded(*figure) for name, figure in figures.items()},
+        **{name: _bounded(figure) for name, figure in figures.items()},
         "val": dict(decision.val),
     }
 
 
-def _bounded(value: float, low: float, high: float) -> dict[str, float | None] | None:
+def _bounded(figure: Estimate) -> dict[str, float | None] | None:
     """Return a figure for JSON, which has no infinite numbers; None where it is undefined."""
-    if math.isnan(value):
+    if math.isnan(figure.value):
         return None
-    bounds = {"value": value, "low": low, "high": high}
-    return {key: number if math.isfinite(number) else None for key, number in bounds.items()}
+    bounds = asdict(figure).items()
+    return {key: number if math.isfinite(number) else None for key, number in bounds}
 
 
 def _measure_calibration(targets: Array, probabilities: Array) -> dict[str, float]:
     return {
         "ece": expected_calibration_error(targets, probabilities),
-        "brier": brier_score(targets, probabilities),
+        "brier": float(np.average(brier_scores(targets, probabilities))),
         "log_loss": log_loss(targets, probabilities),
     }

@@ -12,6 +12,7 @@ from cnncli.arrays import Array
 from cnncli.audit.ids import propose_groups
 from cnncli.config import RunConfig, load_recorded
 from cnncli.data.classes import order_classes
+from cnncli.data.dicom_groups import propose_patients
 from cnncli.data.exclude import exclude_listed
 from cnncli.data.find_samples import find_samples, is_named_set, report_layout
 from cnncli.data.label_text import doubt_labels
@@ -104,7 +105,11 @@ def label_samples(
     if config.group_regex is not None:
         samples = replace(samples, groups=parse_groups(samples.paths, config.group_regex))
     elif samples.groups is None:
-        warning = samples.group_hint or propose_groups(samples.paths, samples.targets)
+        warning = (
+            samples.group_hint
+            or propose_patients(samples)
+            or propose_groups(samples.paths, samples.targets)
+        )
         if warning:
             reporter.warn(warning)
     if samples.skipped:
@@ -160,6 +165,7 @@ def data_of_run(checkpoint: Path, columns: CsvColumns) -> tuple[str, CsvColumns]
         label=columns.label or run.label_col,
         split=columns.split or run.split_col,
         group=columns.group or run.group_col,
+        extra=columns.extra,
     )
 
 

@@ -72,27 +72,60 @@ def save_evaluation(
     labels = probabilities.argmax(axis=1) if predictions is None else predictions
     cells = [protect_cell(name) if csv_safe else name for name in names]
 
-    def write_predictions(part: Path) -> None:
-        with open_csv_writer(part) as writer:
-            header = ("path", "target", "label", "probability")
-            # At the end: programs count the columns of probabilities from the left.
-            last = ("file",) if folds is None else ("file", FOLD)
-            writer.writerow((*header, *(f"probability_{name}" for name in names), *last))
-            rows = zip(samples.paths, samples.targets, probabilities, labels, strict=True)
-            for index, (path, target, row, best) in enumerate(rows):
-                values = [f"{value:.6f}" for value in row]
-                shown = protect_cell(str(path)) if csv_safe else path
-                cell = cells[target], cells[best], values[best], *values
-                fold = () if folds is None else (int(folds[index]),)
-                writer.writerow((shown, *cell, file_of(samples, index), *fold))
-
     def write_matrix(part: Path) -> None:
         with open_csv_writer(part) as writer:
             writer.writerow(("target", *cells))
             for name, counts in zip(cells, report["confusion_matrix"], strict=True):
                 writer.writerow((name, *counts))
 
-    write_atomically(folder / PREDICTIONS_FILE, write_predictions)
+    save_predictions(
+        folder / PREDICTIONS_FILE,
+        samples,
+        probabilities,
+        csv_safe=csv_safe,
+        predictions=labels,
+        folds=folds,
+    )
     write_atomically(folder / "confusion_matrix.csv", write_matrix)
     save_confusion_matrix(folder / "confusion_matrix.png", report["confusion_matrix"], names)
     save_report(folder / REPORT_FILE, report)  # it says that all else is there
+
+
+def save_predictions(
+    path: Path,
+    samples: Samples,
+    probabilities: Array,
+    *,
+    csv_safe: bool = False,
+    predictions: Array | None = None,
+    folds: Array | None = None,
+) -> None:
+    """Write a row for each image: its path, class, predicted class and all probabilities.
+
+    Args:
+        path: The file to write.
+        samples: The N images.
+        probabilities: (N, K), rows sum to 1.
+        csv_safe: Whether no cell may be a formula for a spreadsheet.
+        predictions: (N,) class numbers that a threshold gave; None for the most probable classes.
+        folds: (N,) fold of each image, from 1; None leaves the column out.
+    """
+    names = list(samples.class_names)
+    labels = probabilities.argmax(axis=1) if predictions is None else predictions
+    cells = [protect_cell(name) if csv_safe else name for name in names]
+
+    def write(part: Path) -> None:
+        with open_csv_writer(part) as writer:
+            header = ("path", "target", "label", "probability")
+            # At the end: programs count the columns of probabilities from the left.
+            last = ("file",) if folds is None else ("file", FOLD)
+            writer.writerow((*header, *(f"probability_{name}" for name in names), *last))
+            rows = zip(samples.paths, samples.targets, probabilities, labels, strict=True)
+            for index, (name, target, row, best) in enumerate(rows):
+                values = [f"{value:.6f}" for value in row]
+                shown = protect_cell(str(name)) if csv_safe else name
+                cell = cells[target], cells[best], values[best], *values
+                fold = () if folds is None else (int(folds[index]),)
+                writer.writerow((shown, *cell, file_of(samples, index), *fold))
+
+    write_atomically(path, write)

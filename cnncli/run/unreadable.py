@@ -76,8 +76,8 @@ def settle_unreadable(session: Session, run: PreparedRun, reporter: Reporter) ->
     return run
 
 
-def settle_last(loader: Loader, run: PreparedRun, run_dir: Path, reporter: Reporter) -> Bad:
-    """Leave out, or refuse, what the evaluation at the end of a run could not read.
+def settle_last(loader: Loader, run: PreparedRun, run_dir: Path, reporter: Reporter) -> PreparedRun:
+    """Return the run without what the evaluation at its end could not read.
 
     Args:
         loader: The split that was evaluated.
@@ -93,11 +93,13 @@ def settle_last(loader: Loader, run: PreparedRun, run_dir: Path, reporter: Repor
     """
     world = run.compute.world
     found = _gather(world, loader.bad)
-    if found:
-        check_bad(run.samples, found, run.config.on_bad_image, reporter)
-        if world.is_first:
-            write_splits(run_dir, run.leave_out(found))
-    return found
+    if not found:
+        return run
+    check_bad(run.samples, found, run.config.on_bad_image, reporter)
+    run = run.leave_out(found)
+    if world.is_first:
+        write_splits(run_dir, run)
+    return run
 
 
 def still_unreadable(run: PreparedRun, found: Bad) -> Bad:

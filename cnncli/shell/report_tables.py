@@ -9,10 +9,10 @@ from cnncli.errors import count_of
 from cnncli.evaluation.class_figures import CLASS_FIGURES
 from cnncli.reporting import TableLayout
 from cnncli.run.report import summary_rows
-from cnncli.shell.cells import format_cell
 from cnncli.shell.confusions import print_confusions, print_mistakes
 from cnncli.shell.decision_tables import print_decision
-from cnncli.shell.terminal import can_print, print_line, print_rows, print_sentence
+from cnncli.shell.subgroup_tables import print_internal, print_subgroups, show_figure
+from cnncli.shell.terminal import print_line, print_rows, print_sentence
 
 _LAYOUT = TableLayout(drop_equal=False, whole="--format json")
 # A class's figures with their intervals are wide. Those go first that others follow from.
@@ -44,6 +44,10 @@ def print_report(report: Mapping[str, Any]) -> None:
         )
         _print_figures(by_group)
     print_decision(report)
+    if "subgroups" in report:
+        print_subgroups(report)
+    if "internal" in report:
+        print_internal(report)
     if "mistakes" in report:
         print_mistakes(report)
 
@@ -58,15 +62,6 @@ def _print_figures(report: Mapping[str, Any]) -> None:
 
 def _class_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a class as a table shows it: each figure with its interval behind it."""
-    return {name: _show(value) if name in CLASS_FIGURES else value for name, value in row.items()}
-
-
-def _show(figure: float | Mapping[str, float | None] | None) -> str | float | None:
-    """Return a figure as ``0.91 (0.85–0.95)``; that of an old report has no interval."""
-    if not isinstance(figure, Mapping):
-        return figure
-    value, low, high = (
-        None if end is None else f"{end:.2f}" for end in map(figure.get, ("value", "low", "high"))
-    )
-    dash = "–" if can_print("–") else "-"
-    return format_cell(value) if low is None else f"{value} ({low}{dash}{high})"
+    return {
+        name: show_figure(value) if name in CLASS_FIGURES else value for name, value in row.items()
+    }

@@ -86,7 +86,11 @@ RUN_FLAGS: Mapping[str, Any] = {
         ),
         label_col=flag(str, "CSV column of labels [the usual names]."),
         split_col=flag(str, "CSV column of splits [split, subset, set]."),
-        group_col=flag(str, "CSV column of groups (patients) that stay in one split."),
+        group_col=flag(
+            str,
+            "CSV column of groups (patients) that stay in one split, or a header field of DICOM "
+            "files: dicom:PatientID.",
+        ),
         group_regex=flag(str, "Regular expression that finds the group in a file name."),
         splits=flag(
             str,

@@ -74,7 +74,7 @@ def start_folds(
         _resume(resume, flags, config)
         return
     from cnncli.config import FinetuneConfig, load_folds_config, take_network
-    from cnncli.run.check import check_config
+    from cnncli.run.check import check_config, check_list
 
     if config_class is not FinetuneConfig:
         only = [name for name in flags if name in RUN_FLAGS and name not in TRAIN_FLAGS]
@@ -88,6 +88,7 @@ def start_folds(
         )
     settings, taken = take_network(settings)
     check_config(settings)
+    check_list(settings)
     if taken:
         choose_reporter().note(taken)
     if print_config:

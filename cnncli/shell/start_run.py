@@ -58,12 +58,13 @@ def start_run(
         _resume(resume, flags, config)
         return
     from cnncli.config import load_config, take_network
-    from cnncli.run.check import check_config
+    from cnncli.run.check import check_config, check_list
 
     settings, taken = take_network(
         load_config(config, flags, config_class, tell=choose_reporter().note)
     )
     check_config(settings)
+    check_list(settings)
     if taken:
         choose_reporter().note(taken)
     if print_config:

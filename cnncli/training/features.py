@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from cnncli.arrays import Array
 from cnncli.data.epoch_batches import WHOLE_BATCH, BatchShard, EpochBatches
 from cnncli.data.loader import Loader
 from cnncli.models.build import Classifier
@@ -30,10 +31,22 @@ class Features:
         values: Features (V, N, ...) on the CPU, of V views of each of N images, in the order of
             the split.
         targets: Class numbers (N,) of the images, int64.
+        rows: (N,) the place of each image in ``values``, where that holds more images; None for
+            those of the split alone.
     """
 
     values: torch.Tensor
     targets: torch.Tensor
+    rows: torch.Tensor | None = None
+
+    def select(self, places: Array) -> Features:
+        """Return the features of some of the images, without a copy of the values.
+
+        Args:
+            places: (M,) the places of the images among those of these features.
+        """
+        rows = torch.from_numpy(places)
+        return Features(self.values, self.targets[rows], rows)
 
 
 @dataclass(frozen=True)
@@ -234,7 +247,8 @@ class FeatureLoader:
         values = self.features.values[(number - 1) % len(self.features.values)]
         for keys in self.batches:
             positions = torch.tensor([position % self.count for _, position in keys])
-            yield values[positions], self.features.targets[positions]
+            rows = positions if self.features.rows is None else self.features.rows[positions]
+            yield values[rows], self.features.targets[positions]
 
 
 class HeadClassifier(nn.Module):

@@ -110,14 +110,14 @@ class TimeLimit:
         return self.limit is not None and self.progress >= 1
 
     def keep_for_the_end(self, validation_seconds: float) -> None:
-        """Reserve the time for one more pass over val and one over test.
+        """Reserve the time for two more passes over val and one over test.
 
         Args:
             validation_seconds: How long the last pass over val took.
         """
         if self.limit is not None:
             # The first pass is slow, and half of the time is for training whatever it takes.
-            self.reserve = min(0.5 * self.limit, max(self.reserve, 2.5 * validation_seconds))
+            self.reserve = min(0.5 * self.limit, max(self.reserve, 3.5 * validation_seconds))
 
 
 class StopRequest:

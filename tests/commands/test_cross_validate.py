@@ -3,18 +3,21 @@
 import csv
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import write_digits
+from helpers import train, write_digits
+from safetensors.numpy import load_file
 from sklearn.metrics import accuracy_score, log_loss
 
 from cnncli.config import RunConfig, load_config
 from cnncli.recipes import cross_validate as recipe
 from cnncli.recipes.train import resume_run, train_run
 from cnncli.reporting import SilentReporter
+from cnncli.run import build_inputs, fit_head
 from cnncli.run import fold as fold_module
 from cnncli.run import save_evaluation as save_module
 from cnncli.training import session as session_module
@@ -26,12 +29,9 @@ QUICK = ("--model", "lenet5", "--epochs", "2", "--device", "cpu", "--precision",
 
 def cross_validate(output, data, **settings):
     """Cross-validate by the recipe itself, saying nothing; return the folder."""
-    config = RunConfig(
-        data=str(data),
-        output=str(output),
-        test_fraction=0.0,
-        **{"model": "lenet5", "epochs": 2, "device": "cpu", "precision": "fp32"} | settings,
-    )
+    quick = {"model": "lenet5", "epochs": 2, "device": "cpu", "precision": "fp32"}
+    values = quick | {"data": str(data), "output": str(output), "test_fraction": 0.0} | settings
+    config = RunConfig(**values)
     trainers = recipe.Trainers(train_run, resume_run)
     return recipe.cross_validate(config, FOLDS, SilentReporter(), trainers, world=ALONE, started=0)
 
@@ -83,7 +83,7 @@ def test_the_report_is_of_all_images_as_scikit_learn_counts_them(folder):
     names = report["class_names"]
     chances = [[float(row[f"probability_{name}"]) for name in names] for row in rows]
     chances = np.array(chances) / np.sum(chances, axis=1, keepdims=True)
-    assert report["log_loss"] == pytest.approx(log_loss(targets, chances), abs=1e-5)
+    assert report["log_loss"]["value"] == pytest.approx(log_loss(targets, chances), abs=1e-5)
 
 
 def test_the_folds_are_laid_side_by_side(folder):
@@ -190,3 +190,242 @@ def test_a_fold_by_itself_is_the_run_of_its_settings(folder, tmp_path):
     )
     for name in ("best.safetensors", "report.json"):
         assert (again / name).read_bytes() == (folder / "fold2" / name).read_bytes()
+
+
+FROZEN = {
+    "features": {"head": "epochs", "freeze": "backbone"},
+    "augmented features": {
+        "head": "epochs",
+        "freeze": "backbone",
+        "augment": "hflip",
+        "augment_views": 2,
+    },
+    "fitted head": {"head": "fit", "freeze": "backbone"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", FROZEN)
+def test_features_of_frozen_layers_are_computed_once(folder, data, tmp_path, monkeypatch, kind):
+    asked = []
+
+    def count(module, name):
+        function = getattr(module, name)
+
+        def counted(*args, **options):
+            asked.append(name)
+            return function(*args, **options)
+
+        monkeypatch.setattr(module, name, counted)
+
+    count(build_inputs, "compute_features")
+    count(fit_head, "compute_vectors")
+    settings = {"weights": str(folder / "fold1"), "model": "lenet5"} | FROZEN[kind]
+    frozen = cross_validate(tmp_path / "cv", data, **settings)
+    # The images themselves, and where there are any, views of them; not again for each fold.
+    assert len(asked) == (1 if kind == "features" else 2)
+    # And they are what the run of one fold alone computes.
+    alone = load_config(str(frozen / "fold2" / "config.yaml"), {"output": str(tmp_path / "runs")})
+    again = train_run(alone, SilentReporter())
+    mine, other = (load_file(path / "best.safetensors") for path in (frozen / "fold2", again))
+    for name, tensor in mine.items():  # another batch may change the last digits
+        np.testing.assert_allclose(tensor, other[name], atol=1e-6, err_msg=name)
+
+
+@pytest.mark.slow
+def test_groups_stay_whole_and_the_intervals_draw_them(cli, data, tmp_path):
+    rows = [(path, path.parent.name) for path in sorted(data.rglob("*.png"))]
+    table = tmp_path / "table.csv"
+    lines = [f"{path},{label},{number // 2}" for number, (path, label) in enumerate(rows)]
+    table.write_text("\n".join(["path,label,patient", *lines]) + "\n")
+    result = cli(
+        *("cross-validate", table, "--group-col", "patient", "--folds", 2, *QUICK),
+        *("--output", tmp_path / "runs"),
+    )
+    assert result.code == 0, result.err
+    folder = Path(result.out.strip())
+    folds = {}
+    for row in read_rows(folder / "splits.csv"):
+        folds.setdefault(row["group"], set()).add(row["fold"])
+    assert len(folds) == 18
+    assert {len(found) for found in folds.values()} == {1}
+    report = read_report(folder)
+    assert (report["resampled"], report["groups"]) == ("group", 18)
+    assert cli("evaluate", "--checkpoint", folder).out == (folder / "report.json").read_text()
+
+
+@pytest.fixture(scope="module")
+def with_test(data, tmp_path_factory):
+    """A cross-validation of images of which some are kept out for test."""
+    root = tmp_path_factory.mktemp("kept_out")
+    return cross_validate(root, data, test_fraction=0.25, epochs=1)
+
+
+@pytest.mark.slow
+def test_a_test_split_is_in_no_fold_and_judged_by_the_mean(cli, with_test, tmp_path):
+    rows = read_rows(with_test / "splits.csv")
+    kept = {row["path"] for row in rows if row["split"] == "test"}
+    assert len(kept) == 9
+    assert {row["path"] for row in rows if not row["fold"]} == kept
+    for fold in range(1, FOLDS + 1):
+        assert not kept & {r["path"] for r in read_rows(with_test / f"fold{fold}" / "splits.csv")}
+    own = cli("evaluate", "--checkpoint", with_test)
+    assert json.loads(own.out)["images"] == 27
+    assert "left out, the data's own test split: 9 images" in own.err
+    asked = cli("evaluate", "--checkpoint", with_test, "--split", "test", "--output", tmp_path)
+    assert json.loads(asked.out)["split"] == "test"
+    found = read_rows(tmp_path / "predictions.csv")
+    assert {row["path"] for row in found} == kept
+    paths = [row["file"] for row in found]
+    each = [
+        json.loads(
+            cli(
+                *("predict", *paths, "--probabilities", "--format", "json"),
+                *("--checkpoint", with_test / f"fold{fold}"),
+            ).out
+        )
+        for fold in range(1, FOLDS + 1)
+    ]
+    means = np.mean([[list(r["probabilities"].values()) for r in rows] for rows in each], axis=0)
+    chances = [[float(row[f"probability_{name}"]) for name in ("0", "1", "7")] for row in found]
+    assert chances == pytest.approx(means, abs=2e-6)
+    both = cli("evaluate", "--checkpoint", with_test, "--split", "all")
+    assert json.loads(both.out)["split"] == "out of fold and test"
+
+
+@pytest.mark.slow
+def test_folds_of_a_file_are_taken(folder, data, tmp_path):
+    again = cross_validate(tmp_path, data, splits=str(folder), epochs=1)
+    mine, theirs = (
+        {row["path"]: row["fold"] for row in read_rows(path / "splits.csv")}
+        for path in (again, folder)
+    )
+    assert mine == theirs
+
+
+WRONG = {
+    ("--folds", 1): "--folds 1: must be a whole number from 2 to 100",
+    ("--folds", 1000): "--folds 1000: must be a whole number from 2 to 100",
+    ("--folds", 13): "--folds 13: class '0' has 12 images only, so at most 12 folds",
+    ("--folds", 3, "--group-col", "patient"): "--group-col patient: --data",
+    ("--freeze", "backbone"): "--freeze: goes with --finetune only",
+    ("--fold", 1): "--fold: no such flag",
+    ("--config", "folds.yaml", "--folds", "many"): "--folds many: must be a whole number",
+    ("--resume", "nowhere"): "--resume nowhere: no such folder",
+    ("--resume", "last"): "--resume last: no unfinished cross-validation in runs/",
+}
+
+
+@pytest.mark.parametrize("flags", WRONG, ids=lambda flags: " ".join(map(str, flags)))
+def test_what_makes_no_sense_is_one_line(cli, data, tmp_path, monkeypatch, flags):
+    monkeypatch.chdir(tmp_path)
+    result = cli("cross-validate", data, *flags)
+    assert (result.code, result.out) == (2, "")
+    assert result.error.startswith(WRONG[flags])
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_takes_one_network_names_the_folds(cli, folder, data):
+    for words in (
+        ("inspect-layers", folder),
+        ("visualize", "filters", folder),
+        ("finetune", data, "--weights", folder, "--print-config"),
+    ):
+        result = cli(*words)
+        assert result.code == 2
+        assert f"name one of its folds: {folder}/fold1 to {folder}/fold3" in result.error
+    for flags in (("--split", "val"), ("--calibrate", "temperature")):
+        result = cli("evaluate", "--checkpoint", folder, *flags)
+        assert result.code == 2
+        assert result.error.startswith(flags[0])
+        assert f"{folder}/fold1" in result.error
+    result = cli("train", "--config", folder / "config.yaml")
+    assert "cnncli cross-validate --config" in result.error
+    result = cli("train", "--resume", folder)
+    assert f"cnncli cross-validate --resume {folder}" in result.error
+    result = cli("cross-validate", "--resume", folder / "fold1")
+    assert f"cnncli cross-validate --resume {folder}" in result.error
+    done = cli("cross-validate", "--resume", folder)
+    assert (done.code, done.out) == (0, f"{folder}\n")
+
+
+def test_other_classes_are_not_averaged(cli, folder, tmp_path):
+    write_digits(tmp_path / "others", classes=("0", "1", "8"), per_class=8)
+    other = train(tmp_path / "runs", data=str(tmp_path / "others"))
+    args = ("predict", tmp_path / "others" / "0", "--checkpoint", folder / "fold1")
+    result = cli(*args, "--checkpoint", other)
+    assert (result.code, result.out) == (2, "")
+    assert "other classes than the first checkpoint (it has no '7'; it has '8'" in result.error
+    twice = cli(*args, "--checkpoint", folder)
+    assert "given twice" in twice.error
+
+
+def test_classes_in_another_order_are_matched_by_name(cli, folder, data, tmp_path):
+    other = train(tmp_path / "runs", data=str(data), class_order=["7", "1", "0"], image_size="24")
+    args = ("predict", data / "7", "--probabilities", "--format", "json")
+    runs = (folder / "fold1", other)
+    first, second = (json.loads(cli(*args, "--checkpoint", run).out) for run in runs)
+    mixed = json.loads(cli(*args, *(f for run in runs for f in ("--checkpoint", run))).out)
+    for one, two, both in zip(first, second, mixed, strict=True):
+        names = one["probabilities"]
+        assert list(both["probabilities"]) == list(names)
+        expected = {n: (p + two["probabilities"][n]) / 2 for n, p in names.items()}
+        assert both["probabilities"] == pytest.approx(expected, abs=2e-6)
+
+
+def test_runs_take_it_as_one(cli, folder, tmp_path):
+    mine = tmp_path / "runs" / folder.name
+    shutil.copytree(folder, mine)
+    (listed,) = json.loads(cli("runs", "--dir", mine.parent, "--format", "json").out)
+    assert (listed["run"], listed["state"]) == (folder.name, "finished")
+    assert listed["metrics"]["test_accuracy"] == read_report(folder)["accuracy"]["value"]
+    inside = json.loads(cli("runs", "--dir", mine, "--format", "json").out)
+    assert sorted(run["run"] for run in inside) == ["fold1", "fold2", "fold3"]
+    shown = json.loads(cli("runs", "show", mine, "--format", "json").out)
+    assert (shown["folds"], shown["settings"]["model"]) == (FOLDS, "lenet5")
+    (mine / "report.json").unlink()
+    (mine / "fold3" / "report.json").unlink()
+    (stopped,) = json.loads(cli("runs", "--dir", mine.parent, "--format", "json").out)
+    assert stopped["state"] == "stopped at fold 2 of 3"
+    refused = cli("predict", mine, "--checkpoint", mine)
+    assert "not finished (2 of 3 folds are)" in refused.error
+    (mine / "fold1" / "thesis.txt").write_text("mine")
+    kept = cli("runs", "delete", mine, "--yes")
+    assert "fold1/thesis.txt" in kept.error
+    (mine / "fold1" / "thesis.txt").unlink()
+    gone = cli("runs", "delete", mine, "--yes")
+    assert (gone.code, mine.exists()) == (0, False)
+
+
+@pytest.mark.slow
+def test_compare_sets_two_beside_each_other(cli, folder, data, tmp_path):
+    other = cross_validate(tmp_path, data, epochs=1)
+    compared = json.loads(cli("compare", folder, other, "--format", "json").out)
+    accuracies = [run["test_accuracy"]["value"] for run in compared["runs"]]
+    assert accuracies == [read_report(path)["accuracy"]["value"] for path in (folder, other)]
+    assert compared["paired"]["images"] == 36
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["kept out", "unreadable"])
+def test_killed_in_a_fold_with_images_that_are_in_none(data, tmp_path, kind):
+    mine = tmp_path / "figures"
+    shutil.copytree(data, mine)
+    settings = {"test_fraction": 0.25}
+    if kind == "unreadable":
+        (mine / "1" / "broken.png").write_bytes(b"no image")
+        settings = {"on_bad_image": "skip"}
+    whole = cross_validate(tmp_path / "whole", mine, **settings)
+    for number, call in enumerate((3, 6, 7)):  # in folds 1 and 2, and before the first of fold 3
+        root = tmp_path / str(number)
+        target = session_module, "save_state"
+        killed = kill_at(target, call, lambda root=root: cross_validate(root, mine, **settings))
+        assert killed == signal.SIGKILL
+        (begun,) = root.iterdir()
+        resume(begun)
+        for name in ("report.json", "predictions.csv", "splits.csv"):
+            assert (begun / name).read_bytes() == (whole / name).read_bytes(), (call, name)
+    alone = load_config(str(whole / "fold2" / "config.yaml"), {"output": str(tmp_path / "runs")})
+    again = train_run(alone, SilentReporter())
+    best = "best.safetensors"
+    assert (again / best).read_bytes() == (whole / "fold2" / best).read_bytes()

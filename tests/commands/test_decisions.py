@@ -155,11 +155,14 @@ def test_predict_follows_it(cli, run, folder_data, tmp_path):
     assert before["log_loss"] == pytest.approx(log_loss(targets, probabilities), abs=1e-4)
     squares = ((probabilities - np.eye(3)[targets]) ** 2).sum(axis=1)
     assert before["brier"] == pytest.approx(squares.mean(), abs=1e-4)
-    assert after["log_loss"] == report["log_loss"] != before["log_loss"]
+    assert after["log_loss"] == report["log_loss"]["value"] != before["log_loss"]
     # Evaluated again, it is what was stored, and that is said.
     again = cli("evaluate", "--checkpoint", run)
     assert report_of(again) == report
     assert "decision.json: temperature" in again.err
+    chosen_there = "was chosen on val, whose images are judged here"
+    assert chosen_there not in again.err
+    assert chosen_there in cli("evaluate", "--checkpoint", run, "--split", "val").err
     assert "decision" not in report_of(cli("evaluate", "--checkpoint", run, "--raw"))
 
 
@@ -190,7 +193,7 @@ def test_what_is_not_chosen_anew_stays(cli, run):
     assert read_decision(run)["threshold"] is None  # --raw begins anew
 
 
-def test_a_withheld_label_keeps_its_class_and_probability(cli, run, folder_data):
+def test_a_withheld_label_keeps_its_class_and_probability(cli, run, folder_data, tmp_path):
     ask = ("predict", folder_data, "--checkpoint", run)
     plain = [*csv.DictReader(cli(*ask).out.splitlines())]
     values = sorted(float(row["probability"]) for row in plain)
@@ -216,6 +219,15 @@ def test_a_withheld_label_keeps_its_class_and_probability(cli, run, folder_data)
     stored = [*csv.DictReader(cli(*ask).out.splitlines())]
     assert sum(row["label"] != "abstain" for row in stored) == answered
     assert "withholds nothing" in cli(*ask, "--abstain-below", 0.3).err
+    # A submission has no cell for it.
+    sample, output = tmp_path / "sample.csv", tmp_path / "submission.csv"
+    images = [Path(row["path"]) for row in stored if Path(row["path"]).parent.name == "zero"]
+    sample.write_text("id,label\n" + "".join(f"{image.name},one\n" for image in images))
+    ask = ("predict", *images, "--checkpoint", run, "--sample-submission", sample)
+    assert cli(*ask, "--output", output).code == 0
+    said = {Path(row["path"]): row["suggested"] for row in stored}
+    written = output.read_text().splitlines()[1:]
+    assert written == [f"{image.name},{said[image]}" for image in images]
 
 
 BAD = [
@@ -224,8 +236,8 @@ BAD = [
     (("--threshold", "0.5"), "which class is the positive one? Give one of --positive one"),
     (("--operating-point", "youden"), "which class is the positive one?"),
     (("--positive", "one"), "give the threshold too"),
-    (("--positive", "one", "--operating-point", "sensitivity=2"), "write sensitivity=0.02"),
-    (("--positive", "one", "--operating-point", "sensitivity=95"), "write sensitivity=0.95"),
+    (("--positive", "one", "--operating-point", "sensitivity=2"), "write sensitivity=0.95"),
+    (("--positive", "one", "--operating-point", "sensitivity=90"), "write sensitivity=0.9"),
     (("--positive", "one", "--operating-point", "sensitivity"), "write sensitivity=0.95"),
     (("--positive", "one", "--operating-point", "specificity=x"), "write specificity=0.95"),
     (("--positive", "one", "--operating-point", "specifity=0.9"), "did you mean specificity"),
@@ -239,7 +251,7 @@ BAD = [
     ((*POINT, "--threshold", "0.5"), "give one of them"),
     ((*POINT, "--split", "val"), "cnncli cross-validate"),
     (("--calibrate", "temperature", "--split", "all"), "cnncli cross-validate"),
-    (("--calibrate", "platt"), "temperature"),
+    (("--calibrate", "platt"), "--calibrate platt: must be temperature"),
 ]
 
 
@@ -333,6 +345,8 @@ def test_another_tta_than_it_was_chosen_with_is_told(cli, run, folder_data):
     image = next(folder_data.glob("*/*.png"))
     warning = "decision.json was chosen with --tta flips, and here images are judged without --tta"
     assert warning in cli("predict", image, "--checkpoint", run).err
+    result = cli("visualize", "fool", run, "--image", image, "--format", "csv")
+    assert (result.code, "decision.json: not used here" in result.err) == (0, True)
     assert "was chosen" not in cli("predict", image, "--checkpoint", run, "--tta", "flips").err
 
 

@@ -128,7 +128,9 @@ def test_files_with_other_names_are_known_by_content(cli, folder_data, run_dir, 
     result = cli("evaluate", "--data", tmp_path / "renamed", "--checkpoint", run_dir)
     report = answer(result)
     assert (report["split"], report["images"]) == ("test", count(run_dir, "test"))
-    assert f"not evaluated: {count(run_dir, 'train')} images that the run was trained on" in result.err
+    assert (
+        f"not evaluated: {count(run_dir, 'train')} images that the run was trained on" in result.err
+    )
 
 
 @pytest.mark.parametrize("column", ["split", "label"])

@@ -161,13 +161,17 @@ def test_bad_flags_are_one_line(cli, run_dir, test_images, tmp_path):
             "--top-k: has no effect with --sample-submission",
         ),
         (
+            ("--sample-submission", sample, "--output", out, "--abstain-below", 0.9),
+            "--abstain-below: has no effect with --sample-submission",
+        ),
+        (
             ("--sample-submission", sample, "--output", out, "--image-col", "Id"),
             "it has id, label; did you mean id?",
         ),
     ):
         result = cli("predict", test_images, "--checkpoint", run_dir, *flags)
         assert result.code == 2
-        assert why in result.error
+        assert why in result.err.splitlines()[-1]
 
 
 def test_leading_zeros_that_excel_took_are_told(cli, run_dir, test_images, tmp_path):

@@ -24,6 +24,8 @@ FILES = {
     "curves.png",
     "best.safetensors",
     "report.json",
+    "predictions.csv",
+    "val_predictions.csv",
 }
 TIMES = {"seconds", "images_per_second"}
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
-from sklearn.metrics import brier_score_loss, log_loss
+from sklearn.metrics import log_loss
 
 from cnncli.evaluation.abstaining import measure_abstaining
-from cnncli.evaluation.calibration import apply_temperature, brier_score, fit_temperature
+from cnncli.evaluation.calibration import apply_temperature, fit_temperature
+from cnncli.evaluation.intervals import Units
 
 
 def draw(classes, sharpness, seed=0, images=400):
@@ -66,27 +67,21 @@ def test_there_is_none_where_every_image_is_right():
     )  # and where every one is wrong
 
 
-def test_brier_and_log_loss_fall_where_the_network_was_too_sure():
+def test_the_log_loss_falls_where_the_network_was_too_sure():
     targets, logits = draw(2, 3.0)
     probabilities = softmax(logits, axis=1)
     scaled = apply_temperature(probabilities, fit_temperature(targets, probabilities))
-    # scikit-learn's, of two classes, is of one column: half of the sum over both.
-    for rows in (probabilities, scaled):
-        assert brier_score(targets, rows) == pytest.approx(
-            2 * brier_score_loss(targets, rows[:, 1])
-        )
-    assert brier_score(targets, scaled) < brier_score(targets, probabilities)
     assert log_loss(targets, scaled) < log_loss(targets, probabilities)
 
 
 def test_coverage_and_accuracy_of_what_is_answered():
     is_right = np.array([True, True, False, True, False])
     confidence = np.array([0.99, 0.9, 0.8, 0.7, 0.6])
-    rows = {row["below"]: row for row in measure_abstaining(is_right, confidence, 0.75)}
+    rows = {row["below"]: row for row in measure_abstaining(is_right, confidence, 0.75, Units())}
     assert list(rows) == [0, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.99]
     assert (rows[0]["coverage"], rows[0]["accuracy"]) == (1, 0.6)
     assert (rows[0.75]["answered"], rows[0.75]["coverage"]) == (3, 0.6)
     assert rows[0.75]["accuracy"] == pytest.approx(2 / 3)
     assert rows[0.9]["accuracy"] == 1  # a confidence of the level itself is answered
-    (none,) = [r for r in measure_abstaining(is_right, confidence, 0.995) if r["below"] == 0.995]
+    (*_, none) = measure_abstaining(is_right, confidence, 0.995, Units())
     assert (none["answered"], none["accuracy"], none["low"]) == (0, None, None)

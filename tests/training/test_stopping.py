@@ -71,10 +71,10 @@ def test_the_schedule_is_as_far_as_the_time(monkeypatch):
     assert limit.progress == 0
     now[0] += 484
     assert limit.progress == pytest.approx(0.5)
-    limit.keep_for_the_end(120)  # two passes and a half: 300 s
-    assert limit.progress == pytest.approx(484 / 700)
+    limit.keep_for_the_end(120)  # three passes and a half: 420 s
+    assert limit.progress == pytest.approx(484 / 580)
     assert not limit.is_over
-    now[0] += 216
+    now[0] += 96
     assert limit.is_over
     limit.keep_for_the_end(10_000)
     assert limit.reserve == 500
