@@ -18,14 +18,8 @@ from cnncli.models.freeze_plan import FreezePlan
 from cnncli.reporting import Reporter
 from cnncli.run.prepared_run import PreparedRun
 from cnncli.training.epoch_inputs import EpochInputs
-from cnncli.training.features import (
-    FeatureLoader,
-    Features,
-    Head,
-    HeadClassifier,
-    compute_features,
-    detect_head,
-)
+from cnncli.training.feature_head import Head, HeadClassifier, detect_head
+from cnncli.training.features import FeatureLoader, Features, compute_features
 from cnncli.training.kept_features import digest_layers
 
 
