@@ -21,8 +21,8 @@ def test_these_commands_take_labelled_data():
     found = set()
     for name in TABLE:
         names = {parameter.name for parameter in group.commands[name].load().params}
-        # Their arguments are the picture and the network, and a cross-validation.
-        if name not in ("visualize", "suspect-labels"):
+        # Their arguments are the picture and the network, a cross-validation and a run.
+        if name not in ("visualize", "suspect-labels", "report"):
             assert ("data" in names) == (DATA_ARGUMENT in names)
         found |= {name} if DATA_ARGUMENT in names else set()
     assert found == set(LABELLED)
