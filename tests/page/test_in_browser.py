@@ -185,7 +185,8 @@ def test_the_stored_threshold_is_set_exactly(browser, hostile, tmp_path):
     scores, is_it = judged(hostile, tmp_path, 2)
     threshold = float(np.sort(scores[:, 2])[9]) + 1e-5  # between two steps of the slider
     stored = {"weights": meta["digest"], "class_names": meta["class_names"], "threshold": threshold}
-    stored |= {"positive": meta["class_names"][2], "operating_point": "sens=0.9"}
+    stored |= {"positive": meta["class_names"][2], "operating_point": "sensitivity=0.9"}
+    stored["format"] = 1
     (hostile / "decision.json").write_text(json.dumps(stored), "utf-8")
     output = write_report(
         ReportSettings(run=str(hostile), output=tmp_path / "page.html"), SilentReporter()
