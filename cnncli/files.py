@@ -18,6 +18,7 @@ from cnncli.errors import RUNTIME_FAILURE, CnncliError
 CONFIG_FILE = "config.yaml"
 SPLITS_FILE = "splits.csv"
 BAD_IMAGES_FILE = "bad_images.csv"
+EXCLUDED_FILE = "excluded.csv"
 METRICS_FILE = "metrics.csv"
 BEST_FILE = "best.safetensors"
 LAST_FILE = "last.pt"
@@ -27,8 +28,11 @@ CURVES_FILE = "curves.png"
 REPORT_FILE = "report.json"
 PREDICTIONS_FILE = "predictions.csv"  # of the images that the report is of
 VAL_PREDICTIONS_FILE = "val_predictions.csv"  # where the report is of test
+DECISION_FILE = "decision.json"  # beside the weights, by `cnncli evaluate`
 STUDIES_FOLDER = "tune"  # beside runs: a folder for each study, with one for each trial in it
+OUT_OF_FOLD = "out of fold"  # the split in the report of a cross-validation
 EPOCHS_FOLDER = "epochs"  # of checkpoints 0000.safetensors, 0005.safetensors …
+REPORT_PAGE = "report.html"  # of `cnncli report`
 
 # The greatest files that are read, in bytes. An image of the most pixels that are decoded has 3 GiB
 # as 32-bit colour; a table of ten million images has one.
@@ -185,16 +189,17 @@ def _flush_folder(folder: Path) -> None:
 
 
 @contextmanager
-def open_csv_writer(path: Path) -> Iterator[Any]:
+def open_csv_writer(path: Path, *, delimiter: str = ",") -> Iterator[Any]:
     """Open a file for a table whose every text reads back as it was, and give its ``csv.writer``.
 
     Rows end in a line feed. A name of bytes that are no UTF-8 is written as these bytes.
 
     Args:
         path: The file to write.
+        delimiter: What separates the fields.
     """
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        yield csv.writer(_LineFeeds(file), lineterminator="\r\n")
+        yield csv.writer(_LineFeeds(file), delimiter=delimiter, lineterminator="\r\n")
 
 
 class _LineFeeds:

@@ -94,6 +94,26 @@ class Reporter(Protocol):
         """
 
 
+class ListeningReporter:
+    """A reporter that hands everything on to another one, and keeps the warnings."""
+
+    def __init__(self, reporter: Reporter, heard: list[str]) -> None:
+        """Listen.
+
+        Args:
+            reporter: Shows what is reported.
+            heard: Gets the warnings.
+        """
+        self._reporter = reporter
+        self._heard = heard
+        self.note, self.table, self.row = reporter.note, reporter.table, reporter.row
+        self.progress = reporter.progress
+
+    def warn(self, text: str) -> None:
+        self._heard.append(text)
+        self._reporter.warn(text)
+
+
 class SilentReporter:
     """A reporter that shows nothing, for tests and for use as a library."""
 

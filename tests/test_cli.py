@@ -276,10 +276,7 @@ def test_the_completion_script_is_printed():
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (
-            ("predict", "a.png", "--output", "b.csv"),
-            "--output: no such flag; the rows go to stdout",
-        ),
+        (("predict", "a.png", "--output", "b.csv"), "--output b.csv: the rows go to stdout"),
         (("predict", "a.png", "--csv", "b.csv"), "write them with > FILE.csv"),
         (("inspect-layers", "cnn", "--layer", "conv1"), "--layer: no such flag; --names"),
         (("inspect-layers", "resnet18", "--names", "layer3"), "'layer3.*' names what is in it"),

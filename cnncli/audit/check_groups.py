@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.audit.duplicates import group_equal
+from cnncli.audit.file_facts import FileFacts
 from cnncli.audit.findings import Finding
 from cnncli.audit.ids import detect_ids
 from cnncli.choices import SPLITS
+from cnncli.data.dicom_groups import KEEP, find_patients, tell_patients
 from cnncli.data.samples import NO_SPLIT, Samples
 from cnncli.errors import count_of, shorten
 
 
-def check_groups(samples: Samples, splits: Array) -> Iterator[Finding]:
-    """Yield a finding on groups in several splits or, without groups, on ids in file names.
+def check_groups(samples: Samples, splits: Array, files: Sequence[FileFacts]) -> Iterator[Finding]:
+    """Yield a finding on groups in several splits or, without groups, on patients and ids.
 
-    Groups that the user has named are certain, and torn ones spoil a result. Ids in file names
-    only suggest that images belong together, so they are merely worth knowing.
+    Groups that the user has named are certain, and torn ones spoil a result. Patients in headers
+    of DICOM and ids in file names only suggest that images belong together, so they are merely
+    worth knowing.
 
     Args:
         samples: The labelled images.
         splits: (N,) indices into SPLITS, ``NO_SPLIT`` for an image without a split.
+        files: Facts on the files of each of the N images.
     """
     if samples.groups is not None:
         torn = _torn(group_equal([str(group) for group in samples.groups]), splits)
@@ -38,20 +42,31 @@ def check_groups(samples: Samples, splits: Array) -> Iterator[Finding]:
     if samples.group_hint is not None:  # the CSV has a column that seems to name patients
         yield Finding("shared-ids", samples.group_hint)
         return
+    dicom = np.array([i for i, file in enumerate(files) if file.format == "DICOM"], int)
+    patients = find_patients(samples, dicom) if len(dicom) else None
+    if patients is not None:
+        shared = [tuple(dicom[list(group)].tolist()) for group in group_equal(patients)]
+        text = f"{tell_patients(patients)}{_across(shared, splits)}; {KEEP}"
+        yield Finding("shared-ids", text, tuple(shared))
+        return
     ids = detect_ids(samples.paths, samples.targets)
     if ids is None:
         return
     shared = group_equal([str(group) for group in ids.groups])
     most = max(map(len, shared))
     each = "two" if most == 2 else f"two to {most}"
-    torn = _torn(shared, splits)
-    across = f"; {len(torn)} of them in several splits ({_where(torn, splits)})" if torn else ""
     text = (
         f"{count_of(len(shared), 'id')} in front of {each} file names each "
-        f"({_names(ids.groups, shared)}){across}; if they are patients or series, keep each in one "
-        f"split with --group-regex '{ids.pattern}'"
+        f"({_names(ids.groups, shared)}){_across(shared, splits)}; if they are "
+        f"patients or series, keep each in one split with --group-regex '{ids.pattern}'"
     )
     yield Finding("shared-ids", text, tuple(shared))
+
+
+def _across(groups: list[tuple[int, ...]], splits: Array) -> str:
+    """Return, behind a semicolon, how many groups lie in several splits; or an empty text."""
+    torn = _torn(groups, splits)
+    return f"; {len(torn)} of them in several splits ({_where(torn, splits)})" if torn else ""
 
 
 def _torn(groups: list[tuple[int, ...]], splits: Array) -> list[tuple[int, ...]]:

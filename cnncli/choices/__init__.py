@@ -40,6 +40,7 @@ LogName = Literal["tensorboard", "mlflow", "wandb"]
 Balance = Literal["none", "loss", "sampler"]
 RowFormat = Literal["table", "csv", "json", "jsonl"]
 ReportFormat = Literal["table", "json"]
+Aggregate = Literal["mean", "max", "vote"]
 OnBadImage = Literal["error", "skip"]
 OnNan = Literal["error", "rollback"]
 # What a run's settings stand under, in this order: in help, in YAML and in the documentation.

@@ -42,6 +42,12 @@ TABLE: dict[str, Entry] = {
         "finetune:finetune",
         "Fine-tune a trained network on a folder of images; print the run folder's path.",
     ),
+    "cross-validate": Entry(
+        "Train",
+        "cross_validate:cross_validate",
+        "Train K networks, judge every image by the one that did not see it; print the folder's "
+        "path.",
+    ),
     "tune": Entry(
         "Train",
         "tune:tune",
@@ -57,10 +63,20 @@ TABLE: dict[str, Entry] = {
         "evaluate:evaluate",
         "Evaluate a trained classifier on labelled images.",
     ),
+    "report": Entry(
+        "Judge and use",
+        "report:report",
+        "Write a page on a run: figures, confusions with their images, curves; print its path.",
+    ),
     "predict": Entry(
         "Judge and use",
         "predict:predict",
         "Predict the class of images: a row each, in the order given.",
+    ),
+    "serve": Entry(
+        "Judge and use",
+        "serve:serve",
+        "Serve a page to try a trained classifier on images, and POST /predict; print its address.",
     ),
     "compare": Entry(
         "Judge and use",
@@ -71,6 +87,11 @@ TABLE: dict[str, Entry] = {
         "Judge and use",
         "runs:runs",
         "List the runs of a folder, the newest first; show, note, prune or delete them.",
+    ),
+    "suspect-labels": Entry(
+        "Data",
+        "suspect_labels:suspect_labels",
+        "Find labels that look wrong, by networks that never saw the images; exit code 3 if any.",
     ),
     "check-data": Entry(
         "Data",

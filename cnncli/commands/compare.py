@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import typer
 
-from cnncli.errors import FINDINGS
+from cnncli.errors import FINDINGS, count_of
+from cnncli.reporting import TableLayout
 from cnncli.shell.cells import format_cell
 from cnncli.shell.flags import CsvSafe
 from cnncli.shell.sides import print_sides
@@ -46,11 +47,13 @@ def compare(
 ) -> None:
     """Lay runs side by side: settings that differ, best epochs, test figures, learning curves.
 
-    Of two runs, each with the predictions.csv of evaluate --output RUN in its folder, McNemar's
-    exact test tells whether their difference is more than chance.
+    Of two runs, each with the predictions.csv of evaluate --output RUN in its folder, the
+    differences of their figures have 95 % intervals, and it is told whether they are more than
+    chance: by McNemar's exact test or, where images belong to groups, by drawing whole groups.
     """
     from cnncli.files import PICTURES, check_output_file
-    from cnncli.recipes.compare import compare_runs, describe_paired, draw, summarize
+    from cnncli.recipes.compare import compare_runs, draw, summarize
+    from cnncli.run.pair import describe_paired
 
     picture = None if output is None else check_output_file(output, suffixes=PICTURES)
     reporter = TerminalReporter()
@@ -67,6 +70,8 @@ def compare(
         print_rows(fields, list(names), "csv", csv_safe=csv_safe)
     else:
         _print_sides([_cells(summary) for summary in summaries])
+        if comparison.paired is not None:
+            _print_differences(comparison.paired)
     if comparison.paired is not None:
         reporter.note(describe_paired(comparison.paired))
     if comparison.skipped:
@@ -107,6 +112,19 @@ def _print_sides(runs: Sequence[dict[str, Any]]) -> None:
     print_sides(rows, [cells["run"] for cells in runs], corner=_FIRST, below=_INTERVAL)
     if same:
         print_sentence(f"The same in all: {', '.join(same)}.")
+
+
+def _print_differences(paired: Mapping[str, Any]) -> None:
+    """Print how two runs differ on the same images."""
+    rows = [{"figure": name, **ends} for name, ends in paired["differences"].items()]
+    drawn = "images" if paired["groups"] is None else "whole groups"
+    print_sentence(
+        f"\n{' minus '.join(paired['runs'])}, on {count_of(paired['images'], 'image')}; 95 % "
+        f"intervals from drawing {drawn}:\n"
+    )
+    headers = {"value": "difference"}
+    layout = TableLayout(drop_equal=False, headers=headers, whole="--format json")
+    print_rows(rows, ("figure", "value", "low", "high"), "table", layout=layout)
 
 
 def _cells(summary: dict[str, Any]) -> dict[str, Any]:

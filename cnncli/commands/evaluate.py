@@ -11,16 +11,24 @@ from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import OnBadImage, ReportFormat, SplitChoice
 from cnncli.errors import CnncliError
 from cnncli.files import PICTURES, check_output_file
-from cnncli.reporting import TableLayout
+from cnncli.shell.by_group_flags import BY_GROUP_FLAGS, take_by_group
+from cnncli.shell.decision_flags import DECISION_FLAGS, Raw, take_decision
 from cnncli.shell.flags import CsvSafe, Flags, JudgingPrecision, TestTimeViews, takes
 from cnncli.shell.run_flags import choose_flags
-from cnncli.shell.terminal import choose_format, choose_reporter, print_json, print_rows, tell_begin
+from cnncli.shell.subgroup_flags import SUBGROUP_FLAGS, take_subgroups
+from cnncli.shell.terminal import choose_format, choose_reporter, print_json, tell_begin
 
 _ON_TERMINAL = 5  # mistakes that are listed on a terminal
-_LAYOUT = TableLayout(drop_equal=False, whole="--format json")
 
 
-@takes(choose_flags("data", "image_col", "label_col", "split_col"))
+@takes(
+    {
+        **choose_flags("data", "image_col", "label_col", "split_col", "group_col", "group_regex"),
+        **SUBGROUP_FLAGS,
+        **BY_GROUP_FLAGS,
+        **DECISION_FLAGS,
+    }
+)
 def evaluate(
     flags: Flags,
     checkpoint: Annotated[
@@ -28,11 +36,15 @@ def evaluate(
         typer.Option(
             metavar="RUN",
             help="Run folder, part of a run's name, last, or a file [newest finished run].",
+            rich_help_panel="Most used",
         ),
     ] = None,
     split: Annotated[
         SplitChoice | None,
-        typer.Option(help="Split of the run's own images to evaluate [test, else val]."),
+        typer.Option(
+            help="Split of the run's own images to evaluate [test, else val].",
+            rich_help_panel="Data",
+        ),
     ] = None,
     output: Annotated[
         str | None,
@@ -51,11 +63,18 @@ def evaluate(
         typer.Option(metavar="FILE.png", help="Draw the surest mistakes [25, or --mistakes]."),
     ] = None,
     on_bad_image: Annotated[
-        OnBadImage, typer.Option(help="What an image that cannot be read does to the evaluation.")
+        OnBadImage,
+        typer.Option(
+            help="What an image that cannot be read does to the evaluation.",
+            rich_help_panel="Images",
+        ),
     ] = "error",
     tta: TestTimeViews = None,
     device: Annotated[
-        str, typer.Option(help="Device that computes: auto, cpu, cuda, cuda:N or mps.")
+        str,
+        typer.Option(
+            help="Device that computes: auto, cpu, cuda, cuda:N or mps.", rich_help_panel="Device"
+        ),
     ] = "auto",
     precision: JudgingPrecision = None,
     output_format: Annotated[
@@ -63,6 +82,7 @@ def evaluate(
         typer.Option("--format", help="Form of the answer [table on a terminal, json in a pipe]."),
     ] = None,
     csv_safe: CsvSafe = False,
+    raw: Raw = False,
 ) -> None:
     """Evaluate a trained classifier on labelled images."""
     views = None if tta is None else parse_tta(tta)
@@ -71,22 +91,28 @@ def evaluate(
     grid = None
     if mistakes_grid is not None:
         grid = check_output_file(mistakes_grid, "--mistakes-grid", suffixes=PICTURES)
+    decide = take_decision(flags, raw=raw)
+    subgroups = take_subgroups(flags)
+    by_group = take_by_group(flags)
     chosen = choose_format(output_format, piped="json")
     listed = _ON_TERMINAL if chosen == "table" and sys.stdout.isatty() else 0
     tell_begin("Reading the checkpoint ...")
     from cnncli.data.samples import CsvColumns
-    from cnncli.recipes.evaluate import EvaluateSettings, evaluate_run
+    from cnncli.recipes.evaluate import evaluate_run
+    from cnncli.run.evaluate_settings import EvaluateSettings
     from cnncli.run.mistakes import DRAWN
-    from cnncli.run.report import summary_rows
-    from cnncli.shell.confusions import print_confusions, print_mistakes
+    from cnncli.shell.report_tables import print_report
     from cnncli.training.distributed import join_world
 
-    columns = {key.removesuffix("_col"): value for key, value in flags.items() if key != "data"}
+    columns = {key.removesuffix("_col"): flags[key] for key in flags if key.endswith("_col")}
     settings = EvaluateSettings(
         data=flags.get("data"),
         checkpoint=checkpoint,
         split=split,
-        columns=CsvColumns(**columns),
+        columns=CsvColumns(**columns, extra=tuple(c.name for c in subgroups if not c.is_file)),
+        group_regex=flags.get("group_regex"),
+        subgroups=subgroups,
+        by_group=by_group,
         device=device,
         precision=precision,
         output=output,
@@ -96,6 +122,7 @@ def evaluate(
         mistakes_drawn=mistakes or DRAWN,
         mistakes_grid=grid,
         csv_safe=csv_safe,
+        decide=decide,
     )
     with join_world(device) as world:
         report = evaluate_run(settings, choose_reporter(), world)
@@ -104,18 +131,4 @@ def evaluate(
     if chosen == "json":
         print_json(report)
     else:
-        rows = [
-            {"metric": "split", "value": report["split"]},
-            {"metric": "images", "value": report["images"]},
-            *(
-                {"metric": name, "value": report[name]}
-                for name in ("tta", "precision")
-                if name in report
-            ),
-            *summary_rows(report),
-        ]
-        print_rows(rows, ("metric", "value", "low", "high"), "table", layout=_LAYOUT)
-        print_rows(report["per_class"], list(report["per_class"][0]), "table", layout=_LAYOUT)
-        print_confusions(report)
-        if "mistakes" in report:
-            print_mistakes(report)
+        print_report(report)

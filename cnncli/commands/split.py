@@ -13,7 +13,7 @@ from cnncli.shell.terminal import TerminalReporter, print_line
 
 _FLAGS = (
     *("data", "image_col", "label_col", "split_col", "group_col", "group_regex"),
-    *("val_fraction", "test_fraction", "seed"),
+    *("exclude", "val_fraction", "test_fraction", "seed"),
 )
 
 

@@ -4,6 +4,13 @@ Every key is a flag with underscores, and every flag a key. Flags win over the f
 """
 
 from cnncli.config.fields import Kind, flag_name
+from cnncli.config.folds import (
+    FEWEST_FOLDS,
+    MOST_FOLDS,
+    dump_folds_config,
+    load_folds_config,
+    load_recorded,
+)
 from cnncli.config.load import (
     MOST_PROBLEMS,
     check_settings,
@@ -19,6 +26,8 @@ from cnncli.config.resolved import ResolvedConfig
 from cnncli.config.settings import FinetuneConfig, RunConfig
 
 __all__ = [
+    "FEWEST_FOLDS",
+    "MOST_FOLDS",
     "MOST_PROBLEMS",
     "FinetuneConfig",
     "Kind",
@@ -26,11 +35,14 @@ __all__ = [
     "RunConfig",
     "check_settings",
     "dump_config",
+    "dump_folds_config",
     "flag_name",
     "join_problems",
     "keys_by_heading",
     "keys_of_kind",
     "load_config",
+    "load_folds_config",
+    "load_recorded",
     "take_network",
     "text_settings",
 ]

@@ -42,6 +42,24 @@ def load_config(
         CnncliError: With everything that is wrong at once.
     """
     settings = {} if path is None else read_settings(path, text_settings())
+    return merge_settings(settings, flags, path=path, config_class=config_class, tell=tell)
+
+
+def merge_settings(
+    settings: Mapping[str, object],
+    flags: Mapping[str, object],
+    *,
+    path: str | None,
+    config_class: type[RunConfig] = RunConfig,
+    tell: Callable[[str], None] | None = None,
+) -> RunConfig:
+    """Merge the settings that a file holds and flags, and tell what was taken in another spelling.
+
+    The arguments are those of `load_config` and `check_settings`.
+
+    Raises:
+        CnncliError: With everything that is wrong at once.
+    """
     config = check_settings(settings, flags, path=path, config_class=config_class)
     for key, value in {**settings, **flags}.items():
         name = flag_name(key) if key in flags or not path else f"{path}: {key}"
@@ -74,6 +92,11 @@ def check_settings(
         raise CnncliError(
             f"{path}: search: settings of a search, not of one run; cnncli tune --config {path} "
             "searches them and prints the best as the YAML of a run"
+        )
+    if path and "folds" in settings:
+        raise CnncliError(
+            f"{path}: folds: settings of a cross-validation, not of one run; "
+            f"cnncli cross-validate --config {path}"
         )
     try:
         return config_class.model_validate(values)

@@ -88,6 +88,7 @@ class RunConfig(BaseModel):
     fold: Annotated[int, Field(ge=0)] | None = setting(None, "Data", "data")
     class_order: list[str] | None = setting(None, "Data", "data")
     ordered: bool = setting(False, "Data", "data")
+    exclude: str | None = setting(None, "Data", "data")
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = setting(0.15, "Data", "data")
     test_fraction: Fraction = setting(0.15, "Data", "data")
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cnncli.choices.spelling import find_choice
+from cnncli.choices.subgroups import FILE_PROPERTIES
 from cnncli.data import EMBEDDED, TORCHVISION
 from cnncli.data.samples import CsvColumns, Samples
 from cnncli.data.torchvision_table import SETS
@@ -25,7 +26,8 @@ def find_samples(data: str, columns: CsvColumns | None = None, *, flat: bool = F
     Args:
         data: A folder of class folders, a folder of split folders, a CSV or a folder with one, a
             ``.npz`` data set, a folder in MNIST's form, ``digits``, or ``torchvision:NAME``.
-        columns: Names of the CSV's columns; None looks for the usual ones.
+        columns: Names of the CSV's columns; None looks for the usual ones. That of the groups may
+            be a header field of DICOM files, ``dicom:PatientID``, whatever the layout.
         flat: Whether images that lie in a folder without class folders are taken as one class.
 
     Raises:
@@ -33,8 +35,14 @@ def find_samples(data: str, columns: CsvColumns | None = None, *, flat: bool = F
     """
     # Imported here, so that the names of data sets are known without NumPy.
     from cnncli.data.classes import merge_labels
+    from cnncli.data.dicom_groups import group_by_field, parse_field
 
-    return merge_labels(_find(data, columns or CsvColumns(), flat))
+    columns = columns or CsvColumns()
+    field = parse_field(columns.group)
+    if field is not None:
+        columns = replace(columns, group=None)
+    samples = merge_labels(_find(data, columns, flat))
+    return samples if field is None else group_by_field(samples, field, data)
 
 
 def _find(data: str, columns: CsvColumns, flat: bool) -> Samples:
@@ -162,4 +170,11 @@ def _refuse_columns(data: str, columns: CsvColumns) -> None:
         if getattr(columns, name) is not None:
             raise CnncliError(
                 f"--{name}-col {getattr(columns, name)}: --data {data} is no CSV and has no columns"
+            )
+    for name in columns.extra:
+        if name not in FILE_PROPERTIES:
+            near = did_you_mean(name, FILE_PROPERTIES)
+            raise CnncliError(
+                f"--subgroup {name}: --data {data} is no CSV and has no columns; of its files "
+                f"there are {', '.join(FILE_PROPERTIES)}{near}"
             )

@@ -8,8 +8,8 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.data.samples import NO_SPLIT, Samples
-from cnncli.data.splits import TEST, TRAIN, draw_splits, group_numbers
-from cnncli.errors import CnncliError, shorten
+from cnncli.data.splits import TEST, TRAIN, VAL, draw_splits, group_numbers
+from cnncli.errors import CnncliError, count_of, shorten
 
 
 def draw_folds(
@@ -80,6 +80,68 @@ def draw_fold_numbers(targets: Array, groups: Array | None, folds: int, seed: in
         for fold, (_, held_out) in enumerate(parts, start=1):
             numbers[held_out] = fold
     return numbers
+
+
+def refuse_small_classes(samples: Samples, pool: Array, folds: int) -> None:
+    """Refuse more folds than the smallest class has images, or groups where there are groups.
+
+    A class that is not in every fold would be judged by networks of which some never saw it.
+
+    Args:
+        samples: The labelled images.
+        pool: (M,) indices of the images that are to be in a fold.
+        folds: Number of folds.
+
+    Raises:
+        CnncliError: If there is such a class.
+    """
+    groups = group_numbers(samples)
+    units = samples.targets[pool]
+    if groups is not None:
+        units = np.unique(np.stack([units, groups[pool]]), axis=1)[0]
+    counts = np.bincount(units, minlength=len(samples.class_names))
+    fewest = int(counts.min())
+    if folds > fewest:
+        name = samples.class_names[int(counts.argmin())]
+        has = count_of(fewest, "image" if groups is None else "group")
+        out = f"at most {fewest} folds" if fewest > 1 else "no cross-validation with this class"
+        raise CnncliError(f"--folds {folds}: class {name!r} has {has} only, so {out}")
+
+
+def split_fold(
+    samples: Samples, numbers: Array, fold: int, *, val_fraction: float, seed: int
+) -> tuple[Array, list[str]]:
+    """Return the splits of one fold's run: the fold itself is test, and val is drawn from the rest.
+
+    Args:
+        samples: N labelled images, their targets in class order.
+        numbers: (N,) fold of each image, from 1; 0 for an image in none.
+        fold: The fold that is judged.
+        val_fraction: Fraction of the other folds' images to draw for val, 0 < f < 1.
+        seed: Seed of the random numbers; the same seed and fold give the same split.
+
+    Returns:
+        (N,) indices into SPLITS, ``NO_SPLIT`` for an image in no fold; and warnings.
+
+    Raises:
+        CnncliError: If a class has no image to train on, or no image is left for val.
+    """
+    splits = np.full(len(samples), NO_SPLIT, dtype=np.int8)
+    splits[numbers == fold] = TEST
+    pool = np.flatnonzero((numbers > 0) & (numbers != fold))
+    rng = np.random.default_rng([seed, fold])
+    groups = group_numbers(samples)
+    splits[pool], warned = draw_splits(samples, pool, groups, {VAL: val_fraction}, rng)
+    trained = np.bincount(samples.targets[splits == TRAIN], minlength=len(samples.class_names))
+    if not trained.all():
+        name = samples.class_names[int(trained.argmin())]
+        raise CnncliError(f"fold {fold}: no image of {name!r} is left to train on; take more folds")
+    if not (splits == VAL).any():
+        raise CnncliError(
+            f"fold {fold}: no image is left to choose the epoch on: every class has fewer than "
+            "three images (or groups) outside of the fold"
+        )
+    return splits, warned
 
 
 def _check(samples: Samples, pool: Array, numbers: Array, folds: int) -> list[str]:

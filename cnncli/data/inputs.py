@@ -1,4 +1,4 @@
-"""The images to predict, as they are given: files, folders, glob patterns, or paths on stdin."""
+"""The images to predict, as they are given: files, folders, globs, tables, or paths on stdin."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TextIO, TypeVar
@@ -23,7 +23,11 @@ _MOST_OF_LINE = 2**20
 _MOST_OF_WIDE = 2**28
 
 
-def expand_inputs(inputs: Sequence[str], stdin: TextIO) -> Iterator[str]:
+def expand_inputs(
+    inputs: Sequence[str],
+    stdin: TextIO,
+    list_table: Callable[[Path], Iterable[str]] = lambda path: [str(path)],
+) -> Iterator[str]:
     """Yield the paths of images in the order given, without reading the images.
 
     The images of a folder come sorted by path, and those of stdin as their lines arrive. A line of
@@ -31,15 +35,20 @@ def expand_inputs(inputs: Sequence[str], stdin: TextIO) -> Iterator[str]:
     error is reported when it is read.
 
     Args:
-        inputs: Paths, folders, glob patterns, and ``-`` for stdin.
+        inputs: Paths, folders, glob patterns, tables (``.csv``, ``.tsv``) of images, and ``-`` for
+            stdin. A table is named by itself: those that a pattern matches are not read.
         stdin: Where ``-`` reads from.
+        list_table: Returns the paths of the images that a table names.
 
     Raises:
-        CnncliError: If a folder holds no image, a pattern matches no file, or stdin holds no text.
+        CnncliError: If a folder holds no image, a pattern matches no file, stdin holds no text, or
+            a table cannot be read.
     """
     for given in inputs:
         if given == "-":
             yield from filter(None, read_lines(stdin))
+        elif given.lower().endswith((".csv", ".tsv")) and os.path.isfile(given):
+            yield from list_table(Path(given))
         else:
             yield from _expand(given)
 

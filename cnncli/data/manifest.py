@@ -105,6 +105,7 @@ class Manifest:
         targets: M indices into ``class_names``.
         sizes: M sizes of the files in bytes.
         hashes: M hashes of the files' content; empty where it is not known.
+        groups: M names of the images' groups; empty texts where there are none.
     """
 
     by_path: dict[str, int]
@@ -114,6 +115,7 @@ class Manifest:
     targets: Sequence[int]
     sizes: Sequence[int]
     hashes: Sequence[str]
+    groups: Sequence[str] = ()
 
     @property
     def unhashed(self) -> int:
@@ -140,6 +142,22 @@ class Manifest:
         """
         splits = np.asarray(self.splits, np.int8)
         return np.where(rows == UNSEEN, np.int8(UNSEEN), splits[rows])
+
+    def find_groups(self, samples: Samples, rows: Array) -> Array | None:
+        """Return (N,) the group of each image in the run; None if the run knows none of them.
+
+        Args:
+            samples: N images. A new one is a group by itself.
+            rows: (N,) what `look_up` returned for them.
+        """
+        known = np.flatnonzero(rows != UNSEEN)
+        found = [self.groups[row] for row in rows[known].tolist()] if self.groups else []
+        if not any(found):
+            return None
+        names = samples.paths.copy()
+        for index, name in zip(known.tolist(), found, strict=True):
+            names[index] = name or names[index]
+        return names
 
     def tell_relabelled(self, samples: Samples, rows: Array) -> str:
         """Return how many images have another label than in the run; an empty text for none.
@@ -207,6 +225,7 @@ def load_manifest(path: Path) -> Manifest | None:
     by_hash: dict[str, int] = {}
     classes: dict[str, int] = {}
     splits, targets, sizes, hashes = array("b"), array("i"), array("q"), []
+    groups: list[str] = []
     try:
         with path.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
@@ -218,6 +237,7 @@ def load_manifest(path: Path) -> Manifest | None:
                 if row["hash"] is None:
                     raise ValueError("a row is cut short")  # noqa: TRY301 - reported below
                 hashes.append(row["hash"])
+                groups.append(row.get("group") or "")
                 number, content = len(splits) - 1, row["hash"]
                 # Content in two splits counts as in the first: train, val, test.
                 if content and split < splits[by_hash.setdefault(content, number)]:
@@ -226,4 +246,4 @@ def load_manifest(path: Path) -> Manifest | None:
         raise CnncliError(f"{path}: not the splits.csv of a run ({error!r})") from None
     if not by_path:  # every image that the run was trained on would count as new
         raise CnncliError(f"{path}: not the splits.csv of a run (it names no image)")
-    return Manifest(by_path, by_hash, splits, list(classes), targets, sizes, hashes)
+    return Manifest(by_path, by_hash, splits, list(classes), targets, sizes, hashes, groups)

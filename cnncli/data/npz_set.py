@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from cnncli.data.array_parts import check_bytes, join_parts
 from cnncli.data.samples import Samples
 from cnncli.data.walk import list_folder
 from cnncli.errors import CnncliError, shorten
+from cnncli.images.npy import read_array_head
 
 _SPLITS: dict[str, Split] = {
     **{"train": "train", "training": "train", "tr": "train"},
@@ -145,18 +146,6 @@ def _pair(path: Path, keys: dict[str, _Key | None]) -> dict[Split | None, tuple[
     return pairs
 
 
-def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return the shape and the type of an array from the header of its file."""
-    version = np.lib.format.read_magic(file)
-    read = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )
-    shape, _, dtype = read(file)
-    return shape, dtype
-
-
 def _promised_bytes(path: Path, archive: zipfile.ZipFile, member: str, name: str) -> int:
     """Return the number of bytes of an array by its header, without inflating the array.
 
@@ -164,7 +153,7 @@ def _promised_bytes(path: Path, archive: zipfile.ZipFile, member: str, name: str
         CnncliError: If it holds Python objects, or more than the archive says that it has.
     """
     with archive.open(member) as file:
-        shape, dtype = _read_header(file)
+        shape, _, dtype = read_array_head(file)
         left = archive.getinfo(member).file_size - file.tell()
     if dtype.hasobject:
         raise CnncliError(

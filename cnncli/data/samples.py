@@ -6,8 +6,9 @@ A sample is what gets one label: usually one file, or several files that are its
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -115,6 +116,9 @@ class Samples:
         remarks: Sentences on how the layout was understood.
         group_hint: A warning that some images seem to belong together, if ``groups`` is None.
         files: Number of files per sample.
+        excluded: Images that were left out by ``--exclude``: sizes of their files in bytes, by
+            their paths.
+        extra: (N,) texts of the columns that ``CsvColumns.extra`` names, by their names.
     """
 
     source: ImageSource
@@ -129,6 +133,8 @@ class Samples:
     remarks: tuple[str, ...] = ()
     group_hint: str | None = None
     files: int = 1
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    extra: Mapping[str, Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -144,12 +150,20 @@ class CsvColumns:
         label: Name of the column of labels.
         split: Name of the column of splits.
         group: Name of the column of groups; there is no usual name, so None means no groups.
+        extra: Names of further columns to read. Those that are properties of files may be missing.
     """
 
     image: str | None = None
     label: str | None = None
     split: str | None = None
     group: str | None = None
+    extra: tuple[str, ...] = ()
+
+
+def plain_path(path: str) -> str:
+    """Return a path with composed accents, slashes and no ``.`` in it."""
+    files = unicodedata.normalize("NFC", str(path)).replace("\\", "/").split(SEPARATOR)
+    return SEPARATOR.join("/".join(p for p in f.split("/") if p not in ("", ".")) for f in files)
 
 
 def top_folders(paths: Array) -> set[str]:
@@ -177,6 +191,7 @@ def select_samples(samples: Samples, chosen: Array) -> Samples:
         targets=samples.targets[chosen],
         splits=samples.splits[chosen],
         groups=None if samples.groups is None else samples.groups[chosen],
+        extra={name: texts[chosen] for name, texts in samples.extra.items()},
     )
 
 

@@ -15,7 +15,7 @@ from cnncli.data.samples import NO_SPLIT, TextColumn
 from cnncli.data.split_names import parse_split_text, tell_split_words
 from cnncli.data.table_rows import read_records
 from cnncli.errors import CnncliError, did_you_mean
-from cnncli.files import BAD_IMAGES_FILE, SPLITS_FILE, check_table, expand_path
+from cnncli.files import BAD_IMAGES_FILE, EXCLUDED_FILE, SPLITS_FILE, check_table, expand_path
 
 # In the place of a fold, for an image that is in none.
 NO_FOLD = -1
@@ -40,6 +40,7 @@ class SplitFile:
         left_out: Paths of images that a run left out, since it could not use them. They have no
             row.
         remarks: Sentences on how the file was understood.
+        excluded: Path of the list of what its run left out by ``--exclude``; empty for none.
     """
 
     name: str
@@ -53,6 +54,7 @@ class SplitFile:
     hashes: Array
     left_out: frozenset[str] = frozenset()
     remarks: tuple[str, ...] = ()
+    excluded: str = ""
 
 
 def load_split_file(given: str, where: str = "") -> SplitFile:
@@ -111,6 +113,7 @@ def load_split_file(given: str, where: str = "") -> SplitFile:
         raise CnncliError(f"{where}: names no image")
     if len(np.unique(paths)) < len(paths):
         raise _repeated(path, where, at["path"])
+    excluded = path.with_name(EXCLUDED_FILE)
     return SplitFile(
         given,
         where,
@@ -123,6 +126,7 @@ def load_split_file(given: str, where: str = "") -> SplitFile:
         texts["hash"].array(),
         read_left_out(path),
         tell_split_words(words, f"{where}: "),
+        str(excluded) if path.name == SPLITS_FILE and excluded.is_file() else "",
     )
 
 

@@ -5,7 +5,6 @@ The file is that of ``--splits FILE``, or the ``splits.csv`` of a run that is re
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.data.manifest import digest_files
 from cnncli.data.relabelled import match_labels, tell_other_labels
-from cnncli.data.samples import NO_SPLIT, Samples
+from cnncli.data.samples import NO_SPLIT, Samples, plain_path
 from cnncli.data.split_file import NO_FOLD, UNKNOWN_SIZE, SplitFile, load_split_file
 from cnncli.data.splits import TRAIN, VAL
 from cnncli.errors import CnncliError, shorten
@@ -119,6 +118,7 @@ def match_rows(samples: Samples, file: SplitFile, *, threads: int) -> Array:
     unknown = np.flatnonzero(rows == _NO_ROW)
     unknown = unknown[[path not in file.left_out for path in samples.paths[unknown]]]
     gone = np.setdiff1d(np.arange(len(file.paths)), rows)
+    gone = gone[[path not in samples.excluded for path in file.paths[gone]]]
     problems = []
     if len(unknown):
         problems.append(
@@ -138,6 +138,8 @@ def match_rows(samples: Samples, file: SplitFile, *, threads: int) -> Array:
                 f"{len(other)} of the {len(samples)} images are not the files they were "
                 f"({_list_some(samples.paths, other)})"
             )
+    if len(unknown) and file.excluded:
+        problems.append(f"its run left images out: --exclude {file.excluded}")
     if problems:
         raise CnncliError(f"{file.where}: {'; '.join(problems)}")
     return rows
@@ -175,20 +177,14 @@ def _match_loosely(samples: Samples, file: SplitFile, rows: Array) -> None:
         return
     places: dict[str, list[int]] = {}
     for row in np.setdiff1d(np.arange(len(file.paths)), rows).tolist():
-        places.setdefault(_plain_path(file.paths[row]), []).append(row)
+        places.setdefault(plain_path(file.paths[row]), []).append(row)
     wanted: dict[str, list[int]] = {}
     for index in unknown.tolist():
-        wanted.setdefault(_plain_path(samples.paths[index]), []).append(index)
+        wanted.setdefault(plain_path(samples.paths[index]), []).append(index)
     for path, indices in wanted.items():
         found = places.get(path, [])
         if len(indices) == len(found) == 1:
             rows[indices[0]] = found[0]
-
-
-def _plain_path(path: str) -> str:
-    """Return a path with composed accents, slashes and no ``.`` in it."""
-    files = unicodedata.normalize("NFC", str(path)).replace("\\", "/").split("|")
-    return "|".join("/".join(p for p in file.split("/") if p not in ("", ".")) for file in files)
 
 
 def _tell_moved(samples: Samples, unknown: Array, file: SplitFile, gone: Array) -> list[str]:

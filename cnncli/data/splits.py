@@ -126,10 +126,9 @@ def split_samples(
     if fractions:
         splits[pool], warnings = draw_splits(samples, pool, groups, fractions, rng)
     if not (splits == VAL).any():
-        raise CnncliError(
-            "--data: no image is left for validation: every class has fewer than three images "
-            "(or groups)"
-        )
+        few = "every class has fewer than three images (or groups)"
+        why = few if groups is None or groups.any() else "all images are of one group"
+        raise CnncliError(f"--data: no image is left for validation: {why}")
     return splits, [*warnings, *check_splits(samples, groups, splits)]
 
 

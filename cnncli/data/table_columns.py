@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnncli.arrays import Array
+from cnncli.choices.subgroups import FILE_PROPERTIES
 from cnncli.data.samples import CsvColumns, top_folders
 from cnncli.data.split_names import USUAL
 from cnncli.data.table_rows import read_header
 from cnncli.data.walk import is_hidden
-from cnncli.errors import CnncliError, shorten
+from cnncli.errors import CnncliError, did_you_mean, shorten
 
 IMAGE_COLUMNS = (
     *("image", "path", "file", "filename", "file_name", "filepath", "image_path", "img"),
@@ -144,3 +145,80 @@ def find_image_columns(header: Sequence[str]) -> list[str]:
     # Of several files, or the only column that is called so: image_1 alone.
     several = [found for found in numbered.values() if len(found) > 1] or list(numbered.values())
     return [name for _, name in sorted(several[0].items())] if len(several) == 1 else []
+
+
+def choose_image_columns(path: Path, header: list[str], chosen: str | None) -> list[str]:
+    """Return the column of images, or the several whose files are the channels of one sample.
+
+    Args:
+        path: Path of the CSV, for messages.
+        header: Names of its columns.
+        chosen: Value of ``--image-col``; None looks for the usual names.
+
+    Raises:
+        CnncliError: If there is no such column, or none that is called as usual.
+    """
+    if chosen is None:
+        found = find_image_columns(header)
+        if not found:
+            raise _unnamed_column_error(path, header, "--image-col")
+        return found
+    names = split_names(chosen, header)
+    if len(set(names)) < len(names):
+        raise CnncliError(f"--image-col {chosen}: a column is named twice")
+    return [choose_column(path, header, name, "--image-col", ()) for name in names]
+
+
+def choose_column(
+    path: Path,
+    header: list[str],
+    chosen: str | None,
+    flag: str,
+    usual: Sequence[str],
+    *,
+    needed: bool = True,
+) -> str:
+    """Return the column's name, or an empty text where there is none and none is needed.
+
+    Args:
+        path: Path of the CSV, for messages.
+        header: Names of its columns.
+        chosen: The name that the user gave; None looks for the usual ones.
+        flag: The flag by which a name is given.
+        usual: The usual names.
+        needed: Whether there has to be such a column.
+
+    Raises:
+        CnncliError: If there is no column of the name given, or none that is needed.
+    """
+    if chosen is not None:
+        if chosen not in header:
+            raise CnncliError(
+                f"{flag} {chosen}: {path} has no such column; it has {shorten(header, 12)}"
+                f"{did_you_mean(chosen, header)}"
+            )
+        return chosen
+    found = find_usual(header, usual)
+    if needed and not found:
+        raise _unnamed_column_error(path, header, flag)
+    return found[0] if found else ""
+
+
+def _unnamed_column_error(path: Path, header: list[str], flag: str) -> CnncliError:
+    return CnncliError(f"{path}: name the column with {flag}; it has {shorten(header, 12)}")
+
+
+def find_extra_columns(path: Path, header: list[str], names: Sequence[str]) -> list[str]:
+    """Return those of the names that are columns; the others are properties of the files.
+
+    Raises:
+        CnncliError: If a name is neither.
+    """
+    for name in names:
+        if name not in (*header, *FILE_PROPERTIES):
+            near = did_you_mean(name, [*header, *FILE_PROPERTIES])
+            raise CnncliError(
+                f"--subgroup {name}: {path} has no such column; it has {shorten(header, 12)}, and "
+                f"of the files there are {', '.join(FILE_PROPERTIES)}{near}"
+            )
+    return [name for name in names if name in header]

@@ -7,6 +7,7 @@ import posixpath
 import sys
 from array import array
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ _CHUNK = 1 << 16
 
 
 def find_files(
-    table: Path, names: Array, line_of: Callable[[int], int]
+    table: Path, names: Array, line_of: Callable[[int], int], *, keep_lost: bool = False
 ) -> tuple[Array, tuple[str, ...]]:
     """Find the file of each row.
 
@@ -37,6 +38,7 @@ def find_files(
         table: Path of the CSV.
         names: (N,) fields of the image column, none of them empty.
         line_of: Returns the line of a row, for messages.
+        keep_lost: Whether a name for which there is no file stays as it is, in place of an error.
 
     Returns:
         (N,) the paths, relative to the folder of the CSV or absolute; and sentences on files that
@@ -67,10 +69,15 @@ def find_files(
     if moved.any():
         there = np.delete(files, missing)
         rows = missing[moved]
-        files[rows], remarks = find_moved(table, files[rows], lambda row: line_of(rows[row]), there)
+        with suppress(CnncliError) if keep_lost else nullcontext():
+            files[rows], remarks = find_moved(
+                table, files[rows], lambda row: line_of(rows[row]), there
+            )
         missing = missing[~moved]
     if len(missing):
-        files[missing] = look_up_ids(table, files[missing], lambda row: line_of(missing[row]))
+        files[missing] = look_up_ids(
+            table, files[missing], lambda row: line_of(missing[row]), keep_lost=keep_lost
+        )
     return files, remarks
 
 

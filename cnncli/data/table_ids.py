@@ -18,15 +18,20 @@ from cnncli.errors import CnncliError, shorten
 
 # The column was chosen by its name, where none was given.
 _HINT = "; if another column names the images, give it by --image-col"
+# A table with such a word in its name means the files in folders with that word in theirs.
+_FOLDERS = {"train": "train", "test": "test", "submission": "test"}
 
 
-def look_up_ids(table: Path, names: Array, line_of: Callable[[int], int]) -> Array:
+def look_up_ids(
+    table: Path, names: Array, line_of: Callable[[int], int], *, keep_lost: bool = False
+) -> Array:
     """Return (M,) the file that each id means, from one walk through the folder of the CSV.
 
     Args:
         table: Path of the CSV.
         names: (M,) ids.
         line_of: Returns the line of a name, for messages.
+        keep_lost: Whether an id for which there is no file stays as it is, in place of an error.
 
     Raises:
         CnncliError: If there is no file for an id, or more than one.
@@ -66,12 +71,16 @@ def look_up_ids(table: Path, names: Array, line_of: Callable[[int], int]) -> Arr
         matching = namesakes = candidates[start:stop].tolist()
         if "/" in name:
             matching = _with_folders(name, namesakes, above, is_folder)
-        if namesakes and not matching:
+        if namesakes and not matching and not keep_lost:
             raise CnncliError(
                 f"{table}, line {line_of(row)}: image {name!r} not found below {root} (there is "
                 f"{shorten(namesakes, 1)}, in another folder)"
             )
-        found[row] = _choose(table, name, matching, partial(line_of, row))
+        chosen = _choose(table, name, matching, partial(line_of, row))
+        if chosen is None and not keep_lost:
+            where = f"{table}, line {line_of(row)}: image {name!r}"
+            raise CnncliError(f"{where} not found below {root}{_find_hint(str(root), name)}")
+        found[row] = chosen or name
     return found
 
 
@@ -104,8 +113,10 @@ def _with_folders(
     return found
 
 
-def _choose(table: Path, name: str, files: Sequence[str], find_line: Callable[[], int]) -> str:
-    """Return the file that an id means, among those whose names or paths are the id's.
+def _choose(
+    table: Path, name: str, files: Sequence[str], find_line: Callable[[], int]
+) -> str | None:
+    """Return the file that an id means, of those whose names or paths are the id's; None for none.
 
     Only images count.
 
@@ -116,7 +127,7 @@ def _choose(table: Path, name: str, files: Sequence[str], find_line: Callable[[]
         find_line: Returns the line of the id, for messages.
 
     Raises:
-        CnncliError: If there is no such file, or if several differ in content.
+        CnncliError: If several differ in content.
     """
     root = str(table.parent)
     found = [f for f in files if looks_like_image(os.path.join(root, f))]
@@ -124,16 +135,13 @@ def _choose(table: Path, name: str, files: Sequence[str], find_line: Callable[[]
         # Some of Kaggle's data sets come as DICOM and as JPEG, and some use the same ids in train/
         # and in test/.
         found = [f for f in found if not f.lower().endswith((".dcm", ".dicom"))] or found
-    if len(found) > 1 and "train" in table.stem.lower():
-        found = [f for f in found if "train" in f.rpartition("/")[0].lower()] or found
-    if not found or (len(found) > 1 and not _same(root, found)):
-        what = (
-            f"is ambiguous: {shorten(found)}"
-            if found
-            else f"not found below {root}{_find_hint(root, name)}"
-        )
-        raise CnncliError(f"{table}, line {find_line()}: image {name!r} {what}")
-    return found[0]
+    for word, folder in _FOLDERS.items():
+        if len(found) > 1 and word in table.stem.lower():
+            found = [f for f in found if folder in f.rpartition("/")[0].lower()] or found
+    if len(found) > 1 and not _same(root, found):
+        where = f"{table}, line {find_line()}: image {name!r}"
+        raise CnncliError(f"{where} is ambiguous: {shorten(found)}")
+    return found[0] if found else None
 
 
 def _find_hint(root: str, name: str) -> str:

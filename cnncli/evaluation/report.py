@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cnncli.evaluation.intervals import bootstrap_intervals
-from cnncli.evaluation.metrics import (
-    Counts,
-    FloatArray,
-    IntArray,
-    check_inputs,
-    class_ranking,
-    combine_classes,
-    confusion_matrix,
-    count_metrics,
-    expected_calibration_error,
-    log_loss,
-)
+from cnncli.evaluation.class_figures import CLASS_FIGURES
+from cnncli.evaluation.figures import Figures, compute_figures
+from cnncli.evaluation.intervals import Estimate
+from cnncli.evaluation.metrics import Counts, FloatArray, IntArray, check_inputs
 
+# The figures of all images, in the order of the report.
+FIGURES = (
+    *("accuracy", "balanced_accuracy", "macro_f1", "mcc", "auroc", "average_precision"),
+    *("kappa", "linear_kappa", "quadratic_kappa", "log_loss", "brier", "ece"),
+)
+# Those that count how far off a prediction is: only of classes whose order means something.
+OF_GRADES = ("linear_kappa", "quadratic_kappa")
 NAMES_SHOWN = 3
 
 
@@ -30,13 +28,12 @@ def build_report(
     *,
     split: str,
     ordered: bool,
-    seed: int = 0,
-    resamples: int = 1000,
+    predictions: IntArray | None = None,
+    groups: IntArray | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
     """Compute the content of ``report.json``.
 
-    Metrics with an interval (accuracy, balanced_accuracy, macro_f1, mcc, quadratic_kappa) are
-    ``{"value", "low", "high"}``, with a 95 % bootstrap interval; see ``bootstrap_intervals``.
+    Every figure is ``{"value", "low", "high"}`` with a 95 % interval; see `compute_figures`.
     Averages over classes are over the classes that have images in this split. With two classes,
     auroc and average_precision are those of ``class_names[1]`` as the positive class; with more,
     they are the means over each class against all others. log_loss is in nats; ece has 15 bins.
@@ -47,9 +44,10 @@ def build_report(
         class_names: K names, in the order of the columns.
         split: Name of the images in the report, such as ``val``.
         ordered: Whether the order of the classes has a meaning, as that of grades has; otherwise
-            quadratic_kappa is None.
-        seed: Seed of the bootstrap.
-        resamples: Number of the bootstrap's resamples.
+            linear_kappa and quadratic_kappa are None.
+        predictions: (N,) class indices that a threshold gave; None for the most probable classes.
+        groups: (N,) number of the group of each image, from 0 without a gap; the intervals then
+            draw whole groups. None where images are independent.
 
     Returns:
         The report as values that JSON can hold, with None for what is undefined; and lines of text
@@ -61,59 +59,46 @@ def build_report(
     check_inputs(targets, probabilities)
     if len(class_names) != probabilities.shape[1]:
         raise ValueError(f"{len(class_names)} names for {probabilities.shape[1]} classes")
-    matrix = confusion_matrix(targets, probabilities.argmax(axis=1), len(class_names))
-    counts = Counts.of(matrix)
-    values = {name: float(value) for name, value in count_metrics(counts).items()}
-    if not ordered:
-        values["quadratic_kappa"] = math.nan
-    intervals = bootstrap_intervals(matrix, seed=seed, resamples=resamples)
-    bounded = {name: _with_interval(values[name], intervals[name]) for name in values}
-    auroc, average_precision = class_ranking(targets, probabilities)
+    figures = compute_figures(targets, probabilities, groups, predictions)
+    whole = {
+        name: None if name in OF_GRADES and not ordered else _plain(figures.whole[name])
+        for name in FIGURES
+    }
     report = {
         "split": split,
         "images": len(targets),
+        "groups": None if groups is None else int(groups.max()) + 1,
+        "resampled": "image" if groups is None else "group",
         "class_names": list(class_names),
-        "accuracy": bounded["accuracy"],
-        "balanced_accuracy": bounded["balanced_accuracy"],
-        "macro_f1": bounded["macro_f1"],
-        "mcc": bounded["mcc"],
-        "auroc": _number_or_none(combine_classes(auroc)),
-        "average_precision": _number_or_none(combine_classes(average_precision)),
-        "quadratic_kappa": bounded["quadratic_kappa"],
-        "log_loss": log_loss(targets, probabilities),
-        "ece": expected_calibration_error(targets, probabilities),
-        "per_class": _per_class(class_names, counts, auroc, average_precision),
-        "confusion_matrix": matrix.tolist(),
+        **whole,
+        "per_class": _per_class(class_names, figures, is_grouped=groups is not None),
+        "confusion_matrix": figures.matrix.tolist(),
     }
-    return report, _explain_undefined(report, counts, ordered=ordered)
+    return report, _explain_undefined(report, figures.counts, ordered=ordered)
 
 
-def _number_or_none(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+def figure_value(figure: float | Mapping[str, float | None] | None) -> float | None:
+    """Return the value of a figure of a report; those of old reports may have no interval."""
+    return figure["value"] if isinstance(figure, Mapping) else figure
 
 
-def _with_interval(value: float, interval: tuple[float, float]) -> dict[str, float | None] | None:
-    if not math.isfinite(value):
+def _plain(estimate: Estimate) -> dict[str, float | None] | None:
+    """Return an estimate as JSON holds it; None if it is undefined."""
+    if not math.isfinite(estimate.value):
         return None
-    low, high = interval
-    return {"value": value, "low": _number_or_none(low), "high": _number_or_none(high)}
+    ends = (end if math.isfinite(end) else None for end in (estimate.low, estimate.high))
+    return dict(zip(("value", "low", "high"), (estimate.value, *ends), strict=True))
 
 
 def _per_class(
-    class_names: Sequence[str], counts: Counts, auroc: FloatArray, average_precision: FloatArray
+    class_names: Sequence[str], figures: Figures, *, is_grouped: bool
 ) -> list[dict[str, Any]]:
-    columns = {
-        "precision": counts.precision,
-        "recall": counts.recall,
-        "f1": counts.f1,
-        "auroc": auroc,
-        "average_precision": average_precision,
-    }
     return [
         {
             "class_name": class_name,
-            "images": int(counts.actual[index]),
-            **{name: _number_or_none(column[index]) for name, column in columns.items()},
+            "images": int(figures.counts.actual[index]),
+            **({"groups": figures.class_units[index]} if is_grouped else {}),
+            **{name: _plain(figures.per_class[name][index]) for name in CLASS_FIGURES},
         }
         for index, class_name in enumerate(class_names)
     ]
@@ -127,14 +112,17 @@ def _explain_undefined(report: dict[str, Any], counts: Counts, *, ordered: bool)
     predicted = [name for name, images in zip(names, counts.predicted, strict=True) if images]
     reasons = []
     if len(present) == 1:
-        affected = "auroc, average_precision, mcc" + (", quadratic_kappa" if ordered else "")
-        reasons.append(f"{affected}: only class {present[0]!r} occurs in this split")
+        affected = ["mcc", "auroc", "average_precision", "kappa", *(OF_GRADES if ordered else ())]
+        reasons.append(f"{', '.join(affected)}: only class {present[0]!r} occurs in this split")
     elif len(predicted) == 1:
         reasons.append(f"mcc: every image is predicted as {predicted[0]!r}")
     without_interval = [
         name for name, value in report.items() if isinstance(value, dict) and value["low"] is None
     ]
-    if without_interval:
+    if without_interval and (report["groups"] or report["images"]) == 1:
+        told = ", ".join(without_interval)
+        reasons.append(f"{told}: no interval: there is only one {report['resampled']}")
+    elif without_interval:
         reasons.append(
             f"{', '.join(without_interval)}: no interval, as no resampling changes the value"
         )

@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.images.header import MAX_BYTES, Header, ImageError, damaged, to_float32
+from cnncli.images.header import (
+    MAX_BYTES,
+    Header,
+    ImageError,
+    TooLargeError,
+    damaged,
+    to_float32,
+)
 
 # The transfer syntax of deflated files, where to look for it, and how much is unpacked at a time.
 _DEFLATED, _META_BYTES, _PIECE = b"1.2.840.10008.1.2.1.99", 4096, 1 << 24
@@ -114,7 +121,7 @@ def _read(data: bytes, *, pixels: bool) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _check_deflated(data)
+            refuse_bomb(data)
             dataset = pydicom.dcmread(
                 io.BytesIO(data), stop_before_pixels=not pixels, force=data[128:132] != b"DICM"
             )
@@ -142,15 +149,20 @@ def _complete_syntax(dataset: Any) -> None:
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
 
 
-def _check_deflated(data: bytes) -> None:
+def is_deflated(head: bytes) -> bool:
+    """Return whether a file's data set is deflated, by its first 4096 bytes or more."""
+    return _DEFLATED in head[:_META_BYTES] and head[128:132] == b"DICM"
+
+
+def refuse_bomb(data: bytes) -> None:
     """Refuse a deflated file that would fill the memory; pydicom unpacks it before anything else.
 
     Source: DICOM PS3.10, 7.1 (the length of the file meta information), and PS3.5, A.5 (deflate).
 
     Raises:
-        ImageError: If it unpacks to more than ``MAX_BYTES`` bytes.
+        TooLargeError: If it unpacks to more than ``MAX_BYTES`` bytes.
     """
-    if _DEFLATED not in data[:_META_BYTES] or data[128:132] != b"DICM":
+    if not is_deflated(data):
         return
     place = 144 + int.from_bytes(data[140:144], "little")
     unpack, rest, size = zlib.decompressobj(-zlib.MAX_WBITS), data[place:], 0
@@ -158,7 +170,7 @@ def _check_deflated(data: bytes) -> None:
         size += len(unpack.decompress(rest, _PIECE))
         rest = unpack.unconsumed_tail
         if size > MAX_BYTES:
-            raise ImageError(
+            raise TooLargeError(
                 f"is too large: it unpacks to more than {MAX_BYTES:,} bytes; make it smaller first"
             )
 

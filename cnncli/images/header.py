@@ -20,6 +20,10 @@ class ImageError(Exception):
     """A file cannot be read as an image; the message says why and does not name the file."""
 
 
+class TooLargeError(ImageError):
+    """A file has more pixels or bytes than are taken."""
+
+
 @dataclass(frozen=True)
 class Header:
     """What an image file says about itself.
@@ -89,22 +93,22 @@ def check_size(width: int, height: int) -> None:
         height: Height in pixels.
 
     Raises:
-        ImageError: If the image has more than ``MAX_PIXELS`` pixels.
+        TooLargeError: If the image has more than ``MAX_PIXELS`` pixels.
     """
     if width * height > MAX_PIXELS:
-        raise ImageError(too_large(f"{width}×{height}"))
+        raise too_large(f"{width}×{height}")
 
 
 def check_bytes(header: Header) -> None:
     """Refuse an image whose channels and frames together could fill the memory.
 
     Raises:
-        ImageError: If it would unpack to more than ``MAX_BYTES`` bytes.
+        TooLargeError: If it would unpack to more than ``MAX_BYTES`` bytes.
     """
     channels = header.channels + header.alpha
     size = header.width * header.height * channels * max(1, (header.bits + 7) // 8)
     if size > MAX_BYTES:
-        raise ImageError(
+        raise TooLargeError(
             f"is too large: {header.width}×{header.height} with {channels} channels of "
             f"{header.bits} bits is {size:,} bytes, more than {MAX_BYTES:,}; make it smaller first"
         )
@@ -115,9 +119,9 @@ def declared_bits(header: Header) -> int:
     return header.bits if header.format == "DICOM" else 0
 
 
-def out_of_memory() -> ImageError:
-    """Return the ImageError for a file that does not fit into the memory that is free."""
-    return ImageError("is too large for the memory that is free; make it smaller first")
+def out_of_memory() -> TooLargeError:
+    """Return the error for a file that does not fit into the memory that is free."""
+    return TooLargeError("is too large for the memory that is free; make it smaller first")
 
 
 def damaged(error: Exception) -> ImageError:
@@ -126,6 +130,8 @@ def damaged(error: Exception) -> ImageError:
     return ImageError(f"is damaged or cut short ({reason})")
 
 
-def too_large(what: str) -> str:
-    """Return the message for an image of more than ``MAX_PIXELS`` pixels; ``what`` is its size."""
-    return f"is too large: {what} has more than {MAX_PIXELS:,} pixels; make it smaller first"
+def too_large(what: str) -> TooLargeError:
+    """Return the error for an image of more than ``MAX_PIXELS`` pixels; ``what`` is its size."""
+    return TooLargeError(
+        f"is too large: {what} has more than {MAX_PIXELS:,} pixels; make it smaller first"
+    )

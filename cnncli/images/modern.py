@@ -49,7 +49,7 @@ def read_header(data: bytes) -> Header:
     except UnidentifiedImageError:
         raise ImageError("is damaged or cut short") from None
     except Image.DecompressionBombError:
-        raise ImageError(too_large("this image")) from None
+        raise too_large("this image") from None
     except ImageError:
         raise
     except Exception as error:  # Pillow's parsers raise errors of many types

@@ -135,8 +135,15 @@ def _read_array(file: IO[bytes]) -> Array:
     return np.ndarray(shape, dtype, content, order="F" if by_columns else "C")
 
 
-def _read_head(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return an array's shape, whether it is stored by columns, and its number type."""
+def read_array_head(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return an array's shape, whether it is stored by columns, and its number type.
+
+    Args:
+        file: A ``.npy`` file at its beginning; its values can be read next.
+
+    Raises:
+        ValueError: If it is no such file.
+    """
     with _PARSER_LOCK:
         version = np.lib.format.read_magic(file)
         read = (
@@ -144,7 +151,12 @@ def _read_head(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
             if version == (1, 0)
             else np.lib.format.read_array_header_2_0
         )
-        shape, by_columns, dtype = read(file)
+        return read(file)
+
+
+def _read_head(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return what `read_array_head` does, of an array that can be a picture."""
+    shape, by_columns, dtype = read_array_head(file)
     if dtype.kind not in "buif":
         raise ImageError(f"holds values of type {dtype}; numbers are needed")
     if len(shape) >= 2:

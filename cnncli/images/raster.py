@@ -59,7 +59,7 @@ def read_header(data: bytes) -> Header:
     except UnidentifiedImageError:  # it begins as one of these formats, but goes on otherwise
         raise ImageError("is damaged or cut short") from None
     except Image.DecompressionBombError:
-        raise ImageError(too_large("this image")) from None
+        raise too_large("this image") from None
     except ImageError:
         raise
     except Exception as error:  # Pillow's parsers raise SyntaxError, struct.error and others

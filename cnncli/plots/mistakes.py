@@ -41,13 +41,16 @@ class MistakePicture:
     name: str
 
 
-def save_mistakes(path: Path, mistakes: Sequence[MistakePicture], title: str) -> None:
+def save_mistakes(
+    path: Path, mistakes: Sequence[MistakePicture], title: str, *, word: str = "true"
+) -> None:
     """Draw mistakes in a grid, each with its class, the predicted class and the file's name.
 
     Args:
         path: PNG or JPEG file to write, in a folder that exists.
         mistakes: At least one.
         title: One line above the grid.
+        word: What stands in front of an image's class.
 
     Raises:
         OSError: If the file cannot be written.
@@ -72,7 +75,7 @@ def save_mistakes(path: Path, mistakes: Sequence[MistakePicture], title: str) ->
         axes.set_yticks([])
         axes.spines[:].set(color="0.6", linewidth=0.6)  # an image may be as white as the page
         lines = (
-            f"true: {_cut(mistake.target, _LETTERS - 6)}",
+            f"{word}: {_cut(mistake.target, _LETTERS - len(word) - 2)}",
             f"\N{RIGHTWARDS ARROW} {_cut(mistake.label, _LETTERS - 2)}",
             f"{mistake.probability:.4f}",
             _cut(mistake.name, _LETTERS),

@@ -21,13 +21,14 @@ from cnncli.audit.move_out import check_apart, move_out
 from cnncli.audit.shortcuts import FAMILIES
 from cnncli.audit.summary import count_classes, summarise_files
 from cnncli.config import RunConfig
+from cnncli.data.exclude import save_list
 from cnncli.data.find_samples import find_samples, is_named_set
 from cnncli.data.layout import find_base
 from cnncli.data.samples import NO_CLASS, SEPARATOR, CsvColumns, FileSource, Samples
 from cnncli.data.splits import parse_groups
 from cnncli.data.table_columns import choose_table
 from cnncli.errors import CnncliError, count_of
-from cnncli.files import expand_path, write_atomically
+from cnncli.files import expand_path
 from cnncli.reporting import Reporter
 from cnncli.run.samples import give_splits
 from cnncli.training.device import count_cpus
@@ -187,7 +188,7 @@ def _check_all(
     yield from check_levels(samples.paths, files)
     areas = [file.width * file.height for file in files]
     yield from check_copies(samples, splits, duplicates.groups, areas)
-    yield from check_groups(samples, splits)
+    yield from check_groups(samples, splits, files)
     if samples.class_names != (NO_CLASS,):
         yield from check_classes(samples, splits)
 
@@ -212,11 +213,7 @@ def save_fix_list(path: str, report: DataReport) -> int:
         CnncliError: If the file cannot be written, or if a path has a line break in it.
     """
     lines = list_drops(report)
-    broken = [line for line in lines if "\n" in line]
-    if broken:
-        raise CnncliError(f"--fix-list {path}: a line cannot hold the name {broken[0]!r}")
-    text = "".join(f"{line}\n" for line in lines)
-    write_atomically(expand_path(path), lambda part: part.write_text(text, "utf-8"))
+    save_list(path, lines, "--fix-list")
     return len(lines)
 
 

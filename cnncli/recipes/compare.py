@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from cnncli.errors import CnncliError
-from cnncli.evaluation.paired import mcnemar_p
-from cnncli.files import CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE, expand_path
+from cnncli.evaluation.report import figure_value
+from cnncli.files import CONFIG_FILE, METRICS_FILE, expand_path
 from cnncli.reporting import Reporter
 from cnncli.run.folder import tell_no_run
-from cnncli.run.read_folder import FIGURES, RunRecord, load_run, read_correct
+from cnncli.run.pair import pair_runs
+from cnncli.run.read_folder import FIGURES, RunRecord, load_run
 from cnncli.training.find_run import find_by_name, list_run_folders, suggest_runs
 
 _MOST_NAMES = 3  # in a note
@@ -32,8 +33,7 @@ class Comparison:
     Attributes:
         runs: The runs, in the order in which they are printed.
         differing: Names of the settings that are not the same in all runs.
-        paired: Result of McNemar's test; None unless there are two runs with predictions of the
-            same images.
+        paired: How two runs differ on the same images, as `pair_runs` returns it.
         skipped: Number of folders that were left out because they are damaged.
     """
 
@@ -72,7 +72,7 @@ def compare_runs(paths: Sequence[str], reporter: Reporter, *, best_first: bool) 
         reporter.warn(text)
     _note_missing_test_figures(runs, reporter)
     differing = find_differing([run.settings for run in runs])
-    return Comparison(runs, differing, _pair(runs, reporter), skipped)
+    return Comparison(runs, differing, pair_runs(runs, reporter), skipped)
 
 
 def _load_all(paths: Sequence[str], reporter: Reporter) -> tuple[list[RunRecord], int]:
@@ -175,27 +175,6 @@ def find_warnings(runs: Sequence[RunRecord]) -> list[str]:
     return told
 
 
-def _pair(runs: Sequence[RunRecord], reporter: Reporter) -> dict[str, Any] | None:
-    """Compare two runs by the predictions that ``evaluate --output RUN`` has written for both."""
-    if len(runs) != 2:
-        return None
-    first, second = (read_correct(run.path / PREDICTIONS_FILE) for run in runs)
-    if first is None or second is None:
-        return None
-    if first.keys() != second.keys():
-        reporter.warn("the two predictions.csv are of different images: no paired test")
-        return None
-    only_first = sum(right and not second[image] for image, right in first.items())
-    only_second = sum(right and not first[image] for image, right in second.items())
-    return {
-        "runs": [run.name for run in runs],
-        "images": len(first),
-        "only_first": only_first,
-        "only_second": only_second,
-        "p": mcnemar_p(only_first, only_second),
-    }
-
-
 def value_of(row: Mapping[str, float] | None, column: str) -> float | None:
     """Return a finite value of a row, or None."""
     value = math.nan if row is None else row.get(column, math.nan)
@@ -223,7 +202,8 @@ def summarize(run: RunRecord, differing: Sequence[str]) -> dict[str, Any]:
         summary[run.monitor] = value_of(run.best, run.monitor)
     for name, bounded in FIGURES.items():
         empty = dict.fromkeys(("value", "low", "high")) if bounded else None
-        summary[f"test_{name}"] = run.test.get(name) or empty
+        figure = run.test.get(name) or empty
+        summary[f"test_{name}"] = figure if bounded else figure_value(figure)
     summary["seconds_per_epoch"] = round(statistics.median(seconds), 3) if seconds else None
     summary["parameters"] = run.parameters
     return summary
@@ -244,17 +224,6 @@ def describe_setting(value: object, longest: int | None = None) -> str:
     else:
         text = "none" if value is None else str(value)
     return text if longest is None or len(text) <= longest else f"{text[: longest - 1]}…"
-
-
-def describe_paired(paired: Mapping[str, Any]) -> str:
-    """Return the result of McNemar's test as a sentence."""
-    first, second = paired["runs"]
-    p = paired["p"]
-    verdict = "more than chance" if p < 0.05 else "the difference may be chance"
-    return (
-        f"on {paired['images']:,} images, {first} alone is right on {paired['only_first']}, "
-        f"{second} alone on {paired['only_second']}: {verdict} (McNemar's exact test, p = {p:.2g})"
-    )
 
 
 def draw(comparison: Comparison, path: Path) -> None:

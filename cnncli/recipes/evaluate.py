@@ -2,80 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from cnncli.arrays import Array
-from cnncli.augmentation.notation import Tta
-from cnncli.choices import OnBadImage, Precision, SplitChoice
-from cnncli.data.classes import match_classes
-from cnncli.data.find_samples import find_samples, report_layout
-from cnncli.data.loader import Loader, SplitDataset
-from cnncli.data.samples import CsvColumns, Samples, select_samples
-from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
-from cnncli.errors import CnncliError
+from cnncli.data.samples import Samples, select_samples
 from cnncli.files import run_dir_of
 from cnncli.reporting import Reporter
-from cnncli.run.bad_images import check_bad, keep_good
-from cnncli.run.choose_evaluated import choose_evaluated, leave_out_unreadable
-from cnncli.run.mistakes import DRAWN, draw_mistakes, list_mistakes
-from cnncli.run.report import (
-    Report,
-    evaluation_batch,
-    record_splits,
-    report_precision,
-    report_split,
-)
-from cnncli.run.samples import data_of_run
+from cnncli.run.by_group import add_by_group
+from cnncli.run.choose_evaluated import choose_evaluated, is_chosen_on
+from cnncli.run.decide import check_decision, check_judged, choose_decision, needs_val
+from cnncli.run.decision import load_decision, save_decision, warn_of_views
+from cnncli.run.evaluate_settings import EvaluateSettings
+from cnncli.run.evaluated_images import check_groups, find_evaluated
+from cnncli.run.evaluation import Evaluation
+from cnncli.run.find_val import find_val
+from cnncli.run.fold_figures import describe_folds
+from cnncli.run.internal import add_internal
+from cnncli.run.judge import Judge
+from cnncli.run.judge_folds import judge_by_folds, refuse_decisions
+from cnncli.run.members import find_members
+from cnncli.run.mistakes import draw_mistakes, list_mistakes
+from cnncli.run.report import Report, record_splits, report_precision, report_split
+from cnncli.run.report_decision import report_decision
 from cnncli.run.save_evaluation import make_evaluation_folder, save_evaluation
-from cnncli.run.scales import warn_of_dark
-from cnncli.run.warn_of_cut import is_unlike_training, warn_of_colour, warn_unlike_training
-from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
+from cnncli.run.subgroups import add_subgroups, check_subgroups
+from cnncli.training.checkpoint import Checkpoint, load_checkpoint
+from cnncli.training.device import Compute, choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
-from cnncli.training.predictions import predict_split
 from cnncli.training.views import build_views
-
-
-@dataclass(frozen=True)
-class EvaluateSettings:
-    """What to evaluate.
-
-    Attributes:
-        data: The images, as ``train`` takes them; None for the data of the run.
-        checkpoint: Path of a run folder or a checkpoint; None for the newest finished run.
-        split: The split to evaluate; None for test, or val if the run has no test split.
-        columns: Names of the columns of a CSV file.
-        device: The device as torch names it, or ``auto``.
-        precision: The precision to compute in; None for exact float32.
-        output: Folder for report.json, predictions.csv and confusion_matrix.{csv,png}; None writes
-            no files.
-        on_bad_image: ``error`` refuses images that cannot be read, ``skip`` leaves them out.
-        tta: Views of each image, over which the probabilities are averaged; None for the image
-            alone.
-        mistakes: Number of the surest mistakes that the report lists, at most; 0 for no list.
-        mistakes_drawn: Number of the surest mistakes that are drawn, at most.
-        mistakes_grid: File in which the surest mistakes are drawn; None draws none.
-        csv_safe: Whether no cell of a CSV may be a formula for a spreadsheet.
-    """
-
-    data: str | None = None
-    checkpoint: str | None = None
-    split: SplitChoice | None = None
-    columns: CsvColumns = field(default_factory=CsvColumns)
-    device: str = "auto"
-    precision: Precision | None = None
-    output: str | None = None
-    on_bad_image: OnBadImage = "error"
-    tta: Tta | None = None
-    mistakes: int = 0
-    mistakes_drawn: int = DRAWN
-    mistakes_grid: Path | None = None
-    csv_safe: bool = False
 
 
 def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = ALONE) -> Report:
@@ -93,111 +49,219 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     Raises:
         CnncliError: If data and checkpoint do not go together, or an image cannot be read.
     """
-    path, how = find_checkpoint(settings.checkpoint)
+    evaluation = _judge(settings, reporter, world)
+    for step in _STEPS:
+        step(evaluation, settings)
+    return evaluation.report
+
+
+def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Evaluation:
+    """Load the checkpoint, choose the images and compute their probabilities."""
+    path, files, how = find_members(settings.checkpoint)
     if how:
-        reporter.note(f"checkpoint: {path} ({how})")
+        reporter.note(f"checkpoint: {path if len(files) == 1 else path.parent} ({how})")
     compute = choose_evaluation_compute(settings.device, settings.precision, world)
     report_precision(compute.precision, settings.precision, reporter)
     keep_freed_memory()
+    if len(files) > 1:
+        return _judge_by_folds(settings, path, files, compute, reporter)
     network, checkpoint = load_checkpoint(path)
+    stored = None
+    if not settings.decide.raw:
+        stored = load_decision(path, checkpoint.digest, checkpoint.class_names, reporter)
+    warn_of_views(stored, settings.tta, reporter)
+    check_decision(settings.decide, stored, checkpoint.class_names, path)
     views = None if settings.tta is None else build_views(settings.tta, checkpoint.augment)
-    data, columns = settings.data, settings.columns
-    if data is None:
-        data, columns = data_of_run(path, columns)
-    samples = find_samples(data, columns)
-    report_layout(samples, reporter)
-    samples = match_classes(samples, checkpoint.class_names)
-    samples = leave_out_unreadable(samples, path, checkpoint.preprocess, reporter)
-    chosen, split = choose_evaluated(samples, path, settings.split, reporter)
-    samples = select_samples(samples, chosen)
+    everything = _find_images(settings, path, checkpoint, reporter)
+    chosen, split = choose_evaluated(everything, path, settings.split, reporter)
+    check_judged(settings.decide, stored, reporter, is_val=is_chosen_on(split))
+    check_subgroups(select_samples(everything, chosen), settings.subgroups)
     own = settings.data is None and settings.split is None
     folder = settings.output and make_evaluation_folder(settings.output, path, is_of_run=own)
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    classifier = checkpoint.classifier(network).to(compute.device)
-    numbers = world.slice(np.arange(len(samples)))
-    part = select_samples(samples, numbers)
-    store, bad = _open(part, checkpoint, reporter)
-    warn_of_dark(part, store, reporter)
-    bad_before = _gather_bad(bad, numbers, world)
-    _warn_unlike(part, store, world, reporter, is_own=settings.data is None)
-    check_bad(samples, bad_before, settings.on_bad_image, reporter)
-    if len(bad_before) == len(samples):
-        raise CnncliError("--data: no image is left to evaluate; cnncli check-data names them")
-    dataset = SplitDataset(store, keep_good(len(part), bad), part.targets)
-    loader = Loader(dataset, evaluation_batch(checkpoint.preprocess))
-    with reporter.progress("evaluating", len(part)) as advance:
-        targets, probabilities = predict_split(
-            classifier, loader, compute, advance, views, sliced=True
+    judge = Judge(
+        checkpoint.classifier(network).to(compute.device),
+        checkpoint.preprocess,
+        compute,
+        views,
+        settings.on_bad_image,
+        reporter,
+    )
+    decision = stored
+    if settings.decide.is_stored:
+        val = None
+        if needs_val(settings.decide):
+            is_own = settings.data is None
+            found = find_val(path, checkpoint, everything, is_own=is_own, reporter=reporter)
+            val = judge.judge(found, is_own=True, label="judging val")[1:]
+        decision = choose_decision(
+            settings.decide, stored, checkpoint.class_names, val, reporter, settings.tta
         )
-    bad_since = _gather_bad(loader.bad, numbers, world)
-    check_bad(samples, bad_since, settings.on_bad_image, reporter)
-    samples = select_samples(samples, keep_good(len(samples), {**bad_before, **bad_since}))
-    report = report_split(targets, probabilities, checkpoint, split=split, reporter=reporter)
-    record_splits(report, run_dir_of(path))
+    samples, targets, probabilities = judge.judge(
+        select_samples(everything, chosen), is_own=settings.data is None
+    )
+    return Evaluation(
+        path=path,
+        checkpoint=checkpoint,
+        samples=samples,
+        targets=targets,
+        raw=probabilities,
+        decision=decision,
+        split=split,
+        precision=compute.precision,
+        folder=folder or None,
+        reporter=reporter,
+        world=world,
+    )
+
+
+def _judge_by_folds(
+    settings: EvaluateSettings, path: Path, files: list[Path], compute: Compute, reporter: Reporter
+) -> Evaluation:
+    """Choose the images and compute their probabilities by the networks of a cross-validation."""
+    folder = run_dir_of(path)
+    refuse_decisions(settings.decide, folder)
+    checkpoint = load_checkpoint(files[0])[1]
+    own = settings.data is None and settings.split is None
+    output = settings.output and make_evaluation_folder(settings.output, path, is_of_run=own)
+    everything = _find_images(settings, path, checkpoint, reporter)
+    check_subgroups(everything, settings.subgroups)
+    found = judge_by_folds(
+        everything,
+        folder,
+        files,
+        settings.split,
+        compute,
+        reporter,
+        on_bad_image=settings.on_bad_image,
+        tta=settings.tta,
+        is_own=settings.data is None,
+    )
+    return Evaluation(
+        path=path,
+        checkpoint=checkpoint,
+        decision=None,
+        precision=compute.precision,
+        folder=output or None,
+        reporter=reporter,
+        world=compute.world,
+        **vars(found),
+    )
+
+
+def _find_images(
+    settings: EvaluateSettings, path: Path, checkpoint: Checkpoint, reporter: Reporter
+) -> Samples:
+    """Return all images that are there, with the classes of the checkpoint."""
+    samples = find_evaluated(
+        settings.data, settings.columns, settings.group_regex, path, checkpoint, reporter
+    )
+    if settings.by_group is not None:
+        check_groups(samples)
+    return samples
+
+
+def _report(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    """Compute the figures, and keep how they were computed."""
+    report = report_split(
+        evaluation.targets,
+        evaluation.probabilities,
+        evaluation.checkpoint,
+        split=evaluation.split,
+        reporter=evaluation.reporter,
+        predictions=evaluation.predictions,
+        groups=evaluation.groups,
+    )
+    record_splits(report, evaluation.run_dir)
+    if evaluation.folds is not None:
+        report["folds"] = describe_folds(evaluation.run_dir)
     if settings.tta is not None:
         report["tta"] = settings.tta
     if settings.precision is not None:
-        report["precision"] = compute.precision
-    if folder and world.is_first:
-        save_evaluation(folder, report, samples, probabilities, csv_safe=settings.csv_safe)
+        report["precision"] = evaluation.precision
+    evaluation.report.update(report)
+
+
+def _report_by_group(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    add_by_group(evaluation, settings.by_group)
+
+
+def _report_subgroups(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    add_subgroups(evaluation, settings.subgroups)
+
+
+def _report_internal(evaluation: Evaluation, _: EvaluateSettings) -> None:
+    add_internal(evaluation)
+
+
+def _save(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    if evaluation.folder is not None and evaluation.world.is_first:
+        save_evaluation(
+            evaluation.folder,
+            evaluation.report,
+            evaluation.samples,
+            evaluation.probabilities,
+            csv_safe=settings.csv_safe,
+            predictions=evaluation.predictions,
+            folds=evaluation.folds,
+        )
+
+
+def _list_mistakes(evaluation: Evaluation, settings: EvaluateSettings) -> None:
     if settings.mistakes:
-        report["mistakes"] = list_mistakes(samples, probabilities, settings.mistakes)
-    if settings.mistakes_grid is not None and world.is_first:
+        evaluation.report["mistakes"] = list_mistakes(
+            evaluation.samples,
+            evaluation.probabilities,
+            settings.mistakes,
+            evaluation.predictions,
+        )
+
+
+def _draw_mistakes(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    if settings.mistakes_grid is not None and evaluation.world.is_first:
         draw_mistakes(
             settings.mistakes_grid,
-            samples,
-            probabilities,
-            checkpoint.preprocess,
-            reporter,
+            evaluation.samples,
+            evaluation.probabilities,
+            evaluation.checkpoint.preprocess,
+            evaluation.reporter,
             count=settings.mistakes_drawn,
-            split=split,
-        )
-    return report
-
-
-def _warn_unlike(
-    samples: Samples, store: ImageStore, world: World, reporter: Reporter, *, is_own: bool
-) -> None:
-    """Warn of images, of those read before, that are hardly like the training images.
-
-    Its own images were looked at when the run chose grey.
-    """
-
-    def name(found: Iterable[int]) -> tuple[int, str]:
-        parts = world.gather([str(samples.paths[index]) for index in found])
-        paths = [path for part in parts for path in part]
-        return len(paths), paths[0] if paths else ""
-
-    cuts = () if store.cut is None else store.cut.tolist()
-    unlike = (i for i, cut in enumerate(cuts) if is_unlike_training(cut, store.preprocess))
-    warn_unlike_training(*name(unlike), store.preprocess, reporter)
-    if not is_own:
-        warn_of_colour(
-            *name(np.flatnonzero(() if store.coloured is None else store.coloured)), reporter
+            split=evaluation.split,
+            predictions=evaluation.predictions,
         )
 
 
-def _gather_bad(bad: Bad, numbers: Array, world: World) -> Bad:
-    """Return the images that any process could not read.
-
-    Args:
-        bad: The images that this process could not read, by number in its slice, and why.
-        numbers: The numbers, among all images, of those in this process's slice.
-        world: The processes that work together.
-
-    Returns:
-        The images by number among all of them, and why they cannot be read.
-    """
-    ours = {int(numbers[index]): reason for index, reason in bad.items()}
-    return {index: reason for part in world.gather(ours) for index, reason in part.items()}
-
-
-def _open(samples: Samples, checkpoint: Checkpoint, reporter: Reporter) -> tuple[ImageStore, Bad]:
-    """Return the preprocessed images, read now if they fit in memory, and those unreadable."""
-    if not fits_in_memory(len(samples), checkpoint.preprocess):
-        return ImageStore(samples.source, checkpoint.preprocess), {}
-    with reporter.progress("reading images", len(samples)) as advance:
-        store, _, bad = load_images(
-            samples, checkpoint.preprocess, threads=count_cpus(), advance=advance
+def _report_decision(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    if evaluation.decision is not None:
+        evaluation.report |= report_decision(
+            evaluation.decision,
+            evaluation.targets,
+            evaluation.raw,
+            prevalence=settings.decide.prevalence,
+            groups=evaluation.groups,
+            reporter=evaluation.reporter,
         )
-    return store, bad
+
+
+def _store_decision(evaluation: Evaluation, settings: EvaluateSettings) -> None:
+    decision = evaluation.decision
+    if decision is not None and settings.decide.is_stored and evaluation.world.is_first:
+        path = save_decision(evaluation.path, evaluation.checkpoint.digest, decision)
+        evaluation.reporter.note(
+            f"{path}: {decision.describe()}; predict and evaluate go by it, --raw leaves it out"
+        )
+
+
+# What is done with the probabilities, in this order. What the files hold comes before `_save`;
+# what only stdout has comes after it.
+_STEPS: tuple[Callable[[Evaluation, EvaluateSettings], None], ...] = (
+    _report,
+    _report_by_group,
+    _report_decision,
+    _report_subgroups,
+    _report_internal,
+    _store_decision,
+    _save,
+    _list_mistakes,
+    _draw_mistakes,
+)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import compress, islice, zip_longest
-from queue import Empty, Queue
-from threading import Event, Thread
 from typing import TextIO
 
 import numpy as np
@@ -17,24 +15,20 @@ from cnncli.arrays import Array
 from cnncli.augmentation.notation import Tta
 from cnncli.choices import Precision
 from cnncli.data.inputs import expand_inputs, group_files, select_shard
-from cnncli.errors import RUNTIME_FAILURE, CnncliError
-from cnncli.files import MOST_OF_IMAGE, read_file
-from cnncli.images.header import ImageError
-from cnncli.images.preprocess import Preprocess
+from cnncli.data.table_inputs import list_table
+from cnncli.errors import CnncliError
 from cnncli.reporting import Reporter
+from cnncli.run.decide import check_no_abstain, warn_of_abstaining
+from cnncli.run.decision import Decision, warn_of_views
+from cnncli.run.ensemble import Ensemble, load_members
+from cnncli.run.prediction_row import Row, build_row
+from cnncli.run.read_ahead import read_batches
 from cnncli.run.report import report_precision
 from cnncli.run.scales import is_dark
-from cnncli.run.subject import load_run, load_trained
+from cnncli.run.subject import load_trained
 from cnncli.run.warn_of_cut import is_unlike_training
-from cnncli.training.device import choose_evaluation_compute, count_cpus, keep_freed_memory
+from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
-from cnncli.training.predictions import predict_views
-from cnncli.training.views import build_views
-
-Row = dict[str, object]
-# The path of an image, the image (H, W, C) or why it cannot be read, how much of it was cut, and
-# whether it lost its colour.
-Loaded = tuple[str, "Array | str", float, bool]
 
 
 @dataclass(frozen=True)
@@ -42,7 +36,8 @@ class PredictSettings:
     """How to predict.
 
     Attributes:
-        checkpoint: Path of a run folder or a checkpoint; None for the newest finished run.
+        checkpoints: Run folders, cross-validations or checkpoints, whose probabilities are
+            averaged; empty for the newest finished run.
         model: Network of the registry that predicts in place of a run; None for a run.
         weights: Its weights: ``default``, a name, or the path of a file.
         top_k: Number of classes per row, the most probable first.
@@ -53,10 +48,14 @@ class PredictSettings:
         precision: The precision to compute in; None for exact float32.
         tta: Views of each image, over which the probabilities are averaged; None for the image
             alone.
+        image_col: Names of the columns of images of a table; None looks for the usual ones.
         shard: ``(I, N)`` takes the I-th of every N inputs, I from 1.
+        raw: Whether the decision that lies beside a run's weights is left out.
+        abstain_below: Labels with a smaller probability are withheld; None for what the decision
+            says.
     """
 
-    checkpoint: str | None = None
+    checkpoints: tuple[str, ...] = ()
     model: str | None = None
     weights: str = "default"
     top_k: int = 1
@@ -66,19 +65,23 @@ class PredictSettings:
     device: str = "auto"
     precision: Precision | None = None
     tta: Tta | None = None
+    image_col: str | None = None
     shard: tuple[int, int] = (1, 1)
+    raw: bool = False
+    abstain_below: float | None = None
 
 
 class Predictor:
-    """Predicts the classes of images with a checkpoint, or with a network of the registry.
+    """Predicts the classes of images with checkpoints, or with a network of the registry.
 
     Attributes:
         settings: How to predict.
+        reporter: Gets remarks.
         compute: Device, precision, and the processes that work together.
-        classifier: The classifier, in eval mode on the device.
-        views: Yields the views of a batch of images; None for the images alone.
+        ensemble: The networks; mostly one.
         class_names: The names of the K classes.
-        preprocess: Turns the content of an image file into the network's input.
+        preprocess: Turns the content of an image file into the first network's input.
+        decision: What is done with the probabilities.
         top_k: Number of classes per row, at most K.
         odd: Number of the images predicted so far, and the path of the first, that are ``unlike``
             the training images, ``coloured`` for a grey network, or ``dark``: fractions for one
@@ -86,7 +89,7 @@ class Predictor:
     """
 
     def __init__(self, settings: PredictSettings, reporter: Reporter, world: World = ALONE) -> None:
-        """Load the checkpoint.
+        """Load the networks.
 
         Args:
             settings: How to predict.
@@ -97,19 +100,26 @@ class Predictor:
             CnncliError: If the network cannot be used, or two columns would have one name.
         """
         self.settings = settings
+        self.reporter = reporter
         self.odd = dict.fromkeys(("unlike", "coloured", "dark"), (0, ""))
         self.compute = choose_evaluation_compute(settings.device, settings.precision, world)
         report_precision(self.compute.precision, settings.precision, reporter)
         keep_freed_memory()
         if settings.model is None:
-            subject = load_run(settings.checkpoint, reporter)
+            subjects = load_members(settings.checkpoints, reporter, raw=settings.raw)
         else:
-            subject = load_trained(settings.model, settings.weights, reporter)
-        subject.network.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.classifier = subject.classifier().to(self.compute.device)
-        self.views = None if settings.tta is None else build_views(settings.tta, subject.augment)
-        self.class_names = subject.class_names
-        self.preprocess = subject.preprocess
+            subjects = [load_trained(settings.model, settings.weights, reporter)]
+        self.ensemble = Ensemble(subjects, self.compute, settings.tta)
+        self.class_names = self.ensemble.class_names
+        self.preprocess = self.ensemble.forms[0]
+        subject = subjects[0]
+        self.decision = subject.decision or Decision(self.class_names)
+        warn_of_views(subject.decision, settings.tta, reporter)
+        if settings.abstain_below is not None:
+            self.decision = replace(self.decision, abstain_below=settings.abstain_below)
+            warn_of_abstaining(self.decision, reporter)
+        if self.decision.abstain_below is not None:
+            check_no_abstain(self.class_names)
         self.top_k = min(settings.top_k, len(self.class_names))
         places = {str(place) for place in range(2, self.top_k + 1)}
         clash = sorted(places & set(self.class_names)) if settings.probabilities else []
@@ -128,9 +138,37 @@ class Predictor:
             names += [f"label_{place}", f"probability_{place}"]
         if self.settings.probabilities and not self.settings.nested:
             names += [f"probability_{name}" for name in self.class_names]
-        return [*names, "error"]
+        return [*names, *self._withheld, "error"]
 
-    def predict(self, inputs: Sequence[str], stdin: TextIO) -> Iterator[Row]:
+    @property
+    def _withheld(self) -> list[str]:
+        """The column of the class whose label may be withheld; empty where none is."""
+        return [] if self.decision.abstain_below is None else ["suggested"]
+
+    def list_files(self, inputs: Sequence[str], stdin: TextIO) -> Iterator[tuple[str, ...]]:
+        """Yield the paths of the files of each image, in the order of the inputs.
+
+        Args:
+            inputs: Files, folders, glob patterns and tables; ``-`` reads paths from ``stdin``.
+            stdin: Paths of images, one a line.
+
+        Raises:
+            CnncliError: If an input does not exist, or if several processes would have to read
+                stdin.
+        """
+        world, count = self.compute.world, self.preprocess.count_files
+        if world.size > 1 and "-" in inputs:
+            raise CnncliError(
+                "predict -: torchrun's processes have one stdin between them; name folders or "
+                "globs, or give each process its part of the list: cnncli predict --shard I/N"
+            )
+        find = partial(
+            list_table, image_col=self.settings.image_col, count=count, tell=self.reporter.note
+        )
+        files = group_files(expand_inputs(inputs, stdin, find), count)
+        return select_shard(files, self.settings.shard)
+
+    def predict(self, files: Iterator[tuple[str, ...]]) -> Iterator[Row]:
         """Yield a row for each image, with all columns; ``error`` is empty if it could be read.
 
         The memory needed does not grow with the number of images. Each of several processes
@@ -138,21 +176,12 @@ class Predictor:
         other processes yield none.
 
         Args:
-            inputs: Files, folders and glob patterns; ``-`` reads paths from ``stdin``.
-            stdin: Paths of images, one a line.
+            files: The paths of the files of each image, as `list_files` yields them.
 
         Raises:
-            CnncliError: If an input does not exist, if several processes would have to read stdin,
-                or if the network's probabilities are not finite.
+            CnncliError: If the network's probabilities are not finite.
         """
         world = self.compute.world
-        if world.size > 1 and "-" in inputs:
-            raise CnncliError(
-                "predict -: torchrun's processes have one stdin between them; name folders or "
-                "globs, or give each process its part of the list: cnncli predict --shard I/N"
-            )
-        files = group_files(expand_inputs(inputs, stdin), self.preprocess.count_files)
-        files = select_shard(files, self.settings.shard)
         if world.size == 1:
             yield from self._predict(files)
             return
@@ -169,132 +198,52 @@ class Predictor:
 
     def _predict(self, files: Iterator[tuple[str, ...]]) -> Iterator[Row]:
         """Yield the rows of this process's images, each given as the paths of its files."""
-        for batch in _batches(files, self.preprocess, self.settings.batch_size):
+        for batch in read_batches(files, self.ensemble.forms, self.settings.batch_size):
             images = [image for _, image, _, _ in batch if not isinstance(image, str)]
-            answers: Iterator[Array] = iter(())
+            answers: Iterator[tuple[Array, int, bool]] = iter(())
             if images:
-                stacked = torch.from_numpy(np.stack(images))
-                answers = iter(self._answer(stacked))
+                stacked = [torch.from_numpy(np.stack(form)) for form in zip(*images, strict=True)]
+                probabilities = self.decision.adjust(self.ensemble.answer(stacked))
+                labels = self.decision.label(probabilities)
+                withheld = self.decision.withhold(probabilities, labels)
+                answers = zip(probabilities, labels.tolist(), withheld.tolist(), strict=True)
             for path, image, cut, is_coloured in batch:
-                is_black = not isinstance(image, str) and is_dark(image, self.preprocess)
+                is_black = not isinstance(image, str) and is_dark(image[0], self.preprocess)
                 found = (is_unlike_training(cut, self.preprocess), is_coloured, is_black)
                 for kind in compress(self.odd, found):
                     self.odd[kind] = self.odd[kind][0] + 1, self.odd[kind][1] or path
                 if isinstance(image, str):
                     yield {**dict.fromkeys(self._keys), "path": path, "error": image}
                 else:
-                    yield self._row(path, next(answers))
+                    yield self._row(path, *next(answers))
 
     @property
     def _keys(self) -> list[str]:
         """The keys of a row: the columns, or for JSON a single key for all probabilities."""
         if self.settings.probabilities and self.settings.nested:
-            return [*self.columns[:-1], "probabilities", "error"]
+            count = len(self._withheld) + 1
+            return [*self.columns[:-count], "probabilities", *self.columns[-count:]]
         return self.columns
 
-    def _answer(self, images: torch.Tensor) -> Array:
-        """Return the probabilities (N, K) of a batch (N, H, W, C).
-
-        Raises:
-            CnncliError: If they are not finite.
-        """
-        probabilities = predict_views(self.classifier, images, self.compute, self.views)
-        if not np.isfinite(probabilities).all():
-            raise CnncliError(
-                "the network's probabilities are not finite: its weights are broken; train again",
-                exit_code=RUNTIME_FAILURE,
-            )
-        return probabilities
-
-    def _row(self, path: str, probabilities: Array) -> Row:
-        """Return the row of an image by its probabilities (K,)."""
-        row: Row = {"path": path}
-        order = np.argsort(-probabilities, kind="stable")[: self.top_k]
-        for place, target in enumerate(order, start=1):
-            suffix = "" if place == 1 else f"_{place}"
-            row[f"label{suffix}"] = self.class_names[target]
-            row[f"probability{suffix}"] = round(float(probabilities[target]), 6)
-        if self.settings.probabilities:
+    def _row(self, path: str, probabilities: Array, label: int, is_withheld: bool) -> Row:
+        """Return the row of an image by its probabilities (K,) and the class it is given."""
+        row = build_row(
+            path,
+            probabilities,
+            self.class_names,
+            label=label,
+            is_withheld=is_withheld if self._withheld else None,
+            top_k=self.top_k,
+            every=self.settings.probabilities,
+        )
+        if self.settings.probabilities and not self.settings.nested:
             by_class = dict(zip(self.class_names, probabilities.round(6).tolist(), strict=True))
-            if self.settings.nested:
-                row["probabilities"] = by_class
-            else:
-                row.update({f"probability_{name}": value for name, value in by_class.items()})
-        return {**row, "error": ""}
+            del row["probabilities"]
+            row |= {f"probability_{name}": value for name, value in by_class.items()}
+        return row
 
 
 def _sum_up(parts: Sequence[tuple[int, str]]) -> tuple[int, str]:
     """Return the number of images of all processes, and the path of the first of them."""
     found = [part for part in parts if part[0]]
     return sum(count for count, _ in found), found[0][1] if found else ""
-
-
-def _batches(
-    inputs: Iterator[tuple[str, ...]], preprocess: Preprocess, batch_size: int
-) -> Iterator[list[Loaded]]:
-    """Yield the images in order, in batches of those that are ready.
-
-    One thread goes through the inputs, several decode, and this one takes what is ready: the first
-    row does not wait for a full batch or for the end of stdin.
-    """
-    # The queue holds two batches at most; the walking thread then waits, which limits the memory.
-    queue: Queue[Future[Loaded] | BaseException | None] = Queue(maxsize=2 * batch_size)
-    stop = Event()
-
-    def walk() -> None:
-        try:
-            for files in inputs:
-                if stop.is_set():
-                    return
-                queue.put(pool.submit(_read, files, preprocess))
-            queue.put(None)
-        except BaseException as error:  # raised again in the main thread
-            queue.put(error)
-
-    with ThreadPoolExecutor(count_cpus()) as pool:
-        Thread(target=walk, daemon=True).start()
-        try:
-            yield from _collect(queue, batch_size)
-        finally:
-            stop.set()
-            while not queue.empty():  # the walking thread may wait for room in it
-                queue.get_nowait()
-
-
-def _collect(
-    queue: Queue[Future[Loaded] | BaseException | None], batch_size: int
-) -> Iterator[list[Loaded]]:
-    """Yield batches from a queue of images, which ends with None or with an error to raise."""
-    batch: list[Loaded] = []
-    while True:
-        try:
-            # Wait long only for the first image of a batch. Where images come fast, the queue is
-            # always full, and so are the batches.
-            item = queue.get() if not batch else queue.get(timeout=0.02)
-        except Empty:
-            yield batch
-            batch = []
-            continue
-        if isinstance(item, Future):
-            batch.append(item.result())
-            if len(batch) < batch_size:
-                continue
-        if batch:
-            yield batch
-            batch = []
-        if item is None:
-            return
-        if isinstance(item, BaseException):
-            raise item
-
-
-def _read(files: tuple[str, ...], preprocess: Preprocess) -> Loaded:
-    """Read and preprocess an image of one or several files."""
-    path = "|".join(files)  # as splits.csv names a sample of several files
-    try:
-        return path, *preprocess.read([read_file(file, most=MOST_OF_IMAGE) for file in files])
-    except ImageError as error:
-        reason = str(error)
-    except (OSError, ValueError) as error:  # a path with a null byte is a ValueError: find -print0
-        reason = f"cannot be read: {getattr(error, 'strerror', None) or error}"
-    return path, reason, 0.0, False

@@ -27,6 +27,7 @@ from cnncli.training.find_run import (
     find_named,
     is_run_folder,
     is_trial,
+    list_folds,
     list_run_folders,
     list_trials,
     suggest_runs,
@@ -75,7 +76,8 @@ class ListedRun:
         files = {p.name: p.lstat().st_size for p in sorted(record.path.iterdir()) if p.is_file()}
         return self.summarize() | {
             "path": str(record.path),
-            "epochs_run": len(record.epochs),
+            "folds": len(list_folds(record.path)) or None,
+            "epochs_run": None if list_folds(record.path) else len(record.epochs),
             "monitor": record.monitor,
             "report": _plain(record.report),
             "seconds_per_epoch": round(statistics.median(known), 3) if known else None,
@@ -135,7 +137,7 @@ def open_folder(output: str) -> Path:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "there is no such folder"
         raise CnncliError(f"--dir {output}: {what}; train makes runs/, or the folder of --output")
-    if is_run_folder(folder):
+    if is_run_folder(folder) and not list_folds(folder):
         raise CnncliError(f"--dir {output}: is a run itself; it lies in {folder.absolute().parent}")
     return folder
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from cnncli.config import RunConfig, dump_config
 from cnncli.data.loader import explain_worker_death
-from cnncli.errors import CnncliError, count_of
+from cnncli.errors import CnncliError
 from cnncli.files import (
     CONFIG_FILE,
     LAST_FILE,
@@ -21,6 +21,7 @@ from cnncli.reporting import Reporter
 from cnncli.run.begun import BegunRun
 from cnncli.run.check import check_config
 from cnncli.run.fit import fit
+from cnncli.run.fold import Fold
 from cnncli.run.folder import check_output, check_unfinished, new_run_dir, tell_finished
 from cnncli.run.lock import lock_run
 from cnncli.run.prepare import prepare
@@ -29,6 +30,7 @@ from cnncli.run.report import (
     record_splits,
     save_report,
     summary_rows,
+    tell_images,
 )
 from cnncli.run.report_best import report_best
 from cnncli.run.resume import load_unfinished, was_trained
@@ -53,6 +55,7 @@ def train_run(
     evaluate_best: bool = True,
     world: World = ALONE,
     started: float | None = None,
+    fold: Fold | None = None,
 ) -> Path:
     """Train a classifier and evaluate its best epoch.
 
@@ -64,6 +67,7 @@ def train_run(
             must not, since the test split is for the final result only.
         world: The processes that train together; only rank 0 writes files.
         started: From when on the time limit counts, by ``time.monotonic``; None for now.
+        fold: The fold of a cross-validation that the run is of; None for a run of its own.
 
     Returns:
         The run folder.
@@ -78,8 +82,15 @@ def train_run(
     keep_freed_memory()
     check_output(config.output)
     # Before there is a folder: a run that is killed while it reads images leaves none behind.
-    run = prepare(config, compute, reporter)
-    with _make_run_dir(config, world, reporter) as run_dir:
+    run = prepare(config, compute, reporter, fold=fold)
+    if fold is not None:
+        run, started = fold.settle(run), None  # its share counts from its first step
+    new_dir = (
+        new_run_dir(config.output, short_name(config.model), was_trained)
+        if fold is None
+        else fold.new_dir(run)
+    )
+    with _make_run_dir(new_dir, world, reporter) as run_dir:
         if world.is_first:
             text = dump_config(run.config)
             write_atomically(run_dir / CONFIG_FILE, lambda part: part.write_text(text, "utf-8"))
@@ -100,20 +111,24 @@ def _choose_compute(config: RunConfig, world: World) -> Compute:
 
 
 @contextmanager
-def _make_run_dir(config: RunConfig, world: World, reporter: Reporter) -> Iterator[Path]:
+def _make_run_dir(
+    new_dir: AbstractContextManager[Path], world: World, reporter: Reporter
+) -> Iterator[Path]:
     """Let rank 0 make the run folder and lock it, and yield it in all processes."""
     if not world.is_first:
         yield world.from_first(Path())
         return
-    with (
-        new_run_dir(config.output, short_name(config.model), was_trained) as run_dir,
-        lock_run(run_dir, reporter.note),
-    ):
+    with new_dir as run_dir, lock_run(run_dir, reporter.note):
         yield world.from_first(run_dir)
 
 
 def resume_run(
-    run_dir: Path, reporter: Reporter, *, world: World = ALONE, started: float | None = None
+    run_dir: Path,
+    reporter: Reporter,
+    *,
+    world: World = ALONE,
+    started: float | None = None,
+    fold: Fold | None = None,
 ) -> Path:
     """Resume a run from its last completed epoch or saved step.
 
@@ -125,6 +140,7 @@ def resume_run(
         reporter: Gets the run's remarks, warnings and progress.
         world: The processes that train together; only rank 0 writes files.
         started: From when on the time limit counts, by ``time.monotonic``; None for now.
+        fold: The fold of a cross-validation that the run is of; None for a run of its own.
 
     Returns:
         The run folder.
@@ -139,18 +155,20 @@ def resume_run(
     with lock_run(run_dir, reporter.note) if world.is_first else nullcontext():
         # Another process may have finished it while this one waited for the lock.
         if world.from_first(check_unfinished(run_dir)):
-            _resume(run_dir, reporter, world, started)
+            _resume(run_dir, reporter, world, started, fold)
     return run_dir
 
 
-def _resume(run_dir: Path, reporter: Reporter, world: World, started: float | None) -> None:
+def _resume(
+    run_dir: Path, reporter: Reporter, world: World, started: float | None, fold: Fold | None
+) -> None:
     started = time.monotonic() if started is None else started
     config, state = load_unfinished(run_dir)
     begun = BegunRun(run_dir, {} if state is None else state.get("images", {}))
     begun.check_data(config.data)
     compute = _choose_compute(config, world)
     keep_freed_memory()
-    run = prepare(config, compute, reporter, begun)
+    run = prepare(config, compute, reporter, begun, fold)
     _train(run, run_dir, reporter, state, None, started=started)
 
 
@@ -180,9 +198,7 @@ def _train(
         record_splits(report, run_dir)
         save_report(run_dir / REPORT_FILE, report)
         _drop_state(run, run_dir, reporter)
-    reporter.table(
-        f"{report['split']}, {count_of(report['images'], 'image')}", summary_rows(report)
-    )
+    reporter.table(tell_images(report), summary_rows(report))
 
 
 def _drop_state(run: PreparedRun, run_dir: Path, reporter: Reporter) -> None:

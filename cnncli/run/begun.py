@@ -18,6 +18,7 @@ import torch
 
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS
+from cnncli.data.exclude import exclude_again, load_excluded
 from cnncli.data.find_samples import is_named_set
 from cnncli.data.relabelled import match_labels, tell_other_labels
 from cnncli.data.samples import NO_SPLIT, Samples
@@ -108,6 +109,7 @@ class BegunRun:
             CnncliError: If they are not the images of the run, or have other labels or another
                 order.
         """
+        samples = exclude_again(samples, load_excluded(self.run_dir))
         where = f"--resume {self.run_dir}: {SPLITS_FILE}"
         file = load_split_file(str(self.run_dir / SPLITS_FILE), where)
         rows = match_rows(samples, file, threads=threads)

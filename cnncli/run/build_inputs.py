@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -17,14 +18,9 @@ from cnncli.models.freeze_plan import FreezePlan
 from cnncli.reporting import Reporter
 from cnncli.run.prepared_run import PreparedRun
 from cnncli.training.epoch_inputs import EpochInputs
-from cnncli.training.features import (
-    FeatureLoader,
-    Features,
-    Head,
-    HeadClassifier,
-    compute_features,
-    detect_head,
-)
+from cnncli.training.feature_head import Head, HeadClassifier, detect_head
+from cnncli.training.features import FeatureLoader, Features, compute_features
+from cnncli.training.kept_features import digest_layers
 
 
 def build_inputs(run: PreparedRun, plan: FreezePlan) -> EpochInputs:
@@ -74,10 +70,29 @@ def keep_features(
         reporter.note(f"{config.model}: what follows its head must run too: no features are kept")
         return images
     start = time.perf_counter()
-    views = config.augment_views if is_augmented else 1
     in_order = run.loader(TRAIN, augment=is_augmented)
+    with closing(in_order):
+        compute = _compute_shared if run.shared else _compute_own
+        train_features, val_features, told = compute(run, images, head, in_order, spill, reporter)
+    reporter.note(told.format(seconds=time.perf_counter() - start))
+    return _build_feature_inputs(run, head, train_features, val_features, (in_order, val))
+
+
+def _compute_own(
+    run: PreparedRun,
+    images: EpochInputs,
+    head: Head,
+    in_order: Loader,
+    spill: Path,
+    reporter: Reporter,
+) -> tuple[Features, Features, str]:
+    """Compute the features of train and val, and return them and a line about it."""
+    classifier, val = images.classifier, images.val
+    assert isinstance(classifier, Classifier)
+    assert isinstance(val, Loader)
+    views = _count_views(run)
     count = views * in_order.count + val.count
-    with closing(in_order), reporter.progress("features", count) as advance:
+    with reporter.progress("features", count) as advance:
         train_features = compute_features(
             classifier, head, in_order, run.compute, views=views, spill=spill, advance=advance
         )
@@ -85,11 +100,55 @@ def keep_features(
         val_features = compute_features(
             classifier, head, val, run.compute, spill=spill, advance=advance
         )
-    seconds = time.perf_counter() - start
-    reporter.note(
-        f"the frozen backbone ran once: features of {count_of(count, 'image')} in {seconds:.1f} s"
-    )
-    return _build_feature_inputs(run, head, train_features, val_features, (in_order, val))
+    return train_features, val_features, _tell(count)
+
+
+def _compute_shared(
+    run: PreparedRun,
+    images: EpochInputs,
+    head: Head,
+    in_order: Loader,
+    spill: Path,
+    reporter: Reporter,
+) -> tuple[Features, Features, str]:
+    """Compute the features of all images, or take those of an earlier fold, as `_compute_own`."""
+    classifier, kept = images.classifier, run.shared
+    assert isinstance(classifier, Classifier)
+    assert kept is not None
+    numbers, views = run.indices(None), _count_views(run)
+    config = run.config
+    layers = digest_layers(run.network, head.paths, numbers)
+    form = (layers, run.store.preprocess, config.batch_size, str(config.augment), config.seed)
+
+    def compute(views: int, *, augment: bool) -> Features:
+        with (
+            closing(run.loader(None, augment=augment)) as loader,
+            reporter.progress("features", views * loader.count) as advance,
+        ):
+            return compute_features(
+                classifier, head, loader, run.compute, views=views, spill=spill, advance=advance
+            )
+
+    augmented = config.augment != "none"
+    every, was_kept = kept.take(("train", *form), lambda: compute(views, augment=augmented))
+    classifier.eval()
+    plain = every
+    if augmented:
+        plain, _ = kept.take(("plain", *form), lambda: compute(1, augment=False))
+    train = every.select(np.searchsorted(numbers, run.indices(TRAIN)))
+    mine = run.compute.world.slice(run.indices(VAL))
+    told = _tell((views + augmented) * len(numbers))
+    told = "the frozen backbone's features are those of the first fold" if was_kept else told
+    return train, plain.select(np.searchsorted(numbers, mine)), told
+
+
+def _count_views(run: PreparedRun) -> int:
+    return run.config.augment_views if run.config.augment != "none" else 1
+
+
+def _tell(count: int) -> str:
+    images = count_of(count, "image")
+    return f"the frozen backbone ran once: features of {images} in {{seconds:.1f}} s"
 
 
 def _build_feature_inputs(

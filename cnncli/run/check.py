@@ -5,6 +5,7 @@ from __future__ import annotations
 from cnncli.augmentation.notation import list_classes
 from cnncli.config import RunConfig
 from cnncli.errors import CnncliError, did_you_mean
+from cnncli.files import expand_path
 from cnncli.models.registry import find_model
 from cnncli.training.history import KAPPA, MONITORS
 from cnncli.training.logs import check_log
@@ -14,14 +15,19 @@ def check_config(config: RunConfig) -> None:
     """Check what can be checked without images and without torch.
 
     Raises:
-        CnncliError: If there is no such model, augmentation or column of ``metrics.csv``, if the
-            model cannot train with that batch size, or if the log's library is not installed.
+        CnncliError: If there is no such model, augmentation, column of ``metrics.csv`` or header
+            field of DICOM, if the model cannot train with that batch size, or if the log's library
+            is not installed.
     """
     entry = find_model(config.model)
     if config.augment and config.augment != "none" and list_classes(config.augment):
         from cnncli.augmentation.classes import complete_steps
 
         complete_steps(config.augment)  # only Albumentations knows its classes
+    if config.group_col is not None:
+        from cnncli.data.dicom_groups import parse_field  # imports NumPy
+
+        parse_field(config.group_col)
     known = (*MONITORS, KAPPA)
     if config.monitor not in known:
         near = did_you_mean(config.monitor, known)
@@ -33,3 +39,13 @@ def check_config(config: RunConfig) -> None:
         )
     if config.log is not None:
         check_log(config.log)
+
+
+def check_list(config: RunConfig) -> None:
+    """Refuse a list of ``--exclude`` that is not there, before a run is begun; later it may go.
+
+    Raises:
+        CnncliError: If there is no such file.
+    """
+    if config.exclude is not None and not expand_path(config.exclude).is_file():
+        raise CnncliError(f"--exclude {config.exclude}: no such file")

@@ -8,6 +8,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS, SplitChoice
+from cnncli.data.exclude import find_excluded, load_excluded
 from cnncli.data.manifest import UNSEEN, load_manifest
 from cnncli.data.samples import NO_SPLIT, Samples, select_samples
 from cnncli.data.split_file import read_left_out
@@ -21,11 +22,18 @@ from cnncli.run.bad_images import keep_good
 from cnncli.run.report import warn_of_edited_splits
 from cnncli.training.device import count_cpus
 
+_CHOSEN_ON = "chosen on"
+
 
 def leave_out_unreadable(
     samples: Samples, checkpoint: Path, preprocess: Preprocess, reporter: Reporter
 ) -> Samples:
-    """Return the samples without those that the run could not read and that still cannot be."""
+    """Return the samples without those that the run left out.
+
+    These are the images that it could not read and that still cannot be read, and those that
+    ``--exclude`` named.
+    """
+    samples = _leave_out_excluded(samples, checkpoint, reporter)
     listed = read_left_out(run_dir_of(checkpoint) / SPLITS_FILE)
     named = [index for index, path in enumerate(samples.paths) if path in listed] if listed else []
 
@@ -43,6 +51,17 @@ def leave_out_unreadable(
     return (
         select_samples(samples, keep_good(len(samples), dict.fromkeys(bad, ""))) if bad else samples
     )
+
+
+def _leave_out_excluded(samples: Samples, checkpoint: Path, reporter: Reporter) -> Samples:
+    """Return the samples without the images that ``--exclude`` named when the run was trained."""
+    listed = load_excluded(run_dir_of(checkpoint))
+    found = find_excluded(samples, listed) if listed else np.array([], int)
+    if not len(found):
+        return samples
+    names = shorten([str(path) for path in samples.paths[found]], 3)
+    reporter.note(f"left out, as in the run (--exclude): {len(found):,} ({names})")
+    return select_samples(samples, np.setdiff1d(np.arange(len(samples)), found))
 
 
 def choose_evaluated(
@@ -86,7 +105,8 @@ def choose_evaluated(
     if wanted == "all":
         if (seen == TRAIN).any():
             reporter.warn(f"{(seen == TRAIN).sum()} of the images were trained on")
-        return np.arange(len(samples)), _with_origin("all", seen)
+        name = "new images" if manifest is not None and new.all() else "all"
+        return np.arange(len(samples)), _with_origin(name, seen)
     split = SPLITS.index(wanted) if wanted else TEST if has_test else VAL
     # Without a wanted split, or if the data name no splits, all new images count.
     counted = samples.splits == split if wanted and (samples.splits != NO_SPLIT).any() else True
@@ -102,6 +122,11 @@ def choose_evaluated(
     return keep, _with_origin(" and ".join(parts), seen[keep])
 
 
+def is_chosen_on(split: str) -> bool:
+    """Return whether images of this name, as `choose_evaluated` gives it, chose the best epoch."""
+    return _CHOSEN_ON in split
+
+
 def _splits_in(seen: Array) -> list[str]:
     """Return the names of the splits among (N,) indices into SPLITS."""
     return [name for number, name in enumerate(SPLITS) if (seen == number).any()]
@@ -113,7 +138,7 @@ def _with_origin(name: str, seen: Array) -> str:
     if (seen == TRAIN).any():
         uses.append("trained on" if (seen == TRAIN).all() else "partly trained on")
     if (seen == VAL).any():
-        uses.append("chosen on" if (seen == VAL).all() else "partly chosen on")
+        uses.append(_CHOSEN_ON if (seen == VAL).all() else f"partly {_CHOSEN_ON}")
     return f"{name} ({', '.join(uses)})" if uses else name
 
 

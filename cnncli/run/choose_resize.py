@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import numpy as np
@@ -23,10 +24,12 @@ from cnncli.run.prepared_run import PreparedRun
 from cnncli.training.device import count_cpus
 from cnncli.training.head_features import compute_vectors
 from cnncli.training.head_fit import Judgement, is_better, judge_strengths
+from cnncli.training.kept_features import digest_layers
 
 # Another mode must be better than the one of the weights by so many standard errors.
 _ERRORS = 2.0
 _MOST_IMAGES = 1_000
+_MOST_SHARED = 2_000  # of all folds together
 
 
 def choose_resize(
@@ -49,20 +52,29 @@ def choose_resize(
     if folds is None or run.store.cached is None:
         return usual
     targets, num_classes = run.samples.targets[indices], len(run.samples.class_names)
-    seen: list[Array] = []
+    # The folds of a cross-validation share what the network says of all images.
+    every = run.indices(None)
+    is_shared = run.shared is not None and len(every) <= _MOST_SHARED
+    looked_at = every if is_shared else indices
     judged: dict[ResizeMode, Judgement] = {}
-    with reporter.progress("resize modes", len(forms) * len(indices)) as advance:
+    seen: set[str] = set()
+    with reporter.progress("resize modes", len(forms) * len(looked_at)) as advance:
         for mode, form in forms.items():
-            images = (
-                run.store.cached[indices].numpy() if mode == usual else _read(run, form, indices)
-            )
-            if any(np.array_equal(images, other) for other in seen):
-                advance(len(images), "")
-                continue
-            seen.append(images)
-            views = _compute(run, images, targets, advance)
-            kept = choose_judged(views, num_classes)
-            judged[mode] = judge_strengths(views[:, kept], targets[kept], num_classes, folds[kept])
+
+            def look(mode: ResizeMode = mode, form: Preprocess = form) -> tuple[str, Array | None]:
+                return _look(run, None if mode == usual else form, looked_at, seen, advance)
+
+            if is_shared and run.shared is not None:
+                (digest, vectors), _ = run.shared.take(_key(run, mode, form, every), look)
+            else:
+                digest, vectors = look()
+            seen.add(digest)
+            if vectors is not None:
+                views = vectors[:, np.searchsorted(looked_at, indices)]
+                kept = choose_judged(views, num_classes)
+                judged[mode] = judge_strengths(
+                    views[:, kept], targets[kept], num_classes, folds[kept]
+                )
     best = usual
     for mode in others:
         if mode in judged and is_better(judged[mode], judged[usual], errors=_ERRORS):
@@ -72,6 +84,43 @@ def choose_resize(
         why = "as the weights expect it" if best == usual else "which is clearly better"
         reporter.note(f"resize mode {best}, {why}: loss on folds of train {told}")
     return best
+
+
+def _key(
+    run: PreparedRun, mode: ResizeMode, form: Preprocess, numbers: Array
+) -> tuple[object, ...]:
+    """Return all that the vectors of images ``numbers`` in a mode depend on."""
+    head = network_head(run.config.model, run.network)
+    layers = digest_layers(run.network, (head,), numbers)
+    return f"resize mode {mode}", layers, form, run.store.preprocess, run.config.batch_size
+
+
+def _look(
+    run: PreparedRun,
+    form: Preprocess | None,
+    numbers: Array,
+    seen: Collection[str],
+    advance: Callable[[int, str], None],
+) -> tuple[str, Array | None]:
+    """Return a digest of images in a form, and the head's input (1, M, D) of them.
+
+    Args:
+        run: The run.
+        form: The preprocessing; None for that of the run.
+        numbers: (M,) numbers of the images.
+        seen: The digests of earlier forms; of the same images again the input is None.
+        advance: Called with the number of images of each batch and an empty text.
+    """
+    if form is None:
+        assert run.store.cached is not None
+        images = run.store.cached[numbers].numpy()
+    else:
+        images = _read(run, form, numbers)
+    digest = hashlib.blake2b(images.tobytes(), digest_size=16).hexdigest()
+    if digest in seen:
+        advance(len(images), "")
+        return digest, None
+    return digest, _compute(run, images, run.samples.targets[numbers], advance)
 
 
 def _read(run: PreparedRun, form: Preprocess, indices: Array) -> Array:

@@ -9,24 +9,34 @@ from pathlib import Path
 from cnncli.errors import RUNTIME_FAILURE, CnncliError, shorten
 from cnncli.files import BEST_FILE, EPOCHS_FOLDER, LAST_FILE, LOCK_FILE, METRICS_FILE
 from cnncli.run.lock import find_holder, lock_run
+from cnncli.training.find_run import list_folds
 
 # Training alone writes these; a settings file and a split may stand in anybody's project.
 _OF_TRAINING = (METRICS_FILE, BEST_FILE, LAST_FILE)
 # All that a run, its evaluation and its logs write; of the folders, all that is in them.
 _OWN = re.compile(
-    r"(config\.yaml|splits\.csv|bad_images\.csv|metrics\.csv|best\.safetensors|last\.pt|run\.lock"
-    r"|note\.txt|curves\.png|report\.json|(val_)?predictions\.csv|confusion_matrix\.(csv|png)"
+    r"(config\.yaml|splits\.csv|(bad_images|excluded)\.csv|metrics\.csv|best\.safetensors|last\.pt"
+    r"|run\.lock|note\.txt|decision\.json|curves\.png|report\.json|(val_)?predictions\.csv"
+    r"|confusion_matrix\.(csv|png)"
     r"|mlflow\.db|(mlflow|wandb)_run_id\.txt)(\.part)?|features-\w+"
+    r"|report\.html(\.part)?"
 )
 _OWN_FOLDERS = (EPOCHS_FOLDER, "tensorboard", "mlflow_artifacts", "wandb")
 _MOST_NAMED = 3
 
 
 def list_foreign(path: Path) -> list[str]:
-    """Return the names of what a run's folder holds beside the run; those of folders end in /."""
+    """Return the names of what a run's folder holds beside the run; those of folders end in /.
+
+    The runs of a cross-validation belong to it, and what is foreign in them is named too.
+    """
     names = []
+    folds = list_folds(path)
     for entry in sorted(path.iterdir()):
         is_folder = entry.is_dir() and not entry.is_symlink()
+        if is_folder and entry in folds:
+            names += [f"{entry.name}/{name}" for name in list_foreign(entry)]
+            continue
         known = entry.name in _OWN_FOLDERS if is_folder else _OWN.fullmatch(entry.name)
         if not known:
             names.append(entry.name + "/" * is_folder)
@@ -44,7 +54,8 @@ def check_deletable(path: Path) -> None:
         raise CnncliError(f"{path}: a link to {path.readlink()}; delete the link yourself")
     if not path.is_dir():
         raise CnncliError(f"{path}: no such run folder")
-    if not any((path / name).is_file() for name in _OF_TRAINING):
+    folders = [path, *list_folds(path)]
+    if not any((folder / name).is_file() for folder in folders for name in _OF_TRAINING):
         raise CnncliError(
             f"{path}: not deleted, it may not be a run (it has no {METRICS_FILE}, {BEST_FILE} or "
             f"{LAST_FILE}); delete it yourself"
@@ -58,6 +69,12 @@ def check_deletable(path: Path) -> None:
         raise CnncliError(
             f"{path}: not deleted, it holds what no run writes ({named}); move that elsewhere first"
         )
+    for folder in folders:
+        _check_free(folder)
+
+
+def _check_free(path: Path) -> None:
+    """Refuse a folder that a process has, or may have."""
     lock = path / LOCK_FILE
     if lock.is_symlink() or (lock.exists() and not lock.is_file()):
         raise CnncliError(f"{path}: not deleted, {LOCK_FILE} in it is no file of a run")

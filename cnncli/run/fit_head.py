@@ -28,6 +28,7 @@ from cnncli.training.head_fit import (
     is_better,
     judge_strengths,
 )
+from cnncli.training.kept_features import digest_layers
 
 # A random part of each image, at least half of it, enlarged to the whole size.
 _VIEW = "crop 0.5:1 ratio=0.9:1.1 p=1"
@@ -69,7 +70,8 @@ def fit_run_head(run: PreparedRun, inputs: EpochInputs, reporter: Reporter) -> F
     """
     start = time.perf_counter()
     path = network_head(run.config.model, run.network)
-    views, indices = _compute_views(run, inputs, path, reporter)
+    compute = _share_views if run.shared else _compute_views
+    views, indices = compute(run, inputs, path, reporter)
     targets = run.samples.targets[indices]
     num_classes = len(run.samples.class_names)
     weights = None
@@ -94,15 +96,41 @@ def fit_run_head(run: PreparedRun, inputs: EpochInputs, reporter: Reporter) -> F
     return FittedHead(loss, correct, views.shape[0] * views.shape[1], seconds)
 
 
-def _compute_views(
+def _share_views(
     run: PreparedRun, inputs: EpochInputs, path: str, reporter: Reporter
 ) -> tuple[Array, Array]:
-    """Return the features (1 + V, N, D) of the training images and of V views, and their numbers.
+    """Return what `_compute_views` does, from features of all images that the folds share."""
+    kept = run.shared
+    assert kept is not None
+    numbers, config = run.indices(None), run.config
+    layers = digest_layers(run.network, (path,), numbers)
+    form = (layers, run.store.preprocess, config.batch_size, config.seed)
+    key = ("head", *form, config.augment_views, str(_view_steps(run)))
+    (views, _), _ = kept.take(key, lambda: _compute_views(run, inputs, path, reporter, None))
+    indices = run.indices(TRAIN)
+    return views[:, np.searchsorted(numbers, indices)], indices
+
+
+def _compute_views(
+    run: PreparedRun,
+    inputs: EpochInputs,
+    path: str,
+    reporter: Reporter,
+    split: int | None = TRAIN,
+) -> tuple[Array, Array]:
+    """Return the features (1 + V, N, D) of the images and of V views of each, and their numbers.
 
     The numbers (N,) are those of the images that can be read, among all samples.
+
+    Args:
+        run: The images and settings.
+        inputs: What the epochs will train.
+        path: Path of the head in the network.
+        reporter: Gets progress.
+        split: Index into SPLITS of the images to take; None for those of all splits.
     """
     views = run.config.augment_views
-    plain, cropped = run.loader(TRAIN), run.loader(TRAIN, augment=_view_steps(run))
+    plain, cropped = run.loader(split), run.loader(split, augment=_view_steps(run))
     compute, classifier = run.compute.for_evaluation(), inputs.classifier
     assert isinstance(classifier, Classifier)
     with (
@@ -124,7 +152,7 @@ def _compute_views(
             if not plain.leave_out(cropped.bad):
                 break  # all views are of the same images
     inputs.image_loaders[0].bad.update(plain.bad)
-    indices = [index for index in run.indices(TRAIN).tolist() if index not in plain.bad]
+    indices = [index for index in run.indices(split).tolist() if index not in plain.bad]
     return np.concatenate([first, others]), np.array(indices)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from cnncli.training.find_run import (
     LAST,
     find_named,
     is_finished,
+    list_folds,
     list_run_folders,
     suggest_runs,
     tell_runs_inside,
@@ -39,13 +40,14 @@ from cnncli.training.stopping import Stopped
 _FILES = (METRICS_FILE, SPLITS_FILE, BEST_FILE, LAST_FILE, REPORT_FILE)
 
 
-def find_unfinished(given: str, output: str) -> Path:
-    """Return the folder of the run that ``--resume`` names.
+def find_unfinished(given: str, output: str, *, folds: bool = False) -> Path:
+    """Return the folder of the run, or of the cross-validation, that ``--resume`` names.
 
     Args:
         given: Path of a run folder; or ``last`` for the newest unfinished run; or the name of a
             run, or a part of it. Of runs that could be meant only unfinished ones are.
         output: The folder that holds the run folders.
+        folds: Whether ``last`` is a cross-validation, and not a run.
 
     Returns:
         The folder; as it was given, if no run has that name.
@@ -56,9 +58,11 @@ def find_unfinished(given: str, output: str) -> Path:
     path = expand_path(given)
     if given == LAST:
         configs = sorted(expand_path(output).glob(f"*/{CONFIG_FILE}"), key=_modified)
-        unfinished = [c.parent for c in configs if not is_finished(c.parent)]
+        of_kind = [c.parent for c in configs if bool(list_folds(c.parent)) == folds]
+        unfinished = [path for path in of_kind if not is_finished(path)]
         if not unfinished:
-            raise CnncliError(f"--resume last: no unfinished run in {output}/")
+            what = "cross-validation" if folds else "run"
+            raise CnncliError(f"--resume last: no unfinished {what} in {output}/")
         return unfinished[-1]
     if os.path.lexists(path):
         return path
@@ -104,7 +108,15 @@ def check_unfinished(run_dir: Path) -> bool:
 
 
 def tell_finished(run_dir: Path) -> str:
-    """Return that a run is finished, after how many epochs, and how to train on from it."""
+    """Return that a run is finished, after how many epochs, and how to train on from it.
+
+    Of a cross-validation it is the number of folds, and how to read the report.
+    """
+    if folds := list_folds(run_dir):
+        return (
+            f"{run_dir} is finished, all {len(folds)} folds; its report: cnncli evaluate "
+            f"--checkpoint {run_dir}"
+        )
     after = ""
     with suppress(OSError, ValueError):
         check_regular(run_dir / METRICS_FILE, most=MOST_OF_TABLE)
@@ -166,8 +178,38 @@ def new_run_dir(
     folder = expand_path(output)
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     path = _make(make_output_folder(output), name)
-    try:
+    with _removed_if_empty(path, made, was_trained):
         yield path
+
+
+@contextmanager
+def new_fold_dir(path: Path, was_trained: Callable[[Path], bool]) -> Iterator[Path]:
+    """Make the folder of one fold in that of a cross-validation, as `new_run_dir` makes a run's.
+
+    A folder that is there is of a run that was killed before it had saved anything, and is removed.
+
+    Args:
+        path: The folder to make.
+        was_trained: Returns whether a folder without a complete epoch holds trained steps.
+
+    Raises:
+        CnncliError: If it cannot be made.
+    """
+    try:
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir()
+    except OSError as error:
+        raise CnncliError(f"{path}: cannot be made ({error.strerror})") from None
+    with _removed_if_empty(path, [], was_trained):
+        yield path
+
+
+@contextmanager
+def _removed_if_empty(
+    path: Path, made: Sequence[Path], was_trained: Callable[[Path], bool]
+) -> Iterator[None]:
+    try:
+        yield
     except Stopped:
         raise
     except BaseException:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +24,36 @@ MOST_DRAWN = 500
 _SIDE = 320
 
 
-def sort_mistakes(targets: Array, probabilities: Array) -> Array:
+@dataclass(frozen=True)
+class LabelledImage:
+    """An image with a label that a network does not agree with.
+
+    Attributes:
+        index: Number of the image among the samples.
+        label: Name of its class.
+        taken_for: Name of the class that the network names.
+        probability: Probability of that class.
+    """
+
+    index: int
+    label: str
+    taken_for: str
+    probability: float
+
+
+def sort_mistakes(targets: Array, probabilities: Array, predictions: Array) -> Array:
     """Return the images that are classified wrongly, the surest first.
 
     Args:
         targets: (N,) class numbers.
         probabilities: (N, K).
+        predictions: (N,) the classes that the images were given.
 
     Returns:
         (M,) their numbers; equally sure ones stay in their order.
     """
-    wrong = np.flatnonzero(probabilities.argmax(axis=1) != targets)
-    return wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")]
+    wrong = np.flatnonzero(predictions != targets)
+    return wrong[np.argsort(-probabilities[wrong, predictions[wrong]], kind="stable")]
 
 
 def file_of(samples: Samples, index: int) -> str | None:
@@ -44,21 +64,25 @@ def file_of(samples: Samples, index: int) -> str | None:
     return SEPARATOR.join(map(os.path.abspath, find_files(samples.source, index))) or None
 
 
-def list_mistakes(samples: Samples, probabilities: Array, count: int) -> list[dict[str, Any]]:
+def list_mistakes(
+    samples: Samples, probabilities: Array, count: int, predictions: Array | None = None
+) -> list[dict[str, Any]]:
     """Return the surest mistakes as rows, with the names that ``predictions.csv`` has.
 
     Args:
         samples: N images.
         probabilities: (N, K).
         count: Number of rows, at most.
+        predictions: (N,) the classes that the images were given; None for the most probable.
 
     Returns:
         Rows of path, file, target, label, and the probability of the label.
     """
     names = samples.class_names
+    predictions = probabilities.argmax(axis=1) if predictions is None else predictions
     rows = []
-    for index in sort_mistakes(samples.targets, probabilities)[:count].tolist():
-        label = int(probabilities[index].argmax())
+    for index in sort_mistakes(samples.targets, probabilities, predictions)[:count].tolist():
+        label = int(predictions[index])
         rows.append(
             {
                 "path": str(samples.paths[index]),
@@ -80,6 +104,7 @@ def draw_mistakes(
     *,
     count: int,
     split: str,
+    predictions: Array | None = None,
 ) -> None:
     """Draw the surest mistakes into a picture.
 
@@ -91,6 +116,58 @@ def draw_mistakes(
         reporter: Is told if there is nothing to draw, and of images that cannot be read any more.
         count: Number of images, at most.
         split: What the images are called in the picture.
+        predictions: (N,) the classes that the images were given; None for the most probable.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    predictions = probabilities.argmax(axis=1) if predictions is None else predictions
+    mistakes = sort_mistakes(samples.targets, probabilities, predictions)
+    chosen = mistakes[: min(count, MOST_DRAWN)]
+    if not len(chosen):
+        reporter.note(f"no mistake to draw: {path} is not written")
+        return
+    names = samples.class_names
+    images = [
+        LabelledImage(
+            index,
+            names[samples.targets[index]],
+            names[predictions[index]],
+            float(probabilities[index, predictions[index]]),
+        )
+        for index in chosen.tolist()
+    ]
+    title = f"{split}: the {len(chosen):,} surest of {len(mistakes):,} mistakes"
+    if len(chosen) == len(mistakes):
+        title = f"{split}: all mistakes ({len(mistakes):,}), the surest first"
+    title += " (class, \N{RIGHTWARDS ARROW} predicted class, its probability, file)"
+    if draw_images(path, samples, images, preprocess, reporter, title):
+        reporter.note(f"mistakes drawn: {path}")
+
+
+def draw_images(
+    path: Path,
+    samples: Samples,
+    images: Sequence[LabelledImage],
+    preprocess: Preprocess,
+    reporter: Reporter,
+    title: str,
+    *,
+    word: str = "true",
+) -> bool:
+    """Draw images with their labels and the classes that they are taken for.
+
+    Args:
+        path: File to write, in a folder that exists.
+        samples: N images.
+        images: What is drawn, in this order.
+        preprocess: How the network gets its images.
+        reporter: Is told of images that cannot be read any more.
+        title: One line above the grid.
+        word: What stands in front of an image's label.
+
+    Returns:
+        Whether the file was written, since an image could be read.
 
     Raises:
         OSError: If the file cannot be written.
@@ -98,31 +175,23 @@ def draw_mistakes(
     from cnncli.plots.lettering import drawable_names
     from cnncli.plots.mistakes import MistakePicture, save_mistakes
 
-    mistakes = sort_mistakes(samples.targets, probabilities)
-    chosen = mistakes[: min(count, MOST_DRAWN)]
-    if not len(chosen):
-        reporter.note(f"no mistake to draw: {path} is not written")
-        return
     # A class whose name the fonts lack has its number in place of boxes.
-    names, _ = drawable_names(samples.class_names, longest=60)
+    shown = dict(
+        zip(samples.class_names, drawable_names(samples.class_names, longest=60)[0], strict=True)
+    )
     pictures = []
-    for index in chosen.tolist():
-        label = int(probabilities[index].argmax())
-        name = str(samples.paths[index])
+    for item in images:
+        name = str(samples.paths[item.index])
         try:
-            image = _shrink(_draw(samples, index, preprocess))
+            image = _shrink(_draw(samples, item.index, preprocess))
         except (ImageError, OSError) as error:
             reporter.warn(f"{name}: {error}; it is not in the picture")
             continue
-        target, probability = names[samples.targets[index]], float(probabilities[index, label])
-        pictures.append(MistakePicture(image, target, names[label], probability, _short(name)))
-    title = f"{split}: the {len(chosen):,} surest of {len(mistakes):,} mistakes"
-    if len(chosen) == len(mistakes):
-        title = f"{split}: all mistakes ({len(mistakes):,}), the surest first"
-    title += " (class, \N{RIGHTWARDS ARROW} predicted class, its probability, file)"
+        label, taken_for = (shown.get(n, n) for n in (item.label, item.taken_for))
+        pictures.append(MistakePicture(image, label, taken_for, item.probability, _short(name)))
     if pictures:
-        save_mistakes(path, pictures, title)
-        reporter.note(f"mistakes drawn: {path}")
+        save_mistakes(path, pictures, title, word=word)
+    return bool(pictures)
 
 
 def _short(path: str) -> str:

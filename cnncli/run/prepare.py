@@ -19,17 +19,12 @@ from cnncli.config import ResolvedConfig, RunConfig
 from cnncli.data.samples import Samples
 from cnncli.data.splits import TRAIN, VAL
 from cnncli.data.store import (
-    Bad,
     FileDigests,
     ImageStore,
     fit_normalisation,
-    fits_in_memory,
-    load_images,
-    open_images,
 )
 from cnncli.errors import CnncliError, count_of
 from cnncli.images.header import ImageError
-from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import build_network
 from cnncli.reporting import Reporter
 from cnncli.run.bad_images import exclude_bad
@@ -43,6 +38,8 @@ from cnncli.run.choose_preprocess import (
 )
 from cnncli.run.choose_resize import choose_resize
 from cnncli.run.defaults import fill_in, size_of, with_batch_size
+from cnncli.run.fold import Fold
+from cnncli.run.opened_images import OpenedImages
 from cnncli.run.prepared_run import PreparedRun, network_options
 from cnncli.run.pretrained import Pretrained, find_pretrained
 from cnncli.run.samples import gather_samples
@@ -57,7 +54,11 @@ from cnncli.training.state import seed_everything
 
 
 def prepare(
-    config: RunConfig, compute: Compute, reporter: Reporter, begun: BegunRun | None = None
+    config: RunConfig,
+    compute: Compute,
+    reporter: Reporter,
+    begun: BegunRun | None = None,
+    fold: Fold | None = None,
 ) -> PreparedRun:
     """Find and read the images, decide the open settings, and build the network.
 
@@ -66,6 +67,7 @@ def prepare(
         compute: Device and precision.
         reporter: Gets remarks, warnings and progress.
         begun: The run that is resumed; None for a new run.
+        fold: The fold of a cross-validation that the run is of; None for a run of its own.
 
     Raises:
         CnncliError: If a setting, an image or the weights are wrong, or if the images are not those
@@ -73,8 +75,8 @@ def prepare(
     """
     asked, config = config, settle_head(config, compute, reporter)
     pretrained = find_pretrained(config)
-    with nullcontext() if begun is None else begun.explain_data(config.data):
-        samples, splits = gather_samples(config, reporter, begun)
+    samples, splits = _gather(config, reporter, begun, fold)
+    images = OpenedImages() if fold is None else fold.images
     survey = survey_as_read(samples, config.intensity, config.in_channels, threads=count_cpus())
     expected = pretrained.expects.in_channels if pretrained.expects else None
     channels = choose_channels(config.in_channels, expected, survey)
@@ -110,9 +112,9 @@ def prepare(
         **options,
     )
     if resolved.fits_head and not can_fit(network, resolved.model, preprocess):
-        return prepare(refuse_fit(asked, reporter), compute, reporter, begun)
+        return prepare(refuse_fit(asked, reporter), compute, reporter, begun, fold)
     pretrained.load(network, resolved, samples.class_names, normalisation, reporter)
-    store, digests, bad = _open(samples, preprocess, reporter)
+    store, digests, bad = images.open(samples, preprocess, reporter)
     warn_of_cut(samples, store, intensity, reporter, named=config.intensity is not None)
     warn_of_scales(samples, survey, store, reporter)
     if bad:
@@ -125,17 +127,34 @@ def prepare(
         fitted = fit_normalisation(store, np.flatnonzero(splits == TRAIN))
         store = replace(store, preprocess=fitted)
     resolved = check_augment(resolved, store, np.flatnonzero(splits == TRAIN))
-    run = PreparedRun(resolved, samples, splits, store, digests, compute, network, bad, options)
+    kept = None if fold is None else fold.images.features
+    run = PreparedRun(
+        resolved, samples, splits, store, digests, compute, network, bad, options, kept
+    )
     _check_shares(run)
-    return _settle(run, config, pretrained, reporter)
+    return _settle(run, config, pretrained, images, reporter)
+
+
+def _gather(
+    config: RunConfig, reporter: Reporter, begun: BegunRun | None, fold: Fold | None
+) -> tuple[Samples, Array]:
+    """Return the images and the split of each: those of the fold, or of the run that is resumed."""
+    if fold is not None and begun is None:
+        return fold.samples, fold.splits
+    with nullcontext() if begun is None else begun.explain_data(config.data):
+        return gather_samples(config, reporter, begun)
 
 
 def _settle(
-    run: PreparedRun, asked: RunConfig, pretrained: Pretrained, reporter: Reporter
+    run: PreparedRun,
+    asked: RunConfig,
+    pretrained: Pretrained,
+    images: OpenedImages,
+    reporter: Reporter,
 ) -> PreparedRun:
     """Return the run with what can only be decided by running the network on images."""
     if run.config.fits_head and asked.resize_mode is None and pretrained.expects is not None:
-        run = _try_resize_modes(run, pretrained, reporter)
+        run = _try_resize_modes(run, pretrained, images, reporter)
     if not run.config.fits_head:
         tell_squash(asked, run.config.resize_mode, pretrained.resize_mode, reporter)
     if asked.batch_size == "auto" and run.compute.device.type == "cuda":
@@ -146,7 +165,9 @@ def _settle(
     return run
 
 
-def _try_resize_modes(run: PreparedRun, pretrained: Pretrained, reporter: Reporter) -> PreparedRun:
+def _try_resize_modes(
+    run: PreparedRun, pretrained: Pretrained, images: OpenedImages, reporter: Reporter
+) -> PreparedRun:
     """Return the run with its images brought to size in the mode that folds of train favour."""
     forms = {
         mode: as_weights_do(run.store.preprocess, mode, pretrained.expects)
@@ -155,7 +176,7 @@ def _try_resize_modes(run: PreparedRun, pretrained: Pretrained, reporter: Report
     best = choose_resize(run, forms, reporter)
     if best == run.config.resize_mode:
         return run
-    store, digests, _ = _open(run.samples, forms[best], reporter)
+    store, digests, _ = images.open(run.samples, forms[best], reporter)
     config = run.config.model_copy(update={"resize_mode": best})
     return replace(run, config=config, store=store, digests=digests)
 
@@ -199,17 +220,6 @@ def _fit_batch(run: PreparedRun, asked: RunConfig, reporter: Reporter) -> Resolv
         f"--batch-size auto: {count_of(size, 'image fits', 'images fit')} {run.compute.device}"
     )
     return with_batch_size(run.config, size, asked, processes=world.size, train_images=count)
-
-
-def _open(
-    samples: Samples, preprocess: Preprocess, reporter: Reporter
-) -> tuple[ImageStore, FileDigests, Bad]:
-    """Read all images if they fit in memory, else only check that the files are there."""
-    if not fits_in_memory(len(samples), preprocess):
-        reporter.note("the images do not fit in memory: they are read anew in every epoch")
-        return open_images(samples, preprocess)
-    with reporter.progress("reading images", len(samples)) as advance:
-        return load_images(samples, preprocess, threads=count_cpus(), advance=advance)
 
 
 def check_augment(config: ResolvedConfig, store: ImageStore, indices: Array) -> ResolvedConfig:

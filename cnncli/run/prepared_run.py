@@ -25,6 +25,7 @@ from cnncli.models.build import has_batch_norm
 from cnncli.models.registry import find_model
 from cnncli.training.checkpoint import Checkpoint
 from cnncli.training.device import Compute
+from cnncli.training.kept_features import KeptFeatures
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class PreparedRun:
         bad: The images that cannot be used and are in no split: their number among the samples,
             and why.
         options: What is exchanged in the network, by the arguments of `build_network`.
+        kept: Features that the folds of a cross-validation share; None for a run of its own.
     """
 
     config: ResolvedConfig
@@ -53,6 +55,15 @@ class PreparedRun:
     network: nn.Module
     bad: Bad = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    kept: KeptFeatures | None = None
+
+    @property
+    def shared(self) -> KeptFeatures | None:
+        """Where features are kept for other folds; None where images are read on demand.
+
+        Of these it is not known beforehand which can be read.
+        """
+        return None if self.store.cached is None else self.kept
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -69,13 +80,13 @@ class PreparedRun:
         splits[list(found)] = NO_SPLIT
         return replace(self, splits=splits, bad={**self.bad, **found})
 
-    def indices(self, split: int) -> Array:
-        """Return the numbers (M,) of the images in a split."""
-        return np.flatnonzero(self.splits == split)
+    def indices(self, split: int | None) -> Array:
+        """Return the numbers (M,) of the images in a split; None for those of all splits."""
+        return np.flatnonzero(self.splits != NO_SPLIT if split is None else self.splits == split)
 
     def loader(
         self,
-        split: int,
+        split: int | None,
         *,
         augment: bool | Pipeline = False,
         shuffle: bool = False,
@@ -85,7 +96,7 @@ class PreparedRun:
         """Return a split in batches.
 
         Args:
-            split: Index into SPLITS.
+            split: Index into SPLITS; None for the images of all splits.
             augment: Whether to augment the images as the run does, or the steps to do it by.
             shuffle: Whether to shuffle them for training; each of several processes then gets its
                 part of each batch.

@@ -10,17 +10,19 @@ from pathlib import Path
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 from cnncli.files import EPOCHS_FOLDER, LAST_FILE
 from cnncli.run.lock import lock_run
+from cnncli.training.find_run import list_folds
 
 _PART = ".part"  # what a write that was killed leaves; see `files.write_atomically`
 
 
 def list_prunable(run_dir: Path, *, all_: bool = False) -> list[Path]:
-    """Return the files of a finished run that can go.
+    """Return the files of a finished run, or of all runs of a cross-validation, that can go.
 
     Args:
         run_dir: The run's folder.
         all_: Whether the checkpoints of kept epochs go too; the best one stays in any case.
     """
+    folds = [file for fold in list_folds(run_dir) for file in list_prunable(fold, all_=all_)]
     names = (LAST_FILE, LAST_FILE + _PART)
     found = [run_dir / name for name in names if os.path.lexists(run_dir / name)]
     epochs = run_dir / EPOCHS_FOLDER
@@ -29,7 +31,7 @@ def list_prunable(run_dir: Path, *, all_: bool = False) -> list[Path]:
         if epochs.is_dir() and not epochs.is_symlink():
             kept = [*epochs.glob("*.safetensors"), *epochs.glob(f"*{_PART}")]
             found += sorted(path for path in kept if path.name.split(".")[0].isdecimal())
-    return [path for path in found if path.is_file() or path.is_symlink()]
+    return [*(path for path in found if path.is_file() or path.is_symlink()), *folds]
 
 
 def measure_files(paths: Sequence[Path]) -> int:
@@ -55,8 +57,9 @@ def prune_run(run_dir: Path, paths: Sequence[Path]) -> None:
         with lock_run(run_dir, lambda text: None):
             for path in paths:
                 path.unlink(missing_ok=True)
-            with suppress(OSError):  # there is none, or something else lies in it
-                (run_dir / EPOCHS_FOLDER).rmdir()
+            for folder in (run_dir, *list_folds(run_dir)):
+                with suppress(OSError):  # there is none, or something else lies in it
+                    (folder / EPOCHS_FOLDER).rmdir()
     except OSError as error:
         raise CnncliError(
             f"{error.filename}: cannot be deleted: {error.strerror}", exit_code=RUNTIME_FAILURE

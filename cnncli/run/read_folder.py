@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnncli.choices import SPLITS
 from cnncli.config import text_settings
 from cnncli.errors import CnncliError
 from cnncli.files import (
@@ -20,15 +19,18 @@ from cnncli.files import (
     METRICS_FILE,
     MOST_OF_TABLE,
     MOST_OF_WEIGHTS,
+    OUT_OF_FOLD,
     REPORT_FILE,
     SPLITS_FILE,
     check_regular,
 )
 from cnncli.run.folder import tell_no_run
+from cnncli.run.read_images import read_images
+from cnncli.training.find_run import list_folds
 from cnncli.training.history import COLUMNS, KAPPA, MONITORS, EarlyStopping, Row, lower_is_better
 from cnncli.yaml_text import read_yaml
 
-# The figures of report.json that runs are compared by, and whether each has an interval.
+# The figures of report.json that runs are compared by, and whether their intervals are shown.
 FIGURES = {"accuracy": True, "balanced_accuracy": True, "ece": False}
 _REQUIRED = ("epoch", "train_loss", "val_loss", "val_accuracy")  # columns of metrics.csv
 # Ends of the names of those tensors in a checkpoint that are not parameters.
@@ -79,8 +81,9 @@ class RunRecord:
 
     @property
     def test(self) -> Mapping[str, Any]:
-        """The report if it is about the test split, else an empty mapping."""
-        return self.report if self.report and self.report["split"] == "test" else {}
+        """The report if it is about images that no network judged that had seen them."""
+        of_test = ("test", OUT_OF_FOLD)
+        return self.report if self.report and self.report["split"] in of_test else {}
 
 
 def load_run(path: Path, name: str) -> RunRecord:
@@ -123,7 +126,7 @@ def survey_run(
             faults.append(CnncliError(f"{path / file}: {error.strerror}"))
         return empty
 
-    settings = attempt(_read_settings, CONFIG_FILE, {})
+    settings = attempt(_read_settings, CONFIG_FILE, {}) | _settings_of_folds(path)
     history = attempt(_read_history, METRICS_FILE, [])
     checkpoint = attempt(_read_checkpoint, BEST_FILE)
     monitor = settings.get("monitor", "val_loss")
@@ -141,9 +144,9 @@ def survey_run(
         settings=settings,
         history=history,
         best=best,
-        report=attempt(_read_report, REPORT_FILE),
+        report=attempt(read_report, REPORT_FILE),
         parameters=None if checkpoint is None else checkpoint[1],
-        images=attempt(_read_images, SPLITS_FILE, {}) if with_images else {},
+        images=attempt(read_images, SPLITS_FILE, {}) if with_images else {},
     )
     return record, faults
 
@@ -158,6 +161,17 @@ def _read_settings(path: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise CnncliError(f"{path}: holds no settings{' (it is empty)' * (settings is None)}")
     return settings
+
+
+def _settings_of_folds(path: Path) -> dict[str, Any]:
+    """Return what the first fold of a cross-validation has decided; empty for a run."""
+    folds = list_folds(path)
+    if not folds or not (folds[0] / CONFIG_FILE).is_file():
+        return {}
+    own = ("output", "splits", "split_col", "time_limit")  # the fold's, and not of all
+    with suppress(CnncliError):
+        return {k: v for k, v in _read_settings(folds[0] / CONFIG_FILE).items() if k not in own}
+    return {}
 
 
 def _read_history(path: Path) -> list[Row]:
@@ -235,13 +249,20 @@ def _read_checkpoint(path: Path) -> tuple[int, int] | None:
         raise CnncliError(f"{path}: not the checkpoint of a run, or damaged") from None
 
 
-def _read_report(path: Path) -> dict[str, Any] | None:
+def read_report(path: Path) -> dict[str, Any] | None:
+    """Return the content of a ``report.json``; None if there is no such file.
+
+    Raises:
+        CnncliError: If it is not what a run or ``evaluate`` wrote.
+    """
     try:
         check_regular(path, most=MOST_OF_TABLE)
         report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         assert isinstance(report["split"], str)
         for name, bounded in FIGURES.items():
-            _ = report[name]["value"] if bounded and report[name] is not None else report[name]
+            if isinstance(figure := report[name], dict):
+                _ = figure["value"], figure["low"], figure["high"]
+            assert isinstance(figure, dict) or figure is None or not bounded  # as before 2026-11-26
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -249,50 +270,3 @@ def _read_report(path: Path) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
         raise CnncliError(f"{path}: not the report.json of a run") from None
     return report
-
-
-def _read_images(path: Path) -> dict[str, str]:
-    """Return `RunRecord.images`; an image is known by its content, or else by path and size."""
-    found: dict[str, set[str]] = {name: set() for name in (*SPLITS, "all", "class_names")}
-    try:
-        check_regular(path, most=MOST_OF_TABLE)
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                image = f"{row['hash'] or (row['path'], row['bytes'])} {row['label']}"
-                found[row["split"]].add(image)
-                found["all"].add(image)
-                found["class_names"].add(row["label"])
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise CnncliError(f"{path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, csv.Error):
-        raise CnncliError(f"{path}: not the splits.csv of a run") from None
-    return {name: _digest(sorted(images)) for name, images in found.items()}
-
-
-def _digest(lines: Iterable[str]) -> str:
-    text = "\n".join(lines).encode("utf-8", "surrogateescape")
-    return hashlib.blake2b(text, digest_size=16).hexdigest()
-
-
-def read_correct(path: Path) -> dict[tuple[str, str], bool] | None:
-    """Return whether each image was classified correctly, by (path, target); None for no file.
-
-    Args:
-        path: Path of a ``predictions.csv`` that ``evaluate --output`` has written.
-
-    Raises:
-        CnncliError: If it is not what ``evaluate`` wrote.
-    """
-    try:
-        check_regular(path, most=MOST_OF_TABLE)
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            rows = csv.DictReader(file)
-            return {(row["path"], row["target"]): row["target"] == row["label"] for row in rows}
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise CnncliError(f"{path}: {error.strerror}") from None
-    except (KeyError, csv.Error):
-        raise CnncliError(f"{path}: not the predictions.csv of evaluate --output") from None

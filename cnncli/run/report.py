@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnncli.arrays import Array
 from cnncli.data.manifest import Manifest, load_manifest
-from cnncli.evaluation.report import build_report
+from cnncli.errors import count_of
+from cnncli.evaluation.report import FIGURES, OF_GRADES, build_report, figure_value
 from cnncli.files import REPORT_FILE, SPLITS_FILE, write_atomically
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
@@ -17,18 +20,8 @@ from cnncli.training.checkpoint import Checkpoint
 
 Report = dict[str, Any]
 
-# Keys of a report that are not metrics.
-_NOT_METRICS = {
-    "split",
-    "images",
-    "class_names",
-    "per_class",
-    "confusion_matrix",
-    "splits_hash",
-    "tta",
-    "precision",
-    "mistakes",
-}
+# Figures that a table leaves out: MCC says nearly the same, and JSON has them.
+_NOT_IN_TABLES = ("kappa",)
 
 
 def evaluation_batch(preprocess: Preprocess) -> int:
@@ -40,7 +33,14 @@ def evaluation_batch(preprocess: Preprocess) -> int:
 
 
 def report_split(
-    targets: Array, probabilities: Array, checkpoint: Checkpoint, *, split: str, reporter: Reporter
+    targets: Array,
+    probabilities: Array,
+    checkpoint: Checkpoint,
+    *,
+    split: str,
+    reporter: Reporter,
+    predictions: Array | None = None,
+    groups: Array | None = None,
 ) -> Report:
     """Return the report of a split, and report each metric that is undefined and why.
 
@@ -50,9 +50,17 @@ def report_split(
         checkpoint: The classifier that gave the probabilities.
         split: The split's name in the report.
         reporter: Gets a line for each undefined metric.
+        predictions: (N,) class numbers that a threshold gave; None for the most probable classes.
+        groups: (N,) names or numbers of the images' groups; None if there are none.
     """
     report, undefined = build_report(
-        targets, probabilities, checkpoint.class_names, split=split, ordered=checkpoint.ordered
+        targets,
+        probabilities,
+        checkpoint.class_names,
+        split=split,
+        ordered=checkpoint.ordered,
+        predictions=predictions,
+        groups=None if groups is None else np.unique(groups, return_inverse=True)[1],
     )
     for reason in undefined:
         reporter.note(f"undefined: {reason}")
@@ -99,14 +107,24 @@ def save_report(path: Path, report: Report) -> None:
     write_atomically(path, write)
 
 
-def summary_rows(report: Report) -> list[dict[str, object]]:
-    """Return the report's metrics as rows of a table: name, value, and 95 % interval if any."""
+def tell_images(report: Report) -> str:
+    """Return what a report is of: ``test, 135 images in 43 groups``."""
+    told = f"{report['split']}, {count_of(report['images'], 'image')}"
+    return told if report["groups"] is None else f"{told} in {count_of(report['groups'], 'group')}"
+
+
+def summary_rows(report: Mapping[str, Any]) -> list[dict[str, object]]:
+    """Return the report's figures as rows of a table: name, value, and 95 % interval if any.
+
+    Those of grades are left out where the classes are none; where they are undefined for grades, a
+    line on stderr says so.
+    """
     rows: list[dict[str, object]] = []
-    for name, value in report.items():
-        if name in _NOT_METRICS or (name == "quadratic_kappa" and value is None):
-            continue  # kappa is of grades alone; where it is undefined for those, a line says so
-        low, high = None, None
-        if isinstance(value, Mapping):
-            value, low, high = value["value"], value["low"], value["high"]
-        rows.append({"metric": name, "value": value, "low": low, "high": high})
+    for name in FIGURES:
+        figure = report.get(name)
+        if name in _NOT_IN_TABLES or (name in OF_GRADES and figure is None):
+            continue
+        ends = figure if isinstance(figure, Mapping) else {}
+        bounds = {end: ends.get(end) for end in ("low", "high")}
+        rows.append({"metric": name, "value": figure_value(figure), **bounds})
     return rows

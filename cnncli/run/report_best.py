@@ -9,7 +9,7 @@ import torch
 
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS
-from cnncli.data.samples import select_samples
+from cnncli.data.samples import Samples, select_samples
 from cnncli.data.splits import TEST, VAL
 from cnncli.files import BEST_FILE, PREDICTIONS_FILE, VAL_PREDICTIONS_FILE
 from cnncli.models.build import Classifier
@@ -44,11 +44,18 @@ def report_best(run: PreparedRun, run_dir: Path, reporter: Reporter) -> Report:
     network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = checkpoint.classifier(network).to(compute.device)
     split = TEST if len(run.indices(TEST)) else VAL
-    targets, probabilities = _predict(run, split, classifier, checkpoint, run_dir, reporter)
+    samples, probabilities = _predict(run, split, classifier, checkpoint, run_dir, reporter)
     if split == TEST:
         _predict(run, VAL, classifier, checkpoint, run_dir, reporter)
     name = SPLITS[split] if split == TEST else "val (chosen on)"
-    return report_split(targets, probabilities, checkpoint, split=name, reporter=reporter)
+    return report_split(
+        samples.targets,
+        probabilities,
+        checkpoint,
+        split=name,
+        reporter=reporter,
+        groups=samples.groups,
+    )
 
 
 def _predict(
@@ -58,12 +65,12 @@ def _predict(
     checkpoint: Checkpoint,
     run_dir: Path,
     reporter: Reporter,
-) -> tuple[Array, Array]:
-    """Return targets (N,) and probabilities (N, K) of a split, and write them."""
+) -> tuple[Samples, Array]:
+    """Return the N images of a split and their probabilities (N, K), and write these."""
     is_judged = split == TEST or not len(run.indices(TEST))
     batch_size = evaluation_batch(checkpoint.preprocess)
     with closing(run.loader(split, batch_size=batch_size, sliced=True)) as loader:
-        targets, probabilities = predict_split(
+        _, probabilities = predict_split(
             classifier, loader, run.compute.for_evaluation(), sliced=True
         )
         if is_judged:
@@ -71,8 +78,8 @@ def _predict(
         else:
             parts = run.compute.world.gather(dict(loader.bad))
             run = run.leave_out({index: why for part in parts for index, why in part.items()})
+    samples = select_samples(run.samples, run.indices(split))
     if run.compute.world.is_first and probabilities.size <= _MOST_VALUES:
-        samples = select_samples(run.samples, run.indices(split))
         name = PREDICTIONS_FILE if is_judged else VAL_PREDICTIONS_FILE
         save_predictions(run_dir / name, samples, probabilities)
-    return targets, probabilities
+    return samples, probabilities

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.audit.ids import propose_groups
-from cnncli.config import RunConfig, load_config
+from cnncli.config import RunConfig, load_recorded
 from cnncli.data.classes import order_classes
+from cnncli.data.dicom_groups import propose_patients
+from cnncli.data.exclude import exclude_listed
 from cnncli.data.find_samples import find_samples, is_named_set, report_layout
 from cnncli.data.label_text import doubt_labels
 from cnncli.data.samples import CsvColumns, Samples
@@ -58,20 +61,29 @@ def gather_samples(
     return samples, splits
 
 
-def label_samples(config: RunConfig, reporter: Reporter, begun: BegunRun | None = None) -> Samples:
+def label_samples(
+    config: RunConfig,
+    reporter: Reporter,
+    begun: BegunRun | None = None,
+    give: Callable[[Samples], Samples] | None = None,
+) -> Samples:
     """Find the images, their classes and groups, and the splits that are given for them.
 
     Args:
         config: Where the images are, and how to label them.
         reporter: Gets remarks and warnings about them.
         begun: The run that is resumed; None for a new run.
+        give: Gives the images their splits and groups; None for the file of ``--splits``, or for
+            the run that is resumed.
 
     Raises:
         CnncliError: If the data cannot be trained on.
     """
     columns = CsvColumns(config.image_col, config.label_col, config.split_col, config.group_col)
     samples = find_samples(config.data, columns)
-    if begun is None:
+    if give is not None:
+        samples = give(samples)
+    elif begun is None:
         samples = give_splits(samples, config)
     else:
         samples = begun.give_splits(samples, threads=count_cpus())
@@ -93,7 +105,11 @@ def label_samples(config: RunConfig, reporter: Reporter, begun: BegunRun | None 
     if config.group_regex is not None:
         samples = replace(samples, groups=parse_groups(samples.paths, config.group_regex))
     elif samples.groups is None:
-        warning = samples.group_hint or propose_groups(samples.paths, samples.targets)
+        warning = (
+            samples.group_hint
+            or propose_patients(samples)
+            or propose_groups(samples.paths, samples.targets)
+        )
         if warning:
             reporter.warn(warning)
     if samples.skipped:
@@ -138,7 +154,7 @@ def data_of_run(checkpoint: Path, columns: CsvColumns) -> tuple[str, CsvColumns]
     config = run_dir_of(checkpoint) / CONFIG_FILE
     if not config.is_file():
         raise CnncliError("--data: missing; name the images")
-    run = load_config(str(config), {})
+    run = load_recorded(str(config))
     if not is_named_set(run.data) and not expand_path(run.data).exists():
         raise CnncliError(
             f"{config}: its data, {run.data}, are not here ({Path.cwd()}); go to the folder in "
@@ -148,15 +164,19 @@ def data_of_run(checkpoint: Path, columns: CsvColumns) -> tuple[str, CsvColumns]
         image=columns.image or run.image_col,
         label=columns.label or run.label_col,
         split=columns.split or run.split_col,
+        group=columns.group or run.group_col,
+        extra=columns.extra,
     )
 
 
 def give_splits(samples: Samples, config: RunConfig) -> Samples:
-    """Return the samples with the splits of the config's split file, if it names one.
+    """Return the samples without what ``--exclude`` names, with the splits of ``--splits``.
 
     Raises:
-        CnncliError: If the file is not of these images, or if a fold is given without a file.
+        CnncliError: If a file is not of these images, or if a fold is given without a file.
     """
+    if config.exclude is not None:
+        samples = exclude_listed(samples, config.exclude)
     if config.splits is not None:
         return apply_split_file(samples, config.splits, config.fold, threads=count_cpus())
     if config.fold is not None:

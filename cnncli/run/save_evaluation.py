@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cnncli.arrays import Array
+from cnncli.data.manifest import FOLD
 from cnncli.data.samples import Samples
 from cnncli.errors import CnncliError
 from cnncli.files import (
@@ -45,12 +46,30 @@ def make_evaluation_folder(given: str, checkpoint: Path, *, is_of_run: bool) -> 
 
 
 def save_evaluation(
-    folder: Path, report: Report, samples: Samples, probabilities: Array, *, csv_safe: bool
+    folder: Path,
+    report: Report,
+    samples: Samples,
+    probabilities: Array,
+    *,
+    csv_safe: bool,
+    predictions: Array | None = None,
+    folds: Array | None = None,
 ) -> None:
-    """Write report.json, predictions.csv and the confusion matrix as CSV and picture."""
+    """Write predictions.csv, the confusion matrix as CSV and picture, and at last report.json.
+
+    Args:
+        folder: The folder, which exists.
+        report: What report.json holds.
+        samples: N images.
+        probabilities: (N, K).
+        csv_safe: Whether no cell of a CSV may be a formula for a spreadsheet.
+        predictions: (N,) the classes that the images were given; None for the most probable.
+        folds: (N,) fold of each image, the last column of predictions.csv; None leaves it out.
+    """
     from cnncli.plots.confusion_matrix import save_confusion_matrix
 
     names = list(samples.class_names)
+    labels = probabilities.argmax(axis=1) if predictions is None else predictions
     cells = [protect_cell(name) if csv_safe else name for name in names]
 
     def write_matrix(part: Path) -> None:
@@ -59,14 +78,27 @@ def save_evaluation(
             for name, counts in zip(cells, report["confusion_matrix"], strict=True):
                 writer.writerow((name, *counts))
 
-    save_report(folder / REPORT_FILE, report)
-    save_predictions(folder / PREDICTIONS_FILE, samples, probabilities, csv_safe=csv_safe)
+    save_predictions(
+        folder / PREDICTIONS_FILE,
+        samples,
+        probabilities,
+        csv_safe=csv_safe,
+        predictions=labels,
+        folds=folds,
+    )
     write_atomically(folder / "confusion_matrix.csv", write_matrix)
     save_confusion_matrix(folder / "confusion_matrix.png", report["confusion_matrix"], names)
+    save_report(folder / REPORT_FILE, report)  # it says that all else is there
 
 
 def save_predictions(
-    path: Path, samples: Samples, probabilities: Array, *, csv_safe: bool = False
+    path: Path,
+    samples: Samples,
+    probabilities: Array,
+    *,
+    csv_safe: bool = False,
+    predictions: Array | None = None,
+    folds: Array | None = None,
 ) -> None:
     """Write a row for each image: its path, class, predicted class and all probabilities.
 
@@ -75,21 +107,25 @@ def save_predictions(
         samples: The N images.
         probabilities: (N, K), rows sum to 1.
         csv_safe: Whether no cell may be a formula for a spreadsheet.
+        predictions: (N,) class numbers that a threshold gave; None for the most probable classes.
+        folds: (N,) fold of each image, from 1; None leaves the column out.
     """
     names = list(samples.class_names)
+    labels = probabilities.argmax(axis=1) if predictions is None else predictions
     cells = [protect_cell(name) if csv_safe else name for name in names]
 
     def write(part: Path) -> None:
         with open_csv_writer(part) as writer:
             header = ("path", "target", "label", "probability")
             # At the end: programs count the columns of probabilities from the left.
-            writer.writerow((*header, *(f"probability_{name}" for name in names), "file"))
-            rows = zip(samples.paths, samples.targets, probabilities, strict=True)
-            for index, (name, target, row) in enumerate(rows):
-                best = int(row.argmax())
+            last = ("file",) if folds is None else ("file", FOLD)
+            writer.writerow((*header, *(f"probability_{name}" for name in names), *last))
+            rows = zip(samples.paths, samples.targets, probabilities, labels, strict=True)
+            for index, (name, target, row, best) in enumerate(rows):
                 values = [f"{value:.6f}" for value in row]
                 shown = protect_cell(str(name)) if csv_safe else name
                 cell = cells[target], cells[best], values[best], *values
-                writer.writerow((shown, *cell, file_of(samples, index)))
+                fold = () if folds is None else (int(folds[index]),)
+                writer.writerow((shown, *cell, file_of(samples, index), *fold))
 
     write_atomically(path, write)

@@ -28,6 +28,7 @@ from cnncli.models.pretrained.weights import (
 from cnncli.models.registry import CHAIN, MODELS, TIMM, ModelEntry, find_model, short_name
 from cnncli.models.tables.custom import CUSTOM
 from cnncli.reporting import Reporter
+from cnncli.run.decision import Decision, load_decision
 from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
 from cnncli.training.find_run import LAST, list_run_folders
 
@@ -49,6 +50,7 @@ class Subject:
         checkpoint: The run's file; None for a network of the registry.
         is_trained: Whether the weights come from a run or a file; otherwise they are random.
         augment: The augmentation that a run trained it with; empty for none.
+        decision: What is done with the probabilities; None for nothing, and where nobody asked.
     """
 
     model: str
@@ -58,6 +60,7 @@ class Subject:
     checkpoint: Path | None
     is_trained: bool
     augment: Pipeline = field(default_factory=list)
+    decision: Decision | None = None
 
     def classifier(self) -> Classifier:
         """Return normalisation, network and softmax as one module, in eval mode."""
@@ -112,30 +115,31 @@ def load_subject(
         raise CnncliError(str(error).removeprefix("--checkpoint ")) from None
     if weights is not None:
         raise CnncliError(f"--weights {weights}: {target or path} has weights of its own")
-    subject = _read_run(path, how, reporter)
+    subject = read_run(path, how, reporter)
     own = subject.preprocess.image_size
     if image_size not in (None, own):
         raise CnncliError(f"--image-size: the run has {format_size(own)}; leave it out")
     return subject
 
 
-def load_run(checkpoint: str | None, reporter: Reporter) -> Subject:
+def read_run(path: Path, how: str, reporter: Reporter, *, decide: bool = False) -> Subject:
     """Load the network of a run.
 
     Args:
-        checkpoint: What ``--checkpoint`` takes; None for the newest finished run.
-        reporter: Is told which run was taken.
+        path: The checkpoint's file.
+        how: How it was chosen, for the reporter; empty where the user gave its path.
+        reporter: Is told which run was taken, and what the decision does.
+        decide: Whether to read the decision that lies beside the weights.
 
     Raises:
-        CnncliError: If there is no such run, or its file cannot be used.
+        CnncliError: If a file of it cannot be used.
     """
-    return _read_run(*find_checkpoint(checkpoint), reporter)
-
-
-def _read_run(path: Path, how: str, reporter: Reporter) -> Subject:
     if how:
         reporter.note(f"checkpoint: {path} ({how})")
     network, checkpoint = load_checkpoint(path)
+    decision = None
+    if decide:
+        decision = load_decision(path, checkpoint.digest, checkpoint.class_names, reporter)
     return Subject(
         model=checkpoint.model,
         network=network,
@@ -144,6 +148,7 @@ def _read_run(path: Path, how: str, reporter: Reporter) -> Subject:
         checkpoint=path,
         is_trained=True,
         augment=checkpoint.augment,
+        decision=decision,
     )
 
 

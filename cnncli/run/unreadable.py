@@ -11,6 +11,7 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
+from cnncli.data.exclude import save_excluded
 from cnncli.data.loader import Loader
 from cnncli.data.manifest import save_manifest
 from cnncli.data.splits import TEST, VAL
@@ -84,6 +85,9 @@ def settle_last(loader: Loader, run: PreparedRun, run_dir: Path, reporter: Repor
         run_dir: The run's folder; the images are added to its ``bad_images.csv``.
         reporter: Gets a warning about what is left out.
 
+    Returns:
+        The images that are left out: their numbers among the samples, and why.
+
     Raises:
         CnncliError: If there are such images, and they are not to be skipped.
     """
@@ -122,7 +126,8 @@ def _can_be_read(run: PreparedRun, index: int) -> bool:
 
 
 def write_splits(run_dir: Path, run: PreparedRun) -> None:
-    """Write a run's ``splits.csv`` and, if images are left out, its ``bad_images.csv``."""
+    """Write a run's ``splits.csv`` and, if images are left out, the lists of these."""
+    save_excluded(run_dir, run.samples.excluded)
     write_atomically(
         run_dir / SPLITS_FILE,
         lambda part: save_manifest(part, run.samples, run.splits, run.digests),

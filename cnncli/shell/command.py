@@ -136,8 +136,9 @@ def _find_name(value: Any, names: Sequence[str], param: Any) -> str:
             choose_reporter().note(told)
         return found
     *most, last = names
+    wanted = f"{', '.join(most)} or {last}" if most else last
     raise CnncliError(
-        f"{_name_of(param)} {clip(value)}: must be {', '.join(most)} or {last}"
+        f"{_name_of(param)} {clip(value)}: must be {wanted}"
         f"{respell_call(_name_of(param), str(value), names) or did_you_mean(value, names)}"
     )
 

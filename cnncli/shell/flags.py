@@ -82,6 +82,7 @@ TestTimeViews = Annotated[
         help="Average over views: flips (mirror images), or the image and K-1 draws of the run's "
         "own augmentation.",
         show_default=False,
+        rich_help_panel="Images",
     ),
 ]
 
@@ -92,6 +93,7 @@ JudgingPrecision = Annotated[
         help="Compute in another precision than float32: the answers then depend on the machine; "
         "auto takes what the device computes natively.",
         show_default=False,
+        rich_help_panel="Device",
     ),
 ]
 

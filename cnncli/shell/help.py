@@ -9,7 +9,9 @@ from typing import Any, get_args
 from cnncli.choices import Heading
 from cnncli.shell.flags import DATA_ARGUMENT
 
-HEADINGS: tuple[str, ...] = get_args(Heading)
+DECISIONS = "Decisions"  # what is done with the probabilities of a run, and no setting of it
+_OF_RUNS: tuple[str, ...] = get_args(Heading)
+HEADINGS = (*_OF_RUNS[:-2], DECISIONS, *_OF_RUNS[-2:])
 # A command of so many flags shows them as one list; headings would only take it apart.
 _MOST_IN_ONE_LIST = 20
 # In columns: a longer label has a line of its own above its text.

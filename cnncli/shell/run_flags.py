@@ -86,7 +86,11 @@ RUN_FLAGS: Mapping[str, Any] = {
         ),
         label_col=flag(str, "CSV column of labels [the usual names]."),
         split_col=flag(str, "CSV column of splits [split, subset, set]."),
-        group_col=flag(str, "CSV column of groups (patients) that stay in one split."),
+        group_col=flag(
+            str,
+            "CSV column of groups (patients) that stay in one split, or a header field of DICOM "
+            "files: dicom:PatientID.",
+        ),
         group_regex=flag(str, "Regular expression that finds the group in a file name."),
         splits=flag(
             str,
@@ -99,6 +103,12 @@ RUN_FLAGS: Mapping[str, Any] = {
         class_order=flag(str, "Classes in their order, a,b,c [sorted].", metavar="A,B,C"),
         ordered=flag(
             bool, "The classes are grades: report quadratic kappa, as --class-order does."
+        ),
+        exclude=flag(
+            str,
+            "List of images to leave out, a path a line, as check-data --fix-list and "
+            "suspect-labels --list write it.",
+            metavar="FILE",
         ),
         val_fraction=flag(float, "Share of the images to choose on [0.15]."),
         test_fraction=flag(float, "Share of the images to judge on [0.15]."),

@@ -57,48 +57,68 @@ def start_run(
     if resume is not None:
         _resume(resume, flags, config)
         return
-    from cnncli.config import dump_config, load_config, take_network
-    from cnncli.run.check import check_config
-    from cnncli.run.choose_head import choose_head
+    from cnncli.config import load_config, take_network
+    from cnncli.run.check import check_config, check_list
 
     settings, taken = take_network(
         load_config(config, flags, config_class, tell=choose_reporter().note)
     )
     check_config(settings)
+    check_list(settings)
     if taken:
         choose_reporter().note(taken)
     if print_config:
-        if is_follower():
-            return
-        choice = choose_head(settings)
-        if choice.why:
-            choose_reporter().note(choice.why)
-        if settings.weights != "none":
-            print_line(f"# {choice.describe()}")
-        text = dump_config(settings)
-        print_line((text if can_print(text) else dump_config(settings, only_ascii=True)).rstrip())
+        print_settings(settings)
         return
     tell_begin(f"Reading {settings.data} ...")
     from cnncli.recipes.train import train_run
     from cnncli.training.stopping import process_start
 
-    _print_run(
+    print_run(
         settings.device,
         lambda reporter, world: train_run(settings, reporter, world=world, started=process_start()),
     )
 
 
+def print_settings(settings: RunConfig, folds: int | None = None) -> None:
+    """Print the settings of a run, or of a cross-validation, as YAML.
+
+    Args:
+        settings: The settings of a run.
+        folds: Number of folds; None for a run.
+    """
+    from cnncli.config import dump_folds_config
+    from cnncli.run.choose_head import choose_head
+
+    if is_follower():
+        return
+    choice = choose_head(settings)
+    if choice.why:
+        choose_reporter().note(choice.why)
+    if settings.weights != "none":
+        print_line(f"# {choice.describe()}")
+    text = dump_folds_config(settings, folds)
+    text = text if can_print(text) else dump_folds_config(settings, folds, only_ascii=True)
+    print_line(text.rstrip())
+
+
 def _resume(resume: str, flags: Flags, config: str | None) -> None:
     from cnncli.config import load_config
     from cnncli.run.folder import check_unfinished, find_unfinished, tell_finished
+    from cnncli.training.find_run import list_folds
 
     run_dir = find_unfinished(resume, flags.get("output", "runs"))
+    if list_folds(run_dir):
+        raise CnncliError(
+            f"--resume {resume}: a cross-validation; go on with: cnncli cross-validate --resume "
+            f"{run_dir}"
+        )
     # --output says where names are looked for; a path has its own place.
     is_path = run_dir == expand_path(resume)
     given = [
         name
         for name, value in flags.items()
-        if (name != "output" or is_path) and not _is_of_run(name, value, run_dir)
+        if (name != "output" or is_path) and not is_of_run(name, value, run_dir)
     ]
     if given == ["epochs"]:
         raise CnncliError(
@@ -123,26 +143,26 @@ def _resume(resume: str, flags: Flags, config: str | None) -> None:
     from cnncli.training.stopping import process_start
 
     settings = load_config(str(run_dir / CONFIG_FILE), {})
-    _print_run(
+    print_run(
         settings.device,
         lambda reporter, world: resume_run(run_dir, reporter, world=world, started=process_start()),
     )
 
 
-def _is_of_run(name: str, value: object, run_dir: Path) -> bool:
+def is_of_run(name: str, value: object, run_dir: Path) -> bool:
     """Return whether a flag says what a run's settings say anyway, as a repeated command does."""
-    from cnncli.config import load_config
+    from cnncli.config import load_folds_config
 
     try:
-        settings = load_config(str(run_dir / CONFIG_FILE), {})
-        again = load_config(str(run_dir / CONFIG_FILE), {name: value})
+        settings, _ = load_folds_config(str(run_dir / CONFIG_FILE), {})
+        again, _ = load_folds_config(str(run_dir / CONFIG_FILE), {name: value})
     except CnncliError:  # the run is without its settings, or the flag is wrong
         return False
     mine, theirs = getattr(again, name), getattr(settings, name)
     return bool(mine == theirs or (name == "data" and expand_path(mine) == expand_path(theirs)))
 
 
-def _print_run(device: str, run: Callable[[Reporter, World], Path]) -> None:
+def print_run(device: str, run: Callable[[Reporter, World], Path]) -> None:
     """Run in all processes of torchrun, and print the run folder's path in the first."""
     from cnncli.training.distributed import join_world
 

@@ -1,7 +1,6 @@
 """``best.safetensors``: the weights, and everything else that predict and evaluate need.
 
-A file that a user names is never unpickled, since a pickle can run code: safetensors holds tensors
-and text only.
+A file that a user names is never unpickled, as a pickle can run code: it has tensors and text only.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +63,7 @@ class Checkpoint:
         epoch: The epoch after which the weights were saved, from 1.
         metrics: That epoch's row of ``metrics.csv``.
         versions: The versions of cnncli and torch that wrote the file, by name.
+        digest: Digest of all that the file holds, weights included; empty before it is written.
     """
 
     model: str
@@ -76,6 +76,7 @@ class Checkpoint:
     epoch: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    digest: str = field(default="", compare=False)
 
     def build(self) -> nn.Module:
         """Return the network with random weights."""
@@ -177,7 +178,7 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Checkpoint]:
         _check_normalisation(checkpoint.preprocess)
     except (CnncliError, KeyError, TypeError, ValueError) as error:
         raise _unusable(path, error) from error
-    check_digest(tensors, meta, str(path))  # before a damaged number is built
+    digest = check_digest(tensors, meta, str(path))  # before a damaged number is built
     try:
         network = checkpoint.build()
         load_tensors(network, tensors)
@@ -186,7 +187,7 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Checkpoint]:
         raise _unusable(path, ValueError(why)) from error
     except (CnncliError, KeyError, TypeError, ValueError) as error:
         raise _unusable(path, error) from error
-    return network.eval(), checkpoint
+    return network.eval(), replace(checkpoint, digest=digest)
 
 
 def _unusable(path: Path, error: Exception) -> CnncliError:

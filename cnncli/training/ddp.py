@@ -8,7 +8,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from cnncli.models.build import Classifier
 from cnncli.models.head import Output
-from cnncli.training.features import HeadClassifier
+from cnncli.training.feature_head import HeadClassifier
 
 
 class _Outputs(nn.Module):

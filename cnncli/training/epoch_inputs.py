@@ -10,7 +10,8 @@ from torch import nn
 from cnncli.data.loader import Loader
 from cnncli.data.store import Bad
 from cnncli.models.build import Classifier
-from cnncli.training.features import FeatureLoader, HeadClassifier
+from cnncli.training.feature_head import HeadClassifier
+from cnncli.training.features import FeatureLoader
 
 
 @dataclass(frozen=True)

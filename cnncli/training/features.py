@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
+from cnncli.arrays import Array
 from cnncli.data.epoch_batches import WHOLE_BATCH, BatchShard, EpochBatches
 from cnncli.data.loader import Loader
 from cnncli.models.build import Classifier
-from cnncli.models.freeze import Frozen
-from cnncli.models.registry import find_model
-from cnncli.models.stages import network_head
 from cnncli.training.device import Compute
+from cnncli.training.feature_head import Head, observe_features
 
 # Bytes; larger features are kept in a file that the kernel pages in and out.
 _MEMORY_LIMIT = 2 << 30
@@ -31,94 +29,23 @@ class Features:
             the split.
         targets: Class numbers (N,) of the images, int64.
         layout: How the backbone lays its output out in memory; dropout draws in that order.
+        rows: (N,) the place of each image in ``values``, where that holds more images; None for
+            those of the split alone.
     """
 
     values: torch.Tensor
     targets: torch.Tensor
     layout: torch.memory_format = torch.contiguous_format
+    rows: torch.Tensor | None = None
 
+    def select(self, places: Array) -> Features:
+        """Return the features of some of the images, without a copy of the values.
 
-@dataclass(frozen=True)
-class Head:
-    """The layers at the end of a network that are trained on features.
-
-    Attributes:
-        paths: The paths of these layers in the network: the dropout before the head, if there is
-            one and it is not frozen, the layer that gives the logits, and those behind it, as where
-            SqueezeNet averages the maps of its head.
-        flat: Whether the network makes vectors of what the last layer gives.
-    """
-
-    paths: tuple[str, ...]
-    flat: bool = False
-
-    def module(self, network: nn.Module) -> nn.Module:
-        """Return the layers as one module, which shares the network's parameters."""
-        layers = [network.get_submodule(path) for path in self.paths]
-        return nn.Sequential(*layers, *[nn.Flatten()] * self.flat)
-
-
-def detect_head(
-    classifier: Classifier, model: str, loader: Loader, frozen: Frozen, compute: Compute
-) -> Head | None:
-    """Return the layers that must run on the features of a frozen backbone, if there are such.
-
-    Whether running them on their input gives the network's logits is tried on a batch.
-
-    Args:
-        classifier: The classifier, on the device of ``compute``.
-        model: The network's name in the registry.
-        loader: Gives the batch.
-        frozen: What is frozen during the whole run.
-        compute: Device and precision.
-
-    Returns:
-        The layers; None where the network does more after its head than the layers of the same
-        ``nn.Sequential`` and a flattening.
-    """
-    network = classifier.network
-    paths = [network_head(model, network)]
-    dropout = find_model(model).head_dropout
-    if dropout is not None and not frozen.holds(dropout):
-        paths.insert(0, dropout)
-    behind = _paths_behind(network, network_head(model, network))
-    heads = [Head((*paths,)), Head((*paths, *behind)), Head((*paths, *behind), flat=True)]
-    was_training = {module: module.training for module in classifier.modules()}
-    classifier.eval()
-    images, _ = next(iter(loader.epoch(1)), (None, None))
-    if images is None:
-        raise loader.none_left()
-    with torch.no_grad(), compute.autocast():
-        images = images.to(compute.device)
-        features, logits = _run(classifier, heads[0], images)
-        fitting = [h for h in heads if torch.equal(h.module(network)(features), logits)]
-    for module, training in was_training.items():
-        module.training = training
-    return fitting[0] if fitting else None
-
-
-def _paths_behind(network: nn.Module, path: str) -> tuple[str, ...]:
-    """Return the paths of the layers behind one in the same ``nn.Sequential``."""
-    above, _, name = path.rpartition(".")
-    parent = network.get_submodule(above)
-    if not isinstance(parent, nn.Sequential):
-        return ()
-    names = [child for child, _ in parent.named_children()]
-    return tuple(f"{above}.{child}".lstrip(".") for child in names[names.index(name) + 1 :])
-
-
-def _run(
-    classifier: Classifier, head: Head, images: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the input of the head's first layer, and the logits."""
-    kept: list[torch.Tensor] = []
-    first = classifier.network.get_submodule(head.paths[0])
-    handle = first.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0].detach()))
-    try:
-        logits = classifier.logits(images)
-    finally:
-        handle.remove()
-    return kept.pop(), logits
+        Args:
+            places: (M,) the places of the images among those of these features.
+        """
+        rows = torch.from_numpy(places)
+        return Features(self.values, self.targets[rows], self.layout, rows)
 
 
 def compute_features(
@@ -174,7 +101,7 @@ def _compute_views(
         for view in range(views):
             start = 0
             for images, batch_targets in loader.epoch(view + 1):
-                batch, _ = _run(classifier, head, images.to(compute.device))
+                batch, _ = observe_features(classifier, head, images.to(compute.device))
                 if values is None:
                     values = _allocate((views, loader.count, *batch.shape[1:]), batch, spill)
                     layout = _find_layout(batch)
@@ -261,31 +188,6 @@ class FeatureLoader:
         values = self.features.values[(number - 1) % len(self.features.values)]
         for keys in self.batches:
             positions = torch.tensor([position % self.count for _, position in keys])
-            batch = values[positions].contiguous(memory_format=self.features.layout)
+            rows = positions if self.features.rows is None else self.features.rows[positions]
+            batch = values[rows].contiguous(memory_format=self.features.layout)
             yield batch, self.features.targets[positions]
-
-
-class HeadClassifier(nn.Module):
-    """The head alone, used like a :class:`Classifier` but on features instead of images.
-
-    Attributes:
-        network: The head.
-    """
-
-    def __init__(self, head: nn.Module) -> None:
-        """Take a head.
-
-        Args:
-            head: From features (N, ...) to logits (N, K).
-        """
-        super().__init__()
-        self.network = head
-
-    def outputs(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the logits (N, K)."""
-        output: torch.Tensor = self.network(features)
-        return output
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the probabilities (N, K) in float32."""
-        return self.outputs(features).float().softmax(dim=1)

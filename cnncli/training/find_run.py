@@ -18,21 +18,42 @@ from cnncli.files import (
     LAST_FILE,
     LOCK_FILE,
     METRICS_FILE,
+    MOST_OF_TABLE,
     REPORT_FILE,
+    check_regular,
     expand_path,
 )
 
 LAST = "last"  # in place of a run's name: the newest run
 
+_TRIAL = re.compile(r"trial_\d{4,}")
+# The line of a cross-validation's settings that those of a run do not have.
+_FOLDS = re.compile(rb"^folds: (\d{1,3})\s*$", re.MULTILINE)
 # A folder with one of these files is a run, or what is left of one. Others have splits.csv and
 # report.json too: split and evaluate --output write them.
-_TRIAL = re.compile(r"trial_\d{4,}")
 _OF_RUNS = (CONFIG_FILE, METRICS_FILE, BEST_FILE, LAST_FILE)
 
 
 def is_run_folder(path: Path) -> bool:
     """Return whether a folder holds a file that only runs have."""
     return any(os.path.lexists(path / name) for name in _OF_RUNS)
+
+
+def list_folds(path: Path) -> list[Path]:
+    """Return the folders of a cross-validation's runs, which need not exist yet.
+
+    Args:
+        path: The folder of a run or of a cross-validation.
+
+    Returns:
+        ``path/fold1`` to ``path/foldK``; empty for any other folder than a cross-validation's.
+    """
+    config = path / CONFIG_FILE
+    with suppress(OSError):
+        check_regular(config, most=MOST_OF_TABLE)
+        found = _FOLDS.search(config.read_bytes())
+        return [path / f"fold{fold + 1}" for fold in range(int(found[1]))] if found else []
+    return []
 
 
 def list_run_folders(output: Path) -> list[Path]:
@@ -51,7 +72,7 @@ def list_run_folders(output: Path) -> list[Path]:
 
 
 def _time_of(run_dir: Path) -> float:
-    for name in (BEST_FILE, CONFIG_FILE, "."):
+    for name in (BEST_FILE, f"fold1/{BEST_FILE}", CONFIG_FILE, "."):
         with suppress(OSError):  # it may be removed meanwhile
             return (run_dir / name).stat().st_mtime
     return 0.0
@@ -137,7 +158,15 @@ def find_by_name(given: str, where: str, output: Path = Path("runs")) -> Path | 
 
 
 def tell_runs_inside(folder: Path) -> str:
-    """Return that a folder holds runs, and which; empty if it holds none, or is a run itself."""
+    """Return that a folder holds runs, and which; empty if it holds none, or is a run itself.
+
+    The folder of a cross-validation holds runs.
+    """
+    if folds := list_folds(folder):
+        return (
+            f"a cross-validation of {len(folds)} networks, and one is wanted here; name one of its "
+            f"folds: {folds[0]} to {folds[-1]}"
+        )
     runs = [] if is_run_folder(folder) else list_run_folders(folder)
     if not runs:
         return ""

@@ -22,7 +22,8 @@ from cnncli.models.head import combine_aux
 from cnncli.training.ddp import wrap
 from cnncli.training.device import Compute
 from cnncli.training.ema import MovingAverage
-from cnncli.training.features import FeatureLoader, HeadClassifier
+from cnncli.training.feature_head import HeadClassifier
+from cnncli.training.features import FeatureLoader
 from cnncli.training.mixing import Mixing
 from cnncli.training.penalties import Penalty, penalised_parameters
 from cnncli.training.progress import Progress

@@ -11,7 +11,8 @@ from cnncli.arrays import Array
 from cnncli.data.loader import Loader
 from cnncli.models.build import Classifier
 from cnncli.training.device import Compute
-from cnncli.training.features import FeatureLoader, HeadClassifier
+from cnncli.training.feature_head import HeadClassifier
+from cnncli.training.features import FeatureLoader
 from cnncli.training.views import Views
 
 

@@ -290,6 +290,18 @@ def write_predictions(folder, right, wrong):
     (folder / "predictions.csv").write_text("\n".join(lines) + "\n")
 
 
+def write_groups(folder, groups):
+    lines = ["path,label,split,group,bytes,hash"]
+    lines += [f"{i}.png,a,test,{group},9,h{i}" for i, group in enumerate(groups)]
+    (folder / "splits.csv").write_text("\n".join(lines) + "\n")
+
+
+def paired(cli, two):
+    result = cli("compare", *two, "--format", "json", "--sort", "given")
+    assert result.code == 0
+    return json.loads(result.out)["paired"], result.err
+
+
 def test_two_runs_are_tested_on_the_same_images(cli, two):
     write_predictions(two[0], range(12), range(12, 20))
     write_predictions(two[1], range(2, 20), range(2))
@@ -302,6 +314,70 @@ def test_two_runs_are_tested_on_the_same_images(cli, two):
     )
     write_predictions(two[1], range(30), ())
     assert "of different images: no paired test" in cli("compare", *two).err
+
+
+def test_where_images_belong_to_groups_these_are_drawn_and_decide(cli, two):
+    write_predictions(two[0], range(40), range(40, 60))
+    write_predictions(two[1], range(10, 40), [*range(10), *range(40, 60)])
+    answer, said = paired(cli, two)
+    assert (answer["groups"], answer["resampled"]) == (None, "image")
+    assert answer["p"] < 0.05
+    assert "more than chance (McNemar's exact test" in said
+    # The ten images that the first run alone has right are of one patient.
+    write_groups(two[0], [n // 10 for n in range(60)])
+    answer, said = paired(cli, two)
+    assert (answer["groups"], answer["resampled"], answer["p"]) == (6, "group", None)
+    assert answer["differences"]["accuracy"]["value"] == pytest.approx(1 / 6)
+    assert answer["differences"]["accuracy"]["low"] == 0
+    assert "on 60 images of 6 groups, first alone is right on 10" in said
+    assert "the difference may be chance (accuracy differs by 0.1667, 95 % interval 0.0000" in said
+    assert "with so few groups it is too narrow; McNemar's test would take the images for" in said
+    write_groups(two[1], [n // 20 for n in range(60)])
+    answer, said = paired(cli, two)
+    assert answer["groups"] == 3
+    assert "those of the run with fewer groups are drawn" in said
+    for folder in two:  # groups of one image each are no groups
+        write_groups(folder, range(60))
+    assert paired(cli, two)[0]["groups"] is None
+
+
+def test_the_table_of_differences_and_the_order_of_classes(cli, two):
+    head = "path,target,label,probability,probability_{},probability_{}"
+    for folder, (one, other) in zip(two, ("ab", "ba"), strict=True):
+        rows = [head.format(one, other)]
+        for n in range(20):
+            chance = {"a": 0.9 if n < 10 else 0.2, "b": 0.1 if n < 10 else 0.8}
+            label = max(chance, key=chance.get)
+            target = "ab"[n // 10]
+            rows.append(f"{n},{target},{label},{chance[label]},{chance[one]},{chance[other]}")
+        (folder / "predictions.csv").write_text("\n".join(rows) + "\n")
+    answer, said = paired(cli, two)
+    assert set(answer["differences"]) == {
+        *("accuracy", "balanced_accuracy", "macro_f1", "mcc", "auroc")
+    }
+    for difference in answer["differences"].values():
+        assert difference == {"value": 0, "low": None, "high": None}
+    assert "p = 1" in said
+    result = cli("compare", *two, "--format", "table")
+    assert "second minus first, on 20 images; 95 % intervals from drawing images" in result.out
+    assert re.search(r"^auroc +0.0000", result.out, re.M)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("path,target\na,b\n", "not the predictions.csv of evaluate --output"),
+        ("path,target,label,probability_a\nx,a,a,?\n", "not the predictions.csv of evaluate"),
+        ("path,target,label\n", "names no image"),
+        ("path,target,label\nx,a,a\nx,a,b\n", "names an image twice"),
+    ],
+)
+def test_predictions_that_cannot_be_paired(cli, two, text, told):
+    for folder in two:
+        (folder / "predictions.csv").write_text(text)
+    result = cli("compare", *two)
+    assert result.code == 2
+    assert told in result.err.splitlines()[-1]
 
 
 def test_the_picture(cli, two, tmp_path):

@@ -9,7 +9,7 @@ from helpers import TINY_PNG, find_below, refuses_to_find
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnncli.data import table
+from cnncli.data import table_texts
 from cnncli.data.table_rows import find_line, open_table, read_header, read_records
 from cnncli.errors import CnncliError
 
@@ -102,7 +102,7 @@ def test_every_record_has_its_line(tmp_path_factory, rows, ending, delimiter):
     path = tmp_path_factory.mktemp("t") / "x.csv"
     text = write([("image", "label", "x"), *rows], ending, delimiter)
     path.write_bytes(text.encode())
-    records = [fields for part in table._read_chunks(path, 3) for fields in part]
+    records = [fields for part in table_texts._read_chunks(path, 3) for fields in part]
     assert len(records) == len(rows) + 1
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     for number, record in enumerate(records):
@@ -115,7 +115,7 @@ def test_every_record_has_its_line(tmp_path_factory, rows, ending, delimiter):
 
 
 def test_a_chunk_does_not_count_its_records_anew(tmp_path, monkeypatch):
-    monkeypatch.setattr(table, "_CHUNK", 2)
+    monkeypatch.setattr(table_texts, "_CHUNK", 2)
     path = tmp_path / "x.csv"
     path.write_text("image,label\n" + "a.png,x\n" * 4 + "b.png,\n")
     refuses_to_find(path, "line 6: column 'label' is empty")
@@ -137,5 +137,5 @@ def test_rows_of_any_length_are_read_to_the_letter(tmp_path):
     path = tmp_path / "x.csv"
     name = "x" * 100_000
     path.write_text("image,label\n" + "\n" * 5000 + f"a\n{name},b" + "," * 5000 + "\n")
-    records = [fields for part in table._read_chunks(path, 2) for fields in part]
+    records = [fields for part in table_texts._read_chunks(path, 2) for fields in part]
     assert records == [["image", "label"], *[["", ""]] * 5000, ["a", ""], [name, "b"]]

@@ -35,12 +35,19 @@ def first_column(title):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Return the folder of a run that writes all: it logs, skips a damaged image and has grades."""
+    """Return the folder of a run that writes all: it logs, leaves images out and has grades."""
     root = tmp_path_factory.mktemp("page")
     write_digits(root / "data", per_class=20)
     damaged = root / "data" / "0" / "damaged.png"
     damaged.write_bytes(b"no image")
-    options = {"on_bad_image": "skip", "log": "tensorboard", "keep_every": 1}
+    unwanted = write_digits(root / "data", per_class=1, start=20)[0]
+    (root / "drop.txt").write_text(str(unwanted))
+    options = {
+        "exclude": str(root / "drop.txt"),
+        "on_bad_image": "skip",
+        "log": "tensorboard",
+        "keep_every": 1,
+    }
     options |= {"keep_state": True, "ordered": True}
     return train(root / "runs", data=str(root / "data"), **options)
 
@@ -53,7 +60,8 @@ def header_of(path):
 def test_the_table_of_files_is_what_a_run_writes(run):
     named = first_column("")
     assert len(named) == len(set(named))
-    assert set(named) == {path.name for path in run.iterdir()} | OTHER_LOGS
+    later = {"decision.json"}  # by evaluate
+    assert set(named) == {path.name for path in run.iterdir()} | OTHER_LOGS | later
 
 
 def test_the_columns_of_metrics_csv(run):

@@ -11,14 +11,15 @@ import sklearn.metrics as reference
 from cnncli.errors import RUNTIME_FAILURE, USAGE_ERROR, CnncliError
 from cnncli.evaluation.metrics import (
     Counts,
-    class_ranking,
-    combine_classes,
+    brier_scores,
     confusion_matrix,
     count_metrics,
     expected_calibration_error,
     log_loss,
     validation_metrics,
 )
+
+KAPPAS = ("kappa", "linear_kappa", "quadratic_kappa")
 
 
 def sample(
@@ -53,6 +54,8 @@ def test_everything_equals_scikit_learn_where_every_class_occurs(num_classes, im
         "balanced_accuracy": reference.balanced_accuracy_score(targets, predictions),
         "macro_f1": reference.f1_score(targets, predictions, average="macro"),
         "mcc": reference.matthews_corrcoef(targets, predictions),
+        "kappa": reference.cohen_kappa_score(targets, predictions),
+        "linear_kappa": reference.cohen_kappa_score(targets, predictions, weights="linear"),
         "quadratic_kappa": reference.cohen_kappa_score(targets, predictions, weights="quadratic"),
     }
     assert {name: float(value) for name, value in values.items()} == pytest.approx(expected)
@@ -63,66 +66,12 @@ def test_everything_equals_scikit_learn_where_every_class_occurs(num_classes, im
     np.testing.assert_allclose(counts.recall, recall)
     np.testing.assert_allclose(counts.f1, f1)
     np.testing.assert_array_equal(counts.actual, images_of)
+    for index in range(num_classes):  # specificity is the recall of all others
+        others = reference.recall_score(targets != index, predictions != index)
+        assert counts.specificity[index] == pytest.approx(others)
     assert log_loss(targets, probabilities) == pytest.approx(
         -np.log(probabilities[np.arange(images), targets]).mean()
     )
-
-
-@pytest.mark.parametrize("num_classes", [3, 10, 100])
-def test_auroc_and_average_precision_are_the_macro_of_one_versus_rest(num_classes):
-    targets, probabilities = sample(num_classes, 500)
-    auroc, precision = map(combine_classes, class_ranking(targets, probabilities))
-    assert auroc == pytest.approx(
-        reference.roc_auc_score(targets, probabilities, multi_class="ovr", average="macro")
-    )
-    assert precision == pytest.approx(
-        reference.average_precision_score(targets, probabilities, average="macro")
-    )
-
-
-@pytest.mark.parametrize("values_at_once", [1, 1000, 2**22])
-@pytest.mark.parametrize("levels", [2, 11, 1000, None])
-@pytest.mark.parametrize(("num_classes", "images"), [(2, 2), (2, 50), (30, 200), (400, 300)])
-def test_the_ranking_of_each_class_is_scikit_learns(
-    num_classes, images, levels, values_at_once, monkeypatch
-):
-    monkeypatch.setattr("cnncli.evaluation.metrics._VALUES_AT_ONCE", values_at_once)
-    generator = np.random.default_rng(num_classes + images)
-    targets = generator.permuted(np.arange(images) % max(2, num_classes * 2 // 3))
-    probabilities = generator.dirichlet(np.full(num_classes, 0.3), images)
-    if levels is not None:  # with ties, most of them at 0
-        probabilities = np.round(probabilities * levels) / levels
-    auroc, precision = class_ranking(targets, probabilities)
-    for index in range(num_classes):
-        truth, score = targets == index, probabilities[:, index]
-        if truth.any():
-            expected = (
-                reference.roc_auc_score(truth, score),
-                reference.average_precision_score(truth, score),
-            )
-            np.testing.assert_allclose((auroc[index], precision[index]), expected, rtol=1e-12)
-        else:
-            assert np.isnan([auroc[index], precision[index]]).all()
-
-
-def test_of_two_classes_the_second_is_positive():
-    targets, probabilities = sample(2, 300, skill=0.3)
-    auroc, precision = class_ranking(targets, probabilities)
-    assert combine_classes(precision) == pytest.approx(
-        reference.average_precision_score(targets, probabilities[:, 1])
-    )
-    assert precision[0] != pytest.approx(precision[1])  # so the choice of the class matters
-    assert combine_classes(auroc) == pytest.approx(
-        reference.roc_auc_score(targets, probabilities[:, 1])
-    )
-
-
-def test_tied_probabilities_count_half_in_auroc_and_go_to_the_first_class():
-    targets = np.array([0, 0, 1, 1])
-    probabilities = np.full((4, 2), 0.5)
-    assert class_ranking(targets, probabilities)[0].tolist() == [0.5, 0.5]
-    assert validation_metrics(targets, probabilities)["accuracy"] == 0.5  # all predicted as 0
-    assert validation_metrics(np.zeros(4, int), probabilities)["accuracy"] == 1
 
 
 def test_a_hand_written_example():
@@ -161,27 +110,16 @@ def test_all_wrong_is_zero_not_undefined():
 @pytest.mark.parametrize(
     ("targets", "predictions", "undefined"),
     [
-        ([1, 1, 1], [1, 1, 1], {"mcc", "quadratic_kappa"}),
-        ([1, 1, 1], [0, 1, 2], {"mcc", "quadratic_kappa"}),
+        ([1, 1, 1], [1, 1, 1], {"mcc", *KAPPAS}),
+        ([1, 1, 1], [0, 1, 2], {"mcc", *KAPPAS}),
         ([0, 1, 2], [1, 1, 1], {"mcc"}),
-        ([2], [2], {"mcc", "quadratic_kappa"}),
+        ([2], [2], {"mcc", *KAPPAS}),
         ([0, 1], [0, 1], set()),
     ],
 )
 def test_what_is_zero_divided_by_zero_is_nan_and_the_rest_is_not(targets, predictions, undefined):
     values = of_pairs(targets, predictions, 3)
     assert {name for name, value in values.items() if math.isnan(value)} == undefined
-
-
-def test_auroc_is_undefined_for_an_absent_class_and_for_one_alone():
-    probabilities = sample(3, 4)[1]
-    for kind in (0, 1):
-        two = class_ranking(np.array([0, 0, 2, 2]), probabilities)[kind]
-        assert np.isnan(two).tolist() == [False, True, False]
-        assert combine_classes(two) == pytest.approx((two[0] + two[2]) / 2)
-        alone = class_ranking(np.array([1, 1, 1, 1]), probabilities)[kind]
-        assert np.isnan(alone).all()
-        assert math.isnan(combine_classes(alone))
 
 
 def test_log_loss_of_certain_answers():
@@ -196,6 +134,19 @@ def test_log_loss_takes_rows_rounded_to_float32_without_a_warning():
     rounded = probabilities.astype(np.float32).astype(np.float64)
     assert np.abs(rounded.sum(axis=1) - 1).max() > 1.5e-8  # where scikit-learn would warn
     assert log_loss(targets, rounded) == pytest.approx(log_loss(targets, probabilities), rel=1e-5)
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 40])
+def test_brier_is_scikit_learns(num_classes):
+    targets, probabilities = sample(num_classes, 300)
+    expected = reference.brier_score_loss(
+        targets, probabilities[:, 1] if num_classes == 2 else probabilities
+    )
+    assert brier_scores(targets, probabilities).mean() == pytest.approx(expected)
+    rounded = brier_scores(targets, probabilities.astype(np.float32))
+    assert rounded.mean() == pytest.approx(expected, abs=1e-6)
+    certain = np.eye(num_classes)
+    assert brier_scores(np.arange(num_classes), certain).tolist() == [0] * num_classes
 
 
 def test_ece_of_a_calibrated_classifier_is_zero():

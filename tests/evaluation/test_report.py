@@ -11,11 +11,15 @@ import pytest
 import sklearn.metrics as reference
 
 from cnncli.errors import CnncliError
-from cnncli.evaluation.report import build_report
+from cnncli.evaluation.class_figures import CLASS_FIGURES
+from cnncli.evaluation.report import FIGURES, build_report
 
+KAPPAS = ("kappa", "linear_kappa", "quadratic_kappa")
 KEYS = [
     "split",
     "images",
+    "groups",
+    "resampled",
     "class_names",
     "accuracy",
     "balanced_accuracy",
@@ -23,8 +27,11 @@ KEYS = [
     "mcc",
     "auroc",
     "average_precision",
+    "kappa",
+    "linear_kappa",
     "quadratic_kappa",
     "log_loss",
+    "brier",
     "ece",
     "per_class",
     "confusion_matrix",
@@ -45,8 +52,11 @@ def report_of(targets, probabilities, class_names, **options):
         assert ": " in line
     explained = " ".join(undefined)
     for name, value in report.items():
-        if name == "quadratic_kappa" and not settings["ordered"]:
+        if name in ("linear_kappa", "quadratic_kappa") and not settings["ordered"]:
             assert value is None  # nobody asked for it: nothing to explain
+        elif name == "groups" and settings.get("groups") is None:
+            assert value is None
+            assert report["resampled"] == "image"
         elif value is None or (isinstance(value, dict) and value["low"] is None):
             assert name in explained, f"{name} is None without a reason"
     assert np.sum(report["confusion_matrix"]) == report["images"] == len(targets)
@@ -74,26 +84,31 @@ def test_a_whole_report():
     assert report["quadratic_kappa"]["value"] == pytest.approx(
         reference.cohen_kappa_score(targets, predictions, weights="quadratic")
     )
-    assert report["auroc"] == pytest.approx(
+    assert report["auroc"]["value"] == pytest.approx(
         reference.roc_auc_score(targets, probabilities, multi_class="ovr")
     )
-    assert report["log_loss"] == pytest.approx(reference.log_loss(targets, probabilities))
-    for name in ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "quadratic_kappa"):
+    assert report["average_precision"]["value"] == pytest.approx(
+        reference.average_precision_score(targets, probabilities)
+    )
+    assert report["log_loss"]["value"] == pytest.approx(reference.log_loss(targets, probabilities))
+    for name in FIGURES:
         assert report[name]["low"] < report[name]["value"] < report[name]["high"]
     bee = report["per_class"][1]
-    assert list(bee) == [
-        "class_name",
-        "images",
-        "precision",
-        "recall",
-        "f1",
-        "auroc",
-        "average_precision",
-    ]
+    assert list(bee) == ["class_name", "images", *CLASS_FIGURES]
     assert bee["class_name"] == "bee"
     assert bee["images"] == (targets == 1).sum()
-    assert bee["precision"] == reference.precision_score(targets == 1, predictions == 1)
-    assert bee["auroc"] == pytest.approx(reference.roc_auc_score(targets == 1, probabilities[:, 1]))
+    is_bee, said_bee = targets == 1, predictions == 1
+    expected = {
+        "precision": reference.precision_score(is_bee, said_bee),
+        "recall": reference.recall_score(is_bee, said_bee),
+        "specificity": reference.recall_score(~is_bee, ~said_bee),
+        "f1": reference.f1_score(is_bee, said_bee),
+        "auroc": reference.roc_auc_score(is_bee, probabilities[:, 1]),
+        "average_precision": reference.average_precision_score(is_bee, probabilities[:, 1]),
+    }
+    assert {name: bee[name]["value"] for name in expected} == pytest.approx(expected)
+    for name in expected:
+        assert bee[name]["low"] < bee[name]["value"] < bee[name]["high"]
 
 
 def test_rows_are_true_and_columns_predicted():
@@ -106,24 +121,28 @@ def test_two_classes_take_the_second_as_positive():
     report, _ = report_of([0, 0, 1, 1, 0], probabilities, ["healthy", "ill"])
     first, second = (row["average_precision"] for row in report["per_class"])
     assert report["average_precision"] == second != first
+    assert report["auroc"] == report["per_class"][1]["auroc"]
     # Ranked by P(ill): ill, healthy, ill, …: precision 1 at the first, 2/3 at the second
-    assert second == pytest.approx((1 + 2 / 3) / 2)
+    assert second["value"] == pytest.approx((1 + 2 / 3) / 2)
 
 
 def test_one_class_present():
     report, undefined = report_of([0, 0, 0], answers([0, 0, 1], 2), ["a", "b"], ordered=True)
-    for name in ("auroc", "average_precision", "mcc", "quadratic_kappa"):
+    for name in ("auroc", "average_precision", "mcc", *KAPPAS):
         assert report[name] is None
     assert report["accuracy"]["value"] == pytest.approx(2 / 3)
     assert report["balanced_accuracy"]["value"] == pytest.approx(2 / 3)
     assert undefined[0] == (
-        "auroc, average_precision, mcc, quadratic_kappa: only class 'a' occurs in this split"
+        "mcc, auroc, average_precision, kappa, linear_kappa, quadratic_kappa: only class 'a' "
+        "occurs in this split"
     )
     absent = report["per_class"][1]
+    precision = absent.pop("precision")
+    assert precision["value"] == 0  # predicted once, wrongly: that is defined
+    assert absent.pop("specificity")["value"] == pytest.approx(2 / 3)
     assert absent == {
         "class_name": "b",
         "images": 0,
-        "precision": 0.0,  # predicted once, wrongly: that is defined
         "recall": None,
         "f1": None,
         "auroc": None,
@@ -135,8 +154,11 @@ def test_a_constant_answer_has_no_mcc_and_no_precision_elsewhere():
     report, undefined = report_of([0, 1, 2], answers([1, 1, 1], 3), ["a", "b", "c"], ordered=True)
     assert report["mcc"] is None
     assert report["quadratic_kappa"]["value"] == pytest.approx(0)  # no better than chance: defined
-    assert [row["precision"] for row in report["per_class"]] == [None, pytest.approx(1 / 3), None]
-    assert [row["f1"] for row in report["per_class"]] == [0, pytest.approx(0.5), 0]
+    first, second, third = (row["precision"] for row in report["per_class"])
+    assert first is None
+    assert third is None
+    assert second["value"] == pytest.approx(1 / 3)
+    assert [row["f1"]["value"] for row in report["per_class"]] == [0, pytest.approx(0.5), 0]
     assert "mcc: every image is predicted as 'b'" in undefined
     assert "precision of 'a', 'c': never predicted in this split" in undefined
 
@@ -146,7 +168,7 @@ def test_an_absent_class_is_left_out_of_the_averages_and_named():
     assert report["balanced_accuracy"]["value"] == pytest.approx(0.75)
     aurocs = [row["auroc"] for row in report["per_class"]]
     assert aurocs[2] is None
-    assert report["auroc"] == pytest.approx((aurocs[0] + aurocs[1]) / 2)
+    assert report["auroc"]["value"] == pytest.approx((aurocs[0]["value"] + aurocs[1]["value"]) / 2)
     assert any("of 'c': no image" in line and "2 of 3 classes" in line for line in undefined)
 
 
@@ -172,24 +194,34 @@ def test_no_mistake_is_not_certainty():
     targets = np.arange(60) % 3
     report, undefined = report_of(targets, answers(targets, 3), ["a", "b", "c"])
     assert report["accuracy"] == {"value": 1, "low": pytest.approx(60 / 63.841459), "high": 1}
-    assert report["macro_f1"] == {"value": 1, "low": None, "high": None}
-    assert any(line.startswith("balanced_accuracy, macro_f1, mcc: no inter") for line in undefined)
+    for row in report["per_class"]:
+        recall = {"value": 1, "low": pytest.approx(20 / 23.841459), "high": 1}
+        assert row["recall"] == row["precision"] == recall
+    # The mean of three recalls is known better than each of them
+    lost = (1 - 20 / 23.841459) / math.sqrt(3)
+    assert report["balanced_accuracy"]["low"] == pytest.approx(1 - lost)
+    assert undefined == ["log_loss: no interval, as no resampling changes the value"]
 
 
 def test_one_image():
-    report, _ = report_of([1], [[0.25, 0.75]], ["a", "b"], ordered=True)
+    report, undefined = report_of([1], [[0.25, 0.75]], ["a", "b"], ordered=True)
     assert report["images"] == 1
     assert report["accuracy"]["value"] == 1
-    assert report["log_loss"] == pytest.approx(-math.log(0.75))
-    assert report["ece"] == pytest.approx(0.25)
+    assert report["log_loss"] == {
+        "value": pytest.approx(-math.log(0.75)),
+        "low": None,
+        "high": None,
+    }
+    assert report["ece"]["value"] == pytest.approx(0.25)
+    assert "no interval: there is only one image" in " ".join(undefined)
 
 
 def test_certain_and_wrong_everywhere():
     report, _ = report_of([0, 1], [[0.0, 1.0], [1.0, 0.0]], ["a", "b"])
     assert report["accuracy"]["value"] == 0
-    assert report["auroc"] == 0
-    assert report["ece"] == 1
-    assert report["log_loss"] == pytest.approx(36.0437, abs=1e-3)  # -log(2^-52)
+    assert report["auroc"]["value"] == 0
+    assert report["ece"]["value"] == 1
+    assert report["log_loss"]["value"] == pytest.approx(36.0437, abs=1e-3)  # -log(2^-52)
 
 
 def test_a_hundred_classes_with_one_image_each():
@@ -200,14 +232,29 @@ def test_a_hundred_classes_with_one_image_each():
     assert len(report["confusion_matrix"]) == 100
 
 
-def test_the_seed_decides_the_intervals():
-    targets = np.arange(200) % 4
-    predictions = np.where(np.arange(200) % 7 == 0, 0, targets)
-    first, again, other = (
-        report_of(targets, answers(predictions, 4), list("abcd"), seed=seed)[0]["macro_f1"]
-        for seed in (1, 1, 2)
-    )
-    assert first == again != other
+def test_groups_are_counted_for_the_whole_and_for_each_class():
+    groups = np.array([0, 0, 1, 1, 2, 2, 3])
+    targets = [0, 0, 0, 1, 1, 1, 1]
+    report, _ = report_of(targets, answers([0, 0, 1, 1, 1, 0, 1], 2), ["a", "b"], groups=groups)
+    assert (report["images"], report["groups"], report["resampled"]) == (7, 4, "group")
+    assert [row["images"] for row in report["per_class"]] == [3, 4]
+    assert [row["groups"] for row in report["per_class"]] == [2, 3]
+
+
+def test_one_group_is_told():
+    groups = np.zeros(4, int)
+    _, undefined = report_of([0, 1, 0, 1], answers([0, 1, 1, 1], 2), ["a", "b"], groups=groups)
+    assert undefined == ["log_loss, brier, ece: no interval: there is only one group"]
+
+
+def test_a_threshold_decides_the_confusions_and_no_ranking():
+    targets, probabilities = np.array([0, 0, 1, 1]), answers([0, 0, 0, 1], 2)
+    plain, _ = report_of(targets, probabilities, ["a", "b"])
+    given, _ = report_of(targets, probabilities, ["a", "b"], predictions=np.array([0, 1, 1, 1]))
+    assert plain["accuracy"]["value"] == given["accuracy"]["value"] == 0.75
+    assert plain["confusion_matrix"] == [[2, 0], [1, 1]]
+    assert given["confusion_matrix"] == [[1, 1], [0, 2]]
+    assert plain["auroc"] == given["auroc"]
 
 
 def test_more_images_narrow_the_interval():

@@ -10,7 +10,10 @@ from cnncli.cli import app
 from cnncli.commands import TABLE
 from cnncli.shell.flags import DATA_ARGUMENT
 
-LABELLED = ("train", "finetune", "tune", "find-lr", "evaluate", "check-data", "split", "augment")
+LABELLED = (
+    *("train", "finetune", "cross-validate", "tune", "find-lr"),
+    *("evaluate", "check-data", "split", "augment"),
+)
 
 
 def test_these_commands_take_labelled_data():
@@ -18,7 +21,8 @@ def test_these_commands_take_labelled_data():
     found = set()
     for name in TABLE:
         names = {parameter.name for parameter in group.commands[name].load().params}
-        if name != "visualize":  # its arguments are the picture and the network
+        # Their arguments are the picture and the network, a cross-validation and a run.
+        if name not in ("visualize", "suspect-labels", "report"):
             assert ("data" in names) == (DATA_ARGUMENT in names)
         found |= {name} if DATA_ARGUMENT in names else set()
     assert found == set(LABELLED)

@@ -12,9 +12,9 @@ from PIL import Image
 from rich.cells import cell_len
 from written_run import write_run
 
-from cnncli.commands.evaluate import _LAYOUT as EVALUATE
 from cnncli.errors import FINDINGS
 from cnncli.reporting import TableLayout
+from cnncli.shell.report_tables import _LAYOUT as EVALUATE
 from cnncli.shell.terminal import TerminalReporter, print_rows
 
 GOLDEN = Path(__file__).parent / "golden"

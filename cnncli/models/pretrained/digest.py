@@ -39,7 +39,7 @@ def compute_digest(tensors: Mapping[str, torch.Tensor], meta: Mapping[str, Any])
     return digest.hexdigest()
 
 
-def check_digest(tensors: Mapping[str, torch.Tensor], meta: Mapping[str, Any], where: str) -> None:
+def check_digest(tensors: Mapping[str, torch.Tensor], meta: Mapping[str, Any], where: str) -> str:
     """Compare a checkpoint with the digest in its metadata; older ones have none.
 
     Args:
@@ -47,14 +47,19 @@ def check_digest(tensors: Mapping[str, torch.Tensor], meta: Mapping[str, Any], w
         meta: The metadata.
         where: Flag and path, for the message.
 
+    Returns:
+        The digest of what is in the checkpoint.
+
     Raises:
-        CnncliError: If the digest is of something else.
+        CnncliError: If the digest in the metadata is of something else.
     """
-    if KEY in meta and meta[KEY] != compute_digest(tensors, meta):
+    digest = compute_digest(tensors, meta)
+    if KEY in meta and meta[KEY] != digest:
         raise CnncliError(
             f"{where}: damaged: what is in it is not what was written (another digest); copy it "
             "again from where it is whole, or train again"
         )
+    return digest
 
 
 def archive_end(digest: str) -> bytes:

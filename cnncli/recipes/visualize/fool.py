@@ -21,7 +21,7 @@ from cnncli.explain.fool import (
 from cnncli.images.preprocess import FULL_SCALE
 from cnncli.plots.fool import save_fooled
 from cnncli.recipes.visualize.photos import choose_photo
-from cnncli.recipes.visualize.settings import View, VisualizeSettings, open_subject
+from cnncli.recipes.visualize.settings import View, VisualizeSettings, open_answering
 from cnncli.reporting import Reporter
 from cnncli.run.subject import Subject
 
@@ -38,7 +38,7 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     Raises:
         CnncliError: If there is no such run, network, class or image, or only one class.
     """
-    subject = open_subject(settings, reporter)
+    subject = open_answering(settings, reporter)
     names = subject.class_names
     if len(names) < 2:
         raise CnncliError(f"{subject.model} has one class: there is no other answer")

@@ -16,7 +16,7 @@ from cnncli.models.registry import short_name
 from cnncli.plots.heat_map import HeatRow, save_heat_maps
 from cnncli.recipes.visualize.explainer import METHODS, OCCLUSION, Explained, Explainer
 from cnncli.recipes.visualize.photos import choose_photos
-from cnncli.recipes.visualize.settings import View, VisualizeSettings, open_subject
+from cnncli.recipes.visualize.settings import View, VisualizeSettings, open_answering
 from cnncli.reporting import Reporter
 from cnncli.run.subject import Subject
 from cnncli.training.device import keep_freed_memory
@@ -30,7 +30,7 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     Raises:
         CnncliError: If there is no such run, network, image, class, method or layer.
     """
-    subject = open_subject(settings, reporter)
+    subject = open_answering(settings, reporter)
     explainer = Explainer(subject, settings)
     photos = choose_photos(settings, subject, reporter, count=settings.count or _COUNT)
     keep_freed_memory()

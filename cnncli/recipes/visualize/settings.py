@@ -10,6 +10,7 @@ from typing import Any
 from cnncli.arrays import Array
 from cnncli.choices import SplitChoice
 from cnncli.reporting import Reporter
+from cnncli.run.decision import find_decision_file
 from cnncli.run.subject import Subject, load_subject
 
 
@@ -84,3 +85,16 @@ def open_subject(settings: VisualizeSettings, reporter: Reporter) -> Subject:
         image_size=settings.image_size,
         seed=settings.seed,
     )
+
+
+def open_answering(settings: VisualizeSettings, reporter: Reporter) -> Subject:
+    """Load a network as `open_subject` does, for a picture that tells its answers.
+
+    They are the network's own: a decision, such as a threshold, is for predicting, and it is said
+    that `predict` may answer otherwise.
+    """
+    subject = open_subject(settings, reporter)
+    file = None if subject.checkpoint is None else find_decision_file(subject.checkpoint)
+    if file is not None and file.exists():
+        reporter.note(f"{file}: not used here; answers and probabilities are the network's own")
+    return subject

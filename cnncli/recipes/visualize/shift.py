@@ -20,7 +20,7 @@ from cnncli.models.tracing.receptive_field import Span
 from cnncli.models.tracing.trace import Record, trace_network
 from cnncli.plots.shift import ShiftRows, save_shifts
 from cnncli.recipes.visualize.photos import as_batch, choose_photo
-from cnncli.recipes.visualize.settings import View, VisualizeSettings, open_subject
+from cnncli.recipes.visualize.settings import View, VisualizeSettings, open_answering
 from cnncli.reporting import Reporter
 from cnncli.run.subject import Subject
 
@@ -62,7 +62,7 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     Raises:
         CnncliError: If there is no such run, network, layer or image.
     """
-    subject = open_subject(settings, reporter)
+    subject = open_answering(settings, reporter)
     layers = _choose_layers(subject, settings.layer)
     photo = choose_photo(settings, subject, reporter)
     image = subject.classifier().normalise(as_batch([photo])).detach().contiguous()

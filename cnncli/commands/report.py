@@ -1,0 +1,76 @@
+"""``cnncli report``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cnncli.choices import SplitChoice
+from cnncli.errors import CnncliError
+from cnncli.files import check_output_file
+from cnncli.shell.flags import Flags, takes
+from cnncli.shell.run_flags import choose_flags
+from cnncli.shell.terminal import choose_reporter, print_line, tell_begin
+
+
+@takes(choose_flags("data", "image_col", "label_col", "split_col"), argument=None)
+def report(
+    flags: Flags,
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RUN",
+            help="Run folder, part of a run's name, last, or a file [the newest finished run].",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.html", help="The page [report.html in the run's folder]."),
+    ] = None,
+    split: Annotated[
+        SplitChoice | None,
+        typer.Option(help="Split of the run's own images to show [test, else val]."),
+    ] = None,
+    images: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Pictures in the page [as many as keep it below 5 MB].", min=0
+        ),
+    ] = None,
+    no_images: Annotated[bool, typer.Option("--no-images", help="Leave out all pictures.")] = False,
+    no_names: Annotated[
+        bool,
+        typer.Option("--no-names", help="Leave out the names of files and groups, and paths."),
+    ] = False,
+    device: Annotated[
+        str, typer.Option(help="Device that computes: auto, cpu, cuda, cuda:N or mps.")
+    ] = "auto",
+) -> None:
+    """Write a page on a run: figures, confusions with their images, curves; print its path.
+
+    The page is one HTML file that opens without a network. It holds pictures and file names of the
+    images.
+    """
+    if no_images and images:
+        raise CnncliError(f"--images {images} and --no-images: leave one of them out")
+    path = None if output is None else check_output_file(output, suffixes=(".html", ".htm"))
+    tell_begin("Reading the checkpoint ...")
+    from cnncli.data.samples import CsvColumns
+    from cnncli.recipes.report.settings import ReportSettings
+    from cnncli.recipes.report.write import write_report
+
+    columns = {key.removesuffix("_col"): value for key, value in flags.items() if key != "data"}
+    settings = ReportSettings(
+        run=run,
+        data=flags.get("data"),
+        split=split,
+        columns=CsvColumns(**columns),
+        device=device,
+        output=path,
+        images=images,
+        with_images=not no_images,
+        with_names=not no_names,
+    )
+    print_line(str(write_report(settings, choose_reporter())))

@@ -1,0 +1,73 @@
+"""Temperature scaling: one number that makes probabilities as sure as they are right."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from cnncli.evaluation.metrics import FloatArray, IntArray
+
+# The range that a temperature is looked for in.
+LOWEST, HIGHEST = 0.01, 100.0
+# Probabilities of 0 count as the smallest number that float32 holds in full: the logarithm of 0 is
+# no number.
+_SMALLEST = float(np.finfo(np.float32).tiny)
+
+
+def apply_temperature(probabilities: FloatArray, temperature: float) -> FloatArray:
+    """Return the probabilities that the logits divided by a temperature have.
+
+    The logits themselves are not needed: the logarithm of the probabilities is the logits but for
+    a constant of each image, which the softmax does not see.
+
+    Args:
+        probabilities: (N, K) or (K,).
+        temperature: Above 0. Above 1 the probabilities move away from 0 and 1, below 1 towards
+            them; the order of an image's classes stays.
+
+    Returns:
+        Probabilities of the same shape and type; each row sums to 1.
+
+    Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, equation 9.
+    """
+    from scipy.special import softmax  # type: ignore[import-untyped]
+
+    scaled: FloatArray = softmax(_logarithm(probabilities) / temperature, axis=-1)
+    return scaled.astype(probabilities.dtype)
+
+
+def fit_temperature(targets: IntArray, probabilities: FloatArray) -> float:
+    """Return the temperature under which the mean log loss of images is smallest.
+
+    As a function of 1/temperature the loss is convex: there is one smallest value.
+
+    Args:
+        targets: (N,) class indices.
+        probabilities: (N, K).
+
+    Returns:
+        The temperature; NaN where the loss falls up to an end of the range from 0.01 to 100, as it
+        does where every image is predicted rightly: then no temperature is the best.
+
+    Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 4.2.
+    """
+    from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
+    from scipy.special import logsumexp
+
+    logits = _logarithm(probabilities)
+    logits = logits - logits[np.arange(len(targets)), targets][:, None]  # the true class has 0
+
+    def loss(log_temperature: float) -> float:
+        return float(logsumexp(logits / math.exp(log_temperature), axis=1).mean())
+
+    low, high = math.log(LOWEST), math.log(HIGHEST)
+    found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-9})
+    if min(found.x - low, high - found.x) < 1e-3:
+        return math.nan
+    return math.exp(found.x)
+
+
+def _logarithm(probabilities: FloatArray) -> FloatArray:
+    values: FloatArray = np.log(np.maximum(np.asarray(probabilities, np.float64), _SMALLEST))
+    return values

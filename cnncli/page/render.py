@@ -1,0 +1,127 @@
+"""The page as HTML: what it shows, and the template that writes it down."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from cnncli.page.chart import Chart
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the page shows.
+
+    Attributes:
+        title: The page's heading.
+        privacy: What the page holds of the images, in a sentence.
+        facts: What the run was: names and texts.
+        commands: Names and lines to type.
+        flow: Rows of where the images went: ``what``, ``images``, ``groups`` (None if unknown).
+        warnings: What may spoil the figures.
+        missing: What the page lacks, and why.
+        figures: The headline figures: ``name``, ``value``, ``low``, ``high``, ``why`` there is no
+            interval, and ``unit``, as texts.
+        interval_note: What the intervals mean.
+        undefined: Why figures are undefined.
+        class_names: The K names.
+        matrix: (K, K) counts; None if there is no report.
+        pairs: Whether the matrix is too large, and the pairs that are confused most are listed.
+        per_class: A row per class.
+        judged: The JSON of the images; None if their probabilities are not known.
+        point: The stored operating point: ``told``, ``positive``, ``threshold`` and ``abstain``;
+            None if there is none.
+        not_listed: Number of images that are judged and not in the page.
+        with_heat: Whether images have heat maps.
+        ranking: ROC, and precision and recall.
+        calibration: The chart, or None.
+        bins: The rows behind it.
+        learning: The charts of the epochs.
+        groups: Rows of groups: ``group``, ``images``, ``wrong``.
+        group_note: How many groups are not listed; empty if all are.
+        settings: The run's settings, by name.
+        layers: Rows of the network's table.
+        network: What the network is, in a line.
+    """
+
+    title: str
+    privacy: str
+    facts: Sequence[tuple[str, str]]
+    commands: Sequence[tuple[str, str]]
+    flow: Sequence[Row]
+    warnings: Sequence[str]
+    missing: Sequence[str]
+    figures: Sequence[Row]
+    interval_note: str
+    undefined: Sequence[str]
+    class_names: Sequence[str]
+    matrix: Sequence[Sequence[int]] | None
+    pairs: Sequence[tuple[int, int, int]] | None
+    per_class: Sequence[Row]
+    judged: Markup | None = None
+    point: Any = None
+    not_listed: int = 0
+    with_heat: bool = False
+    ranking: Sequence[Chart] = ()
+    calibration: Chart | None = None
+    bins: Sequence[Row] = ()
+    learning: Sequence[Chart] = ()
+    groups: Sequence[Row] = ()
+    group_note: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    layers: Sequence[Row] = ()
+    network: str = ""
+
+
+def render_page(content: Content) -> str:
+    """Return the page: one HTML text that asks for nothing from anywhere."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["figure"] = format_figure
+    environment.filters["shade"] = choose_shade
+    style = (_TEMPLATES / "report.css").read_text("utf-8")
+    script = (_TEMPLATES / "report.js").read_text("utf-8")
+    return environment.get_template("report.html").render(
+        page=content,
+        style=Markup(style),
+        script=Markup(script),
+        style_digest=_digest(style),
+        script_digest=_digest(script),
+    )
+
+
+def _digest(text: str) -> str:
+    """Return the hash by which the page's policy knows a script or style of ours."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def format_figure(value: float | None) -> str:
+    """Return a figure as the page shows it."""
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def choose_shade(count: int, total: int) -> int:
+    """Return how dark a cell of the confusion matrix is: 0 for no image, else 1 to 9.
+
+    Args:
+        count: Images in the cell.
+        total: Images in its row.
+    """
+    return 0 if not count else max(1, round(9 * count / total))

@@ -1,0 +1,136 @@
+"""What the page says of a run besides its figures: versions, images, settings, network."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from cnncli.choices import SPLITS, format_channels, format_size
+from cnncli.data.split_file import SplitFile
+from cnncli.errors import count_of
+from cnncli.files import BAD_IMAGES_FILE, CONFIG_FILE, NOTE_FILE
+from cnncli.models.pretrained.digest import KEY
+from cnncli.models.pretrained.tensor_file import read_meta
+from cnncli.models.registry import short_name
+from cnncli.models.tracing.summary import LayerRow, add_up, summarise
+from cnncli.run.read_folder import RunRecord
+from cnncli.training.checkpoint import Checkpoint
+
+Row = Mapping[str, Any]
+# Lists of images that the run left out.
+_LEFT_OUT = {
+    BAD_IMAGES_FILE: "cannot be read (bad_images.csv)",
+    "excluded.csv": "excluded on request (excluded.csv)",
+}
+_DEPTH = 3  # of the names in the network's table, in parts
+
+
+def describe_flow(run_dir: Path, splits: SplitFile | None) -> list[Row]:
+    """Return how many images and groups went where; empty without ``splits.csv``."""
+    if splits is None:
+        return []
+    left_out = {what: _count_rows(run_dir / name) for name, what in _LEFT_OUT.items()}
+
+    def count(what: str, chosen: Any) -> Row:
+        groups = splits.groups[chosen]
+        named = len(np.unique(groups[groups != ""])) or None
+        return {"what": what, "images": len(groups), "groups": named}
+
+    found = len(splits.paths) + sum(left_out.values())
+    return [
+        {**count("found", splits.splits == splits.splits), "images": found},
+        *({"what": what, "images": number, "groups": None} for what, number in left_out.items()),
+        *(count(name, splits.splits == number) for number, name in enumerate(SPLITS)),
+    ]
+
+
+def _count_rows(path: Path) -> int:
+    """Return the number of rows of a CSV below its header; 0 for no file."""
+    if not path.is_file():
+        return 0
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        return max(0, sum(1 for _ in csv.reader(file)) - 1)
+
+
+def describe_run(
+    record: RunRecord, checkpoint_path: Path, checkpoint: Checkpoint, *, with_names: bool
+) -> list[tuple[str, str]]:
+    """Return names and texts of what the run was."""
+    settings, digest = record.settings, str(read_meta(checkpoint_path).get(KEY, ""))
+    data = str(settings.get("data", "")) if with_names else "(left out: --no-names)"
+    versions = ", ".join(f"{name} {version}" for name, version in checkpoint.versions.items())
+    kept = f"epoch {checkpoint.epoch}" if checkpoint.epoch else "the fitted head"
+    note = record.path / NOTE_FILE
+    has_note = note.is_file() and with_names  # a person wrote it
+    facts = [
+        ("run", record.path.name),
+        ("note", note.read_text("utf-8", "replace").strip() if has_note else ""),
+        ("data", data),
+        ("network", _describe_network(record, checkpoint)),
+        ("classes", str(len(checkpoint.class_names))),
+        ("epochs", f"{len(record.epochs)}; kept: {kept}"),
+        ("seed", str(settings.get("seed", ""))),
+        ("versions", versions),
+        ("digest of the weights", digest or "none: of an earlier version"),
+        ("digest of the splits", str((record.report or {}).get("splits_hash", ""))),
+    ]
+    return [(name, text) for name, text in facts if text]
+
+
+def _describe_network(record: RunRecord, checkpoint: Checkpoint) -> str:
+    pre = checkpoint.preprocess
+    size = f"{format_channels(pre.channels)}, {format_size(pre.image_size)} px ({pre.resize_mode})"
+    parameters = "" if record.parameters is None else f"{record.parameters:,} parameters, "
+    return f"{short_name(checkpoint.model)}, {parameters}{size}"
+
+
+def list_commands(record: RunRecord, *, with_names: bool) -> list[tuple[str, str]]:
+    """Return the lines that train the run again, and that look at its data."""
+    word = "train" if record.settings.get("weights", "none") == "none" else "finetune"
+    config = os.path.join(record.path, CONFIG_FILE) if with_names else CONFIG_FILE
+    data = str(record.settings.get("data", "DATA")) if with_names else "DATA"
+    return [
+        ("train it again", f"cnncli {word} --config {config}"),
+        ("faults of its data", f"cnncli check-data {data}"),
+    ]
+
+
+def describe_layers(network: nn.Module, checkpoint: Checkpoint) -> tuple[str, list[Row]]:
+    """Return what the network is in a line, and the rows of its table."""
+    pre = checkpoint.preprocess
+    try:
+        layers = summarise(network, pre.image_size, pre.channels, depth=_DEPTH)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        reason = str(error).split("\n")[0]
+        return f"{short_name(checkpoint.model)}; its layers cannot be listed ({reason})", []
+    totals = add_up(layers)
+    told = (
+        f"{short_name(checkpoint.model)}: {count_of(totals.parameters, 'parameter')}, "
+        f"{count_of(totals.macs, 'multiply-accumulate')} for an image of "
+        f"{format_size(pre.image_size)} pixels"
+    )
+    return told, [_describe_layer(layer) for layer in layers]
+
+
+def _describe_layer(layer: LayerRow) -> Row:
+    size = None if layer.field is None else layer.field.size
+    return {
+        "name": layer.name or "(the network)",
+        "type": layer.type,
+        "output": "×".join(map(str, layer.output_shape or ())),
+        "parameters": f"{layer.parameters:,}",
+        "macs": f"{layer.macs:,}",
+        "field": "" if size is None else "×".join(map(str, size)) if type(size) is tuple else size,
+    }
+
+
+def hide_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without those that may name people: where the data and tables lie."""
+    hidden = ("data", "splits", "output", "group_regex", "weights")
+    return {k: "(left out: --no-names)" if k in hidden and v else v for k, v in settings.items()}

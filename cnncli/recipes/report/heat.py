@@ -1,0 +1,140 @@
+"""Heat maps of the images that the page shows first, each with its test, within a bounded time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from cnncli.arrays import Array
+from cnncli.data.samples import Samples
+from cnncli.errors import CnncliError
+from cnncli.explain.cam import class_maps
+from cnncli.explain.deletion import COPIES, PASSES, deletion_test
+from cnncli.explain.map_layer import MapLayer, find_map_layer
+from cnncli.images.header import ImageError
+from cnncli.images.placement import Box, find_seen_box, place_map
+from cnncli.models.head import main_logits
+from cnncli.models.stages import network_head
+from cnncli.page.pictures import heat_uri
+from cnncli.plots.grid import to_picture
+from cnncli.reporting import Reporter
+from cnncli.run.draw_sample import draw_sample
+from cnncli.training.checkpoint import Checkpoint
+
+# Seconds that the maps, and then their tests, may take; a begun test is finished.
+_SECONDS_OF_MAPS, _SECONDS_OF_TESTS = 4.0, 6.0
+NOT_TESTED = "heat map not tested"
+
+
+@dataclass(frozen=True)
+class Map:
+    """The heat map of an image's predicted class.
+
+    Attributes:
+        image: (1, C, H, W) the network's normalised input.
+        target: Number of the predicted class.
+        heat: (h, w) what of the map is above zero.
+        uri: The map over the image, as a data URI.
+    """
+
+    image: torch.Tensor
+    target: int
+    heat: Array
+    uri: str
+
+
+def draw_heat(
+    network: nn.Module,
+    checkpoint: Checkpoint,
+    samples: Samples,
+    chosen: Sequence[int],
+    reporter: Reporter,
+) -> tuple[dict[int, str], dict[int, str]]:
+    """Draw Grad-CAM's map of the predicted class over images, and test as many as time allows.
+
+    Args:
+        network: In eval mode, on the CPU.
+        checkpoint: The classifier that it is of.
+        samples: The images.
+        chosen: Numbers of images, those that matter most first.
+        reporter: Gets the progress, and why there are no maps.
+
+    Returns:
+        Data URIs, and what the maps' tests say, by the images' numbers.
+    """
+    classifier = checkpoint.classifier(network).eval()
+    head = network_head(checkpoint.model, network)
+    maps: dict[int, Map] = {}
+    layer: MapLayer | None = None
+    begun = time.monotonic()
+    with reporter.progress("heat maps", 2 * len(chosen)) as advance:
+        for index in chosen:
+            if time.monotonic() - begun > _SECONDS_OF_MAPS:
+                break
+            try:
+                pixels = checkpoint.preprocess(samples.source.read(index))
+                image = classifier.normalise(torch.from_numpy(pixels[None]))
+                layer = layer or find_map_layer(network, image, head=head)
+                maps[index] = _draw_map(network, checkpoint, samples, index, image, layer)
+            except CnncliError as error:
+                reporter.note(f"no heat maps: {error}")
+                return {}, {}
+            except (ImageError, OSError):
+                continue
+            advance(1)
+        told = {}
+        begun = time.monotonic()
+        for index, one in maps.items():
+            late = time.monotonic() - begun + _estimate(network, one.image) > _SECONDS_OF_TESTS
+            told[index] = NOT_TESTED if late else _test(network, one)
+            advance(1)
+    return {index: one.uri for index, one in maps.items()}, told
+
+
+def _draw_map(
+    network: nn.Module,
+    checkpoint: Checkpoint,
+    samples: Samples,
+    index: int,
+    image: torch.Tensor,
+    layer: MapLayer,
+) -> Map:
+    with torch.no_grad():
+        target = int(main_logits(network(image)).argmax())
+    method = "hires-cam" if layer.layout == "tokens" else "grad-cam"
+    signed = class_maps(network, image, [target], layer, method)[0].numpy()  # type: ignore[arg-type]
+    heat = np.maximum(signed, 0)
+    picture = to_picture(draw_sample(samples, index, checkpoint.preprocess))
+    size = picture.shape[:2]
+    placed = place_map(heat, find_seen_box(checkpoint.preprocess, size), size)
+    return Map(image, target, signed, heat_uri(picture, placed))
+
+
+def _estimate(network: nn.Module, image: torch.Tensor) -> float:
+    """Return about how many seconds a test takes, by one pass of a batch."""
+    batch = image.expand(8, -1, -1, -1).contiguous(memory_format=torch.channels_last)
+    begun = time.monotonic()
+    with torch.no_grad():
+        network(batch)
+    return (time.monotonic() - begun) * PASSES / len(batch)
+
+
+def _test(network: nn.Module, one: Map) -> str:
+    """Return in a sentence whether a map says more than its shifted copies do."""
+    if not (one.heat > 0).any():
+        return "heat map is all zero: nothing in it speaks for the class"
+    size = one.image.shape[2], one.image.shape[3]
+
+    def probabilities(images: torch.Tensor) -> torch.Tensor:
+        return main_logits(network(images)).float().softmax(dim=1)
+
+    test = deletion_test(
+        probabilities, one.image[0], one.target, place_map(one.heat, Box(0, 0, *size), size)
+    )
+    verdict = "better than random" if test.is_better else "no better than random"
+    return f"heat map {verdict}: beats {test.beaten} of {COPIES} shifted copies of it"

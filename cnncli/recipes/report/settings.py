@@ -1,0 +1,41 @@
+"""What ``cnncli report`` is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cnncli.choices import SplitChoice
+from cnncli.data.samples import CsvColumns
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """What to write.
+
+    Attributes:
+        run: Path of a run folder or a checkpoint; None for the newest finished run.
+        data: Images to judge the run on, as ``train`` takes them; None for those of the run.
+        split: The split to judge; None for test, or val if the run has no test split.
+        columns: Names of the columns of a CSV file.
+        device: The device as torch names it, or ``auto``.
+        output: The page; None for ``report.html`` in the run's folder.
+        images: Number of pictures in the page; None for as many as keep it below 5 MB.
+        with_images: Whether the page holds pictures.
+        with_names: Whether the page holds the names of files and groups.
+    """
+
+    run: str | None = None
+    data: str | None = None
+    split: SplitChoice | None = None
+    columns: CsvColumns = field(default_factory=CsvColumns)
+    device: str = "auto"
+    output: Path | None = None
+    images: int | None = None
+    with_images: bool = True
+    with_names: bool = True
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the images are those that the run's own report is of."""
+        return self.data is None and self.split is None

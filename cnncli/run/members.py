@@ -1,0 +1,85 @@
+"""The networks that a checkpoint stands for: that of a run, or the K of a cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cnncli.arrays import Array
+from cnncli.errors import CnncliError, shorten
+from cnncli.files import BEST_FILE, REPORT_FILE, expand_path
+from cnncli.training.checkpoint import find_checkpoint
+from cnncli.training.find_run import find_by_name, list_folds, list_run_folders
+
+
+def find_members(given: str | None, output: str = "runs") -> tuple[Path, list[Path], str]:
+    """Find the networks that ``--checkpoint`` names.
+
+    Args:
+        given: What `find_checkpoint` takes, or the folder of a cross-validation, by its path, its
+            name or a part of it. None is the newest finished run or cross-validation.
+        output: The folder that holds the run folders.
+
+    Returns:
+        The checkpoint's file, of a cross-validation the one that its folder does not have; the
+        files of all networks, one for a run; and how it was chosen, empty if the path was given.
+
+    Raises:
+        CnncliError: If there is none, if more than one run could be meant, or if a
+            cross-validation is not finished.
+    """
+    folder, how = _find_folder(given, output)
+    folds = [] if folder is None else list_folds(folder)
+    if folder is None or not folds:
+        path, how = find_checkpoint(given, output)
+        return path, [path], how
+    files = [fold / BEST_FILE for fold in folds]
+    done = sum((fold / REPORT_FILE).is_file() for fold in folds)
+    missing = [str(path) for path in files if not path.is_file()]
+    if done < len(folds) or missing or not (folder / REPORT_FILE).is_file():
+        raise CnncliError(
+            f"--checkpoint {folder}: a cross-validation that is not finished ({done} of "
+            f"{len(folds)} folds are); go on with: cnncli cross-validate --resume {folder}"
+        )
+    return folder / BEST_FILE, files, how
+
+
+def _find_folder(given: str | None, output: str) -> tuple[Path | None, str]:
+    """Return the folder that is named, where it may be that of a cross-validation."""
+    if given is None:
+        finished = [
+            run
+            for run in list_run_folders(Path(output))
+            if (run / REPORT_FILE).is_file() and ((run / BEST_FILE).exists() or list_folds(run))
+        ]
+        return (finished[0], "the newest finished run") if finished else (None, "")
+    path = expand_path(given)
+    if path.exists():
+        return (path, "") if path.is_dir() else (None, "")
+    return find_by_name(given, f"--checkpoint {given}", Path(output)), f"the run that {given} names"
+
+
+def align_classes(wanted: Sequence[str], found: Sequence[str], where: object) -> Array:
+    """Return (K,) the place of each wanted class among those of a network.
+
+    Args:
+        wanted: The K classes in their order.
+        found: The classes of the network.
+        where: What names the network in the error.
+
+    Raises:
+        CnncliError: If they are not the same classes.
+    """
+    if set(wanted) != set(found):
+        only = [repr(name) for name in wanted if name not in set(found)]
+        other = [repr(name) for name in found if name not in set(wanted)]
+        told = [f"it has no {shorten(only, 3)}"] * bool(only)
+        told += [f"it has {shorten(other, 3)} in addition"] * bool(other)
+        raise CnncliError(
+            f"{where}: other classes than the first checkpoint ({'; '.join(told)}); probabilities "
+            "are averaged over networks that know the same classes"
+        )
+    place = {name: number for number, name in enumerate(found)}
+    return np.array([place[name] for name in wanted])

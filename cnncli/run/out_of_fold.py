@@ -1,0 +1,99 @@
+"""Reads what a cross-validation predicted: each image judged by a network that did not see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cnncli.data.table_rows import read_records
+from cnncli.errors import CnncliError
+from cnncli.evaluation.metrics import FloatArray, IntArray
+from cnncli.files import PREDICTIONS_FILE, REPORT_FILE, check_table
+from cnncli.run.members import find_members
+from cnncli.training.find_run import LAST, list_folds, list_run_folders
+
+_PREFIX = "probability_"
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """N images of K classes, each judged by the network of a fold that did not see it.
+
+    Attributes:
+        folder: The folder of the cross-validation.
+        paths: The N paths, as ``splits.csv`` has them.
+        targets: (N,) class numbers of the labels.
+        probabilities: (N, K).
+        class_names: The K names of the classes.
+    """
+
+    folder: Path
+    paths: list[str]
+    targets: IntArray
+    probabilities: FloatArray
+    class_names: list[str]
+
+
+def find_cross_validation(given: str) -> Path:
+    """Return the folder of a finished cross-validation.
+
+    Args:
+        given: Its path, its name or a part of it, or ``last`` for the newest that is finished.
+
+    Raises:
+        CnncliError: If there is none, if it is not finished, or if it is a single run.
+    """
+    if given == LAST and not Path(given).exists():
+        for folder in list_run_folders(Path("runs")):
+            if list_folds(folder) and (folder / REPORT_FILE).is_file():
+                return folder
+        raise CnncliError("last: no finished cross-validation in runs/; name its folder")
+    path, files, _ = find_members(given)
+    if len(files) < 2:
+        raise CnncliError(
+            f"{given}: a single run, which has seen the images that it was trained on; name a "
+            f"cross-validation: cnncli cross-validate --config {path.parent}/config.yaml"
+        )
+    return path.parent
+
+
+def load_out_of_fold(folder: Path) -> OutOfFold:
+    """Read what a cross-validation predicted.
+
+    Args:
+        folder: Its folder.
+
+    Raises:
+        CnncliError: If the file is missing or is not what a cross-validation writes.
+    """
+    path = folder / PREDICTIONS_FILE
+    if not path.is_file():
+        raise CnncliError(f"{path}: no such file; cnncli evaluate --checkpoint {folder} makes it")
+    check_table(path, str(path))
+    records = read_records(path)
+    _, header = next(records, (0, []))
+    at = {name: place for place, name in enumerate(header)}
+    names = [name.removeprefix(_PREFIX) for name in header if name.startswith(_PREFIX)]
+    if not {"path", "target", "fold"} <= at.keys() or len(names) < 2:
+        raise CnncliError(f"{path}: not the file of a cross-validation (path, target, …, fold)")
+    number_of = {name: number for number, name in enumerate(names)}
+    paths, targets, probabilities = [], [], []
+    line = 1
+    try:
+        for line, row in records:  # noqa: B007 - for the message
+            paths.append(row[at["path"]])
+            targets.append(number_of[row[at["target"]]])
+            probabilities.append([float(row[at[_PREFIX + name]]) for name in names])
+    except (IndexError, KeyError, ValueError):
+        raise CnncliError(f"{path}, line {line}: not a row of a cross-validation") from None
+    if not paths:
+        raise CnncliError(f"{path}: has no rows")
+    return OutOfFold(
+        folder,
+        paths,
+        np.array(targets, np.int64),
+        np.array(probabilities, np.float64),
+        names,
+    )

@@ -1,0 +1,1 @@
+"""Answer images over HTTP: one network, bounded in count, size and time."""

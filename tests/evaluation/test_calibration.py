@@ -1,0 +1,87 @@
+"""The temperature, beside a minimiser of another kind, torch and scikit-learn."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
+from sklearn.metrics import log_loss
+
+from cnncli.evaluation.abstaining import measure_abstaining
+from cnncli.evaluation.calibration import apply_temperature, fit_temperature
+from cnncli.evaluation.intervals import Units
+
+
+def draw(classes, sharpness, seed=0, images=400):
+    """Return logits that are ``sharpness`` times too sure, and targets drawn by the true ones."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 1.5, (images, classes))
+    targets = np.array([random.choice(classes, p=row) for row in softmax(logits, axis=1)])
+    return targets, sharpness * logits
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_it_is_the_smallest_loss_of_the_logits_themselves(classes, sharpness, dtype):
+    targets, logits = draw(classes, sharpness)
+
+    def loss(temperature):
+        rows = log_softmax(logits / temperature[0], axis=1)
+        return -rows[np.arange(len(targets)), targets].mean()
+
+    expected = minimize(loss, [1.0], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-12})
+    found = fit_temperature(targets, softmax(logits, axis=1).astype(dtype))
+    assert found == pytest.approx(expected.x[0], rel=1e-4)
+    assert found == pytest.approx(sharpness, rel=0.25)  # what the logits were made by
+
+
+def test_stored_probabilities_are_enough():
+    _, logits = draw(4, 2.0)
+    expected = torch.softmax(torch.from_numpy(logits) / 1.7, dim=1).numpy()
+    for dtype, error in ((np.float64, 1e-12), (np.float32, 1e-6)):
+        scaled = apply_temperature(softmax(logits, axis=1).astype(dtype), 1.7)
+        assert scaled.dtype == dtype
+        np.testing.assert_allclose(scaled, expected, atol=error)
+    assert (scaled.argmax(axis=1) == logits.argmax(axis=1)).all()
+
+
+def test_a_probability_of_0_stays_a_number():
+    scaled = apply_temperature(np.array([[1.0, 0.0]], np.float32), 2.0)
+    assert np.isfinite(scaled).all()
+    assert scaled.sum() == pytest.approx(1)
+    # Nine sure and right, one sure and wrong: best where the nine have a probability of 0.9, which
+    # is a difference of ln 9 of the logits; so far it was -ln of the smallest float32.
+    sure = np.array([[1.0, 0.0]] * 10, np.float32)
+    found = fit_temperature(np.array([0] * 9 + [1]), sure)
+    assert found == pytest.approx(-math.log(2.0**-126) / math.log(9), rel=1e-5)
+
+
+def test_there_is_none_where_every_image_is_right():
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8]])
+    assert math.isnan(fit_temperature(np.array([0, 1]), probabilities))
+    assert math.isnan(
+        fit_temperature(np.array([1, 0]), probabilities)
+    )  # and where every one is wrong
+
+
+def test_the_log_loss_falls_where_the_network_was_too_sure():
+    targets, logits = draw(2, 3.0)
+    probabilities = softmax(logits, axis=1)
+    scaled = apply_temperature(probabilities, fit_temperature(targets, probabilities))
+    assert log_loss(targets, scaled) < log_loss(targets, probabilities)
+
+
+def test_coverage_and_accuracy_of_what_is_answered():
+    is_right = np.array([True, True, False, True, False])
+    confidence = np.array([0.99, 0.9, 0.8, 0.7, 0.6])
+    rows = {row["below"]: row for row in measure_abstaining(is_right, confidence, 0.75, Units())}
+    assert list(rows) == [0, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.99]
+    assert (rows[0]["coverage"], rows[0]["accuracy"]) == (1, 0.6)
+    assert (rows[0.75]["answered"], rows[0.75]["coverage"]) == (3, 0.6)
+    assert rows[0.75]["accuracy"] == pytest.approx(2 / 3)
+    assert rows[0.9]["accuracy"] == 1  # a confidence of the level itself is answered
+    (*_, none) = measure_abstaining(is_right, confidence, 0.995, Units())
+    assert (none["answered"], none["accuracy"], none["low"]) == (0, None, None)
