@@ -160,7 +160,7 @@ def describe(row, runs):
         row.title,
         f"{mean(accuracies):.4f} ({low:.3f}–{high:.3f}, {images} images)",
         ", ".join(f"{value:.3f}" for value in accuracies),
-        *(f"{mean(run.report[key] for run in runs):.3f}" for key in ("auroc", "log_loss")),
+        *(f"{mean(run.report[key]['value'] for run in runs):.3f}" for key in ("auroc", "log_loss")),
         f"{ece:.3f} ({chance:.3f})",
         f"{mean(run.seconds for run in runs):.0f} s",
         f"{mean(run.cpu_seconds for run in runs):.0f} s",
