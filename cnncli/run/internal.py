@@ -14,7 +14,7 @@ from cnncli.run.read_folder import read_report
 # Splits of which no image was trained or chosen on.
 _UNSEEN = ("test", "out of fold")
 # How the images were looked at and labelled: figures compare where these are the same.
-_HOW = ("tta", "precision", "decision")
+HOW = ("tta", "precision", "decision")
 # A difference of a class's share of the images from which it is told.
 _SHARE = 0.1
 
@@ -51,7 +51,7 @@ def add_internal(evaluation: Evaluation) -> None:
             for row in own.get("per_class", ())
         ]
     }
-    other = [name for name in _HOW if own.get(name) != report.get(name)]
+    other = [name for name in HOW if own.get(name) != report.get(name)]
     if other:
         reporter.warn(
             f"the run's report was made with another {' and '.join(other)} than this one: internal "

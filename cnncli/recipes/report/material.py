@@ -16,13 +16,21 @@ from cnncli.data.split_file import SplitFile, load_split_file
 from cnncli.data.splits import group_numbers
 from cnncli.errors import CnncliError
 from cnncli.evaluation.report import build_report
-from cnncli.files import BEST_FILE, PREDICTIONS_FILE, REPORT_FILE, SPLITS_FILE, run_dir_of
+from cnncli.files import (
+    BEST_FILE,
+    DECISION_FILE,
+    PREDICTIONS_FILE,
+    REPORT_FILE,
+    SPLITS_FILE,
+    run_dir_of,
+)
 from cnncli.recipes.report.answers import Answers, read_predictions
 from cnncli.recipes.report.operating_point import OperatingPoint, as_operating_point
 from cnncli.recipes.report.settings import ReportSettings
 from cnncli.reporting import ListeningReporter, Reporter, SilentReporter
 from cnncli.run.choose_evaluated import choose_evaluated, leave_out_unreadable
 from cnncli.run.decision import load_decision
+from cnncli.run.internal import HOW
 from cnncli.run.judge import Judge
 from cnncli.run.mistakes import file_of
 from cnncli.run.read_folder import RunRecord, survey_run
@@ -134,9 +142,11 @@ def _find_answers(found: Material, settings: ReportSettings, reporter: Reporter)
     except CnncliError as error:
         if not settings.is_own or settings.columns != CsvColumns():
             raise
-        found.answers = _read_kept(found) if found.path.name == BEST_FILE else None
+        is_best = found.path.name == BEST_FILE
+        found.answers = _read_kept(found) if is_best else None
         kept = found.answers is not None
         lacks = "the pictures" if kept else "the images, threshold, ranking and calibration"
+        lacks = lacks if is_best else f"the figures, {lacks}"  # the run's are of other weights
         found.missing.append(f"{lacks}, since the images cannot be judged: {error}")
 
 
@@ -177,7 +187,14 @@ def _judge(
 
 
 def _read_kept(found: Material) -> Answers | None:
-    """Return what the run's ``predictions.csv`` says, if it is of the images of its report."""
+    """Return what the run's ``predictions.csv`` says, if it is of the images of its report.
+
+    The page needs the network's own probabilities in float32: others are left aside.
+    """
+    how = _tell_how(found.record.report)
+    if how:
+        found.missing.append(f"{PREDICTIONS_FILE}: written with {how}; left aside")
+        return None
     try:
         kept = read_predictions(found.record.path / PREDICTIONS_FILE)
     except CnncliError as error:
@@ -192,11 +209,20 @@ def _read_kept(found: Material) -> Answers | None:
     return kept
 
 
+def _tell_how(report: Report | None) -> str:
+    """Return how ``evaluate`` changed the network's own answers before it wrote a report."""
+    words = {"decision": DECISION_FILE, "tta": "--tta", "precision": "--precision"}
+    return " and ".join(words[name] for name in HOW if (report or {}).get(name) is not None)
+
+
 def _choose_figures(found: Material, settings: ReportSettings) -> None:
     """Choose the report that the page shows; for the run's own images it is ``report.json``."""
-    answers, known = found.answers, found.record.report
+    answers, known, is_best = found.answers, found.record.report, found.path.name == BEST_FILE
+    how = _tell_how(known)
     if answers is None:
-        found.report = known
+        found.report = known if is_best else None
+        if how and is_best:
+            found.warnings.append(f"the figures are those of {REPORT_FILE}, written with {how}")
         return
     found.report, found.undefined = build_report(
         answers.targets,
@@ -206,13 +232,22 @@ def _choose_figures(found: Material, settings: ReportSettings) -> None:
         ordered=found.checkpoint.ordered,
         groups=None if answers.samples is None else group_numbers(answers.samples),
     )
-    if not settings.is_own or known is None or found.path.name != BEST_FILE:
+    if not settings.is_own or known is None or not is_best:
         return
-    if found.report["confusion_matrix"] == known.get("confusion_matrix"):
+    matrix, of_known = found.report["confusion_matrix"], known.get("confusion_matrix")
+    if how:
+        found.warnings.append(
+            f"{REPORT_FILE} was written with {how}, and has other figures: these are of the "
+            "network's own probabilities, in float32"
+        )
+        is_same = list(map(sum, matrix)) == list(map(sum, of_known or ()))
+    else:
+        is_same = matrix == of_known
+    if not is_same:
+        found.warnings.append(
+            f"the figures are of {len(answers.paths):,} images as they are judged today, and "
+            f"{REPORT_FILE}, of {known.get('images', '?')} images, has others: images, labels, "
+            "splits or the machine have changed since"
+        )
+    elif not how:
         found.report = known
-        return
-    found.warnings.append(
-        f"the figures are of {len(answers.paths):,} images as they are judged today, and "
-        f"{REPORT_FILE}, of {known.get('images', '?')} images, has others: images, labels, splits "
-        "or the machine have changed since"
-    )

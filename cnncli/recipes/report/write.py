@@ -143,7 +143,9 @@ def _list_warnings(material: Material, *, with_names: bool) -> list[str]:
 
 
 def _hide_paths_of(text: str) -> str:
-    """Return what is missing without why: the reason may name files."""
+    """Return what is missing, without why where the reason may name files."""
+    if "left aside" in text:
+        return text
     return text.split(":")[0] if "cannot be judged" in text else "a file of the run is damaged"
 
 
