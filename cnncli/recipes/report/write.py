@@ -160,8 +160,8 @@ def _add_images(
     targets, probabilities = answers.targets, answers.probabilities
     point = material.point
     judged = _name_images(settings, material, answers)
-    if point is not None and point.threshold:
-        judged = replace(judged, least=min(judged.least, point.threshold))
+    stored = (point.threshold, point.abstain) if point is not None else ()
+    judged = replace(judged, least=min([judged.least, *filter(None, stored)]))
     listed = choose_listed(judged)
     room = _BUDGET - _BESIDES - len(to_json(judged, listed))
     judged = _draw_images(judged, listed, room, settings, material, reporter)
