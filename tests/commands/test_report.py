@@ -193,7 +193,7 @@ def test_it_tells_where_the_images_went(cli, folder_data, tmp_path):
     assert rows == dict(splits)
 
 
-def test_groups_are_counted(cli, run_dir, tmp_path):
+def test_groups_are_counted(cli, run_dir, folder_data, in_workspace, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(run_dir, copy)
     with (copy / "splits.csv").open(newline="", encoding="utf-8") as file:
@@ -211,6 +211,11 @@ def test_groups_are_counted(cli, run_dir, tmp_path):
     matrix = json.loads((run_dir / "report.json").read_text())["confusion_matrix"]
     right = sum(counts[number] for number, counts in enumerate(matrix))
     assert sum(wrong for _, wrong in rows.values()) == len(tested) - right
+    # The intervals draw the groups that are listed, whatever names the images.
+    for flags in (("--data", folder_data), ("--split", "test"), ("--group-regex", r"(.)..png$")):
+        drawn, _ = make(cli, copy, tmp_path / "page.html", "--no-images", *flags)
+        assert f"on another sample of as many groups, {len(rows)}:" in drawn
+        assert len(cells(drawn, "groups")) == len(rows)
     hidden, _ = make(cli, copy, tmp_path / "page.html", "--no-images", "--no-names")
     assert sorted(int(row[0]) for row in cells(hidden, "groups")) == list(range(1, len(rows) + 1))
     assert "ward" not in hidden

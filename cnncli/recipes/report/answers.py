@@ -32,6 +32,7 @@ class Answers:
         predicted: (N,) number of the class that the classifier answers.
         split: What the images are called in the report.
         samples: The images themselves; None if they are not there any more.
+        groups: N names of groups, empty for an image without one; None if there are no groups.
     """
 
     paths: Sequence[str]
@@ -42,6 +43,16 @@ class Answers:
     predicted: Array
     split: str = ""
     samples: Samples | None = None
+    groups: Sequence[str] | None = None
+
+    @property
+    def group_numbers(self) -> Array | None:
+        """The number of each image's group (N,); an image without a name has one of its own."""
+        if self.groups is None:
+            return None
+        pairs = zip(self.groups, self.paths, strict=True)
+        names = np.array([name or f"\0{path}" for name, path in pairs], object)
+        return np.unique(names, return_inverse=True)[1]
 
     @property
     def matrix(self) -> list[list[int]]:
@@ -83,20 +94,18 @@ def read_predictions(path: Path) -> Answers | None:
     return Answers(paths, files, *arrays, names, np.array(predicted))
 
 
-def find_groups(answers: Answers, splits: SplitFile | None) -> list[str] | None:
-    """Return the group of each image, by the data or the run's ``splits.csv``.
+def find_groups(paths: Sequence[str], splits: SplitFile | None) -> list[str] | None:
+    """Return the group of each image of a run, by the run's ``splits.csv``.
 
     Args:
-        answers: The images.
+        paths: N paths.
         splits: The run's ``splits.csv``; None if there is none.
 
     Returns:
         N names, empty for an image without a group; None if there are no groups.
     """
-    if answers.samples is not None and answers.samples.groups is not None:
-        return list(map(str, answers.samples.groups))
     if splits is None or not (splits.groups != "").any():
         return None
     known = dict(zip(map(str, splits.paths), map(str, splits.groups), strict=True))
-    found = [known.get(path, "") for path in answers.paths]
+    found = [known.get(path, "") for path in paths]
     return found if any(found) else None

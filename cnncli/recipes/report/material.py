@@ -9,11 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from cnncli.data.classes import match_classes
-from cnncli.data.find_samples import find_samples, report_layout
 from cnncli.data.samples import CsvColumns, select_samples
 from cnncli.data.split_file import SplitFile, load_split_file
-from cnncli.data.splits import group_numbers
 from cnncli.errors import CnncliError
 from cnncli.evaluation.report import build_report
 from cnncli.files import (
@@ -24,18 +21,18 @@ from cnncli.files import (
     SPLITS_FILE,
     run_dir_of,
 )
-from cnncli.recipes.report.answers import Answers, read_predictions
+from cnncli.recipes.report.answers import Answers, find_groups, read_predictions
 from cnncli.recipes.report.operating_point import OperatingPoint, as_operating_point
 from cnncli.recipes.report.settings import ReportSettings
 from cnncli.reporting import ListeningReporter, Reporter, SilentReporter
-from cnncli.run.choose_evaluated import choose_evaluated, leave_out_unreadable
+from cnncli.run.choose_evaluated import choose_evaluated
 from cnncli.run.decision import load_decision
+from cnncli.run.evaluated_images import find_evaluated
 from cnncli.run.internal import HOW
 from cnncli.run.judge import Judge
 from cnncli.run.mistakes import file_of
 from cnncli.run.read_folder import RunRecord, survey_run
 from cnncli.run.report import Report
-from cnncli.run.samples import data_of_run
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from cnncli.training.device import Compute, choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE
@@ -140,7 +137,7 @@ def _find_answers(found: Material, settings: ReportSettings, reporter: Reporter)
     try:
         found.answers = _judge(found, settings, compute, ListeningReporter(reporter, found.heard))
     except CnncliError as error:
-        if not settings.is_own or settings.columns != CsvColumns():
+        if not settings.is_own or settings.names_groups or settings.columns != CsvColumns():
             raise
         is_best = found.path.name == BEST_FILE
         found.answers = _read_kept(found) if is_best else None
@@ -160,13 +157,9 @@ def _judge(
     """
     path, checkpoint = found.path, found.checkpoint
     keep_freed_memory()
-    data, columns = settings.data, settings.columns
-    if data is None:
-        data, columns = data_of_run(path, columns)
-    samples = find_samples(data, columns)
-    report_layout(samples, reporter)
-    samples = match_classes(samples, checkpoint.class_names)
-    samples = leave_out_unreadable(samples, path, checkpoint.preprocess, reporter)
+    samples = find_evaluated(
+        settings.data, settings.columns, settings.group_regex, path, checkpoint, reporter
+    )
     chosen, split = choose_evaluated(samples, path, settings.split, reporter)
     classifier = checkpoint.classifier(load_checkpoint(path)[0]).to(compute.device)
     classifier.to(memory_format=torch.channels_last)
@@ -174,8 +167,13 @@ def _judge(
     samples, targets, probabilities = judge.judge(
         select_samples(samples, chosen), is_own=settings.data is None
     )
+    paths = list(map(str, samples.paths))
+    # Images from elsewhere may have the paths of others.
+    groups = find_groups(paths, found.splits) if settings.data is None else None
+    if samples.groups is not None:
+        groups = list(map(str, samples.groups))
     return Answers(
-        paths=list(map(str, samples.paths)),
+        paths=paths,
         files=[file_of(samples, index) for index in range(len(samples))],
         targets=targets,
         probabilities=probabilities,
@@ -183,6 +181,7 @@ def _judge(
         predicted=np.asarray(probabilities.argmax(axis=1)),
         split=split,
         samples=samples,
+        groups=groups,
     )
 
 
@@ -202,7 +201,8 @@ def _read_kept(found: Material) -> Answers | None:
         return None
     if kept is None or found.record.report is None:
         return None
-    kept = replace(kept, split=found.record.report["split"])
+    groups = find_groups(kept.paths, found.splits)
+    kept = replace(kept, split=found.record.report["split"], groups=groups)
     if kept.matrix != found.record.report.get("confusion_matrix"):
         found.missing.append(f"{PREDICTIONS_FILE}: not of the images of {REPORT_FILE}; left aside")
         return None
@@ -230,9 +230,9 @@ def _choose_figures(found: Material, settings: ReportSettings) -> None:
         answers.class_names,
         split=answers.split,
         ordered=found.checkpoint.ordered,
-        groups=None if answers.samples is None else group_numbers(answers.samples),
+        groups=answers.group_numbers,
     )
-    if not settings.is_own or known is None or not is_best:
+    if not settings.is_own or settings.names_groups or known is None or not is_best:
         return
     matrix, of_known = found.report["confusion_matrix"], known.get("confusion_matrix")
     if how:
