@@ -12,6 +12,7 @@ import numpy as np
 from torch import nn
 
 from cnncli.choices import SPLITS, format_channels, format_size
+from cnncli.config import keys_that_name_files
 from cnncli.data.split_file import SplitFile
 from cnncli.errors import count_of
 from cnncli.files import BAD_IMAGES_FILE, CONFIG_FILE, NOTE_FILE
@@ -132,5 +133,5 @@ def _describe_layer(layer: LayerRow) -> Row:
 
 def hide_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings without those that may name people: where the data and tables lie."""
-    hidden = ("data", "splits", "output", "group_regex", "weights")
+    hidden = keys_that_name_files()
     return {k: "(left out: --no-names)" if k in hidden and v else v for k, v in settings.items()}
