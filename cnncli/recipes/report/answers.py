@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.data.samples import Samples
 from cnncli.data.split_file import SplitFile
-from cnncli.errors import CnncliError
 from cnncli.evaluation.metrics import confusion_matrix
-from cnncli.files import MOST_OF_TABLE, PREDICTIONS_FILE, check_regular
-
-_PREFIX = "probability_"
+from cnncli.run.predictions import Predictions
 
 
 @dataclass(frozen=True)
@@ -61,37 +56,20 @@ class Answers:
         return [list(map(int, row)) for row in counts]
 
 
-def read_predictions(path: Path) -> Answers | None:
-    """Return what ``evaluate --output`` wrote; None if there is no such file.
+def as_answers(kept: Predictions) -> Answers:
+    """Return what a ``predictions.csv`` says.
 
     Raises:
-        CnncliError: If the file is not what ``evaluate`` wrote.
+        CnncliError: If a class has no column of probabilities.
     """
-    if not path.is_file():
-        return None
-    try:
-        check_regular(path, most=MOST_OF_TABLE)
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            rows = csv.DictReader(file)
-            columns = [name for name in rows.fieldnames or () if name.startswith(_PREFIX)]
-            names = [name.removeprefix(_PREFIX) for name in columns]
-            number = {name: index for index, name in enumerate(names)}
-            paths, files, values = [], [], []
-            targets, predicted = [], []
-            for row in rows:
-                paths.append(row["path"])
-                files.append(row.get("file") or None)
-                targets.append(number[row["target"]])
-                predicted.append(number[row["label"]])
-                values.append([float(row[name]) for name in columns])
-    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
-        raise CnncliError(
-            f"{path}: not the {PREDICTIONS_FILE} of evaluate --output ({error!r})"
-        ) from None
-    if not paths or len(names) < 2:
-        raise CnncliError(f"{path}: names no image")
-    arrays = np.array(targets), np.array(values)
-    return Answers(paths, files, *arrays, names, np.array(predicted))
+    return Answers(
+        paths=kept.paths,
+        files=kept.files,
+        targets=kept.number(kept.targets),
+        probabilities=kept.probabilities,
+        class_names=kept.class_names,
+        predicted=kept.number(kept.labels),
+    )
 
 
 def find_groups(paths: Sequence[str], splits: SplitFile | None) -> list[str] | None:

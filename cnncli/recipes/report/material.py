@@ -21,7 +21,7 @@ from cnncli.files import (
     SPLITS_FILE,
     run_dir_of,
 )
-from cnncli.recipes.report.answers import Answers, find_groups, read_predictions
+from cnncli.recipes.report.answers import Answers, as_answers, find_groups
 from cnncli.recipes.report.operating_point import OperatingPoint, as_operating_point
 from cnncli.recipes.report.settings import ReportSettings
 from cnncli.reporting import ListeningReporter, Reporter, SilentReporter
@@ -31,6 +31,7 @@ from cnncli.run.evaluated_images import find_evaluated
 from cnncli.run.internal import HOW
 from cnncli.run.judge import Judge
 from cnncli.run.mistakes import file_of
+from cnncli.run.predictions import read_predictions
 from cnncli.run.read_folder import RunRecord, survey_run
 from cnncli.run.report import Report
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
@@ -195,7 +196,8 @@ def _read_kept(found: Material) -> Answers | None:
         found.missing.append(f"{PREDICTIONS_FILE}: written with {how}; left aside")
         return None
     try:
-        kept = read_predictions(found.record.path / PREDICTIONS_FILE)
+        read = read_predictions(found.record.path / PREDICTIONS_FILE)
+        kept = None if read is None else as_answers(read)
     except CnncliError as error:
         found.missing.append(str(error))
         return None
