@@ -80,6 +80,20 @@ def test_groups_are_remembered_where_the_images_have_moved(cli, data, tmp_path):
     assert report["accuracy"] == pytest.approx(written["accuracy"])
 
 
+def test_groups_that_only_the_file_of_splits_names_are_those_of_the_report(cli, data, tmp_path):
+    root, _, first = data
+    run = train(tmp_path, data=str(root / "data"), splits=str(first / "splits.csv"))
+    written = (run / "report.json").read_bytes()
+    report = json.loads(written)
+    test = [row for row in read(first / "splits.csv") if row["split"] == "test"]
+    assert (report["resampled"], report["groups"]) == ("group", len({r["group"] for r in test}))
+    result = cli("evaluate", "--checkpoint", run, "--output", run, "--by", "group")
+    assert "by_group" in answer(result)
+    assert "taken as independent" not in result.err
+    assert answer(cli("evaluate", "--checkpoint", run, "--output", run)) == report
+    assert (run / "report.json").read_bytes() == written
+
+
 def test_new_images_take_their_groups_from_flags_and_without_them_there_is_a_warning(
     cli, data, tmp_path
 ):
