@@ -122,6 +122,33 @@ def test_new_images_are_judged_by_a_threshold_of_the_runs_own_val(cli, run, fold
     assert read_decision(run) == expected
 
 
+def test_some_val_images_among_new_ones_are_not_all_that_is_chosen_on(
+    cli, run, folder_data, tmp_path
+):
+    report_of(cli("evaluate", "--checkpoint", run, *POINT))
+    expected = read_decision(run)
+    with (run / "splits.csv").open(newline="") as file:
+        val = {row["path"] for row in csv.DictReader(file) if row["split"] == "val"}
+    kept = [next(path for path in sorted(val) if path.startswith(name)) for name in ("one", "zero")]
+    for path in folder_data.glob("*/*.png"):
+        name = path.relative_to(folder_data).as_posix()
+        target = tmp_path / "new" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes() + (b"" if name in kept else b"\0"))
+    call = ("evaluate", "--checkpoint", run, "--data", tmp_path / "new", "--raw", *POINT)
+    result = cli(*call)
+    assert result.code == 0, result.err
+    assert read_decision(run) == expected
+    assert expected["val"]["images"] == len(val) > len(kept)
+    assert "val images are there to choose on" not in result.err
+    # Where the run's own data are gone, these must do, and that is said.
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace(str(folder_data), str(tmp_path / "gone")))
+    result = cli(*call)
+    assert result.code == 0, result.err
+    assert f"only 2 of the run's {len(val)} val images are there to choose on" in result.err
+
+
 def test_predict_follows_it(cli, run, folder_data, tmp_path):
     images = sorted(folder_data.glob("*/*.png"))[:40]
     ask = ("predict", *images, "--checkpoint", run, "--format", "jsonl", "--probabilities")
