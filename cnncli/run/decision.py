@@ -138,11 +138,16 @@ def warn_of_views(decision: Decision | None, tta: str | int | None, reporter: Re
     """Warn where images are judged by other views than those a decision was chosen on."""
     if decision is None or not decision.val or decision.tta == tta:
         return
-    was, now = (f"with --tta {each}" if each else "without --tta" for each in (decision.tta, tta))
     reporter.warn(
-        f"{DECISION_FILE} was chosen {was}, and here images are judged {now}: their probabilities "
-        "differ; give the same --tta, or choose it again with evaluate"
+        f"{DECISION_FILE} was chosen {tell_views(decision.tta)}, and here images are judged "
+        f"{tell_views(tta)}: their probabilities differ; give the same --tta, or choose it again "
+        "with evaluate"
     )
+
+
+def tell_views(tta: str | int | None) -> str:
+    """Return the views of an image in words."""
+    return f"with --tta {tta}" if tta else "without --tta"
 
 
 def save_decision(checkpoint: Path, digest: str, decision: Decision) -> Path:

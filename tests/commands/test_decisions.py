@@ -377,6 +377,26 @@ def test_another_tta_than_it_was_chosen_with_is_told(cli, run, folder_data):
     assert "was chosen" not in cli("predict", image, "--checkpoint", run, "--tta", "flips").err
 
 
+def test_a_temperature_of_other_views_is_not_called_one_of_these(cli, run):
+    call, flips = ("evaluate", "--checkpoint", run), ("--tta", "flips")
+    report_of(cli(*call, "--calibrate", "temperature", *flips))
+    first = read_decision(run)
+    result = cli(*call, *POINT)
+    assert result.code == 2
+    assert "the stored temperature was fitted with --tta flips" in result.err.splitlines()[-1]
+    assert "add --calibrate temperature" in result.err.splitlines()[-1]
+    assert read_decision(run) == first
+    # Given by hand, a threshold does not change what the temperature is of, and that is told.
+    result = cli(*call, "--positive", POSITIVE, "--threshold", 0.4)
+    assert (result.code, read_decision(run)["tta"]) == (0, "flips")
+    assert result.err.count("was chosen with --tta flips, and here") == 1
+    # Where all is chosen again, nothing is of other views.
+    result = cli(*call, *POINT, "--calibrate", "temperature")
+    assert (result.code, read_decision(run)["tta"]) == (0, None)
+    assert "was chosen with --tta" not in result.err
+    assert read_decision(run)["temperature"] != first["temperature"]
+
+
 @pytest.mark.slow
 def test_val_without_a_side_and_a_class_called_abstain(cli, tmp_path, folder_data):
     lines = ["image,label,split"]
