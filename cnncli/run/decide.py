@@ -14,13 +14,12 @@ from cnncli.arrays import Array
 from cnncli.choices.decision import DecisionFlags, OperatingRule, parse_operating_point
 from cnncli.errors import CnncliError, clip, count_of, did_you_mean, shorten
 from cnncli.evaluation.calibration import fit_temperature
+from cnncli.evaluation.intervals import FEW
 from cnncli.evaluation.operating_point import Outcomes, choose_threshold, compute_figures
 from cnncli.files import DECISION_FILE
 from cnncli.reporting import Reporter
 from cnncli.run.decision import ABSTAIN, Decision, find_decision_file, tell_views
 
-# With fewer val images of a side, a threshold is hardly more than chance.
-FEW = 30
 _KEPT_EPOCH = "is of a kept epoch, and a decision is stored for a run's best weights alone"
 
 

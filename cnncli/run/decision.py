@@ -81,6 +81,17 @@ class Decision:
         said: Array = probabilities[np.arange(len(labels)), labels].astype(np.float64)
         return said < self.abstain_below
 
+    def decide(self, raw: Array) -> tuple[Array, Array, Array]:
+        """Return what becomes of the probabilities (N, K) that the network gives.
+
+        Returns:
+            The probabilities (N, K) after the temperature, the class numbers (N,), and whether each
+            is withheld (N,).
+        """
+        probabilities = self.adjust(raw)
+        labels = self.label(probabilities)
+        return probabilities, labels, self.withhold(probabilities, labels)
+
     def describe(self) -> str:
         """Return what is done, in words."""
         parts = []
