@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -99,10 +98,18 @@ class Decision:
             parts.append(f"temperature {self.temperature:.4g}")
         if self.threshold is not None:
             rule = f" ({self.operating_point} on val)" if self.operating_point else ""
-            parts.append(f"threshold {self.threshold:.4g} for {self.positive!r}{rule}")
+            parts.append(
+                f"threshold {format_threshold(self.threshold)} for {self.positive!r}{rule}"
+            )
         if self.abstain_below is not None:
             parts.append(f"{ABSTAIN} below {self.abstain_below:g}")
         return ", ".join(parts)
+
+
+def format_threshold(value: float) -> str:
+    """Return a threshold in four digits, or in all where these would be 1."""
+    short = f"{value:.4g}"
+    return repr(value) if short == "1" else short
 
 
 def find_decision_file(checkpoint: Path) -> Path | None:
@@ -226,6 +233,6 @@ def _number(content: Mapping[str, Any], key: str, low: float, high: float) -> fl
     if value is None:
         return None
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not low <= value <= high:
+    if not is_number or not low <= value <= high:  # NaN is neither
         raise ValueError(f"{key} is no number from {low:g} to {high:g}")
     return float(value)
