@@ -88,7 +88,7 @@ def read_predictions(path: Path) -> Predictions | None:
             header = list(rows.fieldnames or ())
             columns = [name for name in header if name.startswith(_PREFIX)]
             names = tuple(name.removeprefix(_PREFIX) for name in columns)
-            # Of --csv-safe, which writes '-1 for the class -1 in the rows.
+            # --csv-safe once wrote '-1 for the class -1 in the rows, and not in the header.
             plain = {str(protect_cell(name)): name for name in names}
             plain |= {name: name for name in names}
             for row in rows:

@@ -25,7 +25,7 @@ def test_what_is_written_is_read(tmp_path, csv_safe):
     file = tmp_path / "predictions.csv"
     paths, targets, probabilities = write(file, csv_safe=csv_safe)
     found = read_predictions(file)
-    assert found.class_names == NAMES
+    assert found.class_names == (("'-1", "'+", NAMES[2]) if csv_safe else NAMES)
     assert not found.with_folds
     if not csv_safe:
         assert found.paths == paths.tolist()
@@ -33,8 +33,13 @@ def test_what_is_written_is_read(tmp_path, csv_safe):
     np.testing.assert_array_equal(found.number(found.labels), probabilities.argmax(axis=1))
     np.testing.assert_allclose(found.probabilities, probabilities, atol=1e-6)
     turned = found.take([3, 0])
-    assert (turned.paths[0], turned.targets) == ("last.png", ["-1", "-1"])
+    assert (turned.paths[0], turned.targets) == ("last.png", [found.class_names[0]] * 2)
     np.testing.assert_array_equal(turned.probabilities, found.probabilities[[3, 0]])
+    # Earlier versions quoted the rows alone.
+    file.write_bytes(file.read_bytes().replace(b"probability_'", b"probability_"))
+    earlier = read_predictions(file)
+    assert earlier.class_names == NAMES
+    np.testing.assert_array_equal(earlier.number(earlier.targets), targets)
 
 
 def test_what_is_missing_or_cut_short(tmp_path):

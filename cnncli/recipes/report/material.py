@@ -28,9 +28,9 @@ from cnncli.reporting import ListeningReporter, Reporter, SilentReporter
 from cnncli.run.choose_evaluated import choose_evaluated
 from cnncli.run.decision import load_decision
 from cnncli.run.evaluated_images import find_evaluated
-from cnncli.run.internal import HOW
 from cnncli.run.judge import Judge
 from cnncli.run.mistakes import file_of
+from cnncli.run.other_ways import WAYS
 from cnncli.run.predictions import read_predictions
 from cnncli.run.read_folder import RunRecord, survey_run
 from cnncli.run.report import Report
@@ -214,7 +214,7 @@ def _read_kept(found: Material) -> Answers | None:
 def _tell_how(report: Report | None) -> str:
     """Return how ``evaluate`` changed the network's own answers before it wrote a report."""
     words = {"decision": DECISION_FILE, "tta": "--tta", "precision": "--precision"}
-    return " and ".join(words[name] for name in HOW if (report or {}).get(name) is not None)
+    return " and ".join(words[name] for name in WAYS if (report or {}).get(name) is not None)
 
 
 def _choose_figures(found: Material, settings: ReportSettings) -> None:
