@@ -168,13 +168,8 @@ def _judge(
     samples, targets, probabilities = judge.judge(
         select_samples(samples, chosen), is_own=settings.data is None
     )
-    paths = list(map(str, samples.paths))
-    # Images from elsewhere may have the paths of others.
-    groups = find_groups(paths, found.splits) if settings.data is None else None
-    if samples.groups is not None:
-        groups = list(map(str, samples.groups))
     return Answers(
-        paths=paths,
+        paths=list(map(str, samples.paths)),
         files=[file_of(samples, index) for index in range(len(samples))],
         targets=targets,
         probabilities=probabilities,
@@ -182,7 +177,7 @@ def _judge(
         predicted=np.asarray(probabilities.argmax(axis=1)),
         split=split,
         samples=samples,
-        groups=groups,
+        groups=None if samples.groups is None else list(map(str, samples.groups)),
     )
 
 
