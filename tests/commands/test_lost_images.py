@@ -14,7 +14,7 @@ from cnncli.training.state import load_state
 
 @pytest.fixture(autouse=True)
 def _larger_than_memory(monkeypatch):
-    for module in ("run.prepare", "recipes.evaluate"):
+    for module in ("run.opened_images", "run.judge"):
         monkeypatch.setattr(f"cnncli.{module}.fits_in_memory", lambda *a: False)
 
 
