@@ -22,39 +22,28 @@ from cnncli.data.samples import (
 from cnncli.data.split_names import parse_split_text, tell_split_words
 from cnncli.data.table_columns import (
     LABEL_COLUMNS,
-    choose_column,
-    choose_image_columns,
     find_extra_columns,
     find_usual,
 )
 from cnncli.data.table_files import check_channels, find_files, unify_paths
+from cnncli.data.table_roles import choose_roles
 from cnncli.data.table_rows import read_header
 from cnncli.data.table_texts import TableTexts, read_texts
 from cnncli.errors import CnncliError, shorten
-
-_SPLIT = ("split", "subset", "set")
-# Usual names of columns of groups. Such a column is not used unless --group-col names it, but the
-# user is warned of it.
-_GROUPS = (
-    *("patient_id", "patientid", "patient", "subject_id", "subjectid", "subject"),
-    *("lesion_id", "case_id", "participant_id", "person_id", "specimen_id"),
-)
 
 
 def read_table(path: Path, columns: CsvColumns) -> Samples:
     """Read a CSV of images; paths count from its folder, ids may lack the file's ending.
 
     Raises:
-        CnncliError: If a column or a file is missing, a field is empty or a split is unknown.
+        CnncliError: If a column or a file is missing, a column has two roles, a field is empty or a
+            split is unknown.
     """
     header = read_header(path)
-    images = choose_image_columns(path, header, columns.image)
-    label = choose_column(path, header, columns.label, "--label-col", LABEL_COLUMNS)
-    split = choose_column(path, header, columns.split, "--split-col", _SPLIT, needed=False)
-    group = choose_column(path, header, columns.group, "--group-col", (), needed=False)
-    maybe_group = "" if group else choose_column(path, header, None, "", _GROUPS, needed=False)
+    roles = choose_roles(path, header, columns)
+    images, label, split, group = roles.images, roles.label, roles.split, roles.group
     extra = find_extra_columns(path, header, columns.extra)
-    rows = read_texts(path, header, [*images, label, split, group, maybe_group], extra)
+    rows = read_texts(path, header, [*images, label, split, group, roles.maybe_group], extra)
     further = {name: rows.columns[name] for name in extra}
     for name in (*images, label):
         empty = np.flatnonzero(rows.columns[name] == "")
@@ -83,7 +72,7 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
         splits=splits,
         groups=_read_groups(rows.columns[group], files) if group else None,
         remarks=remarks,
-        group_hint=_build_group_hint(maybe_group, rows) if maybe_group else None,
+        group_hint=_build_group_hint(roles.maybe_group, rows) if roles.maybe_group else None,
         files=len(images),
         extra=further,
     )
