@@ -11,6 +11,7 @@ import pandas as pd
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS
 from cnncli.data.classes import sort_class_names
+from cnncli.data.group_texts import blank_missing, fill_groups
 from cnncli.data.label_text import is_blank
 from cnncli.data.samples import (
     NO_SPLIT,
@@ -63,6 +64,7 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
     others = [name for name in find_usual(header, LABEL_COLUMNS) if name != label]
     told = f"labels are column {label!r}; {shorten(others)} could be too: see --label-col"
     splits, split_words = _read_splits(path, rows, split)
+    groups, alone = _read_groups(rows, group, files)
     remarks = (*moved, *split_words, *([told] if others and columns.label is None else []))
     return Samples(
         source=FileSource(path.parent, files, len(images)),
@@ -70,7 +72,8 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
         targets=np.array([position[text] for text in texts])[labels],
         class_names=tuple(names),
         splits=splits,
-        groups=_read_groups(rows.columns[group], files) if group else None,
+        groups=groups,
+        notes=alone,
         remarks=remarks,
         group_hint=_build_group_hint(roles.maybe_group, rows) if roles.maybe_group else None,
         files=len(images),
@@ -107,14 +110,14 @@ def _find_paths(
     return paths, remarks
 
 
-def _read_groups(groups: Array, files: Array) -> Array:
-    """Return (N,) the group of each image; an image without one is a group by itself."""
-    return np.where(groups == "", files, groups)
+def _read_groups(rows: TableTexts, name: str, files: Array) -> tuple[Array | None, tuple[str, ...]]:
+    """Return (N,) the group of each image, None if there are none, and what is to be told."""
+    return fill_groups(rows.columns[name], files, f"column {name!r}") if name else (None, ())
 
 
 def _build_group_hint(name: str, rows: TableTexts) -> str | None:
     """Return a warning if the values of a column look like groups of several images, else None."""
-    texts = rows.columns[name]
+    texts = blank_missing(rows.columns[name])
     known = texts[texts != ""]
     several = len(np.unique(known))
     if several in (0, 1, len(known)):
