@@ -34,9 +34,14 @@ def print_subgroups(report: Mapping[str, Any]) -> None:
         parts = by["parts"]
         print_line("")
         rows = [_part_row(part) for part in parts]
-        layout = replace(_LAYOUT, headers={**_LAYOUT.headers, "value": by["by"]})
+        gap = by["largest_gap"]
+        layout = replace(
+            _LAYOUT,
+            headers={**_LAYOUT.headers, "value": by["by"]},
+            keep=() if gap is None else (gap["figure"],),
+        )
         print_rows(rows, list(rows[0]), "table", layout=layout)
-        for sentence in _tell(by["by"], parts, by["largest_gap"]):
+        for sentence in _tell(by["by"], parts, gap):
             print_sentence(sentence)
     if len(report["subgroups"]) > 1:
         print_sentence("Each of these is looked at alone; their combinations are not.")

@@ -190,3 +190,24 @@ def test_groups_that_cannot_be_reported_are_one_line(cli, data, tmp_path, flags,
     errors = [line for line in result.err.splitlines() if line.startswith("Error: ")]
     assert errors == [f"Error: {told}"]
     assert "Traceback" not in result.err
+
+
+def test_an_empty_column_of_groups_is_as_no_column(cli, data, tmp_path):
+    _, _, run = data
+    write_new(tmp_path, per_class=4)
+    paths = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.glob("*/*.png"))
+    table = tmp_path / "t.csv"
+    rows = [f"{path},{path.split('/')[0]},\n" for path in paths]
+    table.write_text("path,label,patient\n" + "".join(rows))
+    call = ("evaluate", table, "--checkpoint", run, "--group-col", "patient")
+    result = cli(*call)
+    assert answer(result)["groups"] is None
+    assert "none of the 12 images has a group in column 'patient'" in result.err
+    assert "taken as independent" in result.err
+    refused = cli(*call, "--by", "group")
+    assert refused.code == 2
+    assert "--by group: the images are in no groups" in refused.err
+    split = cli("split", table, "--group-col", "patient", "--output", tmp_path / "s.csv")
+    assert split.code == 0
+    assert "Warning: none of the 12 images has a group in column 'patient'" in split.err
+    assert {row["group"] for row in read(tmp_path / "s.csv")} == {""}
