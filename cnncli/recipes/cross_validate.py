@@ -23,7 +23,7 @@ from cnncli.files import (
 from cnncli.models.registry import short_name
 from cnncli.reporting import Reporter, SilentReporter, TableLayout
 from cnncli.run.check import check_config
-from cnncli.run.fold import Fold
+from cnncli.run.fold import Fold, has_begun
 from cnncli.run.fold_figures import fold_rows, read_fold
 from cnncli.run.fold_reporter import FoldReporter
 from cnncli.run.folder import check_output, check_unfinished, new_run_dir, tell_finished
@@ -34,7 +34,6 @@ from cnncli.run.pool_folds import pool_folds
 from cnncli.run.report import summary_rows, tell_images
 from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import World
-from cnncli.training.find_run import list_folds
 
 TrainRun = Callable[..., Path]
 _LAYOUT = TableLayout(
@@ -117,10 +116,7 @@ def resume_folds(
         if world.from_first(check_unfinished(folder)):
             config, folds = load_folds_config(str(folder / CONFIG_FILE), {})
             # Before the first fold has begun, its splits.csv may be without unreadable images.
-            has_begun = any((fold / LAST_FILE).is_file() for fold in list_folds(folder)) or any(
-                (fold / REPORT_FILE).is_file() for fold in list_folds(folder)
-            )
-            begun = folder if world.from_first(has_begun) else None
+            begun = folder if world.from_first(has_begun(folder)) else None
             plan = plan_folds(config, folds, reporter, begun=begun)
             _Job(folder, config, plan, reporter, trainers, world, started).run()
     return folder

@@ -183,6 +183,26 @@ def test_killed_and_resumed_it_gives_the_same_report(folder, data, tmp_path, pla
     assert not list(begun.rglob("run.lock"))
 
 
+def test_killed_before_any_state_it_takes_the_images_of_now(data, tmp_path):
+    mine, root = tmp_path / "figures", tmp_path / "runs"
+    shutil.copytree(data, mine)
+    (mine / "1" / "broken.png").write_bytes(b"no image")
+    first = session_module, "save_state"
+    settings = {"on_bad_image": "skip"}
+    assert kill_at(first, 1, lambda: cross_validate(root, mine, **settings)) == signal.SIGKILL
+    (begun,) = root.iterdir()
+    (mine / "1" / "broken.png").unlink()
+    write_digits(mine, classes=("7",), per_class=3, start=40)
+    assert kill_at(first, 1, lambda: resume(begun)) == signal.SIGKILL
+    folds = {row["path"]: row["fold"] for row in read_rows(begun / "splits.csv")}
+    of_first = {row["path"]: row["split"] for row in read_rows(begun / "fold1" / "splits.csv")}
+    assert len(folds) == 39
+    assert {path for path, fold in folds.items() if fold == "1"} == {
+        path for path, split in of_first.items() if split == "test"
+    }
+    assert not (begun / "bad_images.csv").exists()
+
+
 def test_a_fold_by_itself_is_the_run_of_its_settings(folder, tmp_path):
     again = train_run(
         load_config(str(folder / "fold2" / "config.yaml"), {"output": str(tmp_path)}),
