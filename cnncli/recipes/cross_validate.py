@@ -169,7 +169,7 @@ class _Job:
         with self._named_command():
             for done, path in enumerate(todo):
                 number = paths.index(path) + 1
-                reporter.fold = number
+                reporter.begin(number)
                 begun = time.monotonic()
                 self._train(path, number, len(todo) - done, reporter, images)
                 self._tell(number, time.monotonic() - begun, len(todo) - done - 1)
