@@ -222,7 +222,7 @@ def exclude_again(samples: Samples, excluded: Mapping[str, int]) -> Samples:
     if not excluded:
         return samples
     left = select_samples(samples, np.flatnonzero(~_are_named(samples, excluded)))
-    told = f"left out, as in the run so far (--exclude): {len(samples) - len(left)}"
+    told = f"left out, as in the run so far ({EXCLUDED_FILE}): {len(samples) - len(left)}"
     return replace(left, excluded=dict(excluded), remarks=(*left.remarks, told))
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -279,6 +280,18 @@ def with_test(data, tmp_path_factory):
     """A cross-validation of images of which some are kept out for test."""
     root = tmp_path_factory.mktemp("kept_out")
     return cross_validate(root, data, test_fraction=0.25, epochs=1)
+
+
+@pytest.mark.slow
+def test_a_fold_says_that_test_images_were_kept_out_and_not_excluded(cli, with_test, tmp_path):
+    told = cli("evaluate", "--checkpoint", with_test / "fold1").err
+    assert "left out, as the cross-validation keeps them out for test: 9 (" in told
+    assert "--exclude" not in told
+    page = tmp_path / "page.html"
+    assert cli("report", with_test / "fold1", "--no-images", "--output", page).code == 0
+    rows = re.findall(r"<tr><th[^>]*>([^<]*)</th><td[^>]*>([^<]*)</td>", page.read_text("utf-8"))
+    assert dict(rows)["kept out for test by the cross-validation"] == "9"
+    assert dict(rows)["excluded on request (excluded.csv)"] == "0"
 
 
 @pytest.mark.slow
