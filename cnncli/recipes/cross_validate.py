@@ -24,7 +24,7 @@ from cnncli.models.registry import short_name
 from cnncli.reporting import Reporter, SilentReporter, TableLayout
 from cnncli.run.check import check_config
 from cnncli.run.fold import Fold, has_begun
-from cnncli.run.fold_figures import fold_rows, read_fold
+from cnncli.run.fold_figures import count_seconds, fold_rows, read_fold
 from cnncli.run.fold_reporter import FoldReporter
 from cnncli.run.folder import check_output, check_unfinished, new_run_dir, tell_finished
 from cnncli.run.lock import lock_run
@@ -151,7 +151,8 @@ class _Job:
     ) -> None:
         self._folder, self._config, self._plan = folder, config, plan
         self._reporter, self._trainers, self._world = reporter, trainers, world
-        self._clock = _Clock(config.time_limit, started)
+        before = 0.0 if config.time_limit is None else world.from_first(count_seconds(folder))
+        self._clock = _Clock(config.time_limit, started - before)
 
     def run(self) -> None:
         """Train and report."""
@@ -261,7 +262,8 @@ class _Clock:
 
         Args:
             limit: The time that all folds may take together; None for no limit.
-            started: When the clock was started, by ``time.monotonic``.
+            started: When the clock was started, by ``time.monotonic``; so much earlier as epochs
+                have taken before it was resumed.
         """
         self._limit = None if limit is None else parse_duration(limit)
         self._started = started

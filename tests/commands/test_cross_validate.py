@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +38,10 @@ def cross_validate(output, data, **settings):
     return recipe.cross_validate(config, FOLDS, SilentReporter(), trainers, world=ALONE, started=0)
 
 
-def resume(folder):
+def resume(folder, started=0):
     trainers = recipe.Trainers(train_run, resume_run)
-    return recipe.resume_folds(folder, SilentReporter(), trainers, world=ALONE, started=0)
+    reporter = SilentReporter()
+    return recipe.resume_folds(folder, reporter, trainers, world=ALONE, started=started)
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +204,21 @@ def test_killed_before_any_state_it_takes_the_images_of_now(data, tmp_path):
         path for path, split in of_first.items() if split == "test"
     }
     assert not (begun / "bad_images.csv").exists()
+
+
+def test_resumed_it_has_the_time_that_its_folds_have_left(folder, tmp_path):
+    mine = tmp_path / folder.name
+    shutil.copytree(folder, mine)
+    shutil.rmtree(mine / "fold3")
+    (mine / "report.json").unlink()
+    config, metrics = mine / "config.yaml", mine / "fold1" / "metrics.csv"
+    edited, count = re.subn("(?m)^time_limit: .*", "time_limit: 1000s", config.read_text())
+    assert count == 1
+    config.write_text(edited)
+    metrics.write_text(re.sub("(?m)^1,[^,]*", "1,600", metrics.read_text()))
+    kill_at((session_module, "save_state"), 1, lambda: resume(mine, started=time.monotonic()))
+    (share,) = re.findall("time_limit: ([0-9.]+)s", (mine / "fold3" / "config.yaml").read_text())
+    assert 0 < float(share) < 400
 
 
 def test_a_fold_by_itself_is_the_run_of_its_settings(folder, tmp_path):
