@@ -23,6 +23,7 @@ from cnncli.files import (
 from cnncli.models.registry import short_name
 from cnncli.reporting import Reporter, SilentReporter, TableLayout
 from cnncli.run.check import check_config
+from cnncli.run.check_folds import check_folds
 from cnncli.run.fold import Fold, has_begun
 from cnncli.run.fold_figures import count_seconds, fold_rows, read_fold
 from cnncli.run.fold_reporter import FoldReporter
@@ -117,6 +118,8 @@ def resume_folds(
             config, folds = load_folds_config(str(folder / CONFIG_FILE), {})
             # Before the first fold has begun, its splits.csv may be without unreadable images.
             begun = folder if world.from_first(has_begun(folder)) else None
+            if begun is not None:
+                check_folds(folder)
             plan = plan_folds(config, folds, reporter, begun=begun)
             _Job(folder, config, plan, reporter, trainers, world, started).run()
     return folder

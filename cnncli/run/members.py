@@ -10,6 +10,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.errors import CnncliError, shorten
 from cnncli.files import BEST_FILE, REPORT_FILE, expand_path
+from cnncli.run.check_folds import check_fold_count
 from cnncli.training.checkpoint import find_checkpoint
 from cnncli.training.find_run import find_by_name, list_folds, list_run_folders
 
@@ -28,13 +29,14 @@ def find_members(given: str | None, output: str = "runs") -> tuple[Path, list[Pa
 
     Raises:
         CnncliError: If there is none, if more than one run could be meant, or if a
-            cross-validation is not finished.
+            cross-validation is not finished or was edited.
     """
     folder, how = _find_folder(given, output)
     folds = [] if folder is None else list_folds(folder)
     if folder is None or not folds:
         path, how = find_checkpoint(given, output)
         return path, [path], how
+    check_fold_count(folder)
     files = [fold / BEST_FILE for fold in folds]
     done = sum((fold / REPORT_FILE).is_file() for fold in folds)
     missing = [str(path) for path in files if not path.is_file()]

@@ -11,6 +11,7 @@ from cnncli.data.table_rows import read_records
 from cnncli.errors import CnncliError
 from cnncli.evaluation.metrics import FloatArray, IntArray
 from cnncli.files import PREDICTIONS_FILE, REPORT_FILE, check_table
+from cnncli.run.check_folds import check_folds
 from cnncli.run.members import find_members
 from cnncli.training.find_run import LAST, list_folds, list_run_folders
 
@@ -66,8 +67,10 @@ def load_out_of_fold(folder: Path) -> OutOfFold:
         folder: Its folder.
 
     Raises:
-        CnncliError: If the file is missing or is not what a cross-validation writes.
+        CnncliError: If the file is missing or is not what a cross-validation writes, or if
+            the folds are not those of the networks any more.
     """
+    check_folds(folder)
     path = folder / PREDICTIONS_FILE
     if not path.is_file():
         raise CnncliError(f"{path}: no such file; cnncli evaluate --checkpoint {folder} makes it")
