@@ -23,6 +23,7 @@ from cnncli.files import (
 from cnncli.models.registry import short_name
 from cnncli.reporting import Reporter, SilentReporter, TableLayout
 from cnncli.run.check import check_config
+from cnncli.run.check_fold_settings import check_fold_settings, warn_of_other_settings
 from cnncli.run.check_folds import check_folds
 from cnncli.run.fold import Fold, has_begun
 from cnncli.run.fold_figures import count_seconds, fold_rows, read_fold
@@ -120,6 +121,7 @@ def resume_folds(
             begun = folder if world.from_first(has_begun(folder)) else None
             if begun is not None:
                 check_folds(folder)
+                check_fold_settings(folder, config)
             plan = plan_folds(config, folds, reporter, begun=begun)
             _Job(folder, config, plan, reporter, trainers, world, started).run()
     return folder
@@ -248,6 +250,7 @@ class _Job:
             self._reporter,
             on_bad_image=self._config.on_bad_image,
         )
+        warn_of_other_settings(self._folder, self._reporter)
         self._reporter.table("folds", fold_rows(report["folds"]), _LAYOUT)
         self._reporter.table(tell_images(report), summary_rows(report))
         if self._plan.kept_out:

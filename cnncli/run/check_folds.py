@@ -9,10 +9,9 @@ import numpy as np
 from cnncli.data.split_file import NO_FOLD, load_split_file
 from cnncli.data.splits import TEST
 from cnncli.errors import CnncliError, count_of
-from cnncli.files import BEST_FILE, CONFIG_FILE, LAST_FILE, REPORT_FILE, SPLITS_FILE
+from cnncli.files import CONFIG_FILE, SPLITS_FILE
+from cnncli.run.fold import has_state
 from cnncli.training.find_run import list_folds
-
-_STATES = (LAST_FILE, BEST_FILE, REPORT_FILE)
 
 
 def check_fold_count(folder: Path) -> None:
@@ -29,7 +28,7 @@ def check_fold_count(folder: Path) -> None:
 
 
 def check_folds(folder: Path) -> None:
-    """Refuse a cross-validation whose ``splits.csv`` is not that which its networks were trained by.
+    """Refuse a cross-validation whose ``splits.csv`` is not that of its networks.
 
     Each network is to judge the images that it did not see, and ``splits.csv`` says which these
     are; the one in a fold's folder says what its network saw.
@@ -43,7 +42,7 @@ def check_folds(folder: Path) -> None:
     fold_of = _load_folds(folder)
     inner = {path for path, fold in fold_of.items() if fold != NO_FOLD}
     for number, fold in enumerate(list_folds(folder), start=1):
-        if not any((fold / name).is_file() for name in _STATES):
+        if not has_state(fold):
             continue
         own = load_split_file(str(fold), f"{fold / SPLITS_FILE}")
         now = np.array([fold_of.get(path, NO_FOLD) for path in own.paths.tolist()])

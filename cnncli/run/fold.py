@@ -17,6 +17,7 @@ from cnncli.data.splits import TEST, TRAIN
 from cnncli.data.store import FileDigests
 from cnncli.files import (
     BAD_IMAGES_FILE,
+    BEST_FILE,
     EXCLUDED_FILE,
     LAST_FILE,
     REPORT_FILE,
@@ -97,8 +98,16 @@ def has_begun(folder: Path) -> bool:
     Args:
         folder: The folder of the cross-validation.
     """
-    states = [fold / name for fold in list_folds(folder) for name in (LAST_FILE, REPORT_FILE)]
-    return any(path.is_file() for path in states)
+    return any(map(has_state, list_folds(folder)))
+
+
+def has_state(fold: Path) -> bool:
+    """Return whether a fold has saved something that it has trained.
+
+    Args:
+        fold: The folder of its run, which need not exist.
+    """
+    return any((fold / name).is_file() for name in (LAST_FILE, BEST_FILE, REPORT_FILE))
 
 
 def write_folds(folder: Path, run: PreparedRun, plan: FoldPlan) -> None:

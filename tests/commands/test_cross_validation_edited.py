@@ -112,3 +112,26 @@ def test_another_number_of_folds_is_refused(cli, folder, count):
     resumed = cli("cross-validate", "--resume", folder)
     assert (resumed.code, resumed.out) == (2, "")
     assert f"has folds: {count}, and splits.csv" in resumed.err
+
+
+SETTINGS = (
+    "epochs: 2",
+    "lr: 0.5",
+    "batch_size: 7",
+    "optimizer: sgd",
+    "dropout: 0.5",
+    "seed: 3",
+    "augment: none",
+)
+
+
+@pytest.mark.parametrize("now", SETTINGS)
+def test_settings_are_not_mixed(cli, folder, now):
+    (folder / "report.json").unlink()
+    shutil.rmtree(folder / "fold3")
+    key = now.partition(":")[0]
+    edit(folder / "config.yaml", f"^{key}: .*$", now)
+    result = cli("cross-validate", "--resume", folder)
+    assert (result.code, result.out) == (2, "")
+    assert f"config.yaml has {now}, but fold1 was trained with {key}: " in result.err
+    assert not (folder / "fold3").exists()
