@@ -25,6 +25,7 @@ from cnncli.reporting import Reporter, SilentReporter, TableLayout
 from cnncli.run.check import check_config
 from cnncli.run.check_fold_settings import check_fold_settings, warn_of_other_settings
 from cnncli.run.check_folds import check_folds
+from cnncli.run.damaged_folds import check_fold_files
 from cnncli.run.fold import Fold, has_begun
 from cnncli.run.fold_figures import count_seconds, fold_rows, read_fold
 from cnncli.run.fold_reporter import FoldReporter
@@ -122,7 +123,10 @@ def resume_folds(
             if begun is not None:
                 check_folds(folder)
                 check_fold_settings(folder, config)
+                check_fold_files(folder)
             plan = plan_folds(config, folds, reporter, begun=begun)
+            if world.is_first:  # of a fold that is lost
+                (folder / REPORT_FILE).unlink(missing_ok=True)
             _Job(folder, config, plan, reporter, trainers, world, started).run()
     return folder
 

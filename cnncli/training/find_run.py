@@ -97,9 +97,13 @@ def list_trials(study: Path) -> list[Path]:
 
 
 def is_finished(run_dir: Path) -> bool:
-    """Return whether a run has come to its end; a trial of ``tune`` writes no report then."""
+    """Return whether a run has come to its end; a trial of ``tune`` writes no report then.
+
+    A cross-validation that has lost the report or the weights of a fold is not finished any more.
+    """
     if (run_dir / REPORT_FILE).is_file():
-        return True
+        needed = (fold / name for fold in list_folds(run_dir) for name in (REPORT_FILE, BEST_FILE))
+        return all(path.is_file() for path in needed)
     return (
         is_trial(run_dir)
         and (run_dir / BEST_FILE).is_file()

@@ -135,3 +135,34 @@ def test_settings_are_not_mixed(cli, folder, now):
     assert (result.code, result.out) == (2, "")
     assert f"config.yaml has {now}, but fold1 was trained with {key}: " in result.err
     assert not (folder / "fold3").exists()
+
+
+def test_a_fold_that_was_deleted_is_trained_anew(cli, whole, folder):
+    shutil.rmtree(folder / "fold2")
+    refused = cli("evaluate", "--checkpoint", folder)
+    assert refused.error.endswith(f"go on with: cnncli cross-validate --resume {folder}")
+    resumed = cli("cross-validate", "--resume", folder)
+    assert (resumed.code, resumed.out) == (0, f"{folder}\n")
+    for name in ("report.json", "predictions.csv", "fold2/report.json", "fold2/best.safetensors"):
+        assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+DAMAGES = {
+    "best.safetensors": lambda path: path.write_bytes(path.read_bytes()[:1000]),
+    "report.json": lambda path: path.write_text("{"),
+    "lost best.safetensors": Path.unlink,
+    "lost report.json": Path.unlink,
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_a_damaged_fold_is_named_with_the_way_out(cli, folder, what):
+    name = what.removeprefix("lost ")
+    DAMAGES[what](folder / "fold1" / name)
+    (folder / "report.json").unlink()
+    result = cli("cross-validate", "--resume", folder)
+    assert (result.code, result.out) == (2, "")
+    way_out = f"; delete {folder}/fold1 and go on with: cnncli cross-validate --resume {folder}"
+    assert result.error.startswith(f"{folder}/fold1")
+    assert name in result.error
+    assert result.error.endswith(way_out)
