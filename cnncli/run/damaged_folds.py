@@ -22,15 +22,16 @@ def check_fold_files(folder: Path) -> None:
         CnncliError: If a finished fold has no report or no weights that can be read, or if one that
             is not finished has lost what it would go on from.
     """
-    for number, fold in enumerate(list_folds(folder), start=1):
-        try:
+    fold = folder
+    try:
+        for number, fold in enumerate(list_folds(folder), start=1):  # noqa: B007 - for the message
             _read(fold, number)
-        except CnncliError as error:
-            # Without the way out for a run by itself.
-            told = str(error).rpartition("; ")[0] or str(error)
-            raise CnncliError(
-                f"{told}; delete {fold} and go on with: cnncli cross-validate --resume {folder}"
-            ) from None
+    except CnncliError as error:
+        # Without the way out for a run by itself.
+        told = str(error).rpartition("; ")[0] or str(error)
+        raise CnncliError(
+            f"{told}; delete {fold} and go on with: cnncli cross-validate --resume {folder}"
+        ) from None
 
 
 def _read(fold: Path, number: int) -> None:
