@@ -150,6 +150,17 @@ def test_a_fold_without_a_readable_image_is_no_end(cli, folder, data, tmp_path):
     assert "decision.json" not in refused.err
 
 
+def test_the_command_that_an_error_names_writes_what_is_missing(cli, folder, tmp_path):
+    mine = tmp_path / folder.name
+    shutil.copytree(folder, mine)
+    (mine / "predictions.csv").unlink()
+    told = cli("suspect-labels", mine).error
+    words = re.search("cnncli (evaluate .*) makes it", told)[1].split()
+    assert cli(*words).code == 0
+    expected = (folder / "predictions.csv").read_bytes()
+    assert (mine / "predictions.csv").read_bytes() == expected
+
+
 def kill_at(monkeypatch_target, call, begin):
     """Run ``begin`` in a process that kills itself at a call of a function; return its signal."""
     pid = os.fork()
