@@ -52,7 +52,7 @@ def count_seconds(folder: Path) -> float:
     """
     begun = [path for path in list_folds(folder) if path.is_dir()]
     records = [survey_run(path, path.name, with_images=False)[0] for path in begun]
-    return sum(row.get("seconds", 0.0) for record in records for row in record.history)
+    return float(sum(row.get("seconds", 0.0) for record in records for row in record.history))
 
 
 def read_fold(path: Path, number: int) -> dict[str, Any]:

@@ -73,7 +73,8 @@ def load_out_of_fold(folder: Path) -> OutOfFold:
     check_folds(folder)
     path = folder / PREDICTIONS_FILE
     if not path.is_file():
-        raise CnncliError(f"{path}: no such file; cnncli evaluate --checkpoint {folder} makes it")
+        command = f"cnncli evaluate --checkpoint {folder} --output {folder}"
+        raise CnncliError(f"{path}: no such file; {command} makes it")
     check_table(path, str(path))
     records = read_records(path)
     _, header = next(records, (0, []))

@@ -133,6 +133,34 @@ def test_predict_gives_the_mean_of_the_networks(cli, folder, data, tmp_path):
     assert json.loads(evaluated.out)["split"] == "new images"
 
 
+def test_a_fold_without_a_readable_image_is_no_end(cli, folder, data, tmp_path):
+    mine, images = tmp_path / folder.name, tmp_path / "figures"
+    shutil.copytree(folder, mine)
+    shutil.copytree(data, images)
+    (mine / "fold2" / "decision.json").write_text("{}")
+    for row in read_rows(folder / "splits.csv"):
+        if row["fold"] == "1":
+            (images / row["path"]).write_bytes(b"no image")
+    flags = ("--checkpoint", mine, "--data", images)
+    result = cli("evaluate", *flags, "--on-bad-image", "skip")
+    assert (result.code, json.loads(result.out)["images"]) == (0, 24)
+    assert f"1 decision.json is left out: it was chosen for one network alone ({mine}" in result.err
+    refused = cli("evaluate", *flags, "--raw")
+    assert "12 images cannot be used" in refused.error
+    assert "decision.json" not in refused.err
+
+
+def test_the_command_that_an_error_names_writes_what_is_missing(cli, folder, tmp_path):
+    mine = tmp_path / folder.name
+    shutil.copytree(folder, mine)
+    (mine / "predictions.csv").unlink()
+    told = cli("suspect-labels", mine).error
+    words = re.search("cnncli (evaluate .*) makes it", told)[1].split()
+    assert cli(*words).code == 0
+    expected = (folder / "predictions.csv").read_bytes()
+    assert (mine / "predictions.csv").read_bytes() == expected
+
+
 def kill_at(monkeypatch_target, call, begin):
     """Run ``begin`` in a process that kills itself at a call of a function; return its signal."""
     pid = os.fork()
@@ -341,6 +369,20 @@ def test_a_test_split_is_in_no_fold_and_judged_by_the_mean(cli, with_test, tmp_p
     assert chances == pytest.approx(means, abs=2e-6)
     both = cli("evaluate", "--checkpoint", with_test, "--split", "all")
     assert json.loads(both.out)["split"] == "out of fold and test"
+
+
+@pytest.mark.slow
+def test_what_is_not_judged_may_hold_any_text_for_a_subgroup(cli, with_test, data, tmp_path):
+    rows = read_rows(with_test / "splits.csv")
+    ages = {
+        row["path"]: "unknown?" if row["split"] == "test" else str(n) for n, row in enumerate(rows)
+    }
+    lines = [f"{data / path},{path.split('/')[0]},{age}" for path, age in ages.items()]
+    table = tmp_path / "ages.csv"
+    table.write_text("\n".join(["image,label,age", *lines]))
+    flags = ("--checkpoint", with_test, "--data", table, "--subgroup", "age=20")
+    assert len(json.loads(cli("evaluate", *flags).out)["subgroups"][0]["parts"]) == 2
+    assert "holds texts" in cli("evaluate", *flags, "--split", "all").error
 
 
 @pytest.mark.slow
