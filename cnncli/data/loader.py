@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 Augment = Callable[[Array, int, int, int], Array]
 
 
+class NoneReadableError(CnncliError):
+    """Not a single image of a split can be read."""
+
+
 class SplitDataset(Dataset["tuple[Array | str, int]"]):
     """The images of one split, by epoch and position, so that augmentation knows both."""
 
@@ -198,10 +202,10 @@ class Loader:
             self.close()  # the loader processes have a copy of the data set as it was
         return bool(new)
 
-    def none_left(self) -> CnncliError:
+    def none_left(self) -> NoneReadableError:
         """Return the error to raise where not a single image of the split can be read."""
         reason = f" ({next(iter(self.bad.values()))})" if self.bad else ""
-        return CnncliError(
+        return NoneReadableError(
             f"--data: none of {count_of(self.count, 'image')} can be read{reason}; cnncli "
             "check-data names them"
         )

@@ -81,7 +81,7 @@ def _load_all(paths: Sequence[str], reporter: Reporter) -> tuple[list[RunRecord]
     for text in paths:
         path = expand_path(text)
         if not path.exists():
-            named = find_by_name(text, text)
+            named = find_by_name(text, text, with_folds=True)
             if named is None:
                 near = suggest_runs(text, list_run_folders(Path("runs")))
                 raise CnncliError(f"{text}: no such run folder{near}")

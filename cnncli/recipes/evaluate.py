@@ -12,8 +12,9 @@ from cnncli.files import run_dir_of
 from cnncli.reporting import Reporter
 from cnncli.run.by_group import add_by_group
 from cnncli.run.choose_evaluated import choose_evaluated, is_chosen_on
+from cnncli.run.choose_of_folds import choose_of_folds
 from cnncli.run.decide import check_decision, check_judged, choose_decision, needs_val
-from cnncli.run.decision import load_decision, save_decision, warn_of_views
+from cnncli.run.decision import load_decision, note_left_out, save_decision, warn_of_views
 from cnncli.run.evaluate_settings import EvaluateSettings
 from cnncli.run.evaluated_images import check_groups, find_evaluated
 from cnncli.run.evaluation import Evaluation
@@ -121,16 +122,19 @@ def _judge_by_folds(
     """Choose the images and compute their probabilities by the networks of a cross-validation."""
     folder = run_dir_of(path)
     refuse_decisions(settings.decide, folder)
+    if not settings.decide.raw:
+        note_left_out(files, reporter)
     checkpoint = load_checkpoint(files[0])[1]
     own = settings.data is None and settings.split is None
     output = settings.output and make_evaluation_folder(settings.output, path, is_of_run=own)
     everything = _find_images(settings, path, checkpoint, reporter)
-    check_subgroups(everything, settings.subgroups)
+    chosen, members, split = choose_of_folds(everything, folder, files, settings.split, reporter)
+    samples = select_samples(everything, chosen)
+    check_subgroups(samples, settings.subgroups)
     found = judge_by_folds(
-        everything,
-        folder,
-        files,
-        settings.split,
+        samples,
+        members,
+        split,
         compute,
         reporter,
         on_bad_image=settings.on_bad_image,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.choices.decision import parse_operating_point
-from cnncli.errors import CnncliError, clip
+from cnncli.errors import CnncliError, clip, count_of
 from cnncli.evaluation.calibration import HIGHEST, LOWEST, apply_temperature
 from cnncli.evaluation.operating_point import call_classes
 from cnncli.files import DECISION_FILE, EPOCHS_FOLDER, read_file, write_atomically
@@ -150,6 +150,19 @@ def load_decision(
         raise CnncliError(f"{path}: was chosen for other weights than {checkpoint}; {_WAY_OUT}")
     reporter.note(f"{path}: {decision.describe()}; --raw leaves it out")
     return decision
+
+
+def note_left_out(checkpoints: Sequence[Path], reporter: Reporter) -> None:
+    """Say where decisions do not count, since they were chosen for one of several networks.
+
+    Args:
+        checkpoints: The files of the networks.
+        reporter: Gets the remark.
+    """
+    left = [file for path in checkpoints if (file := find_decision_file(path)) and file.exists()]
+    if left:
+        of = count_of(len(left), "decision.json is", "decision.json are")
+        reporter.note(f"{of} left out: it was chosen for one network alone ({left[0]})")
 
 
 def warn_of_views(decision: Decision | None, tta: str | int | None, reporter: Reporter) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.choices import OnBadImage
-from cnncli.data.loader import Loader, SplitDataset
+from cnncli.data.loader import Loader, NoneReadableError, SplitDataset
 from cnncli.data.samples import Samples, select_samples
 from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
 from cnncli.errors import CnncliError
@@ -64,16 +65,21 @@ class Judge:
             CnncliError: If an image cannot be read, or none is left.
         """
         good, targets, probabilities = self.judge_numbers(samples, is_own=is_own, label=label)
+        if not len(good):
+            raise none_left()
         return select_samples(samples, good), targets, probabilities
 
     def judge_numbers(
         self, samples: Samples, *, is_own: bool, label: str
     ) -> tuple[Array, Array, Array]:
-        """Compute the probabilities of images, as `judge` does.
+        """Compute the probabilities of images, as `judge` does; it may be that none can be read.
 
         Returns:
             The numbers (N,) of the images that could be read, their class numbers (N,) and
             probabilities (N, K).
+
+        Raises:
+            CnncliError: If an image cannot be read, and is not to be left out.
         """
         world, reporter = self.compute.world, self.reporter
         numbers = world.slice(np.arange(len(samples)))
@@ -81,11 +87,12 @@ class Judge:
         store, bad = self._open(part, is_own=is_own)
         bad_before = self._gather_bad(bad, numbers)
         check_bad(samples, bad_before, self.on_bad_image, reporter)
+        targets, probabilities = samples.targets[:0], np.empty((0, len(samples.class_names)))
         if len(bad_before) == len(samples):
-            raise CnncliError("--data: no image is left to evaluate; cnncli check-data names them")
+            return np.array([], np.int64), targets, probabilities
         dataset = SplitDataset(store, keep_good(len(part), bad), part.targets)
         loader = Loader(dataset, evaluation_batch(self.preprocess))
-        with reporter.progress(label, len(part)) as advance:
+        with suppress(NoneReadableError), reporter.progress(label, len(part)) as advance:
             targets, probabilities = predict_split(
                 self.classifier, loader, self.compute, advance, self.views, sliced=True
             )
@@ -144,6 +151,11 @@ class Judge:
         if not is_own:
             found = np.flatnonzero(() if store.coloured is None else store.coloured)
             warn_of_colour(*name(found), self.reporter)
+
+
+def none_left() -> CnncliError:
+    """Return the error to raise where no image is left to evaluate."""
+    return CnncliError("--data: no image is left to evaluate; cnncli check-data names them")
 
 
 @dataclass

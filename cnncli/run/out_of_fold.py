@@ -9,6 +9,7 @@ from pathlib import Path
 from cnncli.errors import CnncliError
 from cnncli.evaluation.metrics import FloatArray, IntArray
 from cnncli.files import PREDICTIONS_FILE, REPORT_FILE
+from cnncli.run.check_folds import check_folds
 from cnncli.run.members import find_members
 from cnncli.run.predictions import read_predictions
 from cnncli.training.find_run import LAST, list_folds, list_run_folders
@@ -63,12 +64,15 @@ def load_out_of_fold(folder: Path) -> OutOfFold:
         folder: Its folder.
 
     Raises:
-        CnncliError: If the file is missing or is not what a cross-validation writes.
+        CnncliError: If the file is missing or is not what a cross-validation writes, or if
+            the folds are not those of the networks any more.
     """
+    check_folds(folder)
     path = folder / PREDICTIONS_FILE
     found = read_predictions(path)
     if found is None:
-        raise CnncliError(f"{path}: no such file; cnncli evaluate --checkpoint {folder} makes it")
+        command = f"cnncli evaluate --checkpoint {folder} --output {folder}"
+        raise CnncliError(f"{path}: no such file; {command} makes it")
     if not found.with_folds:
         raise CnncliError(f"{path}: not the file of a cross-validation: it has no column fold")
     return OutOfFold(
