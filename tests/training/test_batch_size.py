@@ -13,7 +13,6 @@ from cnncli.config import RunConfig
 from cnncli.errors import CnncliError
 from cnncli.models.build import Classifier
 from cnncli.reporting import SilentReporter
-from cnncli.run import opened_images
 from cnncli.run import prepare as prepare_module
 from cnncli.training import batch_size
 from cnncli.training.batch_size import find_batch_size, largest_batch
@@ -71,7 +70,7 @@ def test_a_gpu_takes_what_fits(tmp_path, monkeypatch, folder_data):
     run = prepare_module.prepare(given, Compute(Device(), "fp32"), SilentReporter())
     assert run.config.batch_size == 4
     # Read on demand, the first image may be none; it is told in its epoch, not here.
-    monkeypatch.setattr(opened_images, "fits_in_memory", lambda count, preprocess: False)
+    monkeypatch.setattr("cnncli.run.opened_images.fits_in_memory", lambda *args: False)
     copied = Path(shutil.copytree(folder_data, tmp_path / "copied"))
     (copied / run.samples.paths[run.indices(0)[0]]).write_bytes(b"")
     damaged = config.model_copy(update={"data": str(copied)})
