@@ -24,7 +24,7 @@ def check_fold_files(folder: Path) -> None:
     """
     fold = folder
     try:
-        for number, fold in enumerate(list_folds(folder), start=1):  # noqa: B007 - for the message
+        for number, fold in enumerate(list_folds(folder), start=1):
             _read(fold, number)
     except CnncliError as error:
         # Without the way out for a run by itself.

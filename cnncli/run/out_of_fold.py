@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from cnncli.data.table_rows import read_records
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, count_of
 from cnncli.evaluation.metrics import FloatArray, IntArray
-from cnncli.files import PREDICTIONS_FILE, REPORT_FILE, check_table
+from cnncli.files import PREDICTIONS_FILE, REPORT_FILE, SPLITS_FILE, check_table
 from cnncli.run.check_folds import check_folds
 from cnncli.run.members import find_members
+from cnncli.run.read_folder import read_report
 from cnncli.training.find_run import LAST, list_folds, list_run_folders
 
 _PREFIX = "probability_"
@@ -70,11 +71,10 @@ def load_out_of_fold(folder: Path) -> OutOfFold:
         CnncliError: If the file is missing or is not what a cross-validation writes, or if
             the folds are not those of the networks any more.
     """
-    check_folds(folder)
+    fold_of = check_folds(folder)
     path = folder / PREDICTIONS_FILE
     if not path.is_file():
-        command = f"cnncli evaluate --checkpoint {folder} --output {folder}"
-        raise CnncliError(f"{path}: no such file; {command} makes it")
+        raise CnncliError(f"{path}: no such file; {_tell_command(folder)} makes it")
     check_table(path, str(path))
     records = read_records(path)
     _, header = next(records, (0, []))
@@ -83,17 +83,19 @@ def load_out_of_fold(folder: Path) -> OutOfFold:
     if not {"path", "target", "fold"} <= at.keys() or len(names) < 2:
         raise CnncliError(f"{path}: not the file of a cross-validation (path, target, …, fold)")
     number_of = {name: number for number, name in enumerate(names)}
-    paths, targets, probabilities = [], [], []
+    paths, folds, targets, probabilities = [], [], [], []
     line = 1
     try:
         for line, row in records:  # noqa: B007 - for the message
             paths.append(row[at["path"]])
+            folds.append(int(row[at["fold"]]))
             targets.append(number_of[row[at["target"]]])
             probabilities.append([float(row[at[_PREFIX + name]]) for name in names])
     except (IndexError, KeyError, ValueError):
         raise CnncliError(f"{path}, line {line}: not a row of a cross-validation") from None
     if not paths:
-        raise CnncliError(f"{path}: has no rows")
+        raise CnncliError(f"{path}: has no rows; {_tell_command(folder)} makes the file anew")
+    _check_rows(path, paths, folds, fold_of)
     return OutOfFold(
         folder,
         paths,
@@ -101,3 +103,26 @@ def load_out_of_fold(folder: Path) -> OutOfFold:
         np.array(probabilities, np.float64),
         names,
     )
+
+
+def _check_rows(path: Path, paths: list[str], folds: list[int], fold_of: dict[str, int]) -> None:
+    """Refuse predictions that are not of each image once, by the network that did not see it."""
+    report = read_report(path.parent / REPORT_FILE)
+    images = len(paths) if report is None else report["images"]
+    told = ""
+    if len(paths) < images:
+        missing = images - len(paths)
+        told = f"{missing:,} of the {images:,} images of {REPORT_FILE} have no row"
+    elif len(paths) > images or len(set(paths)) < len(paths):
+        told = f"{count_of(len(paths), 'row')} for the {images:,} images of {REPORT_FILE}"
+    for name, fold in zip(paths, folds, strict=True):
+        # An image that was renamed is known by its content, and has no row of its own.
+        if not told and fold_of.get(name, fold) != fold:
+            told = f"{name} is in fold {fold} here, and in fold {fold_of[name]} of {SPLITS_FILE}"
+    if told:
+        raise CnncliError(f"{path}: {told}; {_tell_command(path.parent)} makes the file anew")
+
+
+def _tell_command(folder: Path) -> str:
+    """Return the command that writes the predictions of a cross-validation."""
+    return f"cnncli evaluate --checkpoint {folder} --output {folder}"

@@ -166,3 +166,21 @@ def test_a_damaged_fold_is_named_with_the_way_out(cli, folder, what):
     assert result.error.startswith(f"{folder}/fold1")
     assert name in result.error
     assert result.error.endswith(way_out)
+
+
+ROWS = {
+    (r"^.*7/.*\n", ""): "12 of the 36 images of report.json have no row",
+    (r"\A(.*\n)(.*\n)", r"\1\2\2"): "37 rows for the 36 images of report.json",
+    (",1$", ",2"): "is in fold 2 here, and in fold 1 of splits.csv",
+}
+
+
+@pytest.mark.parametrize("change", ROWS)
+def test_damaged_predictions_are_refused(cli, folder, change):
+    edit(folder / "predictions.csv", *change)
+    result = cli("suspect-labels", folder)
+    assert (result.code, result.out) == (2, "")
+    assert ROWS[change] in result.error
+    command = re.search("; cnncli (evaluate .*) makes the file anew$", result.error)[1]
+    assert cli(*command.split()).code == 0
+    assert cli("suspect-labels", folder).code in (0, 3)
