@@ -14,7 +14,7 @@ from cnncli.files import PREDICTIONS_FILE, REPORT_FILE, SPLITS_FILE, check_table
 from cnncli.run.check_folds import check_folds
 from cnncli.run.members import find_members
 from cnncli.run.read_folder import read_report
-from cnncli.training.find_run import LAST, list_folds, list_run_folders
+from cnncli.training.find_run import LAST, find_folds_of, list_folds, list_run_folders
 
 _PREFIX = "probability_"
 
@@ -53,6 +53,11 @@ def find_cross_validation(given: str) -> Path:
                 return folder
         raise CnncliError("last: no finished cross-validation in runs/; name its folder")
     path, files, _ = find_members(given)
+    if whole := find_folds_of(path.parent):
+        raise CnncliError(
+            f"{given}: one fold of a cross-validation, whose network has seen all other images; "
+            f"name the cross-validation: {whole}"
+        )
     if len(files) < 2:
         raise CnncliError(
             f"{given}: a single run, which has seen the images that it was trained on; name a "
