@@ -83,10 +83,7 @@ def find_material(settings: ReportSettings, reporter: Reporter) -> Material:
     Raises:
         CnncliError: If there is no such run, or its weights cannot be used.
     """
-    try:
-        path, how = find_checkpoint(settings.run)
-    except CnncliError as error:  # here the run is an argument, and no value of --checkpoint
-        raise CnncliError(str(error).removeprefix("--checkpoint ")) from None
+    path, how = find_checkpoint(settings.run, flag="")
     if how:
         reporter.note(f"run: {path.parent} ({how})")
     run_dir = run_dir_of(path)
