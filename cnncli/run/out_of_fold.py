@@ -80,11 +80,12 @@ def load_out_of_fold(folder: Path) -> OutOfFold:
         raise CnncliError(f"{path}: no such file; {_tell_command(folder)} makes it")
     if not found.folds:
         raise CnncliError(f"{path}: not the file of a cross-validation: it has no column fold")
+    targets = found.number(found.targets)
     _check_rows(path, found.paths, found.folds, fold_of)
     return OutOfFold(
         folder,
         found.paths,
-        found.number(found.targets),
+        targets,
         found.probabilities,
         found.class_names,
     )
