@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from cnncli.arrays import Array
 from cnncli.data.epoch_batches import WHOLE_BATCH, BatchShard, EpochBatches
 from cnncli.data.socket_folder import choose_socket_folder
-from cnncli.data.store import Bad, ImageStore
+from cnncli.data.store import Bad, ImageStore, NoneReadableError
 from cnncli.errors import RUNTIME_FAILURE, CnncliError, count_of
 from cnncli.images.header import ImageError
 
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 
 # Changes an image (H, W, C), given the seed, the epoch, and a number that differs between draws.
 Augment = Callable[[Array, int, int, int], Array]
-
-
-class NoneReadableError(CnncliError):
-    """Not a single image of a split can be read."""
 
 
 class SplitDataset(Dataset["tuple[Array | str, int]"]):

@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from cnncli.evaluation.intervals import FEW
 from cnncli.evaluation.metrics import FloatArray, IntArray
 
 # A column of numbers with more values than this is divided into bands.
 MOST_NUMBERS = 8
 # A column of texts with more values than this does not tell parts apart that can be judged.
 MOST_TEXTS = 20
-# A part with fewer images (or groups) than this is called small.
-FEW = 30
 MISSING = "missing"
 _BANDS = 4
 # What programs write into a column of numbers where a number is missing.

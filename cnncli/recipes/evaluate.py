@@ -70,8 +70,7 @@ def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Eval
     stored = None
     if not settings.decide.raw:
         stored = load_decision(path, checkpoint.digest, checkpoint.class_names, reporter)
-    warn_of_views(stored, settings.tta, reporter)
-    check_decision(settings.decide, stored, checkpoint.class_names, path)
+    check_decision(settings.decide, stored, checkpoint.class_names, path, settings.tta)
     views = None if settings.tta is None else build_views(settings.tta, checkpoint.augment)
     everything = _find_images(settings, path, checkpoint, reporter)
     chosen, split = choose_evaluated(everything, path, settings.split, reporter)
@@ -98,6 +97,7 @@ def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Eval
         decision = choose_decision(
             settings.decide, stored, checkpoint.class_names, val, reporter, settings.tta
         )
+    warn_of_views(decision, settings.tta, reporter)
     samples, targets, probabilities = judge.judge(
         select_samples(everything, chosen), is_own=settings.data is None
     )

@@ -10,9 +10,9 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.choices import OnBadImage
-from cnncli.data.loader import Loader, NoneReadableError, SplitDataset
+from cnncli.data.loader import Loader, SplitDataset
 from cnncli.data.samples import Samples, select_samples
-from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
+from cnncli.data.store import Bad, ImageStore, NoneReadableError, fits_in_memory, load_images
 from cnncli.errors import CnncliError
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import Classifier

@@ -14,6 +14,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.errors import CnncliError, count_of
 from cnncli.evaluation.differences import Judged, paired_differences
+from cnncli.evaluation.intervals import FEW
 from cnncli.evaluation.paired import mcnemar_p
 from cnncli.files import MOST_OF_TABLE, PREDICTIONS_FILE, SPLITS_FILE, check_regular
 from cnncli.reporting import Reporter
@@ -21,8 +22,6 @@ from cnncli.run.read_folder import RunRecord
 
 # In front of a class's name, in the header of predictions.csv.
 _PROBABILITY = "probability_"
-# With fewer groups than this, the interval is too narrow, and that is said.
-_FEW_GROUPS = 30
 
 _Image = tuple[str, str]  # path and target
 
@@ -221,7 +220,7 @@ def describe_paired(paired: Mapping[str, Any]) -> str:
     low, high = accuracy["low"], accuracy["high"]
     if low is None:
         return f"{told}: {chance} (drawing groups never moves it)"
-    few = "; with so few groups it is too narrow" if paired["groups"] < _FEW_GROUPS else ""
+    few = "; with so few groups it is too narrow" if paired["groups"] < FEW else ""
     return (
         f"{told}: {more if low > 0 or high < 0 else chance} (accuracy differs by "
         f"{accuracy['value']:.4f}, 95 % interval {low:.4f} to {high:.4f} from drawing whole "

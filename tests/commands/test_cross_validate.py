@@ -110,6 +110,24 @@ def test_evaluate_gives_the_same_report_byte_for_byte(cli, folder, data):
     assert moved.out == result.out
 
 
+@pytest.mark.slow
+def test_groups_of_the_file_of_splits_are_those_of_all_its_reports(cli, folder, data, tmp_path):
+    rows = read_rows(folder / "splits.csv")
+    for number, row in enumerate(rows):
+        row["group"] = f"{row['fold']} {number % 4}"
+    with (tmp_path / "grouped.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    grouped = cross_validate(tmp_path / "runs", data, splits=str(tmp_path / "grouped.csv"))
+    assert read_report(grouped)["groups"] == len({row["group"] for row in rows}) < len(rows)
+    for judged in (grouped, grouped / "fold1"):
+        written = (judged / "report.json").read_text("utf-8")
+        result = cli("evaluate", "--checkpoint", judged)
+        assert (result.code, result.out) == (0, written)
+        assert read_report(judged)["resampled"] == "group"
+
+
 def test_predict_gives_the_mean_of_the_networks(cli, folder, data, tmp_path):
     write_digits(tmp_path / "new", classes=("7",), per_class=3, start=40)
     args = ("predict", tmp_path / "new", "--probabilities", "--format", "json")
