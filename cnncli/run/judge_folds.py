@@ -72,7 +72,6 @@ def judge_by_folds(
     *,
     on_bad_image: OnBadImage,
     tta: Tta | None,
-    is_own: bool,
 ) -> JudgedByFolds:
     """Choose the images to judge, and compute their probabilities.
 
@@ -85,7 +84,6 @@ def judge_by_folds(
         reporter: Gets warnings and progress.
         on_bad_image: ``error`` refuses images that cannot be read, ``skip`` leaves them out.
         tta: Views of each image; None for the image alone.
-        is_own: Whether they are the data of the cross-validation by its own settings.
 
     Raises:
         CnncliError: If no image is left, or one cannot be read.
@@ -98,7 +96,7 @@ def judge_by_folds(
         reporter,
         on_bad_image=on_bad_image,
         tta=tta,
-        is_own=is_own,
+        run_dir=folder,
     )
     folds = _find_folds(members, judged.kept) if split == OUT_OF_FOLD else None
     found = judged.samples
