@@ -10,6 +10,7 @@ import typer
 from cnncli.errors import FINDINGS, count_of
 from cnncli.reporting import TableLayout
 from cnncli.shell.cells import format_cell
+from cnncli.shell.command import FLAG_HINTS
 from cnncli.shell.flags import CsvSafe
 from cnncli.shell.sides import print_sides
 from cnncli.shell.terminal import (
@@ -143,3 +144,7 @@ def _cells(summary: dict[str, Any]) -> dict[str, Any]:
         elif name not in _ONLY_JSON:
             cells[name] = value
     return cells
+
+
+_HINTS = {"--checkpoint": "name the runs without a flag: compare RUN RUN"}
+setattr(compare, FLAG_HINTS, _HINTS)

@@ -12,6 +12,7 @@ import typer
 from cnncli.errors import CnncliError, clip, count_of, did_you_mean, shorten
 from cnncli.reporting import TableLayout
 from cnncli.shell.cells import format_cell
+from cnncli.shell.command import FLAG_HINTS
 from cnncli.shell.flags import CsvSafe
 from cnncli.shell.tables import find_width
 from cnncli.shell.terminal import (
@@ -288,3 +289,7 @@ def format_bytes(count: int) -> str:
         if count >= size:
             return f"{count / size:,.{int(count < 10 * size)}f} {unit}"
     return f"{count} B"
+
+
+_HINTS = {"--checkpoint": "name the run without a flag: runs show RUN"}
+setattr(runs, FLAG_HINTS, _HINTS)
