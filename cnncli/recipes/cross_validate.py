@@ -38,7 +38,7 @@ from cnncli.training.find_run import list_folds
 
 TrainRun = Callable[..., Path]
 _LAYOUT = TableLayout(
-    drop=("mcc", "ece", "balanced_accuracy", "log_loss", "macro_f1"), drop_equal=False
+    drop=("mcc", "ece", "balanced_accuracy", "log_loss", "macro_f1"), drop_equal=False, rounded=True
 )
 
 
@@ -249,7 +249,7 @@ class _Job:
             on_bad_image=self._config.on_bad_image,
         )
         self._reporter.table("folds", fold_rows(report["folds"]), _LAYOUT)
-        self._reporter.table(tell_images(report), summary_rows(report))
+        self._reporter.table(tell_images(report), summary_rows(report), _LAYOUT)
         if self._plan.kept_out:
             self._reporter.note(
                 "the data's test images are not looked at; judge the mean of the networks on them "
