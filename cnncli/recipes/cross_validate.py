@@ -170,6 +170,11 @@ class _Job:
         todo = [p for p in paths if not self._world.from_first((p / REPORT_FILE).is_file())]
         if len(todo) < folds:
             self._reporter.note(f"finished before: {folds - len(todo)} of {folds} folds")
+        if len(todo) > 1:
+            self._reporter.note(
+                f"{len(todo)} trainings one after the other; the end of fold "
+                f"{paths.index(todo[0]) + 1} tells how long the others take"
+            )
         with self._named_command():
             for done, path in enumerate(todo):
                 number = paths.index(path) + 1
