@@ -41,6 +41,7 @@ class TableLayout:
         headers: What stands above a column in place of its name.
         short: Columns whose numbers are shown as 11.69 M or 4.09 G from a million on.
         drop_equal: Whether columns that are the same in all rows go before all others.
+        rounded: Whether figures below 0.001 have no more decimals than the others of their column.
         whole: What shows every column and figure, such as ``--format csv``; empty if nothing does.
     """
 
@@ -52,6 +53,7 @@ class TableLayout:
     headers: Mapping[str, str] = field(default_factory=dict)
     short: Sequence[str] = ()
     drop_equal: bool = True
+    rounded: bool = False
     whole: str = ""
 
 

@@ -85,9 +85,9 @@ def propose_groups(paths: Array, targets: Array) -> str | None:
     times = Counter(str(group) for group in ids.groups)
     shared = [text for text, n in times.items() if n > 1]
     return (
-        f"{count_of(len(shared), 'id stands', 'ids stand')} in front of several file names (such "
-        f"as {shared[0]!r}): if they "
-        f"are patients or series, keep each in one split with --group-regex '{ids.pattern}'"
+        f"{count_of(len(shared), 'id begins', 'ids each begin')} the names of several files (such "
+        f"as {shared[0]!r}): if ids are patients or series, keep the images of each in one split "
+        f"with --group-regex '{ids.pattern}'"
     )
 
 

@@ -14,7 +14,7 @@ from cnncli.audit.duplicates import DuplicateGroup, group_equal
 from cnncli.audit.file_facts import FileFacts, header_facts
 from cnncli.audit.findings import Finding
 from cnncli.audit.shortcuts import FAMILIES
-from cnncli.data.samples import NO_SPLIT, FileSource, Samples
+from cnncli.data.samples import NO_SPLIT, Samples, find_files
 from cnncli.data.store import describe_failure, map_in_threads
 from cnncli.images.formats import read_header
 from cnncli.images.header import ImageError
@@ -39,7 +39,7 @@ def check_quickly(
     areas = [0] * len(samples)
     yield from (f for f in check_copies(samples, splits, groups, areas) if f.kind != "duplicates")
     yield from check_imbalance(samples, splits)
-    if isinstance(samples.source, FileSource):  # arrays have no files of their own
+    if find_files(samples.source, 0):  # arrays have no files of their own
         yield from _check_headers(samples, splits, threads)
 
 

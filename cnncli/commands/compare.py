@@ -9,7 +9,8 @@ import typer
 
 from cnncli.errors import FINDINGS, count_of
 from cnncli.reporting import TableLayout
-from cnncli.shell.cells import format_cell
+from cnncli.shell.cells import format_cells
+from cnncli.shell.command import FLAG_HINTS
 from cnncli.shell.flags import CsvSafe
 from cnncli.shell.sides import print_sides
 from cnncli.shell.terminal import (
@@ -103,15 +104,27 @@ def _print_sides(runs: Sequence[dict[str, Any]]) -> None:
     names = dict.fromkeys(name for cells in runs for name in cells if name != "run")
     rows: dict[str, list[str]] = {}
     same = []
-    for name in names:
-        texts = [format_cell(cells.get(name)) for cells in runs]
-        if len(runs) > 1 and any(texts) and len(set(texts)) == 1:
-            same.append(f"{name} {texts[0]}")
-        elif any(texts):
-            rows[name] = texts
+    for figure in (name for name in names if not name.endswith(_INTERVAL)):
+        for name, texts in _format_rows(runs, figure).items():
+            if len(runs) > 1 and any(texts) and len(set(texts)) == 1:
+                same.append(f"{name} {texts[0]}")
+            elif any(texts):
+                rows[name] = texts
     print_sides(rows, [cells["run"] for cells in runs], corner=_FIRST, below=_INTERVAL)
     if same:
         print_sentence(f"The same in all: {', '.join(same)}.")
+
+
+def _format_rows(runs: Sequence[Mapping[str, Any]], name: str) -> dict[str, list[str]]:
+    """Return a figure or setting of each run, and its intervals, with as many decimals in all."""
+    values = [cells.get(name) for cells in runs]
+    pairs = [cells.get(f"{name}{_INTERVAL}") for cells in runs]
+    ends = [end for pair in pairs if pair for end in pair]
+    texts = iter(format_cells([*values, *ends], rounded=bool(ends)))
+    return {
+        name: [next(texts) for _ in values],
+        f"{name}{_INTERVAL}": [f"{next(texts)}–{next(texts)}" if pair else "" for pair in pairs],
+    }
 
 
 def _print_differences(paired: Mapping[str, Any]) -> None:
@@ -123,12 +136,12 @@ def _print_differences(paired: Mapping[str, Any]) -> None:
         f"intervals from drawing {drawn}:\n"
     )
     headers = {"value": "difference"}
-    layout = TableLayout(drop_equal=False, headers=headers, whole="--format json")
+    layout = TableLayout(drop_equal=False, rounded=True, headers=headers, whole="--format json")
     print_rows(rows, ("figure", "value", "low", "high"), "table", layout=layout)
 
 
 def _cells(summary: dict[str, Any]) -> dict[str, Any]:
-    """Return a run as a table shows it: an interval below its figure, no text too long."""
+    """Return what a table shows of a run: an interval (2,) below its figure, no text too long."""
     from cnncli.recipes.compare import describe_setting
 
     cells: dict[str, Any] = {}
@@ -138,8 +151,11 @@ def _cells(summary: dict[str, Any]) -> dict[str, Any]:
         elif isinstance(value, dict):
             cells[name] = value["value"]
             known = value["value"] is not None and value["low"] is not None
-            low, high = format_cell(value["low"]), format_cell(value["high"])
-            cells[f"{name}{_INTERVAL}"] = f"{low}–{high}" if known else None
+            cells[f"{name}{_INTERVAL}"] = (value["low"], value["high"]) if known else None
         elif name not in _ONLY_JSON:
             cells[name] = value
     return cells
+
+
+_HINTS = {"--checkpoint": "name the runs without a flag: compare RUN RUN"}
+setattr(compare, FLAG_HINTS, _HINTS)

@@ -9,6 +9,7 @@ import typer
 from cnncli.choices import SplitChoice
 from cnncli.errors import CnncliError
 from cnncli.files import check_output_file
+from cnncli.shell.command import FLAG_HINTS
 from cnncli.shell.flags import Flags, takes
 from cnncli.shell.run_flags import choose_flags
 from cnncli.shell.terminal import choose_reporter, print_line, tell_begin
@@ -79,3 +80,6 @@ def report(
         with_names=not no_names,
     )
     print_line(str(write_report(settings, choose_reporter())))
+
+
+setattr(report, FLAG_HINTS, {"--checkpoint": "name the run without a flag: report RUN"})

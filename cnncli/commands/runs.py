@@ -11,7 +11,8 @@ import typer
 
 from cnncli.errors import CnncliError, clip, count_of, did_you_mean, shorten
 from cnncli.reporting import TableLayout
-from cnncli.shell.cells import format_cell
+from cnncli.shell.cells import format_cell, format_cells
+from cnncli.shell.command import FLAG_HINTS
 from cnncli.shell.flags import CsvSafe
 from cnncli.shell.tables import find_width
 from cnncli.shell.terminal import (
@@ -154,7 +155,7 @@ def _show(names: Sequence[str], folder: str, chosen: str, *, csv_safe: bool) -> 
     lines = details | {"size": format_bytes(details.pop("bytes"))} | metrics
     accuracy = report.get("accuracy")
     if isinstance(accuracy, dict) and {"low", "high"} <= accuracy.keys():
-        value, low, high = (format_cell(accuracy[key]) for key in ("value", "low", "high"))
+        value, low, high = format_cells([accuracy[key] for key in ("value", "low", "high")])
         lines["report"] = f"{report['split']}: accuracy {value} ({low}–{high})"
     lines |= {name: settings.get(name) for name in _SETTINGS}
     wide = max(map(len, lines)) + 2
@@ -288,3 +289,7 @@ def format_bytes(count: int) -> str:
         if count >= size:
             return f"{count / size:,.{int(count < 10 * size)}f} {unit}"
     return f"{count} B"
+
+
+_HINTS = {"--checkpoint": "name the run without a flag: runs show RUN"}
+setattr(runs, FLAG_HINTS, _HINTS)

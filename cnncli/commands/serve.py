@@ -8,6 +8,7 @@ import typer
 
 from cnncli.augmentation.notation import parse_tta
 from cnncli.errors import CnncliError
+from cnncli.shell.command import FLAG_HINTS
 from cnncli.shell.decision_flags import Raw
 from cnncli.shell.flags import JudgingPrecision, TestTimeViews
 from cnncli.shell.terminal import choose_reporter, print_line, tell_begin
@@ -102,6 +103,9 @@ def serve(
     reporter = choose_reporter()
     serve_run(settings, reporter, print_line)
     reporter.note("stopped")
+
+
+setattr(serve, FLAG_HINTS, {"--checkpoint": "name the run without a flag: serve RUN"})
 
 
 def _check_extra() -> None:

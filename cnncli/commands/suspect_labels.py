@@ -9,6 +9,7 @@ import typer
 from cnncli.errors import FINDINGS, CnncliError
 from cnncli.files import PICTURES, check_output_file
 from cnncli.reporting import TableLayout
+from cnncli.shell.command import FLAG_HINTS
 from cnncli.shell.flags import CsvSafe, Flags, takes
 from cnncli.shell.run_flags import choose_flags
 from cnncli.shell.start_folds import Finetune, Folds
@@ -98,6 +99,10 @@ def suspect_labels(
     print_rows(rows, COLUMNS, chosen, csv_safe=csv_safe, layout=_LAYOUT)
     if rows:
         raise typer.Exit(FINDINGS)
+
+
+_HINTS = {"--checkpoint": "name the cross-validation without a flag: suspect-labels FOLDER"}
+setattr(suspect_labels, FLAG_HINTS, _HINTS)
 
 
 def _cross_validate(flags: Flags, folds: int | None, *, finetune: bool) -> Path | None:

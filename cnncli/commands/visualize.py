@@ -12,6 +12,7 @@ from cnncli.choices import parse_size
 from cnncli.errors import CnncliError, did_you_mean
 from cnncli.files import PICTURES, check_output_file
 from cnncli.recipes.visualize.views import COMMON, VIEWS
+from cnncli.shell.command import FLAG_HINTS
 from cnncli.shell.flags import Flags, takes
 from cnncli.shell.terminal import (
     TerminalReporter,
@@ -121,3 +122,7 @@ def _read_values(flags: Flags) -> dict[str, Any]:
             )
         read["unit"] = tuple(int(part) for part in parts)
     return read
+
+
+_HINTS = {"--checkpoint": "name the run without a flag: visualize WHAT RUN"}
+setattr(visualize, FLAG_HINTS, _HINTS)

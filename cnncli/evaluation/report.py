@@ -113,27 +113,31 @@ def _explain_undefined(report: dict[str, Any], counts: Counts, *, ordered: bool)
     reasons = []
     if len(present) == 1:
         affected = ["mcc", "auroc", "average_precision", "kappa", *(OF_GRADES if ordered else ())]
-        reasons.append(f"{', '.join(affected)}: only class {present[0]!r} occurs in this split")
+        reasons.append(
+            f"{', '.join(affected)} are undefined: only class {present[0]!r} occurs in this split"
+        )
     elif len(predicted) == 1:
-        reasons.append(f"mcc: every image is predicted as {predicted[0]!r}")
+        reasons.append(f"mcc is undefined: every image is predicted as {predicted[0]!r}")
     without_interval = [
         name for name, value in report.items() if isinstance(value, dict) and value["low"] is None
     ]
+    lacking = f"{', '.join(without_interval)} {'has' if len(without_interval) == 1 else 'have'}"
     if without_interval and (report["groups"] or report["images"]) == 1:
-        told = ", ".join(without_interval)
-        reasons.append(f"{told}: no interval: there is only one {report['resampled']}")
+        reasons.append(f"{lacking} no interval: there is only one {report['resampled']}")
     elif without_interval:
-        reasons.append(
-            f"{', '.join(without_interval)}: no interval, as no resampling changes the value"
-        )
+        reasons.append(f"{lacking} no interval: no resampling changes the value")
     if absent:
         reasons.append(
-            f"recall, f1, auroc, average_precision of {_quoted(absent)}: no image in this split; "
-            f"averages are over the {len(present)} of {len(names)} classes that have one"
+            f"recall, f1, auroc, average_precision of {_quoted(absent)} are undefined: no image "
+            f"in this split; averages are over the {len(present)} of {len(names)} classes "
+            "that have one"
         )
     never_predicted = [name for name in names if name not in set(predicted)]
     if never_predicted:
-        reasons.append(f"precision of {_quoted(never_predicted)}: never predicted in this split")
+        it = "it" if len(never_predicted) == 1 else "one of them"
+        reasons.append(
+            f"precision of {_quoted(never_predicted)} is undefined: no image was predicted as {it}"
+        )
     return reasons
 
 

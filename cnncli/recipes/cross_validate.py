@@ -40,7 +40,7 @@ from cnncli.training.distributed import World
 
 TrainRun = Callable[..., Path]
 _LAYOUT = TableLayout(
-    drop=("mcc", "ece", "balanced_accuracy", "log_loss", "macro_f1"), drop_equal=False
+    drop=("mcc", "ece", "balanced_accuracy", "log_loss", "macro_f1"), drop_equal=False, rounded=True
 )
 
 
@@ -176,6 +176,11 @@ class _Job:
         todo = [p for p in paths if not self._world.from_first((p / REPORT_FILE).is_file())]
         if len(todo) < folds:
             self._reporter.note(f"finished before: {folds - len(todo)} of {folds} folds")
+        if len(todo) > 1:
+            self._reporter.note(
+                f"{len(todo)} trainings one after the other; the end of fold "
+                f"{paths.index(todo[0]) + 1} tells how long the others take"
+            )
         with self._named_command():
             for done, path in enumerate(todo):
                 number = paths.index(path) + 1
@@ -256,7 +261,7 @@ class _Job:
         )
         warn_of_other_settings(self._folder, self._reporter)
         self._reporter.table("folds", fold_rows(report["folds"]), _LAYOUT)
-        self._reporter.table(tell_images(report), summary_rows(report))
+        self._reporter.table(tell_images(report), summary_rows(report), _LAYOUT)
         if self._plan.kept_out:
             self._reporter.note(
                 "the data's test images are not looked at; judge the mean of the networks on them "

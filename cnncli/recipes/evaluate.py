@@ -93,13 +93,13 @@ def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Eval
         if needs_val(settings.decide):
             is_own = settings.data is None
             found = find_val(path, checkpoint, everything, is_own=is_own, reporter=reporter)
-            val = judge.judge(found, is_own=True, label="judging val")[1:]
+            val = judge.judge(found, run_dir=run_dir_of(path), label="judging val")[1:]
         decision = choose_decision(
             settings.decide, stored, checkpoint.class_names, val, reporter, settings.tta
         )
     warn_of_views(decision, settings.tta, reporter)
     samples, targets, probabilities = judge.judge(
-        select_samples(everything, chosen), is_own=settings.data is None
+        select_samples(everything, chosen), run_dir=run_dir_of(path)
     )
     return Evaluation(
         path=path,
@@ -137,9 +137,9 @@ def _judge_by_folds(
         split,
         compute,
         reporter,
+        folder=folder,
         on_bad_image=settings.on_bad_image,
         tta=settings.tta,
-        is_own=settings.data is None,
     )
     return Evaluation(
         path=path,

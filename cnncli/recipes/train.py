@@ -17,7 +17,7 @@ from cnncli.files import (
     write_atomically,
 )
 from cnncli.models.registry import short_name
-from cnncli.reporting import Reporter
+from cnncli.reporting import Reporter, TableLayout
 from cnncli.run.begun import BegunRun
 from cnncli.run.check import check_config
 from cnncli.run.fit import fit
@@ -198,7 +198,7 @@ def _train(
         record_splits(report, run_dir)
         save_report(run_dir / REPORT_FILE, report)
         _drop_state(run, run_dir, reporter)
-    reporter.table(tell_images(report), summary_rows(report))
+    reporter.table(tell_images(report), summary_rows(report), TableLayout(rounded=True))
 
 
 def _drop_state(run: PreparedRun, run_dir: Path, reporter: Reporter) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.choices import OnBadImage
 from cnncli.data.loader import Loader, SplitDataset
+from cnncli.data.manifest import UNSEEN, load_manifest
 from cnncli.data.samples import Samples, select_samples
 from cnncli.data.store import Bad, ImageStore, NoneReadableError, fits_in_memory, load_images
 from cnncli.errors import CnncliError
+from cnncli.files import SPLITS_FILE
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import Classifier
 from cnncli.reporting import Reporter
@@ -49,13 +52,13 @@ class Judge:
     slices: LastSlice = field(default_factory=lambda: LastSlice())
 
     def judge(
-        self, samples: Samples, *, is_own: bool, label: str = "evaluating"
+        self, samples: Samples, *, run_dir: Path, label: str = "evaluating"
     ) -> tuple[Samples, Array, Array]:
         """Compute the probabilities of images.
 
         Args:
             samples: The images.
-            is_own: Whether they are images of the run.
+            run_dir: The run's folder, whose ``splits.csv`` says which are images of the run.
             label: What the progress bar is called.
 
         Returns:
@@ -64,13 +67,13 @@ class Judge:
         Raises:
             CnncliError: If an image cannot be read, or none is left.
         """
-        good, targets, probabilities = self.judge_numbers(samples, is_own=is_own, label=label)
+        good, targets, probabilities = self.judge_numbers(samples, run_dir=run_dir, label=label)
         if not len(good):
             raise none_left()
         return select_samples(samples, good), targets, probabilities
 
     def judge_numbers(
-        self, samples: Samples, *, is_own: bool, label: str
+        self, samples: Samples, *, run_dir: Path, label: str
     ) -> tuple[Array, Array, Array]:
         """Compute the probabilities of images, as `judge` does; it may be that none can be read.
 
@@ -84,7 +87,7 @@ class Judge:
         world, reporter = self.compute.world, self.reporter
         numbers = world.slice(np.arange(len(samples)))
         part = select_samples(samples, numbers)
-        store, bad = self._open(part, is_own=is_own)
+        store, bad = self._open(part, run_dir=run_dir)
         bad_before = self._gather_bad(bad, numbers)
         check_bad(samples, bad_before, self.on_bad_image, reporter)
         targets, probabilities = samples.targets[:0], np.empty((0, len(samples.class_names)))
@@ -100,14 +103,14 @@ class Judge:
         check_bad(samples, bad_since, self.on_bad_image, reporter)
         return keep_good(len(samples), {**bad_before, **bad_since}), targets, probabilities
 
-    def _open(self, samples: Samples, *, is_own: bool) -> tuple[ImageStore, Bad]:
+    def _open(self, samples: Samples, *, run_dir: Path) -> tuple[ImageStore, Bad]:
         """Return the images, and those that are unreadable; warn of those that look odd."""
         found = self.slices.find(samples, self.preprocess)
         if found is None:
             found = self._read(samples)
             self.slices.keep(samples, *found)
             warn_of_dark(samples, found[0], self.reporter)
-            self._warn_unlike(samples, found[0], is_own=is_own)
+            self._warn_unlike(samples, found[0], run_dir=run_dir)
         return found
 
     def _read(self, samples: Samples) -> tuple[ImageStore, Bad]:
@@ -134,10 +137,10 @@ class Judge:
         parts = self.compute.world.gather(ours)
         return {index: reason for part in parts for index, reason in part.items()}
 
-    def _warn_unlike(self, samples: Samples, store: ImageStore, *, is_own: bool) -> None:
+    def _warn_unlike(self, samples: Samples, store: ImageStore, *, run_dir: Path) -> None:
         """Warn of images, of those read before, that are hardly like the training images.
 
-        Its own images were looked at when the run chose grey.
+        The run's own images were looked at when it chose grey, wherever they lie now.
         """
 
         def name(found: Iterable[int]) -> tuple[int, str]:
@@ -148,9 +151,12 @@ class Judge:
         cuts = () if store.cut is None else store.cut.tolist()
         unlike = (i for i, cut in enumerate(cuts) if is_unlike_training(cut, store.preprocess))
         warn_unlike_training(*name(unlike), store.preprocess, self.reporter)
-        if not is_own:
-            found = np.flatnonzero(() if store.coloured is None else store.coloured)
-            warn_of_colour(*name(found), self.reporter)
+        found = np.flatnonzero(() if store.coloured is None else store.coloured)
+        manifest = load_manifest(run_dir / SPLITS_FILE) if len(found) else None
+        if manifest is not None:
+            rows = manifest.look_up(select_samples(samples, found), threads=count_cpus())
+            found = found[rows == UNSEEN]
+        warn_of_colour(*name(found), self.reporter)
 
 
 def none_left() -> CnncliError:

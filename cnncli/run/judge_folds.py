@@ -68,9 +68,9 @@ def judge_by_folds(
     compute: Compute,
     reporter: Reporter,
     *,
+    folder: Path,
     on_bad_image: OnBadImage,
     tta: Tta | None,
-    is_own: bool,
 ) -> JudgedByFolds:
     """Compute the probabilities of images that were chosen by `choose_of_folds`.
 
@@ -80,9 +80,9 @@ def judge_by_folds(
         split: What the images are called in the report.
         compute: Device, precision and processes.
         reporter: Gets warnings and progress.
+        folder: The folder of the cross-validation.
         on_bad_image: ``error`` refuses images that cannot be read, ``skip`` leaves them out.
         tta: Views of each image; None for the image alone.
-        is_own: Whether they are the data of the cross-validation by its own settings.
 
     Raises:
         CnncliError: If no image is left, or one cannot be read.
@@ -94,7 +94,7 @@ def judge_by_folds(
         reporter,
         on_bad_image=on_bad_image,
         tta=tta,
-        is_own=is_own,
+        run_dir=folder,
     )
     folds = _find_folds(members, judged.kept) if split == OUT_OF_FOLD else None
     found = judged.samples

@@ -59,9 +59,9 @@ def judge_images(
     compute: Compute,
     reporter: Reporter,
     *,
+    run_dir: Path,
     on_bad_image: OnBadImage,
     tta: Tta | None = None,
-    is_own: bool = True,
 ) -> Judged:
     """Compute the probabilities of images.
 
@@ -70,10 +70,10 @@ def judge_images(
         members: The networks; each of several processes takes a slice of the images of each.
         compute: Device, precision and processes.
         reporter: Gets warnings and progress.
+        run_dir: The folder whose ``splits.csv`` says which images are the run's own.
         on_bad_image: ``error`` refuses images that cannot be read, ``skip`` leaves them out.
         tta: Views of each image, over which the probabilities are averaged; None for the image
             alone.
-        is_own: Whether they are the images of the run, which were looked at when it began.
 
     Raises:
         CnncliError: If an image cannot be read and is not to be left out, or if none is left.
@@ -100,7 +100,7 @@ def judge_images(
         )
         good, _, found = judge.judge_numbers(
             select_samples(samples, member.indices),
-            is_own=is_own,
+            run_dir=run_dir,
             label=f"network {number} of {len(members)}",
         )
         sums[member.indices[good]] += found[:, order]

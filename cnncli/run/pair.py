@@ -181,7 +181,10 @@ def describe_paired(paired: Mapping[str, Any]) -> str:
         f"on {count_of(paired['images'], 'image')}{of_groups}, {first} alone is right on "
         f"{paired['only_first']}, {second} alone on {paired['only_second']}"
     )
-    chance, more = "the difference may be chance", "more than chance"
+    chance, more = (
+        "the difference in accuracy may be chance",
+        "the difference in accuracy is more than chance",
+    )
     if paired["groups"] is None:
         verdict = more if paired["p"] < 0.05 else chance
         return f"{told}: {verdict} (McNemar's exact test, p = {paired['p']:.2g})"

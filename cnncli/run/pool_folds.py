@@ -53,7 +53,12 @@ def pool_folds(
         for path, mine in zip(paths, found, strict=True)
     ]
     judged = judge_images(
-        select_samples(plan.samples, used), members, compute, reporter, on_bad_image=on_bad_image
+        select_samples(plan.samples, used),
+        members,
+        compute,
+        reporter,
+        run_dir=folder,
+        on_bad_image=on_bad_image,
     )
     checkpoint = load_checkpoint(paths[0] / BEST_FILE)[1]
     targets, probabilities = judged.samples.targets, judged.probabilities

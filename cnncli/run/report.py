@@ -63,7 +63,7 @@ def report_split(
         groups=None if groups is None else np.unique(groups, return_inverse=True)[1],
     )
     for reason in undefined:
-        reporter.note(f"undefined: {reason}")
+        reporter.note(reason)
     return report
 
 

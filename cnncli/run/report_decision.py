@@ -84,10 +84,10 @@ def _report_point(
     figures = bound_figures(is_called, is_positive, Units(groups), prevalence=prevalence)
     for name, why in _SHARES.items():
         if math.isnan(figures[name].value):
-            reporter.note(f"undefined: {name}: {why.format(positive=repr(decision.positive))}")
+            reporter.note(f"{name} is undefined: {why.format(positive=repr(decision.positive))}")
     for name, figure in figures.items():
         if math.isinf(figure.value):
-            reporter.note(f"undefined: {name}: infinite, as the share it is divided by is 0")
+            reporter.note(f"{name} is infinite: the share it is divided by is 0")
     return {
         "positive": decision.positive,
         "threshold": decision.threshold,

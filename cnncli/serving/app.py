@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -82,8 +83,9 @@ async def _send_file(name: str, kind: str, request: Request) -> Response:
 
 async def _no_such_path(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    right = "send an image with POST" if request.url.path == "/predict" else "ask with GET"
     told = {404: "no such path; there are /, /predict, /about, /healthz and /metrics"}
-    reason = told.get(error.status_code, f"{request.method} is not answered here")
+    reason = told.get(error.status_code, f"{request.method}: {right}")
     return _json({"error": reason}, error.status_code, error.headers)
 
 
@@ -165,6 +167,11 @@ class _Answers:
 
     def _read_wishes(self, request: Request) -> Wanted:
         query = request.query_params
+        ((name, times),) = Counter(name for name, _ in query.multi_items()).most_common(1) or [
+            ("", 0)
+        ]
+        if times > 1:
+            raise RefusedError(400, f"{name}: is there {times} times; give it once")
         flags = {}
         for name in ("probabilities", "heat_map"):
             given = query.get(name, "0")

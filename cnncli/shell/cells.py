@@ -22,12 +22,31 @@ _SKIN_TONES = range(0x1F3FB, 0x1F400)
 
 def format_cell(value: object) -> str:
     """Return a value as a table shows it: fractions to four decimals, thousands apart."""
+    return format_cells([value])[0]
+
+
+def format_cells(values: Sequence[object], *, rounded: bool = False) -> list[str]:
+    """Return values that belong together, as a column of a table shows them.
+
+    All fractions have the same number of decimals: four, or two where all are above 1.
+
+    Args:
+        values: They may be of any kind.
+        rounded: Whether figures below 0.001 are rounded to as many decimals as the others; else
+            they keep three digits, as a learning rate needs them.
+    """
+    sizes = [abs(value) for value in values if isinstance(value, float) and value]
+    decimals = 2 if sizes and not any(size <= 1 for size in sizes) else 4
+    return [_format(value, decimals, rounded=rounded) for value in values]
+
+
+def _format(value: object, decimals: int, *, rounded: bool) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        if 0 < abs(value) < 1e-3:
+        if 0 < abs(value) < 1e-3 and not rounded:
             return f"{value:.3g}"
-        return f"{value:.4f}" if abs(value) <= 1 else f"{value:,.2f}"
+        return f"{value:,.{decimals}f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value)

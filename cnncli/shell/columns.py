@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cnncli.reporting import TableLayout
-from cnncli.shell.cells import cell_width, format_cell, shorten_number, show_in_line
+from cnncli.shell.cells import cell_width, format_cells, shorten_number, show_in_line
 
 Row = Mapping[str, object]
 
@@ -61,8 +61,11 @@ class Column:
 def read_column(name: str, rows: list[Row], layout: TableLayout, width: int | None) -> Column:
     """Return a column, with the cells that it needs where a line has ``width``."""
     values = [row.get(name) for row in rows]
-    show = shorten_number if name in layout.short else format_cell
-    texts = [show_in_line(show(value)) for value in values]
+    is_short = name in layout.short
+    shown = (
+        map(shorten_number, values) if is_short else format_cells(values, rounded=layout.rounded)
+    )
+    texts = [show_in_line(text) for text in shown]
     header = show_in_line(layout.headers.get(name, name))
     widest = max(map(cell_width, texts), default=0)
     natural = need = whole = max(widest, cell_width(header))

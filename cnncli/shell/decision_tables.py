@@ -8,7 +8,7 @@ from typing import Any
 from cnncli.reporting import TableLayout
 from cnncli.shell.terminal import print_line, print_rows, print_sentence
 
-_LAYOUT = TableLayout(drop_equal=False, whole="--format json")
+_LAYOUT = TableLayout(drop_equal=False, rounded=True, whole="--format json")
 _FIGURES = (
     "sensitivity",
     "specificity",

@@ -14,12 +14,13 @@ from cnncli.shell.decision_tables import print_decision
 from cnncli.shell.subgroup_tables import print_internal, print_subgroups, show_figure
 from cnncli.shell.terminal import print_line, print_rows, print_sentence
 
-_LAYOUT = TableLayout(drop_equal=False, whole="--format json")
+_LAYOUT = TableLayout(drop_equal=False, rounded=True, whole="--format json")
 # A class's figures with their intervals are wide. Those go first that others follow from.
 _CLASS_LAYOUT = TableLayout(
     drop=("average_precision", "f1", "specificity", "auroc", "precision", "groups"),
     headers={"class_name": "class", "average_precision": "AP", "auroc": "AUROC", "f1": "F1"},
     drop_equal=False,
+    rounded=True,
     whole="--format json",
 )
 # Keys that tell how the figures came about; they stand above them.

@@ -23,9 +23,10 @@ _LAYOUT = TableLayout(
         "quadratic_kappa": "quadratic kappa",
     },
     drop_equal=False,
+    rounded=True,
     whole="--format json",
 )
-_SIDES = TableLayout(drop_equal=False, whole="--format json")
+_SIDES = TableLayout(drop_equal=False, rounded=True, whole="--format json")
 
 
 def print_subgroups(report: Mapping[str, Any]) -> None:

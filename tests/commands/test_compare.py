@@ -310,7 +310,8 @@ def test_two_runs_are_tested_on_the_same_images(cli, two):
     assert (paired["only_first"], paired["only_second"]) == (2, 8)
     assert paired["p"] == pytest.approx(binomtest(2, 10).pvalue)
     assert (
-        "the difference may be chance (McNemar's exact test, p = 0.11)" in cli("compare", *two).err
+        "the difference in accuracy may be chance (McNemar's exact test, p = 0.11)"
+        in cli("compare", *two).err
     )
     write_predictions(two[1], range(30), ())
     assert "of different images: no paired test" in cli("compare", *two).err
@@ -330,7 +331,10 @@ def test_where_images_belong_to_groups_these_are_drawn_and_decide(cli, two):
     assert answer["differences"]["accuracy"]["value"] == pytest.approx(1 / 6)
     assert answer["differences"]["accuracy"]["low"] == 0
     assert "on 60 images of 6 groups, first alone is right on 10" in said
-    assert "the difference may be chance (accuracy differs by 0.1667, 95 % interval 0.0000" in said
+    assert (
+        "the difference in accuracy may be chance (accuracy differs by 0.1667, 95 % interval 0.0000"
+        in said
+    )
     assert "with so few groups it is too narrow; McNemar's test would take the images for" in said
     write_groups(two[1], [n // 20 for n in range(60)])
     answer, said = paired(cli, two)

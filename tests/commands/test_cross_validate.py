@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 from sklearn.metrics import accuracy_score, log_loss
 
 from cnncli.config import RunConfig, load_config
+from cnncli.errors import CnncliError
 from cnncli.recipes import cross_validate as recipe
 from cnncli.recipes.train import resume_run, train_run
 from cnncli.reporting import SilentReporter
@@ -76,6 +77,24 @@ def test_each_image_is_judged_once_by_a_network_that_did_not_see_it(folder):
         assert set(splits.values()) == {"train", "val", "test"}
     known = {row["path"]: row["fold"] for row in read_rows(folder / "splits.csv")}
     assert known == {path: row["fold"] for path, row in predicted.items()}
+
+
+def test_what_is_to_come_is_told_before_the_first_fold_trains(data, tmp_path):
+    notes = []
+
+    class Notes(SilentReporter):
+        def note(self, text):
+            notes.append(text)
+
+    def fail(*args, **options):
+        raise CnncliError("no training")
+
+    config = RunConfig(model="lenet5", data=str(data), output=str(tmp_path), device="cpu")
+    trainers = recipe.Trainers(fail, fail)
+    with pytest.raises(CnncliError, match="no training"):
+        recipe.cross_validate(config, FOLDS, Notes(), trainers, world=ALONE, started=0)
+    told = "3 trainings one after the other; the end of fold 1 tells how long the others take"
+    assert told in notes
 
 
 def test_the_report_is_of_all_images_as_scikit_learn_counts_them(folder):

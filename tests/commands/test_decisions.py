@@ -422,7 +422,7 @@ def test_undefined_figures_are_null_with_their_reason(cli, run):
     point = report_of(result)["operating_point"]
     assert point["sensitivity"]["value"] == 0
     assert point["ppv"] is None
-    assert "undefined: ppv: no image is called 'one'" in result.err
+    assert "ppv is undefined: no image is called 'one'" in result.err
     assert point["positive_likelihood_ratio"] is None
     assert point["negative_likelihood_ratio"]["value"] == 1
     assert not any(

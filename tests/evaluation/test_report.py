@@ -133,8 +133,8 @@ def test_one_class_present():
     assert report["accuracy"]["value"] == pytest.approx(2 / 3)
     assert report["balanced_accuracy"]["value"] == pytest.approx(2 / 3)
     assert undefined[0] == (
-        "mcc, auroc, average_precision, kappa, linear_kappa, quadratic_kappa: only class 'a' "
-        "occurs in this split"
+        "mcc, auroc, average_precision, kappa, linear_kappa, quadratic_kappa are undefined: "
+        "only class 'a' occurs in this split"
     )
     absent = report["per_class"][1]
     precision = absent.pop("precision")
@@ -159,8 +159,8 @@ def test_a_constant_answer_has_no_mcc_and_no_precision_elsewhere():
     assert third is None
     assert second["value"] == pytest.approx(1 / 3)
     assert [row["f1"]["value"] for row in report["per_class"]] == [0, pytest.approx(0.5), 0]
-    assert "mcc: every image is predicted as 'b'" in undefined
-    assert "precision of 'a', 'c': never predicted in this split" in undefined
+    assert "mcc is undefined: every image is predicted as 'b'" in undefined
+    assert "precision of 'a', 'c' is undefined: no image was predicted as one of them" in undefined
 
 
 def test_an_absent_class_is_left_out_of_the_averages_and_named():
@@ -169,7 +169,9 @@ def test_an_absent_class_is_left_out_of_the_averages_and_named():
     aurocs = [row["auroc"] for row in report["per_class"]]
     assert aurocs[2] is None
     assert report["auroc"]["value"] == pytest.approx((aurocs[0]["value"] + aurocs[1]["value"]) / 2)
-    assert any("of 'c': no image" in line and "2 of 3 classes" in line for line in undefined)
+    assert any(
+        "of 'c' are undefined: no image" in line and "2 of 3 classes" in line for line in undefined
+    )
 
 
 def test_many_absent_classes_stay_one_line():
@@ -200,7 +202,7 @@ def test_no_mistake_is_not_certainty():
     # The mean of three recalls is known better than each of them
     lost = (1 - 20 / 23.841459) / math.sqrt(3)
     assert report["balanced_accuracy"]["low"] == pytest.approx(1 - lost)
-    assert undefined == ["log_loss: no interval, as no resampling changes the value"]
+    assert undefined == ["log_loss has no interval: no resampling changes the value"]
 
 
 def test_one_image():
@@ -244,7 +246,7 @@ def test_groups_are_counted_for_the_whole_and_for_each_class():
 def test_one_group_is_told():
     groups = np.zeros(4, int)
     _, undefined = report_of([0, 1, 0, 1], answers([0, 1, 1, 1], 2), ["a", "b"], groups=groups)
-    assert undefined == ["log_loss, brier, ece: no interval: there is only one group"]
+    assert undefined == ["log_loss, brier, ece have no interval: there is only one group"]
 
 
 def test_a_threshold_decides_the_confusions_and_no_ranking():

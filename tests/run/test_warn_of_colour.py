@@ -53,3 +53,17 @@ def test_colour_that_is_left_out_is_told(cli, runs, tmp_path, channels, tint, en
 def test_grey_pictures_for_a_network_of_colour_are_usual(cli, runs, tmp_path):
     write_digits(tmp_path / "new", start=20)
     assert cli("predict", tmp_path / "new", "--checkpoint", runs[3]).err == ""
+
+
+def test_the_runs_own_images_are_its_own_wherever_they_lie(cli, tmp_path):
+    paint(write_digits(tmp_path / "d"), (1, 0.5, 0.2))
+    run = train(tmp_path / "runs", data=str(tmp_path / "d"), in_channels=1)
+    here = cli("evaluate", "--checkpoint", run)
+    assert (here.code, "in colour" in here.err) == (0, False)
+    (tmp_path / "d").rename(tmp_path / "moved")
+    paint(write_digits(tmp_path / "more", start=20)[:2], (1, 0.5, 0.2))
+    for command in (("evaluate", "--checkpoint", run), ("report", run, "--no-images")):
+        assert "in colour" not in cli(*command, "--data", tmp_path / "moved").err
+    (tmp_path / "more" / "0").rename(tmp_path / "moved" / "0" / "more")
+    said = cli("evaluate", "--checkpoint", run, "--data", tmp_path / "moved").err
+    assert "Warning: 2 images are in colour" in said

@@ -40,8 +40,10 @@ def test_what_the_page_is_told(client, network, run_dir):
 def test_paths_and_methods_that_are_none(client):
     assert client.ask("GET", "/nosuch").status == 404
     assert client.ask("GET", "/../pyproject.toml").status == 404
-    assert client.ask("GET", "/predict").status == 405
-    assert client.ask("POST", "/about", b"").status == 405
+    asked = client.ask("GET", "/predict")
+    assert (asked.status, asked.value) == (405, {"error": "GET: send an image with POST"})
+    asked = client.ask("POST", "/about", b"")
+    assert (asked.status, asked.value) == (405, {"error": "POST: ask with GET"})
     assert client.ask("OPTIONS", "/predict").status == 405
 
 

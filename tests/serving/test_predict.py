@@ -143,6 +143,7 @@ def test_a_client_that_asks_first_is_told_without_sending(client):
         ("?top_k=0", "top_k=0: must be a whole number, at least 1"),
         ("?top_k=two", "top_k=two: must be a whole number, at least 1"),
         ("?heat_map=maybe", "heat_map=maybe: use 1 or 0"),
+        ("?top_k=3&top_k=2", "top_k: is there 2 times; give it once"),
         ("?topk=2", "topk: not known; there are top_k, probabilities, heat_map and name"),
     ],
 )

@@ -3,7 +3,7 @@
 import pytest
 from rich.cells import cell_len
 
-from cnncli.shell.cells import cut_middle, cut_path, wrap_words
+from cnncli.shell.cells import cut_middle, cut_path, format_cells, wrap_words
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,10 @@ def test_words_wrap_by_cells_and_long_ones_stay_whole():
     assert wrap_words("日本 日本 日本", 9, indent="  ") == ["日本 日本", "  日本"]
     assert wrap_words("see /a/very/long/path now", 10) == ["see", "/a/very/long/path", "now"]
     assert wrap_words("  a  b\nc", 10) == ["  a  b", "c"]
+
+
+def test_figures_of_a_column_have_as_many_decimals():
+    assert format_cells([1.0312, 0.8988, 1.2]) == ["1.0312", "0.8988", "1.2000"]
+    assert format_cells([1.36, 120.5, 0.0, 3, None]) == ["1.36", "120.50", "0.00", "3", ""]
+    assert format_cells([0.000271, 0.0030], rounded=True) == ["0.0003", "0.0030"]
+    assert format_cells([0.000271, 0.0030]) == ["0.000271", "0.0030"]  # a rate of learning

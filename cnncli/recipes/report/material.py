@@ -163,7 +163,7 @@ def _judge(
     classifier.to(memory_format=torch.channels_last)
     judge = Judge(classifier, checkpoint.preprocess, compute, None, "skip", reporter)
     samples, targets, probabilities = judge.judge(
-        select_samples(samples, chosen), is_own=settings.data is None
+        select_samples(samples, chosen), run_dir=found.record.path
     )
     return Answers(
         paths=list(map(str, samples.paths)),
