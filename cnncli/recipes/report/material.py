@@ -140,9 +140,11 @@ def _find_answers(found: Material, settings: ReportSettings, reporter: Reporter)
         is_best = found.path.name == BEST_FILE
         found.answers = _read_kept(found) if is_best else None
         kept = found.answers is not None
-        lacks = "the pictures" if kept else "the images, threshold, ranking and calibration"
-        lacks = lacks if is_best else f"the figures, {lacks}"  # the run's are of other weights
-        found.missing.append(f"{lacks}, since the images cannot be judged: {error}")
+        lacks = "pictures" if kept else "images, threshold, ranking and calibration"
+        lacks = lacks if is_best else f"figures, {lacks}"  # the run's are of other weights
+        found.missing.append(
+            f"the page has no {lacks}, because the images cannot be judged: {error}"
+        )
 
 
 def _judge(
