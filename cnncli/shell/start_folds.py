@@ -146,6 +146,9 @@ def _resume(resume: str, flags: Flags, config: str | None) -> None:
         choose_reporter().note(f"--resume {resume}: {folder}")
     if not check_unfinished(folder):
         if not is_follower():
+            from cnncli.run.damaged_folds import check_fold_files
+
+            check_fold_files(folder)
             choose_reporter().note(tell_finished(folder))
             print_line(str(folder))
         return

@@ -157,11 +157,13 @@ DAMAGES = {
 }
 
 
+@pytest.mark.parametrize("is_finished", [False, True])
 @pytest.mark.parametrize("what", DAMAGES)
-def test_a_damaged_fold_is_named_with_the_way_out(cli, folder, what):
+def test_a_damaged_fold_is_named_with_the_way_out(cli, folder, what, is_finished):
     name = what.removeprefix("lost ")
     DAMAGES[what](folder / "fold1" / name)
-    (folder / "report.json").unlink()
+    if not is_finished:
+        (folder / "report.json").unlink()
     result = cli("cross-validate", "--resume", folder)
     assert (result.code, result.out) == (2, "")
     way_out = f"; delete {folder}/fold1 and go on with: cnncli cross-validate --resume {folder}"
