@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 
 import pytest
+from helpers import TINY_PNG
 
 # Whoever imports this is skipped where the extra is not there.
 for _name in ("starlette", "uvicorn", "python_multipart"):
@@ -86,15 +87,31 @@ def serving(network, limits, *, batch_size=32, host="127.0.0.1", names=()):
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            assert ready.wait(30)
+            assert ready.wait(120)
             yield Client(port, server)
         finally:
             server.should_exit = True
-            thread.join(30)
+            thread.join(120)
             assert not thread.is_alive()
 
 
-def wait_until(is_true, seconds=20):
+def ask_until(client, status):
+    """Send an image until the answer has this status: a busy machine may be late with the body."""
+    answers = []
+    wait_until(lambda: answers.append(client.predict(TINY_PNG)) or answers[-1].status == status)
+    return answers[-1]
+
+
+def is_refused(client):
+    """Return whether the server takes no connection any more."""
+    try:
+        client.connect().close()
+    except OSError:
+        return True
+    return False
+
+
+def wait_until(is_true, seconds=120):
     """Wait until something is true; fail if it never is."""
     end = time.monotonic() + seconds
     while not is_true():

@@ -14,8 +14,10 @@ from cnncli.shell.flags import Flags, takes
 from cnncli.shell.run_flags import choose_flags
 from cnncli.shell.terminal import choose_reporter, print_line, tell_begin
 
+_FLAGS = ("data", "image_col", "label_col", "split_col", "group_col", "group_regex")
 
-@takes(choose_flags("data", "image_col", "label_col", "split_col"), argument=None)
+
+@takes(choose_flags(*_FLAGS), argument=None)
 def report(
     flags: Flags,
     run: Annotated[
@@ -62,12 +64,15 @@ def report(
     from cnncli.recipes.report.settings import ReportSettings
     from cnncli.recipes.report.write import write_report
 
-    columns = {key.removesuffix("_col"): value for key, value in flags.items() if key != "data"}
+    columns = {
+        key.removesuffix("_col"): value for key, value in flags.items() if key.endswith("_col")
+    }
     settings = ReportSettings(
         run=run,
         data=flags.get("data"),
         split=split,
         columns=CsvColumns(**columns),
+        group_regex=flags.get("group_regex"),
         device=device,
         output=path,
         images=images,

@@ -18,6 +18,7 @@ from cnncli.config.load import (
     join_problems,
     keys_by_heading,
     keys_of_kind,
+    keys_that_name_files,
     load_config,
     text_settings,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "join_problems",
     "keys_by_heading",
     "keys_of_kind",
+    "keys_that_name_files",
     "load_config",
     "load_folds_config",
     "load_recorded",

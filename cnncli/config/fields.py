@@ -21,15 +21,20 @@ LearningRate = Annotated[float, Field(gt=0, le=1e30, allow_inf_nan=False)]
 Kind = Literal["data", "place", "learning"]
 
 
-def setting(default: Any, heading: Heading, kind: Kind = "learning") -> Any:
+def setting(
+    default: Any, heading: Heading, kind: Kind = "learning", *, names_files: bool = False
+) -> Any:
     """Return a field of `RunConfig`.
 
     Args:
         default: The value where none is given; ``...`` where one has to be given.
         heading: Under which heading the setting stands in help, in YAML and in the documentation.
         kind: What the setting decides.
+        names_files: Whether its value can be a path, or say how files are named: what is handed on
+            without names leaves it out.
     """
-    return Field(default, json_schema_extra={"heading": heading, "kind": kind})
+    extra: dict[str, Any] = {"heading": heading, "kind": kind, "names_files": names_files}
+    return Field(default, json_schema_extra=extra)
 
 
 def flag_name(key: str) -> str:

@@ -154,6 +154,11 @@ def keys_of_kind(kind: Kind) -> list[str]:
     return [key for key in RunConfig.model_fields if _describe_field(key)["kind"] == kind]
 
 
+def keys_that_name_files() -> list[str]:
+    """Return the names of the settings whose values can be paths, in their order."""
+    return [key for key in RunConfig.model_fields if _describe_field(key)["names_files"]]
+
+
 def _describe_field(key: str) -> dict[str, Any]:
     """Return what `fields.setting` wrote down of a field."""
     extra = RunConfig.model_fields[key].json_schema_extra

@@ -69,7 +69,7 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
-    data: str = setting(..., "Most used", "data")
+    data: str = setting(..., "Most used", "data", names_files=True)
     model: str = setting("resnet_small", "Most used")
     image_size: str | None = setting(None, "Most used")
     epochs: Count | None = setting(None, "Most used")
@@ -83,19 +83,19 @@ class RunConfig(BaseModel):
     label_col: str | None = setting(None, "Data", "data")
     split_col: str | None = setting(None, "Data", "data")
     group_col: str | None = setting(None, "Data", "data")
-    group_regex: str | None = setting(None, "Data", "data")
-    splits: str | None = setting(None, "Data", "data")
+    group_regex: str | None = setting(None, "Data", "data", names_files=True)
+    splits: str | None = setting(None, "Data", "data", names_files=True)
     fold: Annotated[int, Field(ge=0)] | None = setting(None, "Data", "data")
     class_order: list[str] | None = setting(None, "Data", "data")
     ordered: bool = setting(False, "Data", "data")
-    exclude: str | None = setting(None, "Data", "data")
+    exclude: str | None = setting(None, "Data", "data", names_files=True)
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = setting(0.15, "Data", "data")
     test_fraction: Fraction = setting(0.15, "Data", "data")
 
     activation: ActivationName | None = setting(None, "Network")
     norm: NormName | None = setting(None, "Network")
 
-    weights: str = setting("none", "Transfer")
+    weights: str = setting("none", "Transfer", names_files=True)
     head: HeadStart | None = setting("epochs", "Transfer")
     freeze: str | None = setting("none", "Transfer")
     unfreeze_at: list[str] = setting([], "Transfer")
@@ -146,7 +146,7 @@ class RunConfig(BaseModel):
     sync_bn: bool = setting(False, "Device")
     workers: Annotated[int, Field(ge=0, le=1024)] | None = setting(None, "Device", "place")
 
-    output: str = setting("runs", "Output", "place")
+    output: str = setting("runs", "Output", "place", names_files=True)
     log: LogName | None = setting(None, "Output", "place")
 
     @field_validator("image_size", mode="before")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cnncli.arrays import Array
+from cnncli.choices.missing import is_missing
 from cnncli.data.samples import Samples, TextColumn, find_files
 from cnncli.errors import CnncliError, count_of, shorten
 from cnncli.images.dicom_fields import find_tag, is_dicom, read_field
@@ -114,13 +115,13 @@ def read_values(samples: Samples, field: HeaderField, chosen: Array) -> list[str
 
     def read(index: int) -> str | None:
         found = {_read(path, field.tag) for path in find_files(samples.source, index)}
-        named = sorted(value for value in found if value)
+        named = sorted(value for value in found if value and not is_missing(value))
         if len(named) > 1:
             raise CnncliError(
                 f"{field.where}: the files of one sample differ in it ({samples.paths[index]}: "
                 f"{shorten(named, 3)}); each sample must be of one group"
             )
-        return named[0] if named else "" if "" in found else None
+        return named[0] if named else None if found <= {None} else ""
 
     return list(map_in_threads(read, chosen.tolist(), _THREADS))
 

@@ -88,7 +88,8 @@ def exclude_listed(samples: Samples, given: str) -> Samples:
     """Return the samples without those that a list names, which ``excluded`` then has.
 
     A line is a path as ``splits.csv`` has it, or the path of the file from the working folder, or
-    an absolute one. The name of one of its files leaves out a sample of several.
+    an absolute one. The name of one of its files leaves out a sample of several, and
+    every sample that has this file.
 
     Args:
         samples: N labelled images.
@@ -154,23 +155,23 @@ def _size(samples: Samples, index: int) -> int:
 
 def _match(samples: Samples, lines: list[str]) -> tuple[Array, list[str]]:
     """Return the numbers of the images that lines name, ascending, and the lines that name none."""
-    places: dict[str, int] = {}
+    places: dict[str, list[int]] = {}  # a file may be one of several samples
     for index, path in enumerate(samples.paths.tolist()):
         for name in {path, *(path.split(SEPARATOR) if samples.files > 1 else ())}:
-            places[plain_path(name)] = index
-    files: dict[str, int] = {}
+            places.setdefault(plain_path(name), []).append(index)
+    files: dict[str, list[int]] = {}
     if any(plain_path(line.strip()) not in places for line in lines):
         for index in range(len(samples)):
             for file in find_files(samples.source, index):
-                files[_absolute(file)] = index
-    chosen, unknown = set(), []
+                files.setdefault(_absolute(file), []).append(index)
+    chosen: set[int] = set()
+    unknown = []
     for line in lines:
         name = line.strip()
-        found = places.get(plain_path(name), files.get(_absolute(name), -1))
-        if found < 0:
+        found = places.get(plain_path(name)) or files.get(_absolute(name), [])
+        chosen.update(found)
+        if not found:
             unknown.append(line)
-        else:
-            chosen.add(found)
     return np.array(sorted(chosen), dtype=np.int64), unknown
 
 
@@ -222,7 +223,7 @@ def exclude_again(samples: Samples, excluded: Mapping[str, int]) -> Samples:
     if not excluded:
         return samples
     left = select_samples(samples, np.flatnonzero(~_are_named(samples, excluded)))
-    told = f"left out, as in the run so far (--exclude): {len(samples) - len(left)}"
+    told = f"left out, as in the run so far ({EXCLUDED_FILE}): {len(samples) - len(left)}"
     return replace(left, excluded=dict(excluded), remarks=(*left.remarks, told))
 
 

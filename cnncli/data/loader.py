@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from cnncli.arrays import Array
 from cnncli.data.epoch_batches import WHOLE_BATCH, BatchShard, EpochBatches
 from cnncli.data.socket_folder import choose_socket_folder
-from cnncli.data.store import Bad, ImageStore
+from cnncli.data.store import Bad, ImageStore, NoneReadableError
 from cnncli.errors import RUNTIME_FAILURE, CnncliError, count_of
 from cnncli.images.header import ImageError
 
@@ -198,10 +198,10 @@ class Loader:
             self.close()  # the loader processes have a copy of the data set as it was
         return bool(new)
 
-    def none_left(self) -> CnncliError:
+    def none_left(self) -> NoneReadableError:
         """Return the error to raise where not a single image of the split can be read."""
         reason = f" ({next(iter(self.bad.values()))})" if self.bad else ""
-        return CnncliError(
+        return NoneReadableError(
             f"--data: none of {count_of(self.count, 'image')} can be read{reason}; cnncli "
             "check-data names them"
         )

@@ -14,6 +14,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS
+from cnncli.choices.missing import is_missing
 from cnncli.data.relabelled import tell_other_labels
 from cnncli.data.samples import NO_SPLIT, Samples, TextColumn
 from cnncli.data.store import FileDigests, hash_files, map_in_threads
@@ -152,6 +153,7 @@ class Manifest:
         """
         known = np.flatnonzero(rows != UNSEEN)
         found = [self.groups[row] for row in rows[known].tolist()] if self.groups else []
+        found = ["" if is_missing(name) else name for name in found]  # earlier versions wrote NA
         if not any(found):
             return None
         names = samples.paths.copy()

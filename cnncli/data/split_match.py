@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from cnncli.arrays import Array
+from cnncli.data.group_texts import fill_groups
 from cnncli.data.manifest import digest_files
 from cnncli.data.relabelled import match_labels, tell_other_labels
 from cnncli.data.samples import NO_SPLIT, Samples, plain_path
@@ -45,9 +46,12 @@ def apply_split_file(samples: Samples, given: str, fold: int | None, *, threads:
     changed = tell_relabelled(samples, file, rows)
     told = f"{file.where}: {changed}; its splits are taken, and the labels of --data"
     left_out = tell_left_out(samples, rows, "the run of --splits")
+    alone: tuple[str, ...] = ()
+    if samples.groups is None and (file.groups != "").any():
+        _, alone = fill_groups(file.groups, file.paths, file.where)
     return replace(
         give_rows(samples, file, rows, splits),
-        notes=(*samples.notes, told) if changed else samples.notes,
+        notes=(*samples.notes, *([told] if changed else []), *alone),
         remarks=(*samples.remarks, *file.remarks, *left_out),
     )
 
@@ -64,8 +68,8 @@ def give_rows(samples: Samples, file: SplitFile, rows: Array, splits: Array) -> 
     known = rows != _NO_ROW
     groups = samples.groups
     if groups is None and (file.groups != "").any():
-        groups = np.where(known, file.groups[rows], "")
-        groups = np.where(groups == "", samples.paths, groups)
+        names = np.where(known, file.groups[rows], "")
+        groups, _ = fill_groups(names, samples.paths, file.name)
     given = np.where(known, splits[rows], NO_SPLIT).astype(np.int8)
     return replace(samples, splits=given, groups=groups)
 

@@ -15,6 +15,7 @@ import torch
 
 from cnncli.arrays import Array
 from cnncli.data.samples import ImageSource, Samples, text_array
+from cnncli.errors import CnncliError
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import FULL_SCALE, Preprocess
 
@@ -34,6 +35,10 @@ def hash_files(files: Sequence[bytes]) -> str:
     for data in files:
         digest.update(data)
     return digest.hexdigest()
+
+
+class NoneReadableError(CnncliError):
+    """Not a single image of a split can be read."""
 
 
 @dataclass(frozen=True)

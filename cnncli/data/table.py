@@ -11,6 +11,7 @@ import pandas as pd
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS
 from cnncli.data.classes import sort_class_names
+from cnncli.data.group_texts import blank_missing, fill_groups
 from cnncli.data.label_text import is_blank
 from cnncli.data.samples import (
     NO_SPLIT,
@@ -22,39 +23,28 @@ from cnncli.data.samples import (
 from cnncli.data.split_names import parse_split_text, tell_split_words
 from cnncli.data.table_columns import (
     LABEL_COLUMNS,
-    choose_column,
-    choose_image_columns,
     find_extra_columns,
     find_usual,
 )
 from cnncli.data.table_files import check_channels, find_files, unify_paths
+from cnncli.data.table_roles import choose_roles
 from cnncli.data.table_rows import read_header
 from cnncli.data.table_texts import TableTexts, read_texts
 from cnncli.errors import CnncliError, shorten
-
-_SPLIT = ("split", "subset", "set")
-# Usual names of columns of groups. Such a column is not used unless --group-col names it, but the
-# user is warned of it.
-_GROUPS = (
-    *("patient_id", "patientid", "patient", "subject_id", "subjectid", "subject"),
-    *("lesion_id", "case_id", "participant_id", "person_id", "specimen_id"),
-)
 
 
 def read_table(path: Path, columns: CsvColumns) -> Samples:
     """Read a CSV of images; paths count from its folder, ids may lack the file's ending.
 
     Raises:
-        CnncliError: If a column or a file is missing, a field is empty or a split is unknown.
+        CnncliError: If a column or a file is missing, a column has two roles, a field is empty or a
+            split is unknown.
     """
     header = read_header(path)
-    images = choose_image_columns(path, header, columns.image)
-    label = choose_column(path, header, columns.label, "--label-col", LABEL_COLUMNS)
-    split = choose_column(path, header, columns.split, "--split-col", _SPLIT, needed=False)
-    group = choose_column(path, header, columns.group, "--group-col", (), needed=False)
-    maybe_group = "" if group else choose_column(path, header, None, "", _GROUPS, needed=False)
+    roles = choose_roles(path, header, columns)
+    images, label, split, group = roles.images, roles.label, roles.split, roles.group
     extra = find_extra_columns(path, header, columns.extra)
-    rows = read_texts(path, header, [*images, label, split, group, maybe_group], extra)
+    rows = read_texts(path, header, [*images, label, split, group, roles.maybe_group], extra)
     further = {name: rows.columns[name] for name in extra}
     for name in (*images, label):
         empty = np.flatnonzero(rows.columns[name] == "")
@@ -74,6 +64,7 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
     others = [name for name in find_usual(header, LABEL_COLUMNS) if name != label]
     told = f"labels are column {label!r}; {shorten(others)} could be too: see --label-col"
     splits, split_words = _read_splits(path, rows, split)
+    groups, alone = _read_groups(rows, group, files)
     remarks = (*moved, *split_words, *([told] if others and columns.label is None else []))
     return Samples(
         source=FileSource(path.parent, files, len(images)),
@@ -81,9 +72,10 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
         targets=np.array([position[text] for text in texts])[labels],
         class_names=tuple(names),
         splits=splits,
-        groups=_read_groups(rows.columns[group], files) if group else None,
+        groups=groups,
+        notes=alone,
         remarks=remarks,
-        group_hint=_build_group_hint(maybe_group, rows) if maybe_group else None,
+        group_hint=_build_group_hint(roles.maybe_group, rows) if roles.maybe_group else None,
         files=len(images),
         extra=further,
     )
@@ -118,14 +110,14 @@ def _find_paths(
     return paths, remarks
 
 
-def _read_groups(groups: Array, files: Array) -> Array:
-    """Return (N,) the group of each image; an image without one is a group by itself."""
-    return np.where(groups == "", files, groups)
+def _read_groups(rows: TableTexts, name: str, files: Array) -> tuple[Array | None, tuple[str, ...]]:
+    """Return (N,) the group of each image, None if there are none, and what is to be told."""
+    return fill_groups(rows.columns[name], files, f"column {name!r}") if name else (None, ())
 
 
 def _build_group_hint(name: str, rows: TableTexts) -> str | None:
     """Return a warning if the values of a column look like groups of several images, else None."""
-    texts = rows.columns[name]
+    texts = blank_missing(rows.columns[name])
     known = texts[texts != ""]
     several = len(np.unique(known))
     if several in (0, 1, len(known)):

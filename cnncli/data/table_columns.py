@@ -192,7 +192,7 @@ def choose_column(
         CnncliError: If there is no column of the name given, or none that is needed.
     """
     if chosen is not None:
-        if chosen not in header:
+        if not chosen or chosen not in header:  # a column may have no name
             raise CnncliError(
                 f"{flag} {chosen}: {path} has no such column; it has {shorten(header, 12)}"
                 f"{did_you_mean(chosen, header)}"

@@ -9,9 +9,6 @@ import numpy as np
 from cnncli.choices import Aggregate
 from cnncli.evaluation.metrics import FloatArray, IntArray
 
-# Among equally many votes, the larger mean probability decides; it changes no share visibly.
-_TIE = 1e-9
-
 
 @dataclass(frozen=True)
 class GroupAnswers:
@@ -21,11 +18,13 @@ class GroupAnswers:
         targets: (G,) class indices.
         probabilities: (G, K), rows sum to 1.
         left_out: Number of groups whose images have several labels.
+        predictions: (G,) class indices with the most votes; None where nothing was voted on.
     """
 
     targets: IntArray
     probabilities: FloatArray
     left_out: int
+    predictions: IntArray | None = None
 
 
 def combine_groups(
@@ -43,8 +42,8 @@ def combine_groups(
         groups: (N,) number of the group of each image, from 0 without a gap.
         aggregate: ``mean`` takes the mean of each class's probability. ``max`` takes the largest,
             so that one conspicuous image decides, and divides by the sum over the classes. ``vote``
-            takes the share of images that are predicted as each class; of classes with equally many
-            votes, the one with the larger mean counts.
+            takes the share of images that are predicted as each class; the group is predicted as
+            the class with the most votes, and of several such as the one with the largest mean.
         predictions: (N,) class indices that vote; None for the most probable class of each image.
     """
     order = np.argsort(groups, kind="stable")
@@ -63,6 +62,13 @@ def combine_groups(
         pairs = np.repeat(np.arange(len(starts)), sizes), voted
         votes = np.zeros_like(means)
         np.add.at(votes, pairs, 1)
-        means = (1 - _TIE) * votes / sizes[:, None] + _TIE * means
+        leads = votes == votes.max(axis=1, keepdims=True)
+        chosen = np.where(leads, means, -1.0).argmax(axis=1)
+        means = votes / sizes[:, None]
     is_one = lowest == highest
-    return GroupAnswers(lowest[is_one], means[is_one], int((~is_one).sum()))
+    return GroupAnswers(
+        lowest[is_one],
+        means[is_one],
+        int((~is_one).sum()),
+        chosen[is_one] if aggregate == "vote" else None,
+    )

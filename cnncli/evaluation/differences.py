@@ -47,11 +47,6 @@ class Difference:
     low: float
     high: float
 
-    @property
-    def is_certain(self) -> bool:
-        """Whether the interval leaves 0 out."""
-        return self.low > 0 or self.high < 0
-
 
 def paired_differences(
     targets: IntArray,

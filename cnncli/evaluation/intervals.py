@@ -18,6 +18,8 @@ import numpy as np
 from cnncli.evaluation.metrics import FloatArray, IntArray
 
 CONFIDENCE = 0.95
+# With fewer images (or groups, where there are groups) than this, a figure says little.
+FEW = 30
 # Of an error that few units make up: Student's t for less is too long for any use.
 _LEAST_FREEDOM = 4
 UPPER = (1 + CONFIDENCE) / 2

@@ -11,18 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from cnncli.choices.missing import is_missing
+from cnncli.evaluation.intervals import FEW
 from cnncli.evaluation.metrics import FloatArray, IntArray
 
 # A column of numbers with more values than this is divided into bands.
 MOST_NUMBERS = 8
 # A column of texts with more values than this does not tell parts apart that can be judged.
 MOST_TEXTS = 20
-# A part with fewer images (or groups) than this is called small.
-FEW = 30
 MISSING = "missing"
 _BANDS = 4
-# What programs write into a column of numbers where a number is missing.
-_NO_NUMBERS = {"", "na", "n/a", "nan", "null", "none", "?", "-"}
 _CONFIDENCE = 0.95
 
 
@@ -76,7 +74,7 @@ def read_numbers(texts: Sequence[str]) -> FloatArray | None:
     """Return (N,) the numbers that texts are, NaN where one is missing; None for other texts."""
     numbers = np.full(len(texts), np.nan)
     for index, text in enumerate(texts):
-        if text.lower() in _NO_NUMBERS:
+        if is_missing(text):
             continue
         try:
             numbers[index] = float(text)

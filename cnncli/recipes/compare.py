@@ -18,6 +18,7 @@ from cnncli.evaluation.report import figure_value
 from cnncli.files import CONFIG_FILE, METRICS_FILE, expand_path
 from cnncli.reporting import Reporter
 from cnncli.run.folder import tell_no_run
+from cnncli.run.other_ways import find_other_ways
 from cnncli.run.pair import pair_runs
 from cnncli.run.read_folder import FIGURES, RunRecord, load_run
 from cnncli.training.find_run import find_by_name, list_run_folders, suggest_runs
@@ -80,7 +81,7 @@ def _load_all(paths: Sequence[str], reporter: Reporter) -> tuple[list[RunRecord]
     for text in paths:
         path = expand_path(text)
         if not path.exists():
-            named = find_by_name(text, text)
+            named = find_by_name(text, text, with_folds=True)
             if named is None:
                 near = suggest_runs(text, list_run_folders(Path("runs")))
                 raise CnncliError(f"{text}: no such run folder{near}")
@@ -149,7 +150,10 @@ def find_differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def find_warnings(runs: Sequence[RunRecord]) -> list[str]:
-    """Tell which runs were chosen or judged on other images than the first, once for each kind."""
+    """Tell which runs do not compare with the first, once for each kind.
+
+    They were chosen or judged on other images, or their images were judged in another way.
+    """
     known = [run for run in runs if run.images]
     warnings: dict[str, list[str]] = {}
     for run in known[1:]:
@@ -168,10 +172,31 @@ def find_warnings(runs: Sequence[RunRecord]) -> list[str]:
                 f"other {names} images than {first.name}: their {names} figures differ by that too"
             )
         warnings.setdefault(text, []).append(run.name)
+    for text, odd in _find_other_ways(runs).items():
+        warnings.setdefault(text, []).extend(odd)
     told = []
     for text, odd in warnings.items():
         are_all = _MOST_NAMES < len(odd) == len(runs) - 1
         told.append(f"{f'all {len(odd)} others' if are_all else ', '.join(odd)}: {text}")
+    return told
+
+
+def _find_other_ways(runs: Sequence[RunRecord]) -> dict[str, list[str]]:
+    """Return the names of runs that judged in another way than the first, by what is to be told."""
+    told: dict[str, list[str]] = {}
+    first: RunRecord | None = None
+    for run in runs:
+        if run.report is None:
+            continue
+        first = first or run
+        assert first.report is not None
+        if other := find_other_ways(first.report, run.report, are_of_one_run=False):
+            text = (
+                f"judged with another {' and '.join(other)} than {first.name}: figures and "
+                "predictions differ by that too; evaluate --checkpoint RUN --output RUN, with the "
+                "same flags for each, writes them anew (--raw leaves a decision out)"
+            )
+            told.setdefault(text, []).append(run.name)
     return told
 
 

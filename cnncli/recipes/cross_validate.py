@@ -23,8 +23,11 @@ from cnncli.files import (
 from cnncli.models.registry import short_name
 from cnncli.reporting import Reporter, SilentReporter, TableLayout
 from cnncli.run.check import check_config
-from cnncli.run.fold import Fold
-from cnncli.run.fold_figures import fold_rows, read_fold
+from cnncli.run.check_fold_settings import check_fold_settings, warn_of_other_settings
+from cnncli.run.check_folds import check_folds
+from cnncli.run.damaged_folds import check_fold_files
+from cnncli.run.fold import Fold, has_begun
+from cnncli.run.fold_figures import count_seconds, fold_rows, read_fold
 from cnncli.run.fold_reporter import FoldReporter
 from cnncli.run.folder import check_output, check_unfinished, new_run_dir, tell_finished
 from cnncli.run.lock import lock_run
@@ -34,7 +37,6 @@ from cnncli.run.pool_folds import pool_folds
 from cnncli.run.report import summary_rows, tell_images
 from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import World
-from cnncli.training.find_run import list_folds
 
 TrainRun = Callable[..., Path]
 _LAYOUT = TableLayout(
@@ -117,11 +119,14 @@ def resume_folds(
         if world.from_first(check_unfinished(folder)):
             config, folds = load_folds_config(str(folder / CONFIG_FILE), {})
             # Before the first fold has begun, its splits.csv may be without unreadable images.
-            has_begun = any((fold / LAST_FILE).is_file() for fold in list_folds(folder)) or any(
-                (fold / REPORT_FILE).is_file() for fold in list_folds(folder)
-            )
-            begun = folder if world.from_first(has_begun) else None
+            begun = folder if world.from_first(has_begun(folder)) else None
+            if begun is not None:
+                check_folds(folder)
+                check_fold_settings(folder, config)
+                check_fold_files(folder)
             plan = plan_folds(config, folds, reporter, begun=begun)
+            if world.is_first:  # of a fold that is lost
+                (folder / REPORT_FILE).unlink(missing_ok=True)
             _Job(folder, config, plan, reporter, trainers, world, started).run()
     return folder
 
@@ -155,13 +160,13 @@ class _Job:
     ) -> None:
         self._folder, self._config, self._plan = folder, config, plan
         self._reporter, self._trainers, self._world = reporter, trainers, world
-        self._clock = _Clock(config.time_limit, started)
+        before = 0.0 if config.time_limit is None else world.from_first(count_seconds(folder))
+        self._clock = _Clock(config.time_limit, started - before)
 
     def run(self) -> None:
         """Train and report."""
-        folds = self._plan.folds
+        folds, kept = self._plan.folds, self._plan.kept_out
         told = count_of(int((self._plan.numbers > 0).sum()), "image")
-        kept = self._plan.kept_out
         out = f"; {count_of(kept, 'test image is', 'test images are')} kept out" if kept else ""
         self._reporter.note(f"{folds} folds of {told}{out}; {self._folder}")
         reporter = FoldReporter(self._reporter, folds)
@@ -171,14 +176,12 @@ class _Job:
         if len(todo) < folds:
             self._reporter.note(f"finished before: {folds - len(todo)} of {folds} folds")
         if len(todo) > 1:
-            self._reporter.note(
-                f"{len(todo)} trainings one after the other; the end of fold "
-                f"{paths.index(todo[0]) + 1} tells how long the others take"
-            )
+            told = f"the end of fold {paths.index(todo[0]) + 1} tells how long the others take"
+            self._reporter.note(f"{len(todo)} trainings one after the other; {told}")
         with self._named_command():
             for done, path in enumerate(todo):
                 number = paths.index(path) + 1
-                reporter.fold = number
+                reporter.begin(number)
                 begun = time.monotonic()
                 self._train(path, number, len(todo) - done, reporter, images)
                 self._tell(number, time.monotonic() - begun, len(todo) - done - 1)
@@ -253,6 +256,7 @@ class _Job:
             self._reporter,
             on_bad_image=self._config.on_bad_image,
         )
+        warn_of_other_settings(self._folder, self._reporter)
         self._reporter.table("folds", fold_rows(report["folds"]), _LAYOUT)
         self._reporter.table(tell_images(report), summary_rows(report), _LAYOUT)
         if self._plan.kept_out:
@@ -270,7 +274,8 @@ class _Clock:
 
         Args:
             limit: The time that all folds may take together; None for no limit.
-            started: When the clock was started, by ``time.monotonic``.
+            started: When the clock was started, by ``time.monotonic``; so much earlier as epochs
+                have taken before it was resumed.
         """
         self._limit = None if limit is None else parse_duration(limit)
         self._started = started

@@ -12,8 +12,9 @@ from cnncli.files import run_dir_of
 from cnncli.reporting import Reporter
 from cnncli.run.by_group import add_by_group
 from cnncli.run.choose_evaluated import choose_evaluated, is_chosen_on
+from cnncli.run.choose_of_folds import choose_of_folds
 from cnncli.run.decide import check_decision, check_judged, choose_decision, needs_val
-from cnncli.run.decision import load_decision, save_decision, warn_of_views
+from cnncli.run.decision import load_decision, note_left_out, save_decision, warn_of_views
 from cnncli.run.evaluate_settings import EvaluateSettings
 from cnncli.run.evaluated_images import check_groups, find_evaluated
 from cnncli.run.evaluation import Evaluation
@@ -69,8 +70,7 @@ def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Eval
     stored = None
     if not settings.decide.raw:
         stored = load_decision(path, checkpoint.digest, checkpoint.class_names, reporter)
-    warn_of_views(stored, settings.tta, reporter)
-    check_decision(settings.decide, stored, checkpoint.class_names, path)
+    check_decision(settings.decide, stored, checkpoint.class_names, path, settings.tta)
     views = None if settings.tta is None else build_views(settings.tta, checkpoint.augment)
     everything = _find_images(settings, path, checkpoint, reporter)
     chosen, split = choose_evaluated(everything, path, settings.split, reporter)
@@ -97,6 +97,7 @@ def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Eval
         decision = choose_decision(
             settings.decide, stored, checkpoint.class_names, val, reporter, settings.tta
         )
+    warn_of_views(decision, settings.tta, reporter)
     samples, targets, probabilities = judge.judge(
         select_samples(everything, chosen), run_dir=run_dir_of(path)
     )
@@ -121,18 +122,22 @@ def _judge_by_folds(
     """Choose the images and compute their probabilities by the networks of a cross-validation."""
     folder = run_dir_of(path)
     refuse_decisions(settings.decide, folder)
+    if not settings.decide.raw:
+        note_left_out(files, reporter)
     checkpoint = load_checkpoint(files[0])[1]
     own = settings.data is None and settings.split is None
     output = settings.output and make_evaluation_folder(settings.output, path, is_of_run=own)
     everything = _find_images(settings, path, checkpoint, reporter)
-    check_subgroups(everything, settings.subgroups)
+    chosen, members, split = choose_of_folds(everything, folder, files, settings.split, reporter)
+    samples = select_samples(everything, chosen)
+    check_subgroups(samples, settings.subgroups)
     found = judge_by_folds(
-        everything,
-        folder,
-        files,
-        settings.split,
+        samples,
+        members,
+        split,
         compute,
         reporter,
+        run_dir=folder,
         on_bad_image=settings.on_bad_image,
         tta=settings.tta,
     )

@@ -21,7 +21,7 @@ from cnncli.reporting import Reporter
 from cnncli.run.decide import check_no_abstain, warn_of_abstaining
 from cnncli.run.decision import Decision, warn_of_views
 from cnncli.run.ensemble import Ensemble, load_members
-from cnncli.run.prediction_row import Row, build_row
+from cnncli.run.prediction_row import Row, build_row, build_unreadable_row
 from cnncli.run.read_ahead import read_batches
 from cnncli.run.report import report_precision
 from cnncli.run.scales import is_dark
@@ -203,9 +203,8 @@ class Predictor:
             answers: Iterator[tuple[Array, int, bool]] = iter(())
             if images:
                 stacked = [torch.from_numpy(np.stack(form)) for form in zip(*images, strict=True)]
-                probabilities = self.decision.adjust(self.ensemble.answer(stacked))
-                labels = self.decision.label(probabilities)
-                withheld = self.decision.withhold(probabilities, labels)
+                decided = self.decision.decide(self.ensemble.answer(stacked))
+                probabilities, labels, withheld = decided
                 answers = zip(probabilities, labels.tolist(), withheld.tolist(), strict=True)
             for path, image, cut, is_coloured in batch:
                 is_black = not isinstance(image, str) and is_dark(image[0], self.preprocess)
@@ -213,17 +212,9 @@ class Predictor:
                 for kind in compress(self.odd, found):
                     self.odd[kind] = self.odd[kind][0] + 1, self.odd[kind][1] or path
                 if isinstance(image, str):
-                    yield {**dict.fromkeys(self._keys), "path": path, "error": image}
+                    yield self._unreadable_row(path, image)
                 else:
                     yield self._row(path, *next(answers))
-
-    @property
-    def _keys(self) -> list[str]:
-        """The keys of a row: the columns, or for JSON a single key for all probabilities."""
-        if self.settings.probabilities and self.settings.nested:
-            count = len(self._withheld) + 1
-            return [*self.columns[:-count], "probabilities", *self.columns[-count:]]
-        return self.columns
 
     def _row(self, path: str, probabilities: Array, label: int, is_withheld: bool) -> Row:
         """Return the row of an image by its probabilities (K,) and the class it is given."""
@@ -241,6 +232,17 @@ class Predictor:
             del row["probabilities"]
             row |= {f"probability_{name}": value for name, value in by_class.items()}
         return row
+
+    def _unreadable_row(self, path: str, reason: str) -> Row:
+        """Return the row of an image that cannot be read: the columns of the others, empty."""
+        row = build_unreadable_row(
+            path,
+            reason,
+            top_k=self.top_k,
+            every=self.settings.probabilities and self.settings.nested,
+            may_abstain=bool(self._withheld),
+        )
+        return row if self.settings.nested else {**dict.fromkeys(self.columns), **row}
 
 
 def _sum_up(parts: Sequence[tuple[int, str]]) -> tuple[int, str]:

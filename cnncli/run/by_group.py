@@ -57,15 +57,16 @@ def report_by_group(evaluation: Evaluation, aggregate: Aggregate) -> dict[str, A
             f"--by group: each of the {answers.left_out} groups has images of several classes, so "
             "that none has a label"
         )
-    # A threshold is for probabilities; what votes is what it gave each image.
-    decision = None if aggregate == "vote" else evaluation.decision
+    decision, predictions = evaluation.decision, answers.predictions
+    if predictions is None and decision is not None:
+        predictions = decision.label(answers.probabilities)
     report, undefined = build_report(
         answers.targets,
         answers.probabilities,
         evaluation.checkpoint.class_names,
         split=evaluation.split,
         ordered=evaluation.checkpoint.ordered,
-        predictions=None if decision is None else decision.label(answers.probabilities),
+        predictions=predictions,
     )
     for reason in undefined:
         reporter.note(f"undefined by group: {reason}")

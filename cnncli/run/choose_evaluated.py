@@ -19,6 +19,7 @@ from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.run.bad_images import keep_good
+from cnncli.run.kept_out import load_kept_out
 from cnncli.run.report import warn_of_edited_splits
 from cnncli.training.device import count_cpus
 
@@ -30,8 +31,8 @@ def leave_out_unreadable(
 ) -> Samples:
     """Return the samples without those that the run left out.
 
-    These are the images that it could not read and that still cannot be read, and those that
-    ``--exclude`` named.
+    These are the images that it could not read and that still cannot be read, those that
+    ``--exclude`` named, and those that the cross-validation of a fold keeps out for test.
     """
     samples = _leave_out_excluded(samples, checkpoint, reporter)
     listed = read_left_out(run_dir_of(checkpoint) / SPLITS_FILE)
@@ -54,13 +55,21 @@ def leave_out_unreadable(
 
 
 def _leave_out_excluded(samples: Samples, checkpoint: Path, reporter: Reporter) -> Samples:
-    """Return the samples without the images that ``--exclude`` named when the run was trained."""
-    listed = load_excluded(run_dir_of(checkpoint))
+    """Return the samples without the images that the run left out, and say why it did."""
+    run_dir = run_dir_of(checkpoint)
+    listed = load_excluded(run_dir)
     found = find_excluded(samples, listed) if listed else np.array([], int)
     if not len(found):
         return samples
-    names = shorten([str(path) for path in samples.paths[found]], 3)
-    reporter.note(f"left out, as in the run (--exclude): {len(found):,} ({names})")
+    kept_out = load_kept_out(run_dir)
+    is_test = np.array([str(path) in kept_out for path in samples.paths[found]])
+    for numbers, why in (
+        (found[~is_test], "left out, as in the run (--exclude)"),
+        (found[is_test], "left out, as the cross-validation keeps them out for test"),
+    ):
+        if len(numbers):
+            names = shorten([str(path) for path in samples.paths[numbers]], 3)
+            reporter.note(f"{why}: {len(numbers):,} ({names})")
     return select_samples(samples, np.setdiff1d(np.arange(len(samples)), found))
 
 

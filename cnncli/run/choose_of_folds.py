@@ -16,6 +16,7 @@ from cnncli.data.splits import TEST
 from cnncli.errors import CnncliError, count_of
 from cnncli.files import OUT_OF_FOLD, SPLITS_FILE
 from cnncli.reporting import Reporter
+from cnncli.run.check_folds import check_folds
 from cnncli.run.judge_images import Member
 from cnncli.run.report import warn_of_edited_splits
 from cnncli.training.device import count_cpus
@@ -46,7 +47,8 @@ def choose_of_folds(
         and the split's name in the report.
 
     Raises:
-        CnncliError: If a split is asked for that means nothing here, or if no image is left.
+        CnncliError: If a split is asked for that means nothing here, if no image is left, or if
+            the folds are not those of the networks any more.
     """
     if wanted in ("train", "val"):
         raise CnncliError(
@@ -57,6 +59,7 @@ def choose_of_folds(
     manifest = load_manifest(folder / SPLITS_FILE)
     if manifest is None:
         raise CnncliError(f"{folder}: has no {SPLITS_FILE}, which says each image's fold")
+    check_folds(folder)
     warn_of_edited_splits(folder, manifest, reporter)
     rows = manifest.look_up(samples, threads=count_cpus())
     if changed := manifest.tell_relabelled(samples, rows):

@@ -14,18 +14,21 @@ from cnncli.arrays import Array
 from cnncli.choices.decision import DecisionFlags, OperatingRule, parse_operating_point
 from cnncli.errors import CnncliError, clip, count_of, did_you_mean, shorten
 from cnncli.evaluation.calibration import fit_temperature
+from cnncli.evaluation.intervals import FEW
 from cnncli.evaluation.operating_point import Outcomes, choose_threshold, compute_figures
 from cnncli.files import DECISION_FILE
 from cnncli.reporting import Reporter
-from cnncli.run.decision import ABSTAIN, Decision, find_decision_file
+from cnncli.run.decision import ABSTAIN, Decision, find_decision_file, tell_views
 
-# With fewer val images of a side, a threshold is hardly more than chance.
-FEW = 30
 _KEPT_EPOCH = "is of a kept epoch, and a decision is stored for a run's best weights alone"
 
 
 def check_decision(
-    flags: DecisionFlags, stored: Decision | None, class_names: tuple[str, ...], checkpoint: Path
+    flags: DecisionFlags,
+    stored: Decision | None,
+    class_names: tuple[str, ...],
+    checkpoint: Path,
+    tta: str | int | None = None,
 ) -> None:
     """Refuse flags that do not go with the classes, before any image is read.
 
@@ -34,6 +37,7 @@ def check_decision(
         stored: The decision that is stored beside the weights; None for none.
         class_names: The classes of the checkpoint.
         checkpoint: The checkpoint's file.
+        tta: The views over which probabilities will be averaged; None for none.
 
     Raises:
         CnncliError: If a flag does not go with the classes, with what is stored, or the decision
@@ -57,6 +61,8 @@ def check_decision(
         )
     if flags.abstain_below is not None:
         check_no_abstain(class_names)
+    if flags.operating_point is not None and not flags.calibrate:
+        _check_temperature(stored, tta)
     if flags.is_stored:
         path = find_decision_file(checkpoint)
         if path is None:
@@ -66,6 +72,17 @@ def check_decision(
                 f"{path}: cannot be written, and the decision is stored there; copy the run's "
                 "folder to where you may write"
             )
+
+
+def _check_temperature(stored: Decision | None, tta: str | int | None) -> None:
+    """Refuse to choose a threshold after a temperature that was fitted with other views."""
+    if stored is None or stored.temperature is None or stored.tta == tta:
+        return
+    raise CnncliError(
+        f"--operating-point: the stored temperature was fitted {tell_views(stored.tta)}, and here "
+        f"the threshold would be chosen {tell_views(tta)}; add --calibrate temperature to fit it "
+        "again, or give the same --tta, or leave it out with --raw"
+    )
 
 
 def _can_write(path: Path) -> bool:
@@ -164,6 +181,7 @@ def choose_decision(
             positive=flags.positive,
             threshold=flags.threshold,
             operating_point=None,
+            tta=decision.tta if decision.temperature else None,
             val={"images": decision.val.get("images")} if decision.temperature else {},
         )
     elif rule is not None:

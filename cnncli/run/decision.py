@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.choices.decision import parse_operating_point
-from cnncli.errors import CnncliError, clip
+from cnncli.errors import CnncliError, clip, count_of
 from cnncli.evaluation.calibration import HIGHEST, LOWEST, apply_temperature
 from cnncli.evaluation.operating_point import call_classes
 from cnncli.files import DECISION_FILE, EPOCHS_FOLDER, read_file, write_atomically
@@ -81,6 +80,17 @@ class Decision:
         said: Array = probabilities[np.arange(len(labels)), labels].astype(np.float64)
         return said < self.abstain_below
 
+    def decide(self, raw: Array) -> tuple[Array, Array, Array]:
+        """Return what becomes of the probabilities (N, K) that the network gives.
+
+        Returns:
+            The probabilities (N, K) after the temperature, the class numbers (N,), and whether each
+            is withheld (N,).
+        """
+        probabilities = self.adjust(raw)
+        labels = self.label(probabilities)
+        return probabilities, labels, self.withhold(probabilities, labels)
+
     def describe(self) -> str:
         """Return what is done, in words."""
         parts = []
@@ -88,10 +98,18 @@ class Decision:
             parts.append(f"temperature {self.temperature:.4g}")
         if self.threshold is not None:
             rule = f" ({self.operating_point} on val)" if self.operating_point else ""
-            parts.append(f"threshold {self.threshold:.4g} for {self.positive!r}{rule}")
+            parts.append(
+                f"threshold {format_threshold(self.threshold)} for {self.positive!r}{rule}"
+            )
         if self.abstain_below is not None:
             parts.append(f"{ABSTAIN} below {self.abstain_below:g}")
         return ", ".join(parts)
+
+
+def format_threshold(value: float) -> str:
+    """Return a threshold in four digits, or in all where these would be 1."""
+    short = f"{value:.4g}"
+    return repr(value) if short == "1" else short
 
 
 def find_decision_file(checkpoint: Path) -> Path | None:
@@ -134,15 +152,33 @@ def load_decision(
     return decision
 
 
+def note_left_out(checkpoints: Sequence[Path], reporter: Reporter) -> None:
+    """Say where decisions do not count, since they were chosen for one of several networks.
+
+    Args:
+        checkpoints: The files of the networks.
+        reporter: Gets the remark.
+    """
+    left = [file for path in checkpoints if (file := find_decision_file(path)) and file.exists()]
+    if left:
+        of = count_of(len(left), "decision.json is", "decision.json are")
+        reporter.note(f"{of} left out: it was chosen for one network alone ({left[0]})")
+
+
 def warn_of_views(decision: Decision | None, tta: str | int | None, reporter: Reporter) -> None:
     """Warn where images are judged by other views than those a decision was chosen on."""
     if decision is None or not decision.val or decision.tta == tta:
         return
-    was, now = (f"with --tta {each}" if each else "without --tta" for each in (decision.tta, tta))
     reporter.warn(
-        f"{DECISION_FILE} was chosen {was}, and here images are judged {now}: their probabilities "
-        "differ; give the same --tta, or choose it again with evaluate"
+        f"{DECISION_FILE} was chosen {tell_views(decision.tta)}, and here images are judged "
+        f"{tell_views(tta)}: their probabilities differ; give the same --tta, or choose it again "
+        "with evaluate"
     )
+
+
+def tell_views(tta: str | int | None) -> str:
+    """Return the views of an image in words."""
+    return f"with --tta {tta}" if tta else "without --tta"
 
 
 def save_decision(checkpoint: Path, digest: str, decision: Decision) -> Path:
@@ -210,6 +246,6 @@ def _number(content: Mapping[str, Any], key: str, low: float, high: float) -> fl
     if value is None:
         return None
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not low <= value <= high:
+    if not is_number or not low <= value <= high:  # NaN is neither
         raise ValueError(f"{key} is no number from {low:g} to {high:g}")
     return float(value)

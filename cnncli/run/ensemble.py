@@ -15,7 +15,7 @@ from cnncli.errors import RUNTIME_FAILURE, CnncliError, count_of
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import Classifier
 from cnncli.reporting import Reporter
-from cnncli.run.decision import find_decision_file
+from cnncli.run.decision import note_left_out
 from cnncli.run.members import align_classes, find_members
 from cnncli.run.subject import Subject, read_run
 from cnncli.training.device import Compute
@@ -48,10 +48,8 @@ def load_members(given: Sequence[str], reporter: Reporter, *, raw: bool) -> list
             networks = f"{path.parent}: the mean of its {len(files)} networks"
             reporter.note(f"checkpoint: {networks}{f' ({how})' if how else ''}")
     is_one = len(found) == 1
-    left = [file for path, _ in found if (file := find_decision_file(path)) and file.exists()]
-    if left and not is_one and not raw:
-        of = count_of(len(left), "decision.json is", "decision.json are")
-        reporter.note(f"{of} left out: it was chosen for one network alone ({left[0]})")
+    if not is_one and not raw:
+        note_left_out([path for path, _ in found], reporter)
     return [read_run(path, how, reporter, decide=is_one and not raw) for path, how in found]
 
 

@@ -43,7 +43,7 @@ def find_evaluated(
     Raises:
         CnncliError: If the images and the checkpoint do not go together.
     """
-    is_own, given = data is None, columns
+    given = columns
     if data is None:
         data, columns = data_of_run(path, columns)
         if group_regex is None and given.group is None:
@@ -54,7 +54,7 @@ def find_evaluated(
     samples = leave_out_unreadable(samples, path, checkpoint.preprocess, reporter)
     if group_regex is not None:
         return replace(samples, groups=parse_groups(samples.paths, group_regex))
-    return samples if samples.groups is not None or is_own else _recall(samples, path, reporter)
+    return samples if samples.groups is not None else _recall(samples, path, reporter)
 
 
 def _recall(samples: Samples, path: Path, reporter: Reporter) -> Samples:

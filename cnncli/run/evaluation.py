@@ -54,18 +54,20 @@ class Evaluation:
     folds: Array | None = None
     report: Report = field(default_factory=dict)
 
-    @cached_property
+    @property
     def probabilities(self) -> Array:
         """The probabilities (N, K) after the decision's temperature."""
-        return self.raw if self.decision is None else self.decision.adjust(self.raw)
+        return self._decided[0]
 
-    @cached_property
+    @property
     def predictions(self) -> Array:
         """The class numbers (N,) that the decision's threshold gives, else the most probable."""
-        if self.decision is None:
-            labels: Array = self.probabilities.argmax(axis=1)
-            return labels
-        return self.decision.label(self.probabilities)
+        return self._decided[1]
+
+    @cached_property
+    def _decided(self) -> tuple[Array, Array, Array]:
+        decision = self.decision or Decision(self.checkpoint.class_names)
+        return decision.decide(self.raw)
 
     @cached_property
     def groups(self) -> Array | None:

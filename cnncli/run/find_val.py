@@ -29,7 +29,7 @@ def find_val(
         path: The checkpoint's file; the run's splits lie beside it.
         checkpoint: The checkpoint.
         among: Images that are there already, in which they are looked for first: the run's data
-            may have moved.
+            may have moved. Where these lack any of them, the run's data have them.
         is_own: Whether these are the run's data by its own settings.
         reporter: Is warned of val images that are not there any more.
 
@@ -44,12 +44,15 @@ def find_val(
             "temperature are chosen; --threshold P gives a threshold yourself"
         )
     found = _select_val(among, manifest)
-    if not len(found) and not is_own:
-        data, columns = data_of_run(path, CsvColumns())
-        samples = match_classes(find_samples(data, columns), checkpoint.class_names)
-        samples = leave_out_unreadable(samples, path, checkpoint.preprocess, SilentReporter())
-        found = _select_val(samples, manifest)
     count = int((np.asarray(manifest.splits) == VAL).sum())
+    if len(found) < count and not is_own:
+        try:
+            own = _select_val(_find_own(path, checkpoint), manifest)
+        except CnncliError:
+            if not len(found):
+                raise
+        else:
+            found = max(found, own, key=len)
     if not len(found):
         raise CnncliError(
             f"{file}: none of the run's {count_of(count, 'val image')} is among its data, and "
@@ -58,6 +61,13 @@ def find_val(
     if len(found) < count:
         reporter.warn(f"only {len(found)} of the run's {count} val images are there to choose on")
     return found
+
+
+def _find_own(path: Path, checkpoint: Checkpoint) -> Samples:
+    """Return the run's data, by its own settings."""
+    data, columns = data_of_run(path, CsvColumns())
+    samples = match_classes(find_samples(data, columns), checkpoint.class_names)
+    return leave_out_unreadable(samples, path, checkpoint.preprocess, SilentReporter())
 
 
 def _select_val(samples: Samples, manifest: Manifest) -> Samples:

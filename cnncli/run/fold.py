@@ -15,7 +15,15 @@ from cnncli.data.manifest import digest_files, save_manifest
 from cnncli.data.samples import NO_SPLIT, Samples, text_array
 from cnncli.data.splits import TEST, TRAIN
 from cnncli.data.store import FileDigests
-from cnncli.files import EXCLUDED_FILE, SPLITS_FILE, write_atomically
+from cnncli.files import (
+    BAD_IMAGES_FILE,
+    BEST_FILE,
+    EXCLUDED_FILE,
+    LAST_FILE,
+    REPORT_FILE,
+    SPLITS_FILE,
+    write_atomically,
+)
 from cnncli.run.bad_images import save_bad
 from cnncli.run.folder import new_fold_dir
 from cnncli.run.opened_images import OpenedImages
@@ -23,6 +31,7 @@ from cnncli.run.plan_folds import FoldPlan
 from cnncli.run.prepared_run import PreparedRun
 from cnncli.run.resume import was_trained
 from cnncli.training.device import count_cpus
+from cnncli.training.find_run import list_folds
 
 
 @dataclass(frozen=True)
@@ -71,14 +80,34 @@ class Fold:
     def new_dir(self, run: PreparedRun) -> Iterator[Path]:
         """Make the fold's folder, and write the cross-validation's ``splits.csv`` before it.
 
+        Until a fold has begun, that file may be of a process that was killed, and of other images.
+
         Args:
             run: The fold's run, whose images are read.
         """
         folder = self.run_dir.parent
-        if not (folder / SPLITS_FILE).exists():
+        if not has_begun(folder):
             write_folds(folder, run, self.plan)
         with new_fold_dir(self.run_dir, was_trained) as path:
             yield path
+
+
+def has_begun(folder: Path) -> bool:
+    """Return whether a fold of a cross-validation has saved something that it has trained.
+
+    Args:
+        folder: The folder of the cross-validation.
+    """
+    return any(map(has_state, list_folds(folder)))
+
+
+def has_state(fold: Path) -> bool:
+    """Return whether a fold has saved something that it has trained.
+
+    Args:
+        fold: The folder of its run, which need not exist.
+    """
+    return any((fold / name).is_file() for name in (LAST_FILE, BEST_FILE, REPORT_FILE))
 
 
 def write_folds(folder: Path, run: PreparedRun, plan: FoldPlan) -> None:
@@ -104,6 +133,8 @@ def write_folds(folder: Path, run: PreparedRun, plan: FoldPlan) -> None:
     def write(part: Path) -> None:
         save_manifest(part, samples, splits, FileDigests(sizes, hashes), plan.numbers)
 
+    for name in (BAD_IMAGES_FILE, EXCLUDED_FILE):
+        (folder / name).unlink(missing_ok=True)
     save_bad(folder, samples, bad)
     save_excluded(folder, samples.excluded)
     write_atomically(folder / SPLITS_FILE, write)

@@ -11,6 +11,7 @@ from typing import Any
 from cnncli.errors import CnncliError
 from cnncli.files import BEST_FILE, REPORT_FILE
 from cnncli.models.pretrained.tensor_file import read_meta
+from cnncli.run.read_folder import survey_run
 from cnncli.training.find_run import list_folds
 
 # The figures of a fold's report that are laid side by side.
@@ -41,6 +42,17 @@ def describe_folds(folder: Path) -> dict[str, Any]:
                 "greatest": max(known),
             }
     return {"each": each, "spread": spread}
+
+
+def count_seconds(folder: Path) -> float:
+    """Return the seconds that the finished epochs of all folds have taken so far.
+
+    Args:
+        folder: The folder of a cross-validation, whose folds need not have begun.
+    """
+    begun = [path for path in list_folds(folder) if path.is_dir()]
+    records = [survey_run(path, path.name, with_images=False)[0] for path in begun]
+    return float(sum(row.get("seconds", 0.0) for record in records for row in record.history))
 
 
 def read_fold(path: Path, number: int) -> dict[str, Any]:

@@ -9,7 +9,10 @@ from cnncli.reporting import Advance, Reporter, TableLayout
 
 
 class FoldReporter:
-    """Puts the fold in front of each line, and says only once what holds for all folds.
+    """Puts the fold in front of each line, and leaves out remarks that an earlier fold has made.
+
+    That holds for remarks before a fold trains, which are mostly of the settings and the images.
+    What happens while it trains is the fold's own, and so is a warning, also in the same words.
 
     Attributes:
         fold: The fold that trains now, from 1.
@@ -24,25 +27,26 @@ class FoldReporter:
         """
         self.fold = 1
         self._reporter, self._folds = reporter, folds
-        self._said: set[str] = set()
-        self._has_rows = False
+        self._said: set[str] = set()  # by earlier folds
+        self._says: set[str] = set()  # by this one
+        self._has_rows, self._trains = False, False
 
     @property
     def _place(self) -> str:
         return f"{self.fold}/{self._folds}"
 
+    def begin(self, fold: int) -> None:
+        """Speak for another fold from now on."""
+        self.fold, self._trains = fold, False
+        self._said |= self._says
+
     def note(self, text: str) -> None:
-        if self._is_news(text):
+        if self._trains or text not in self._said:
+            self._says.add(text)
             self._reporter.note(f"fold {self._place}: {text}")
 
     def warn(self, text: str) -> None:
-        if self._is_news(text):
-            self._reporter.warn(f"fold {self._place}: {text}")
-
-    def _is_news(self, text: str) -> bool:
-        is_news = text not in self._said
-        self._said.add(text)
-        return is_news
+        self._reporter.warn(f"fold {self._place}: {text}")
 
     def table(
         self,
@@ -55,7 +59,7 @@ class FoldReporter:
             self._reporter.table(title, rows, layout)
 
     def row(self, cells: Mapping[str, str], text: str, *, drop: Sequence[str] = ()) -> None:
-        self._has_rows = True
+        self._has_rows = self._trains = True
         cells = {"fold": self._place, **cells}
         self._reporter.row(cells, f"fold {self._place}  {text}", drop=drop)
 

@@ -94,7 +94,7 @@ def check_unfinished(run_dir: Path) -> bool:
     for name in _FILES:
         if (run_dir / name).exists() and not (run_dir / name).is_file():
             raise CnncliError(f"--resume {run_dir}: {name} is a pipe, a device or a folder")
-    if (run_dir / REPORT_FILE).exists():
+    if (run_dir / REPORT_FILE).exists() and is_finished(run_dir):
         return False
     # What else is wrong with the file is told when its settings are read.
     lines = [line.strip() for line in config.read_bytes().splitlines()]

@@ -9,12 +9,11 @@ from cnncli.errors import CnncliError, shorten
 from cnncli.evaluation.report import FIGURES
 from cnncli.files import REPORT_FILE
 from cnncli.run.evaluation import Evaluation
+from cnncli.run.other_ways import find_other_ways
 from cnncli.run.read_folder import read_report
 
 # Splits of which no image was trained or chosen on.
 _UNSEEN = ("test", "out of fold")
-# How the images were looked at and labelled: figures compare where these are the same.
-_HOW = ("tta", "precision", "decision")
 # A difference of a class's share of the images from which it is told.
 _SHARE = 0.1
 
@@ -51,8 +50,7 @@ def add_internal(evaluation: Evaluation) -> None:
             for row in own.get("per_class", ())
         ]
     }
-    other = [name for name in _HOW if own.get(name) != report.get(name)]
-    if other:
+    if other := find_other_ways(own, report, are_of_one_run=True):
         reporter.warn(
             f"the run's report was made with another {' and '.join(other)} than this one: internal "
             f"and external figures differ by that too; evaluate --checkpoint {evaluation.run_dir} "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from cnncli.choices import OnBadImage
 from cnncli.data.loader import Loader, SplitDataset
 from cnncli.data.manifest import UNSEEN, load_manifest
 from cnncli.data.samples import Samples, select_samples
-from cnncli.data.store import Bad, ImageStore, fits_in_memory, load_images
+from cnncli.data.store import Bad, ImageStore, NoneReadableError, fits_in_memory, load_images
 from cnncli.errors import CnncliError
 from cnncli.files import SPLITS_FILE
 from cnncli.images.preprocess import Preprocess
@@ -67,16 +68,21 @@ class Judge:
             CnncliError: If an image cannot be read, or none is left.
         """
         good, targets, probabilities = self.judge_numbers(samples, run_dir=run_dir, label=label)
+        if not len(good):
+            raise none_left()
         return select_samples(samples, good), targets, probabilities
 
     def judge_numbers(
         self, samples: Samples, *, run_dir: Path, label: str
     ) -> tuple[Array, Array, Array]:
-        """Compute the probabilities of images, as `judge` does.
+        """Compute the probabilities of images, as `judge` does; it may be that none can be read.
 
         Returns:
             The numbers (N,) of the images that could be read, their class numbers (N,) and
             probabilities (N, K).
+
+        Raises:
+            CnncliError: If an image cannot be read, and is not to be left out.
         """
         world, reporter = self.compute.world, self.reporter
         numbers = world.slice(np.arange(len(samples)))
@@ -84,11 +90,12 @@ class Judge:
         store, bad = self._open(part, run_dir=run_dir)
         bad_before = self._gather_bad(bad, numbers)
         check_bad(samples, bad_before, self.on_bad_image, reporter)
+        targets, probabilities = samples.targets[:0], np.empty((0, len(samples.class_names)))
         if len(bad_before) == len(samples):
-            raise CnncliError("--data: no image is left to evaluate; cnncli check-data names them")
+            return np.array([], np.int64), targets, probabilities
         dataset = SplitDataset(store, keep_good(len(part), bad), part.targets)
         loader = Loader(dataset, evaluation_batch(self.preprocess))
-        with reporter.progress(label, len(part)) as advance:
+        with suppress(NoneReadableError), reporter.progress(label, len(part)) as advance:
             targets, probabilities = predict_split(
                 self.classifier, loader, self.compute, advance, self.views, sliced=True
             )
@@ -150,6 +157,11 @@ class Judge:
             rows = manifest.look_up(select_samples(samples, found), threads=count_cpus())
             found = found[rows == UNSEEN]
         warn_of_colour(*name(found), self.reporter)
+
+
+def none_left() -> CnncliError:
+    """Return the error to raise where no image is left to evaluate."""
+    return CnncliError("--data: no image is left to evaluate; cnncli check-data names them")
 
 
 @dataclass

@@ -10,13 +10,12 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.augmentation.notation import Tta
-from cnncli.choices import OnBadImage, SplitChoice
+from cnncli.choices import OnBadImage
 from cnncli.choices.decision import DecisionFlags
-from cnncli.data.samples import Samples, select_samples
+from cnncli.data.samples import Samples
 from cnncli.errors import CnncliError
 from cnncli.files import OUT_OF_FOLD
 from cnncli.reporting import Reporter
-from cnncli.run.choose_of_folds import choose_of_folds
 from cnncli.run.judge_images import Member, judge_images
 from cnncli.training.device import Compute
 
@@ -64,39 +63,38 @@ def refuse_decisions(flags: DecisionFlags, folder: Path) -> None:
 
 def judge_by_folds(
     samples: Samples,
-    folder: Path,
-    files: Sequence[Path],
-    wanted: SplitChoice | None,
+    members: Sequence[Member],
+    split: str,
     compute: Compute,
     reporter: Reporter,
     *,
+    run_dir: Path,
     on_bad_image: OnBadImage,
     tta: Tta | None,
 ) -> JudgedByFolds:
-    """Choose the images to judge, and compute their probabilities.
+    """Compute the probabilities of images that were chosen by `choose_of_folds`.
 
     Args:
-        samples: All images, their classes those of the networks.
-        folder: The folder of the cross-validation.
-        files: The checkpoints of its networks.
-        wanted: The split that the user asked for, or None.
+        samples: The chosen images, their classes those of the networks.
+        members: The networks, with the images of each.
+        split: What the images are called in the report.
         compute: Device, precision and processes.
         reporter: Gets warnings and progress.
+        run_dir: The folder of the cross-validation.
         on_bad_image: ``error`` refuses images that cannot be read, ``skip`` leaves them out.
         tta: Views of each image; None for the image alone.
 
     Raises:
         CnncliError: If no image is left, or one cannot be read.
     """
-    chosen, members, split = choose_of_folds(samples, folder, files, wanted, reporter)
     judged = judge_images(
-        select_samples(samples, chosen),
+        samples,
         members,
         compute,
         reporter,
         on_bad_image=on_bad_image,
         tta=tta,
-        run_dir=folder,
+        run_dir=run_dir,
     )
     folds = _find_folds(members, judged.kept) if split == OUT_OF_FOLD else None
     found = judged.samples

@@ -17,7 +17,7 @@ from cnncli.augmentation.notation import Tta
 from cnncli.choices import OnBadImage
 from cnncli.data.samples import Samples, select_samples
 from cnncli.reporting import Reporter
-from cnncli.run.judge import Judge, LastSlice
+from cnncli.run.judge import Judge, LastSlice, none_left
 from cnncli.run.members import align_classes
 from cnncli.training.checkpoint import load_checkpoint
 from cnncli.training.device import Compute
@@ -76,7 +76,7 @@ def judge_images(
             alone.
 
     Raises:
-        CnncliError: If an image cannot be read, or none is left.
+        CnncliError: If an image cannot be read and is not to be left out, or if none is left.
     """
     sums = np.zeros((len(samples), len(samples.class_names)))
     counts = np.zeros(len(samples), np.int64)
@@ -106,4 +106,6 @@ def judge_images(
         sums[member.indices[good]] += found[:, order]
         counts[member.indices[good]] += 1
     kept = np.flatnonzero((counts == wanted) & (counts > 0))  # what one could not read is left out
+    if not len(kept):
+        raise none_left()
     return Judged(select_samples(samples, kept), kept, sums[kept] / counts[kept, None])

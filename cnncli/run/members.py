@@ -10,8 +10,9 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.errors import CnncliError, shorten
 from cnncli.files import BEST_FILE, REPORT_FILE, expand_path
+from cnncli.run.check_folds import check_fold_count
 from cnncli.training.checkpoint import find_checkpoint
-from cnncli.training.find_run import find_by_name, list_folds, list_run_folders
+from cnncli.training.find_run import LAST, find_by_name, find_newest, list_folds
 
 
 def find_members(given: str | None, output: str = "runs") -> tuple[Path, list[Path], str]:
@@ -19,7 +20,8 @@ def find_members(given: str | None, output: str = "runs") -> tuple[Path, list[Pa
 
     Args:
         given: What `find_checkpoint` takes, or the folder of a cross-validation, by its path, its
-            name or a part of it. None is the newest finished run or cross-validation.
+            name or a part of it. None is the newest finished run or cross-validation, and ``last``
+            the newest of those and of unfinished runs.
         output: The folder that holds the run folders.
 
     Returns:
@@ -28,13 +30,16 @@ def find_members(given: str | None, output: str = "runs") -> tuple[Path, list[Pa
 
     Raises:
         CnncliError: If there is none, if more than one run could be meant, or if a
-            cross-validation is not finished.
+            cross-validation is not finished or was edited.
     """
     folder, how = _find_folder(given, output)
     folds = [] if folder is None else list_folds(folder)
+    if folder is not None and given in (None, LAST) and not folds:
+        return folder / BEST_FILE, [folder / BEST_FILE], how
     if folder is None or not folds:
         path, how = find_checkpoint(given, output)
         return path, [path], how
+    check_fold_count(folder)
     files = [fold / BEST_FILE for fold in folds]
     done = sum((fold / REPORT_FILE).is_file() for fold in folds)
     missing = [str(path) for path in files if not path.is_file()]
@@ -48,13 +53,8 @@ def find_members(given: str | None, output: str = "runs") -> tuple[Path, list[Pa
 
 def _find_folder(given: str | None, output: str) -> tuple[Path | None, str]:
     """Return the folder that is named, where it may be that of a cross-validation."""
-    if given is None:
-        finished = [
-            run
-            for run in list_run_folders(Path(output))
-            if (run / REPORT_FILE).is_file() and ((run / BEST_FILE).exists() or list_folds(run))
-        ]
-        return (finished[0], "the newest finished run") if finished else (None, "")
+    if given in (None, LAST):
+        return find_newest(Path(output), any_state=given == LAST, with_folds=True)
     path = expand_path(given)
     if path.exists():
         return (path, "") if path.is_dir() else (None, "")

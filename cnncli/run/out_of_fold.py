@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from cnncli.data.table_rows import read_records
 from cnncli.errors import CnncliError
 from cnncli.evaluation.metrics import FloatArray, IntArray
-from cnncli.files import PREDICTIONS_FILE, REPORT_FILE, check_table
+from cnncli.files import PREDICTIONS_FILE, REPORT_FILE
+from cnncli.run.check_folds import check_folds
 from cnncli.run.members import find_members
+from cnncli.run.predictions import read_predictions
 from cnncli.training.find_run import LAST, list_folds, list_run_folders
-
-_PREFIX = "probability_"
 
 
 @dataclass(frozen=True)
@@ -30,10 +28,10 @@ class OutOfFold:
     """
 
     folder: Path
-    paths: list[str]
+    paths: Sequence[str]
     targets: IntArray
     probabilities: FloatArray
-    class_names: list[str]
+    class_names: Sequence[str]
 
 
 def find_cross_validation(given: str) -> Path:
@@ -66,34 +64,21 @@ def load_out_of_fold(folder: Path) -> OutOfFold:
         folder: Its folder.
 
     Raises:
-        CnncliError: If the file is missing or is not what a cross-validation writes.
+        CnncliError: If the file is missing or is not what a cross-validation writes, or if
+            the folds are not those of the networks any more.
     """
+    check_folds(folder)
     path = folder / PREDICTIONS_FILE
-    if not path.is_file():
-        raise CnncliError(f"{path}: no such file; cnncli evaluate --checkpoint {folder} makes it")
-    check_table(path, str(path))
-    records = read_records(path)
-    _, header = next(records, (0, []))
-    at = {name: place for place, name in enumerate(header)}
-    names = [name.removeprefix(_PREFIX) for name in header if name.startswith(_PREFIX)]
-    if not {"path", "target", "fold"} <= at.keys() or len(names) < 2:
-        raise CnncliError(f"{path}: not the file of a cross-validation (path, target, …, fold)")
-    number_of = {name: number for number, name in enumerate(names)}
-    paths, targets, probabilities = [], [], []
-    line = 1
-    try:
-        for line, row in records:  # noqa: B007 - for the message
-            paths.append(row[at["path"]])
-            targets.append(number_of[row[at["target"]]])
-            probabilities.append([float(row[at[_PREFIX + name]]) for name in names])
-    except (IndexError, KeyError, ValueError):
-        raise CnncliError(f"{path}, line {line}: not a row of a cross-validation") from None
-    if not paths:
-        raise CnncliError(f"{path}: has no rows")
+    found = read_predictions(path)
+    if found is None:
+        command = f"cnncli evaluate --checkpoint {folder} --output {folder}"
+        raise CnncliError(f"{path}: no such file; {command} makes it")
+    if not found.with_folds:
+        raise CnncliError(f"{path}: not the file of a cross-validation: it has no column fold")
     return OutOfFold(
         folder,
-        paths,
-        np.array(targets, np.int64),
-        np.array(probabilities, np.float64),
-        names,
+        found.paths,
+        found.number(found.targets),
+        found.probabilities,
+        found.class_names,
     )

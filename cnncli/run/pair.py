@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +13,14 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.errors import CnncliError, count_of
 from cnncli.evaluation.differences import Judged, paired_differences
+from cnncli.evaluation.intervals import FEW
 from cnncli.evaluation.paired import mcnemar_p
 from cnncli.files import MOST_OF_TABLE, PREDICTIONS_FILE, SPLITS_FILE, check_regular
 from cnncli.reporting import Reporter
+from cnncli.run.predictions import Predictions, read_predictions
 from cnncli.run.read_folder import RunRecord
 
-# In front of a class's name, in the header of predictions.csv.
-_PROBABILITY = "probability_"
-# With fewer groups than this, the interval is too narrow, and that is said.
-_FEW_GROUPS = 30
-
 _Image = tuple[str, str]  # path and target
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """The content of a ``predictions.csv``.
-
-    Attributes:
-        labels: What each image was called, by its path and target.
-        class_names: The K classes of the columns of probabilities.
-        probabilities: (N, K), the images in the order of ``labels``.
-    """
-
-    labels: dict[_Image, str]
-    class_names: tuple[str, ...]
-    probabilities: Array
 
 
 def pair_runs(runs: Sequence[RunRecord], reporter: Reporter) -> dict[str, Any] | None:
@@ -65,19 +46,20 @@ def pair_runs(runs: Sequence[RunRecord], reporter: Reporter) -> dict[str, Any] |
     first, second = (read_predictions(run.path / PREDICTIONS_FILE) for run in runs)
     if first is None or second is None:
         return None
-    if first.labels.keys() != second.labels.keys():
+    places = _index_images(first), _index_images(second)
+    if places[0].keys() != places[1].keys():
         reporter.warn("the two predictions.csv are of different images: no paired test")
         return None
-    right = [
-        {image: image[1] == label for image, label in p.labels.items()} for p in (first, second)
-    ]
-    only_first = sum(hit and not right[1][image] for image, hit in right[0].items())
-    only_second = sum(right[1].values()) - sum(right[0].values()) + only_first
-    units = _find_groups(runs, list(first.labels), reporter)
+    images = list(places[0])
+    second = second.take([places[1][image] for image in images])
+    right = [np.array(p.labels, object) == np.array(p.targets, object) for p in (first, second)]
+    only_first = int((right[0] & ~right[1]).sum())
+    only_second = int((right[1] & ~right[0]).sum())
+    units = _find_groups(runs, images, reporter)
     differences = _subtract(first, second, units, ordered=_are_graded(runs))
     return {
         "runs": [run.name for run in runs],
-        "images": len(first.labels),
+        "images": len(images),
         "groups": None if units is None else int(units.max()) + 1,
         "resampled": "image" if units is None else "group",
         "only_first": only_first,
@@ -94,23 +76,19 @@ def _are_graded(runs: Sequence[RunRecord]) -> bool:
 def _subtract(
     first: Predictions, second: Predictions, units: Array | None, *, ordered: bool
 ) -> dict[str, dict[str, float | None]]:
-    """Return the differences of the figures as JSON holds them."""
-    images = list(first.labels)
+    """Return the differences of the figures as JSON holds them; the images are in one order."""
     names = dict.fromkeys(first.class_names)
-    names |= dict.fromkeys(target for _, target in images)
-    names |= dict.fromkeys([*first.labels.values(), *second.labels.values()])
+    names |= dict.fromkeys(first.targets)
+    names |= dict.fromkeys([*first.labels, *second.labels])
     number = {name: index for index, name in enumerate(names)}
     ranked = len(first.class_names) > 1 and set(first.class_names) == set(second.class_names)
-    ranked = ranked and all(target in first.class_names for _, target in images)
+    ranked = ranked and set(first.targets) <= set(first.class_names)
     judged = []
     for side in (first, second):
-        predictions = np.array([number[side.labels[image]] for image in images])
-        place = {image: index for index, image in enumerate(side.labels)}
-        rows = [place[image] for image in images]
+        predictions = np.array([number[label] for label in side.labels])
         columns = [side.class_names.index(name) for name in first.class_names] if ranked else []
-        probabilities = side.probabilities[np.ix_(rows, columns)] if ranked else None
-        judged.append(Judged(predictions, probabilities))
-    targets = np.array([number[target] for _, target in images])
+        judged.append(Judged(predictions, side.probabilities[:, columns] if ranked else None))
+    targets = np.array([number[target] for target in first.targets])
     found = paired_differences(
         targets, *judged, num_classes=len(names), units=units, ordered=ordered
     )
@@ -164,29 +142,19 @@ def read_groups(path: Path) -> dict[str, str]:
         raise CnncliError(f"{path}: not the splits.csv of a run") from None
 
 
-def read_predictions(path: Path) -> Predictions | None:
-    """Return the content of a ``predictions.csv``; None if there is no such file.
+def _index_images(predictions: Predictions) -> dict[_Image, int]:
+    """Return the place of each image.
 
     Raises:
-        CnncliError: If it is not what ``evaluate --output`` wrote.
+        CnncliError: If an image is there twice.
     """
-    labels: dict[_Image, str] = {}
-    probabilities: list[Array] = []  # a list of floats would take four times the memory
-    columns: list[str] = []
-    try:
-        for row in _read_rows(path):
-            columns = columns or [name for name in row if name and name.startswith(_PROBABILITY)]
-            labels[row["path"], row["target"]] = row["label"]
-            probabilities.append(np.array([float(row[name]) for name in columns]))
-    except FileNotFoundError:
-        return None
-    except (KeyError, ValueError, TypeError, csv.Error):
-        raise CnncliError(f"{path}: not the predictions.csv of evaluate --output") from None
-    if not labels or len(labels) < len(probabilities):
-        what = "names an image twice" if labels else "names no image"
-        raise CnncliError(f"{path}: {what}; write it anew with evaluate --output")
-    names = tuple(name.removeprefix(_PROBABILITY) for name in columns)
-    return Predictions(labels, names, np.array(probabilities).reshape(len(labels), len(names)))
+    images = zip(predictions.paths, predictions.targets, strict=True)
+    place = {image: index for index, image in enumerate(images)}
+    if len(place) < len(predictions.paths):
+        raise CnncliError(
+            f"{predictions.path}: names an image twice; write it anew with evaluate --output"
+        )
+    return place
 
 
 def _read_rows(path: Path) -> Iterator[dict[str, str]]:
@@ -224,7 +192,7 @@ def describe_paired(paired: Mapping[str, Any]) -> str:
     low, high = accuracy["low"], accuracy["high"]
     if low is None:
         return f"{told}: {chance} (drawing groups never moves it)"
-    few = "; with so few groups it is too narrow" if paired["groups"] < _FEW_GROUPS else ""
+    few = "; with so few groups it is too narrow" if paired["groups"] < FEW else ""
     return (
         f"{told}: {more if low > 0 or high < 0 else chance} (accuracy differs by "
         f"{accuracy['value']:.4f}, 95 % interval {low:.4f} to {high:.4f} from drawing whole "

@@ -65,7 +65,7 @@ def find_state(record: RunRecord, faults: Sequence[CnncliError]) -> State:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         why = f"{faults[0]}{more}".removeprefix(f"{record.path}/")
         return State("damaged", done, of, why, unit)
-    if record.report is not None:
+    if record.report is not None and is_finished(record.path):
         return State("finished", done, of, unit=unit)
     if (
         holder is None

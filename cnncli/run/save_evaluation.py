@@ -119,7 +119,8 @@ def save_predictions(
             header = ("path", "target", "label", "probability")
             # At the end: programs count the columns of probabilities from the left.
             last = ("file",) if folds is None else ("file", FOLD)
-            writer.writerow((*header, *(f"probability_{name}" for name in names), *last))
+            # As in the cells, so that a label names its column.
+            writer.writerow((*header, *(f"probability_{cell}" for cell in cells), *last))
             rows = zip(samples.paths, samples.targets, probabilities, labels, strict=True)
             for index, (name, target, row, best) in enumerate(rows):
                 values = [f"{value:.6f}" for value in row]

@@ -12,9 +12,9 @@ from cnncli.choices.subgroups import FILE_PROPERTIES, SubgroupColumn
 from cnncli.data.samples import Samples
 from cnncli.data.store import map_in_threads
 from cnncli.errors import CnncliError
+from cnncli.evaluation.intervals import FEW
 from cnncli.evaluation.report import build_report
 from cnncli.evaluation.subgroups import (
-    FEW,
     MOST_NUMBERS,
     MOST_TEXTS,
     Parts,

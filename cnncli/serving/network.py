@@ -184,9 +184,7 @@ class ServedNetwork:
         """
         forms = zip(*(image.pixels for image in images), strict=True)
         stacked = [torch.from_numpy(np.stack(form)) for form in forms]
-        probabilities = self.decision.adjust(self.ensemble.answer(stacked))
-        labels = self.decision.label(probabilities)
-        withheld = self.decision.withhold(probabilities, labels)
+        probabilities, labels, withheld = self.decision.decide(self.ensemble.answer(stacked))
         heats: list[Array | None] = [None] * len(images)
         shown = [place for place, image in enumerate(images) if image.picture is not None]
         if shown and self.heat_maps is not None:

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from cnncli.errors import count_of, shorten
+from cnncli.evaluation.intervals import FEW
 from cnncli.reporting import TableLayout
 from cnncli.run.report import summary_rows
 from cnncli.shell.cells import format_cell
 from cnncli.shell.terminal import can_print, print_line, print_rows, print_sentence
 
-_FEW = 30
 _COUNTS = ("images", "groups")
 _LAYOUT = TableLayout(
     drop=("specificity", "macro_f1", "auroc", "balanced_accuracy", "groups"),
@@ -35,9 +35,14 @@ def print_subgroups(report: Mapping[str, Any]) -> None:
         parts = by["parts"]
         print_line("")
         rows = [_part_row(part) for part in parts]
-        layout = replace(_LAYOUT, headers={**_LAYOUT.headers, "value": by["by"]})
+        gap = by["largest_gap"]
+        layout = replace(
+            _LAYOUT,
+            headers={**_LAYOUT.headers, "value": by["by"]},
+            keep=() if gap is None else (gap["figure"],),
+        )
         print_rows(rows, list(rows[0]), "table", layout=layout)
-        for sentence in _tell(by["by"], parts, by["largest_gap"]):
+        for sentence in _tell(by["by"], parts, gap):
             print_sentence(sentence)
     if len(report["subgroups"]) > 1:
         print_sentence("Each of these is looked at alone; their combinations are not.")
@@ -64,7 +69,7 @@ def _tell(by: str, parts: Sequence[Mapping[str, Any]], gap: Mapping[str, Any] | 
     small = [part["value"] for part in parts if part["small"]]
     if small:
         what = "images" if parts[0]["groups"] is None else "groups"
-        told.append(f"Fewer than {_FEW} {what}, too few to say much: {shorten(small, 8)}.")
+        told.append(f"Fewer than {FEW} {what}, too few to say much: {shorten(small, 8)}.")
     most = max(part["classes"] for part in parts)
     fewer = [part["value"] for part in parts if part["classes"] < most]
     if fewer:

@@ -24,7 +24,6 @@ from cnncli.files import (
     BEST_FILE,
     EPOCHS_FOLDER,
     MOST_OF_WEIGHTS,
-    REPORT_FILE,
     check_regular,
     expand_path,
     write_atomically,
@@ -37,6 +36,7 @@ from cnncli.models.pretrained.weights import load_tensors
 from cnncli.training.find_run import (
     LAST,
     find_named,
+    find_newest,
     is_run_folder,
     list_run_folders,
     suggest_runs,
@@ -284,17 +284,13 @@ def find_checkpoint(given: str | None, output: str = "runs") -> tuple[Path, str]
 
 
 def _find_newest(output: Path, *, any_state: bool) -> tuple[Path, str]:
-    found = [run for run in list_run_folders(output) if (run / BEST_FILE).exists()]
-    finished = [run for run in found if (run / REPORT_FILE).is_file()]
-    if not found:
+    chosen, how = find_newest(output, any_state=any_state, with_folds=False)
+    if chosen is None:
+        for run in list_run_folders(output):
+            if told := tell_runs_inside(run):
+                raise CnncliError(f"{run}: {told}")
         raise CnncliError(
             f"no run in {output}/: train one (cnncli train --data FOLDER) or name one with "
             "--checkpoint"
         )
-    chosen = finished[0] if finished and not any_state else found[0]
-    how = "the newest run"
-    if chosen not in finished:
-        how += "; it is not finished"
-    elif chosen != found[0]:
-        how = f"the newest finished run; {found[0].name} is newer, and not finished"
     return chosen / BEST_FILE, how

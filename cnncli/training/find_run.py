@@ -59,7 +59,8 @@ def list_folds(path: Path) -> list[Path]:
 def list_run_folders(output: Path) -> list[Path]:
     """Return the run folders in a folder, the newest first.
 
-    A run is as new as its best epoch, or, before there is one, as its settings.
+    A run is as new as its best epoch, or, before there is one, as its settings. A cross-validation
+    is as new as the newest of its folds.
 
     Args:
         output: The folder that holds the run folders; it need not exist.
@@ -72,10 +73,42 @@ def list_run_folders(output: Path) -> list[Path]:
 
 
 def _time_of(run_dir: Path) -> float:
-    for name in (BEST_FILE, f"fold1/{BEST_FILE}", CONFIG_FILE, "."):
-        with suppress(OSError):  # it may be removed meanwhile
-            return (run_dir / name).stat().st_mtime
+    for names in (BEST_FILE, f"fold*/{BEST_FILE}", CONFIG_FILE):
+        with suppress(OSError, ValueError):  # it may be removed meanwhile, or there is none
+            return max(path.stat().st_mtime for path in run_dir.glob(names))
+    with suppress(OSError):
+        return run_dir.stat().st_mtime
     return 0.0
+
+
+def find_newest(output: Path, *, any_state: bool, with_folds: bool) -> tuple[Path | None, str]:
+    """Return the newest run that has a checkpoint, and how it was chosen.
+
+    Args:
+        output: The folder that holds the run folders.
+        any_state: Whether a run that is not finished is as good as one that is; else it is taken
+            only if none is finished.
+        with_folds: Whether a cross-validation that is finished is as good as a run.
+
+    Returns:
+        The folder, None if there is none; and a text that says, too, what is newer.
+    """
+    runs = list_run_folders(output)
+    single = [run for run in runs if (run / BEST_FILE).exists()]
+    folds = [run for run in runs if any((fold / BEST_FILE).exists() for fold in list_folds(run))]
+    finished = [run for run in single + folds if (run / REPORT_FILE).is_file()]
+    usable = [run for run in runs if run in single or (with_folds and run in folds)]
+    found = [run for run in usable if run in finished or (any_state and run in single)]
+    found = found or [run for run in usable if run in single]
+    if not found:
+        return None, ""
+    chosen, newest = found[0], next(run for run in runs if run in single or run in folds)
+    if chosen == newest:
+        return chosen, "the newest run" + "; it is not finished" * (chosen not in finished)
+    how = "the newest run of one network, itself not finished"
+    how = "the newest finished run" if chosen in finished else how
+    what = "a cross-validation" if newest in finished else "not finished"
+    return chosen, f"{how}; {newest.name} is newer, and {what}"
 
 
 def is_trial(run_dir: Path) -> bool:
@@ -97,9 +130,13 @@ def list_trials(study: Path) -> list[Path]:
 
 
 def is_finished(run_dir: Path) -> bool:
-    """Return whether a run has come to its end; a trial of ``tune`` writes no report then."""
+    """Return whether a run has come to its end; a trial of ``tune`` writes no report then.
+
+    A cross-validation that has lost the report or the weights of a fold is not finished any more.
+    """
     if (run_dir / REPORT_FILE).is_file():
-        return True
+        needed = (fold / name for fold in list_folds(run_dir) for name in (REPORT_FILE, BEST_FILE))
+        return all(path.is_file() for path in needed)
     return (
         is_trial(run_dir)
         and (run_dir / BEST_FILE).is_file()
@@ -135,7 +172,9 @@ def find_named(given: str, runs: Sequence[Path], where: str) -> Path | None:
     return None
 
 
-def find_by_name(given: str, where: str, output: Path = Path("runs")) -> Path | None:
+def find_by_name(
+    given: str, where: str, output: Path = Path("runs"), *, with_folds: bool = False
+) -> Path | None:
     """Return the run that a text which is no path names; a folder in front of it says where.
 
     Args:
@@ -143,6 +182,7 @@ def find_by_name(given: str, where: str, output: Path = Path("runs")) -> Path | 
             run with a checkpoint.
         where: What stands in front of the error.
         output: The folder that holds the run folders.
+        with_folds: Whether ``last`` may be a cross-validation that is finished.
 
     Returns:
         The folder; None if the text is in no name.
@@ -150,10 +190,10 @@ def find_by_name(given: str, where: str, output: Path = Path("runs")) -> Path | 
     Raises:
         CnncliError: If more than one run could be meant.
     """
+    if given == LAST:
+        return find_newest(output, any_state=True, with_folds=with_folds)[0]
     path = expand_path(given)
     runs = list_run_folders(path.parent if os.sep in given else output)
-    if given == LAST:
-        return next((run for run in runs if (run / BEST_FILE).is_file()), None)
     return find_named(path.name, runs, where)
 
 

@@ -244,7 +244,7 @@ CLASSES = st.fixed_dictionaries(
 PIPELINES = st.lists(st.sampled_from(list(WORDS)).flatmap(steps_of) | CLASSES, min_size=1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(PIPELINES)
 def test_what_is_read_reads_back_to_the_same(steps):
     read = parse_augment(steps)  # a class's texts may be numbers

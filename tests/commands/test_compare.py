@@ -345,6 +345,37 @@ def test_where_images_belong_to_groups_these_are_drawn_and_decide(cli, two):
     assert paired(cli, two)[0]["groups"] is None
 
 
+DECISION = {
+    **{"temperature": None, "positive": "a", "threshold": 0.3, "abstain_below": None},
+    **{"operating_point": "sensitivity=0.9", "tta": None, "val": {}},
+}
+WAYS = [
+    ({}, {}, None),
+    ({}, {"decision": DECISION}, "decision"),
+    ({"tta": "flips"}, {}, "tta"),
+    ({"precision": "bf16", "decision": DECISION}, {}, "precision and decision"),
+    # Each run has its own threshold by the same rule.
+    ({"decision": DECISION}, {"decision": DECISION | {"threshold": 0.4}}, None),
+    ({"decision": DECISION}, {"decision": DECISION | {"operating_point": None}}, "decision"),
+    ({"decision": DECISION}, {"decision": DECISION | {"temperature": 1.5}}, "decision"),
+    # What is withheld counts in every figure.
+    ({}, {"decision": dict.fromkeys(DECISION) | {"abstain_below": 0.5}}, None),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "told"), WAYS)
+def test_runs_that_were_judged_in_other_ways_are_told(cli, two, one, other, told):
+    for folder, ways in zip(two, (one, other), strict=True):
+        write_predictions(folder, range(12), range(12, 20))
+        (folder / "report.json").write_text(json.dumps(REPORT | ways))
+    answer, said = paired(cli, two)
+    assert answer["images"] == 20
+    warnings = [line for line in said.splitlines() if "judged with" in line]
+    assert len(warnings) == (told is not None)
+    for line in warnings:
+        assert line.startswith(f"Warning: second: judged with another {told} than first: ")
+
+
 def test_the_table_of_differences_and_the_order_of_classes(cli, two):
     head = "path,target,label,probability,probability_{},probability_{}"
     for folder, (one, other) in zip(two, ("ab", "ba"), strict=True):

@@ -3,8 +3,10 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +39,10 @@ def cross_validate(output, data, **settings):
     return recipe.cross_validate(config, FOLDS, SilentReporter(), trainers, world=ALONE, started=0)
 
 
-def resume(folder):
+def resume(folder, started=0):
     trainers = recipe.Trainers(train_run, resume_run)
-    return recipe.resume_folds(folder, SilentReporter(), trainers, world=ALONE, started=0)
+    reporter = SilentReporter()
+    return recipe.resume_folds(folder, reporter, trainers, world=ALONE, started=started)
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +129,24 @@ def test_evaluate_gives_the_same_report_byte_for_byte(cli, folder, data):
     assert moved.out == result.out
 
 
+@pytest.mark.slow
+def test_groups_of_the_file_of_splits_are_those_of_all_its_reports(cli, folder, data, tmp_path):
+    rows = read_rows(folder / "splits.csv")
+    for number, row in enumerate(rows):
+        row["group"] = f"{row['fold']} {number % 4}"
+    with (tmp_path / "grouped.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    grouped = cross_validate(tmp_path / "runs", data, splits=str(tmp_path / "grouped.csv"))
+    assert read_report(grouped)["groups"] == len({row["group"] for row in rows}) < len(rows)
+    for judged in (grouped, grouped / "fold1"):
+        written = (judged / "report.json").read_text("utf-8")
+        result = cli("evaluate", "--checkpoint", judged)
+        assert (result.code, result.out) == (0, written)
+        assert read_report(judged)["resampled"] == "group"
+
+
 def test_predict_gives_the_mean_of_the_networks(cli, folder, data, tmp_path):
     write_digits(tmp_path / "new", classes=("7",), per_class=3, start=40)
     args = ("predict", tmp_path / "new", "--probabilities", "--format", "json")
@@ -147,6 +168,34 @@ def test_predict_gives_the_mean_of_the_networks(cli, folder, data, tmp_path):
     chances = [[float(row[f"probability_{name}"]) for name in ("0", "1", "7")] for row in rows]
     assert chances == pytest.approx(means, abs=2e-6)
     assert json.loads(evaluated.out)["split"] == "new images"
+
+
+def test_a_fold_without_a_readable_image_is_no_end(cli, folder, data, tmp_path):
+    mine, images = tmp_path / folder.name, tmp_path / "figures"
+    shutil.copytree(folder, mine)
+    shutil.copytree(data, images)
+    (mine / "fold2" / "decision.json").write_text("{}")
+    for row in read_rows(folder / "splits.csv"):
+        if row["fold"] == "1":
+            (images / row["path"]).write_bytes(b"no image")
+    flags = ("--checkpoint", mine, "--data", images)
+    result = cli("evaluate", *flags, "--on-bad-image", "skip")
+    assert (result.code, json.loads(result.out)["images"]) == (0, 24)
+    assert f"1 decision.json is left out: it was chosen for one network alone ({mine}" in result.err
+    refused = cli("evaluate", *flags, "--raw")
+    assert "12 images cannot be used" in refused.error
+    assert "decision.json" not in refused.err
+
+
+def test_the_command_that_an_error_names_writes_what_is_missing(cli, folder, tmp_path):
+    mine = tmp_path / folder.name
+    shutil.copytree(folder, mine)
+    (mine / "predictions.csv").unlink()
+    told = cli("suspect-labels", mine).error
+    words = re.search("cnncli (evaluate .*) makes it", told)[1].split()
+    assert cli(*words).code == 0
+    expected = (folder / "predictions.csv").read_bytes()
+    assert (mine / "predictions.csv").read_bytes() == expected
 
 
 def kill_at(monkeypatch_target, call, begin):
@@ -200,6 +249,41 @@ def test_killed_and_resumed_it_gives_the_same_report(folder, data, tmp_path, pla
             assert (begun / mine).read_bytes() == (folder / mine).read_bytes(), mine
         assert not (begun / f"fold{fold}" / "last.pt").exists()
     assert not list(begun.rglob("run.lock"))
+
+
+def test_killed_before_any_state_it_takes_the_images_of_now(data, tmp_path):
+    mine, root = tmp_path / "figures", tmp_path / "runs"
+    shutil.copytree(data, mine)
+    (mine / "1" / "broken.png").write_bytes(b"no image")
+    first = session_module, "save_state"
+    settings = {"on_bad_image": "skip"}
+    assert kill_at(first, 1, lambda: cross_validate(root, mine, **settings)) == signal.SIGKILL
+    (begun,) = root.iterdir()
+    (mine / "1" / "broken.png").unlink()
+    write_digits(mine, classes=("7",), per_class=3, start=40)
+    assert kill_at(first, 1, lambda: resume(begun)) == signal.SIGKILL
+    folds = {row["path"]: row["fold"] for row in read_rows(begun / "splits.csv")}
+    of_first = {row["path"]: row["split"] for row in read_rows(begun / "fold1" / "splits.csv")}
+    assert len(folds) == 39
+    assert {path for path, fold in folds.items() if fold == "1"} == {
+        path for path, split in of_first.items() if split == "test"
+    }
+    assert not (begun / "bad_images.csv").exists()
+
+
+def test_resumed_it_has_the_time_that_its_folds_have_left(folder, tmp_path):
+    mine = tmp_path / folder.name
+    shutil.copytree(folder, mine)
+    shutil.rmtree(mine / "fold3")
+    (mine / "report.json").unlink()
+    config, metrics = mine / "config.yaml", mine / "fold1" / "metrics.csv"
+    edited, count = re.subn("(?m)^time_limit: .*", "time_limit: 1000s", config.read_text())
+    assert count == 1
+    config.write_text(edited)
+    metrics.write_text(re.sub("(?m)^1,[^,]*", "1,600", metrics.read_text()))
+    kill_at((session_module, "save_state"), 1, lambda: resume(mine, started=time.monotonic()))
+    (share,) = re.findall("time_limit: ([0-9.]+)s", (mine / "fold3" / "config.yaml").read_text())
+    assert 0 < float(share) < 400
 
 
 def test_a_fold_by_itself_is_the_run_of_its_settings(folder, tmp_path):
@@ -281,6 +365,18 @@ def with_test(data, tmp_path_factory):
 
 
 @pytest.mark.slow
+def test_a_fold_says_that_test_images_were_kept_out_and_not_excluded(cli, with_test, tmp_path):
+    told = cli("evaluate", "--checkpoint", with_test / "fold1").err
+    assert "left out, as the cross-validation keeps them out for test: 9 (" in told
+    assert "--exclude" not in told
+    page = tmp_path / "page.html"
+    assert cli("report", with_test / "fold1", "--no-images", "--output", page).code == 0
+    rows = re.findall(r"<tr><th[^>]*>([^<]*)</th><td[^>]*>([^<]*)</td>", page.read_text("utf-8"))
+    assert dict(rows)["kept out for test by the cross-validation"] == "9"
+    assert dict(rows)["excluded on request (excluded.csv)"] == "0"
+
+
+@pytest.mark.slow
 def test_a_test_split_is_in_no_fold_and_judged_by_the_mean(cli, with_test, tmp_path):
     rows = read_rows(with_test / "splits.csv")
     kept = {row["path"] for row in rows if row["split"] == "test"}
@@ -310,6 +406,20 @@ def test_a_test_split_is_in_no_fold_and_judged_by_the_mean(cli, with_test, tmp_p
     assert chances == pytest.approx(means, abs=2e-6)
     both = cli("evaluate", "--checkpoint", with_test, "--split", "all")
     assert json.loads(both.out)["split"] == "out of fold and test"
+
+
+@pytest.mark.slow
+def test_what_is_not_judged_may_hold_any_text_for_a_subgroup(cli, with_test, data, tmp_path):
+    rows = read_rows(with_test / "splits.csv")
+    ages = {
+        row["path"]: "unknown?" if row["split"] == "test" else str(n) for n, row in enumerate(rows)
+    }
+    lines = [f"{data / path},{path.split('/')[0]},{age}" for path, age in ages.items()]
+    table = tmp_path / "ages.csv"
+    table.write_text("\n".join(["image,label,age", *lines]))
+    flags = ("--checkpoint", with_test, "--data", table, "--subgroup", "age=20")
+    assert len(json.loads(cli("evaluate", *flags).out)["subgroups"][0]["parts"]) == 2
+    assert "holds texts" in cli("evaluate", *flags, "--split", "all").error
 
 
 @pytest.mark.slow

@@ -122,6 +122,33 @@ def test_new_images_are_judged_by_a_threshold_of_the_runs_own_val(cli, run, fold
     assert read_decision(run) == expected
 
 
+def test_some_val_images_among_new_ones_are_not_all_that_is_chosen_on(
+    cli, run, folder_data, tmp_path
+):
+    report_of(cli("evaluate", "--checkpoint", run, *POINT))
+    expected = read_decision(run)
+    with (run / "splits.csv").open(newline="") as file:
+        val = {row["path"] for row in csv.DictReader(file) if row["split"] == "val"}
+    kept = [next(path for path in sorted(val) if path.startswith(name)) for name in ("one", "zero")]
+    for path in folder_data.glob("*/*.png"):
+        name = path.relative_to(folder_data).as_posix()
+        target = tmp_path / "new" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes() + (b"" if name in kept else b"\0"))
+    call = ("evaluate", "--checkpoint", run, "--data", tmp_path / "new", "--raw", *POINT)
+    result = cli(*call)
+    assert result.code == 0, result.err
+    assert read_decision(run) == expected
+    assert expected["val"]["images"] == len(val) > len(kept)
+    assert "val images are there to choose on" not in result.err
+    # Where the run's own data are gone, these must do, and that is said.
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace(str(folder_data), str(tmp_path / "gone")))
+    result = cli(*call)
+    assert result.code == 0, result.err
+    assert f"only 2 of the run's {len(val)} val images are there to choose on" in result.err
+
+
 def test_predict_follows_it(cli, run, folder_data, tmp_path):
     images = sorted(folder_data.glob("*/*.png"))[:40]
     ask = ("predict", *images, "--checkpoint", run, "--format", "jsonl", "--probabilities")
@@ -348,6 +375,26 @@ def test_another_tta_than_it_was_chosen_with_is_told(cli, run, folder_data):
     result = cli("visualize", "fool", run, "--image", image, "--format", "csv")
     assert (result.code, "decision.json: not used here" in result.err) == (0, True)
     assert "was chosen" not in cli("predict", image, "--checkpoint", run, "--tta", "flips").err
+
+
+def test_a_temperature_of_other_views_is_not_called_one_of_these(cli, run):
+    call, flips = ("evaluate", "--checkpoint", run), ("--tta", "flips")
+    report_of(cli(*call, "--calibrate", "temperature", *flips))
+    first = read_decision(run)
+    result = cli(*call, *POINT)
+    assert result.code == 2
+    assert "the stored temperature was fitted with --tta flips" in result.err.splitlines()[-1]
+    assert "add --calibrate temperature" in result.err.splitlines()[-1]
+    assert read_decision(run) == first
+    # Given by hand, a threshold does not change what the temperature is of, and that is told.
+    result = cli(*call, "--positive", POSITIVE, "--threshold", 0.4)
+    assert (result.code, read_decision(run)["tta"]) == (0, "flips")
+    assert result.err.count("was chosen with --tta flips, and here") == 1
+    # Where all is chosen again, nothing is of other views.
+    result = cli(*call, *POINT, "--calibrate", "temperature")
+    assert (result.code, read_decision(run)["tta"]) == (0, None)
+    assert "was chosen with --tta" not in result.err
+    assert read_decision(run)["temperature"] != first["temperature"]
 
 
 @pytest.mark.slow

@@ -202,7 +202,7 @@ def read_column(path, name):
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_bad_images_are_listed_or_skipped(cli, damaged, tmp_path, monkeypatch, in_memory):
     data, bad = damaged
-    module = "cnncli.run.prepare.fits_in_memory"
+    module = "cnncli.run.opened_images.fits_in_memory"
     monkeypatch.setattr(module, lambda *a: in_memory and fits_in_memory(*a))
     with pytest.raises(CnncliError, match="3 images cannot be used") as caught:
         train(tmp_path / "strict", data=str(data), epochs=3)

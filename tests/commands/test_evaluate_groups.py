@@ -80,6 +80,20 @@ def test_groups_are_remembered_where_the_images_have_moved(cli, data, tmp_path):
     assert report["accuracy"] == pytest.approx(written["accuracy"])
 
 
+def test_groups_that_only_the_file_of_splits_names_are_those_of_the_report(cli, data, tmp_path):
+    root, _, first = data
+    run = train(tmp_path, data=str(root / "data"), splits=str(first / "splits.csv"))
+    written = (run / "report.json").read_bytes()
+    report = json.loads(written)
+    test = [row for row in read(first / "splits.csv") if row["split"] == "test"]
+    assert (report["resampled"], report["groups"]) == ("group", len({r["group"] for r in test}))
+    result = cli("evaluate", "--checkpoint", run, "--output", run, "--by", "group")
+    assert "by_group" in answer(result)
+    assert "taken as independent" not in result.err
+    assert answer(cli("evaluate", "--checkpoint", run, "--output", run)) == report
+    assert (run / "report.json").read_bytes() == written
+
+
 def test_new_images_take_their_groups_from_flags_and_without_them_there_is_a_warning(
     cli, data, tmp_path
 ):
@@ -116,20 +130,21 @@ def test_by_group_has_the_figures_of_combined_probabilities(cli, data, tmp_path,
     assert by_group["groups"] == len(whole)
     assert by_group["aggregate"] == aggregate
     assert "left out by group: 1 of" in result.err
-    truth, combined = [], []
+    truth, combined, called = [], [], []
     for group in whole:
         values = np.stack([probabilities for _, probabilities in groups[group]])
         if aggregate == "vote":
-            # Ties are broken by the mean
-            values = np.eye(3)[values.argmax(axis=1)].mean(axis=0) + 1e-6 * values.mean(axis=0)
+            means, values = values.mean(axis=0), np.eye(3)[values.argmax(axis=1)].mean(axis=0)
+            called.append(max(range(3), key=lambda k: (values[k], means[k])))
         else:
             values = values.mean(axis=0) if aggregate == "mean" else values.max(axis=0)
+            called.append(int(values.argmax()))
         truth.append(int(labels[group].pop()))
         combined.append(values / values.sum())
     combined = np.array(combined)
     expected = {
-        "accuracy": reference.accuracy_score(truth, combined.argmax(axis=1)),
-        "macro_f1": reference.f1_score(truth, combined.argmax(axis=1), average="macro"),
+        "accuracy": reference.accuracy_score(truth, called),
+        "macro_f1": reference.f1_score(truth, called, average="macro"),
         "auroc": reference.roc_auc_score(truth, combined, multi_class="ovr"),
     }
     assert {name: by_group[name]["value"] for name in expected} == pytest.approx(expected, abs=1e-4)
@@ -175,3 +190,24 @@ def test_groups_that_cannot_be_reported_are_one_line(cli, data, tmp_path, flags,
     errors = [line for line in result.err.splitlines() if line.startswith("Error: ")]
     assert errors == [f"Error: {told}"]
     assert "Traceback" not in result.err
+
+
+def test_an_empty_column_of_groups_is_as_no_column(cli, data, tmp_path):
+    _, _, run = data
+    write_new(tmp_path, per_class=4)
+    paths = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.glob("*/*.png"))
+    table = tmp_path / "t.csv"
+    rows = [f"{path},{path.split('/')[0]},\n" for path in paths]
+    table.write_text("path,label,patient\n" + "".join(rows))
+    call = ("evaluate", table, "--checkpoint", run, "--group-col", "patient")
+    result = cli(*call)
+    assert answer(result)["groups"] is None
+    assert "none of the 12 images has a group in column 'patient'" in result.err
+    assert "taken as independent" in result.err
+    refused = cli(*call, "--by", "group")
+    assert refused.code == 2
+    assert "--by group: the images are in no groups" in refused.err
+    split = cli("split", table, "--group-col", "patient", "--output", tmp_path / "s.csv")
+    assert split.code == 0
+    assert "Warning: none of the 12 images has a group in column 'patient'" in split.err
+    assert {row["group"] for row in read(tmp_path / "s.csv")} == {""}

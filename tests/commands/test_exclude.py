@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,18 @@ def test_a_sample_of_several_files_goes_as_a_whole(cli, data):
     result = cli("split", "t.csv", "--exclude", "drop.txt")
     assert result.code == 0
     assert len(read("splits.csv")) == len(rows) - 1
+
+
+def test_a_file_of_two_samples_leaves_out_both(cli, data):
+    first, second, third = (f"data/{name}" for name in names_in(data)[:3])
+    ones = sorted(Path("data/1").glob("*.png"))[:4]
+    rows = [f"{first},{second},0", f"{first},{third},0", f"{second},{third},0"]
+    rows += [f"{one},{two},1" for one, two in pairwise(ones)]
+    Path("t.csv").write_text("\n".join(["image_1,image_2,label", *rows]))
+    for line in (first, str(Path(first).absolute())):
+        Path("drop.txt").write_text(line)
+        result = cli("split", "t.csv", "--exclude", "drop.txt", "--force")
+        assert "left out by --exclude drop.txt: 2 of 6 images" in result.err
 
 
 @pytest.mark.parametrize(

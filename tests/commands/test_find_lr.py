@@ -167,6 +167,7 @@ def test_a_loss_that_runs_away_ends_the_sweep(growth, most):
     assert (len(last.losses), last.diverged) == (len(curve.losses), False)
 
 
+@pytest.mark.slow
 def test_the_suggested_rate_trains(tmp_path):
     settings = {"data": "digits", "model": "lenet5", "device": "cpu", "precision": "fp32"}
     found = find_lr(RunConfig(**settings), SilentReporter(), steps=100)

@@ -58,7 +58,7 @@ def rows_of(folder):
     return [{k: v for k, v in row.items() if k not in times} for row in rows]
 
 
-@pytest.mark.parametrize("dropout", [None, 0.3])
+@pytest.mark.parametrize("dropout", [pytest.param(None, marks=pytest.mark.slow), 0.3])
 def test_kept_features_give_the_loops_weights_bit_by_bit(tmp_path, dropout):
     config = settings(tmp_path, freeze="backbone", bn="train", dropout=dropout)
     (cached, looped), (said, silent) = fit_both_ways(tmp_path, config)
@@ -85,6 +85,7 @@ def test_kept_maps_give_squeezenets_weights_but_for_rounding(tmp_path):
     assert rows_of(cached) == rows_of(looped)
 
 
+@pytest.mark.slow
 def test_kept_views_are_augmented_and_change_by_epoch(tmp_path):
     config = settings(tmp_path, freeze="backbone", augment="light", augment_views=2, epochs=3)
     (cached, looped), (said, _) = fit_both_ways(tmp_path, config)

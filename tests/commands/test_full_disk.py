@@ -35,7 +35,7 @@ def test_evaluate_onto_a_full_disk(cli, run_dir, small_disk):
     said = cli("evaluate", "--checkpoint", run_dir, "--output", small_disk, "--format", "json")
     assert said.code == 1
     assert said.err.splitlines()[-1] == (
-        f"Error: {small_disk / 'report.json'}: cannot be written: No space left on device"
+        f"Error: {small_disk / 'predictions.csv'}: cannot be written: No space left on device"
     )
     assert {path.name for path in small_disk.iterdir()} == {"filler", "predictions.csv"}
     assert (small_disk / "predictions.csv").read_text() == "old"

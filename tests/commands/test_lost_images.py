@@ -14,7 +14,7 @@ from cnncli.training.state import load_state
 
 @pytest.fixture(autouse=True)
 def _larger_than_memory(monkeypatch):
-    for module in ("run.prepare", "recipes.evaluate"):
+    for module in ("run.opened_images", "run.judge"):
         monkeypatch.setattr(f"cnncli.{module}.fits_in_memory", lambda *a: False)
 
 
@@ -165,7 +165,7 @@ def test_evaluate_tells_both_ways(cli, data, tmp_path):
         (data / path).write_bytes(b"")
     said = cli(*args, "--on-bad-image", "skip")
     assert said.code == 2
-    assert "none of" in said.err
+    assert "no image is left to evaluate" in said.err
 
 
 @pytest.mark.parametrize("policy", ["error", "skip"])

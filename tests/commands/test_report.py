@@ -133,6 +133,36 @@ def test_a_report_that_says_otherwise_is_told(cli, run_dir, workspace, tmp_path,
     assert "as they are judged today" in page
 
 
+@pytest.mark.parametrize("flag", [("--calibrate", "temperature"), ("--threshold", 0.2)])
+def test_the_page_is_of_the_network_before_its_decision(cli, run_dir, in_workspace, tmp_path, flag):
+    """What `evaluate --output RUN` writes with a decision is not taken for the network's own."""
+    copy = tmp_path / "run"
+    shutil.copytree(run_dir, copy)
+    positive = () if flag[0] == "--calibrate" else ("--positive", "two")
+    flags = ("--checkpoint", copy, *flag, *positive, "--output", copy)
+    assert cli("evaluate", *flags).code == 0
+    raw = json.loads((run_dir / "report.json").read_text())
+    written = json.loads((copy / "report.json").read_text())
+    page, told = make(cli, copy, tmp_path / "page.html", "--no-images")
+    shown = {row[0]: row[1:] for row in cells(page, "figures")}
+    for name in ("accuracy", "log_loss"):
+        assert shown[name.replace("_", " ")][0] == f"{raw[name]['value']:.4f}"
+    assert any(raw[name]["value"] != written[name]["value"] for name in ("accuracy", "log_loss"))
+    assert "report.json was written with decision.json, and has other figures" in told
+    assert "have changed since" not in told
+    config = yaml.safe_load((copy / "config.yaml").read_text("utf-8"))
+    (copy / "config.yaml").write_text(yaml.safe_dump(config | {"data": "./gone"}), "utf-8")
+    page, told = make(cli, copy, tmp_path / "page.html", "--no-names")
+    assert 'id="content"' not in page
+    assert "predictions.csv: written with decision.json; left aside" in page
+    assert "the figures are those of report.json, written with decision.json" in page
+    written["confusion_matrix"][0][0] += 1  # of one image more
+    (copy / "report.json").write_text(json.dumps(written))
+    shutil.copy(run_dir / "config.yaml", copy)
+    _, told = make(cli, copy, tmp_path / "page.html", "--no-images")
+    assert "have changed since" in told
+
+
 def test_a_run_that_has_not_finished_says_so(cli, run_dir, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(run_dir, copy)
@@ -163,7 +193,7 @@ def test_it_tells_where_the_images_went(cli, folder_data, tmp_path):
     assert rows == dict(splits)
 
 
-def test_groups_are_counted(cli, run_dir, tmp_path):
+def test_groups_are_counted(cli, run_dir, folder_data, in_workspace, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(run_dir, copy)
     with (copy / "splits.csv").open(newline="", encoding="utf-8") as file:
@@ -181,6 +211,11 @@ def test_groups_are_counted(cli, run_dir, tmp_path):
     matrix = json.loads((run_dir / "report.json").read_text())["confusion_matrix"]
     right = sum(counts[number] for number, counts in enumerate(matrix))
     assert sum(wrong for _, wrong in rows.values()) == len(tested) - right
+    # The intervals draw the groups that are listed, whatever names the images.
+    for flags in (("--data", folder_data), ("--split", "test"), ("--group-regex", r"(.)..png$")):
+        drawn, _ = make(cli, copy, tmp_path / "page.html", "--no-images", *flags)
+        assert f"on another sample of as many groups, {len(rows)}:" in drawn
+        assert len(cells(drawn, "groups")) == len(rows)
     hidden, _ = make(cli, copy, tmp_path / "page.html", "--no-images", "--no-names")
     assert sorted(int(row[0]) for row in cells(hidden, "groups")) == list(range(1, len(rows) + 1))
     assert "ward" not in hidden

@@ -57,7 +57,11 @@ def wait_for(find, process, seconds=60):
 ARGS = ("train", "--model", "lenet5", "--epochs", 400, "--patience", 400, "--device", "cpu")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL],
+    ids=["SIGTERM", "SIGKILL"],
+)
 def test_a_run_that_is_trained_is_not_resumed(cli, data, tmp_path, monkeypatch, number):
     monkeypatch.chdir(tmp_path)
     with started(*ARGS, "--data", data, cwd=tmp_path) as process:
@@ -218,6 +222,7 @@ FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here")
 
 
+@pytest.mark.slow
 @needs_full
 def test_nothing_written_to_stderr_ends_a_run(data, tmp_path):
     flags = ("--model", "lenet5", "--epochs", 2, "--device", "cpu")
@@ -236,10 +241,10 @@ def test_nothing_written_to_stderr_ends_a_run(data, tmp_path):
     [
         (("train", "--data", "nowhere", "--epochs", "x"), 2),  # Typer's error
         (("train", "--data", "nowhere", "--model", "x"), 2),
-        (("check-data", "{data}"), 0),
+        pytest.param(("check-data", "{data}"), 0, marks=pytest.mark.slow),
         (("check-data", "{bad}"), 3),
         (("predict", "{bad}/0/none.png", "--checkpoint", "{run}"), 3),
-        (("evaluate", "--checkpoint", "{run}"), 0),
+        pytest.param(("evaluate", "--checkpoint", "{run}"), 0, marks=pytest.mark.slow),
     ],
 )
 def test_a_full_stderr_keeps_the_exit_code(tmp_path, data, run_dir, args, code):

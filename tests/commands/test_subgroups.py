@@ -10,6 +10,8 @@ import pytest
 from helpers import train, write_digits
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, recall_score
 
+from cnncli.shell.subgroup_tables import print_subgroups
+
 CLASSES = ("zero", "one", "two")
 
 
@@ -102,6 +104,20 @@ def test_the_table_on_a_terminal(cli, run, monkeypatch, columns):
     assert "Largest gap by sex: balanced accuracy" in words
     assert "Fewer than 30 images, too few to say much: F, M." in words
     assert "Each of these is looked at alone; their combinations are not." in words
+
+
+@pytest.mark.parametrize("columns", [40, 50, 60, 70, 80])
+@pytest.mark.parametrize("figure", ["accuracy", "balanced_accuracy", "sensitivity"])
+def test_the_figure_of_the_gap_stays_in_a_narrow_table(capsys, monkeypatch, columns, figure):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    names = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "sensitivity", "specificity")
+    interval = {"value": 0.75, "low": 0.55, "high": 0.875}
+    counts = {"images": 50, "groups": 40, "small": False, "classes": 2}
+    parts = [{"value": part, **counts} | dict.fromkeys(names, interval) for part in "FM"]
+    gap = {"figure": figure, "lowest": "F", "highest": "M", "value": 0.0, "low": None}
+    print_subgroups({"subgroups": [{"by": "sex", "parts": parts, "largest_gap": gap}]})
+    header = capsys.readouterr().out.splitlines()[1]
+    assert f"  {figure.replace('_', ' ')}  " in f"{header}  "
 
 
 def test_a_positive_class_has_its_sensitivity_in_each_part(cli, run, table, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from helpers import train, write_digits
 
 COLUMNS = ["path", "given", "proposed", "margin", "probability_given", "probability_proposed"]
+HEAD = "path,target,label,fold,probability_a,probability_b"
 NAMES = ["one", "two", "zero"]
 WRONG = {4: 1, 40: 2, 70: 1}  # the label that an image is given in place of its own
 
@@ -138,9 +139,10 @@ def test_bad_input_is_one_line(cli, folder, folder_data, run_dir):
         assert (result.code, result.out) == (2, ""), words
         assert why in result.error
     for content, why in (
-        ("path,target,label\n", "not the file of a cross-validation"),
-        ("path,target,fold,probability_a,probability_b\nx,c,1,0,1\n", "line 2: not a row"),
-        ("path,target,fold,probability_a,probability_b\n", "has no rows"),
+        ("path,target,label\nx,a,a\n", "not the file of a cross-validation"),
+        (f"{HEAD}\nx,c,a,1,0,1\n", "has no probabilities of the class 'c'"),
+        (f"{HEAD}\nx,a,a,1,?,1\n", "line 2: not the predictions.csv of evaluate"),
+        (f"{HEAD}\n", "names no image"),
         (None, "no such file"),
     ):
         if content is None:

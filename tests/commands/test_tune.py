@@ -164,6 +164,7 @@ def test_a_run_that_returns_after_stop_run_is_pruned_too(plan):
     assert {t.state.name for t in open_study(settings).trials} == {"COMPLETE", "PRUNED"}
 
 
+@pytest.mark.slow
 def test_hyperband_prunes_too(plan):
     settings = plan({**SPACE, "epochs": 9}, trials=30, pruner="hyperband")
     tune(settings, SilentReporter(), Player())

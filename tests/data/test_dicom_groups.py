@@ -158,3 +158,10 @@ def test_one_patient_cannot_be_split(cli, tmp_path):
     result = cli("split", data, "--group-col", COLUMN, "--output", tmp_path / "s.csv")
     assert result.code == 2
     assert result.error == "--data: no image is left for validation: all images are of one group"
+
+
+def test_a_patient_called_na_is_none(tmp_path):
+    write_patients(tmp_path, ["a", "NA", "a", "NA"])
+    samples = find_samples(str(tmp_path), CsvColumns(group=COLUMN))
+    assert sorted(samples.groups.tolist()) == ["a", "a", "well/001.dcm", "well/003.dcm"]
+    assert samples.notes[0].startswith("2 of 4 images have no PatientID, and each is a group")

@@ -137,6 +137,7 @@ def test_one_image_alone_is_not_trained_on(data, samples):
     assert [len(t) for _, t in Loader(dataset, 2, shuffle_seed=0).epoch(1)] == [2]
 
 
+@pytest.mark.slow
 def test_threads_keep_the_order_and_few_in_flight():
     started = []
 

@@ -123,7 +123,6 @@ def test_where_no_resample_moves_it_there_is_no_interval():
     for difference in compare(targets, same, same).values():
         assert difference.value == 0
         assert np.isnan([difference.low, difference.high]).all()
-        assert not difference.is_certain
     one_group = compare(targets, same, same[::-1], units=np.zeros(30, int))["accuracy"]
     assert one_group.value == 1
     assert np.isnan(one_group.low)

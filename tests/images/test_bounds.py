@@ -65,6 +65,7 @@ def test_channels_pages_and_bytes_count(name):
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_a_deflated_dicom_is_counted_before_it_is_unpacked():
     pytest.importorskip("pydicom")
     unpack = zlib.compressobj(9, zlib.DEFLATED, -15)

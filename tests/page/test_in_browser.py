@@ -20,6 +20,7 @@ from cnncli.recipes.evaluate import EvaluateSettings, evaluate_run
 from cnncli.recipes.report.settings import ReportSettings
 from cnncli.recipes.report.write import write_report
 from cnncli.reporting import SilentReporter
+from cnncli.run.decision import Decision
 
 pytestmark = pytest.mark.slow
 
@@ -152,7 +153,11 @@ def judged(run, folder, positive):
 
 
 def show(value):
-    return f"{value:.4f}"
+    return "undefined" if np.isnan(value) else f"{value:.4f}"
+
+
+def share(part, whole):
+    return show(part / whole if whole else np.nan)
 
 
 @pytest.mark.parametrize("positive", [0, 2])
@@ -163,8 +168,9 @@ def test_the_figures_of_a_threshold_are_scikit_learns(opened, hostile, tmp_path,
         for least in (0, 0.45):
             set_value(opened, "threshold-value", threshold)
             set_value(opened, "abstain-value", least)
-            answered = scores.max(axis=1) >= least
             called = scores[:, positive] >= threshold
+            others = np.delete(scores, positive, axis=1).max(axis=1)
+            answered = np.where(called, scores[:, positive], others) >= least
             truth, answer = is_it[answered], called[answered]
             (tn, fp), (fn, tp) = confusion_matrix(truth, answer, labels=[False, True])
             precision, recall, f1, _ = precision_recall_fscore_support(
@@ -173,26 +179,58 @@ def test_the_figures_of_a_threshold_are_scikit_learns(opened, hostile, tmp_path,
             shown = figures(opened)
             assert shown["abstained share"] == show(1 - answered.mean())
             assert shown["sensitivity (recall)"] == show(recall)
-            assert shown["specificity"] == show(tn / (tn + fp))
-            assert shown["PPV (precision)"] == (show(precision) if tp + fp else "undefined")
-            assert shown["NPV"] == (show(tn / (tn + fn)) if tn + fn else "undefined")
-            assert shown["F1"] == show(f1)
+            assert shown["specificity"] == share(tn, tn + fp)
+            assert shown["PPV (precision)"] == show(precision)
+            assert shown["NPV"] == share(tn, tn + fn)
+            assert shown["F1"] == show(f1 if tp + fn else np.nan)
+
+
+def set_stored(browser, run, output, **decision):
+    """Store a decision with the run, and set it in its page; return the names of the classes."""
+    with safe_open(run / "best.safetensors", framework="numpy") as file:
+        meta = json.loads(file.metadata()["cnncli"])
+    names = meta["class_names"]
+    stored = {"format": 1, "weights": meta["digest"], "class_names": names, **decision}
+    if "threshold" in decision:
+        stored["positive"] = names[2]
+    (run / "decision.json").write_text(json.dumps(stored), "utf-8")
+    browser.open(write_report(ReportSettings(run=str(run), output=output), SilentReporter()))
+    browser.click("#stored")
+    return names
+
+
+def test_abstaining_is_that_of_the_decision(browser, hostile, tmp_path):
+    """The label that the threshold gives is withheld by its own probability, not the largest."""
+    scores, is_it = judged(hostile, tmp_path, 2)
+    by_largest = []
+    for threshold, least in ((0.2, 0.4), (0.6, 0.45), (None, 0.4)):
+        point = {} if threshold is None else {"threshold": threshold}
+        names = set_stored(browser, hostile, tmp_path / "p.html", abstain_below=least, **point)
+        positive = None if threshold is None else names[2]
+        decision = Decision(tuple(names), None, positive, threshold, abstain_below=least)
+        labels = decision.label(scores)
+        withheld = decision.withhold(scores, labels)
+        by_largest.append((scores.max(axis=1) < least).sum() == withheld.sum())
+        shown = figures(browser)
+        assert shown["abstained share"] == show(withheld.mean())
+        if threshold is None:
+            told = browser.run("return document.getElementById('threshold-told').textContent")
+            assert told == "none: the largest probability"
+        else:
+            answered = is_it & ~withheld
+            assert shown["sensitivity (recall)"] == show((labels[answered] == 2).mean())
+    assert by_largest[-1]
+    assert not all(by_largest)
 
 
 def test_the_stored_threshold_is_set_exactly(browser, hostile, tmp_path):
-    with safe_open(hostile / "best.safetensors", framework="numpy") as file:
-        meta = json.loads(file.metadata()["cnncli"])
     scores, is_it = judged(hostile, tmp_path, 2)
     threshold = float(np.sort(scores[:, 2])[9]) + 1e-5  # between two steps of the slider
-    stored = {"weights": meta["digest"], "class_names": meta["class_names"], "threshold": threshold}
-    stored |= {"positive": meta["class_names"][2], "operating_point": "sensitivity=0.9"}
-    stored["format"] = 1
-    (hostile / "decision.json").write_text(json.dumps(stored), "utf-8")
-    output = write_report(
-        ReportSettings(run=str(hostile), output=tmp_path / "page.html"), SilentReporter()
+    set_stored(
+        *(browser, hostile, tmp_path / "page.html"),
+        threshold=threshold,
+        operating_point="sensitivity=0.9",
     )
-    browser.open(output)
-    browser.click("#stored")
     assert browser.run("return document.getElementById('threshold-told').textContent") == show(
         threshold
     )

@@ -250,7 +250,7 @@ def test_an_old_run_whose_labels_changed_is_told(cli, tmp_path, monkeypatch):
 
 
 def test_images_that_do_not_fit_in_memory_are_the_same(begin, tmp_path, monkeypatch):
-    monkeypatch.setattr("cnncli.run.prepare.fits_in_memory", lambda *args: False)
+    monkeypatch.setattr("cnncli.run.opened_images.fits_in_memory", lambda *args: False)
     lost = write_digits(tmp_path / "d", classes=("0", "1"))[4]
     lost.write_bytes(b"")
     run = begin(data="d", on_bad_image="skip")

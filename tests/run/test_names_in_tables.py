@@ -4,12 +4,15 @@ import csv
 import os
 import sys
 
+import numpy as np
 import pytest
 from helpers import find_below, train, write_digits
 
 from cnncli.data.samples import NO_SPLIT
 from cnncli.data.split_match import apply_split_file
 from cnncli.files import open_csv_writer
+from cnncli.run.out_of_fold import load_out_of_fold
+from cnncli.run.save_evaluation import save_predictions
 
 ODD = ["a\rb", "\r", "a\r", "\ra", "a\r\nb", "a\nb", 'a"b', "a,b", " a ", "", "a;\tb", "'"]
 
@@ -73,9 +76,25 @@ def test_a_carriage_return_goes_through_a_run(cli, tmp_path):
     assert [row[0] for row in matrix] == matrix[0] == ["target", "a\rb", "c\r\nd"]
 
 
-def test_half_a_character_is_no_label(cli, tmp_path):
-    import numpy as np
+def test_a_label_names_its_column_where_no_cell_may_be_a_formula(tmp_path):
+    write_digits(tmp_path / "d", classes=("0", "1", "2"), names=("-1", "+", "b"), per_class=2)
+    samples = find_below(tmp_path / "d")
+    probabilities = np.eye(3)[samples.targets] * 0.7 + 0.1
+    folds = np.ones(len(samples), int)
+    path = tmp_path / "predictions.csv"
+    save_predictions(path, samples, probabilities, csv_safe=True, folds=folds)
+    header, *rows = read(path)
+    for row in rows:
+        values = dict(zip(header, row, strict=True))
+        assert values["label"] == values["target"] in {"'-1", "'+", "b"}
+        assert values["probability"] == values[f"probability_{values['label']}"] == "0.800000"
+    # So those who read it find every class.
+    found = load_out_of_fold(tmp_path)
+    assert found.targets.tolist() == samples.targets.tolist()
+    assert found.probabilities == pytest.approx(probabilities)
 
+
+def test_half_a_character_is_no_label(cli, tmp_path):
     labels = np.array(["a", "\ud83d"] * 4)
     np.savez(tmp_path / "set.npz", images=np.zeros((8, 8, 8), np.uint8), labels=labels)
     said = cli("train", tmp_path / "set.npz", "--model", "lenet5")

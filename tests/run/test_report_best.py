@@ -51,7 +51,7 @@ def test_very_many_probabilities_are_not_written(data, tmp_path, monkeypatch):
 
 def test_a_val_image_that_is_lost_at_the_end_has_no_row(data, tmp_path, monkeypatch):
     """The report is of test, which is whole."""
-    monkeypatch.setattr("cnncli.run.prepare.fits_in_memory", lambda *a: False)
+    monkeypatch.setattr("cnncli.run.opened_images.fits_in_memory", lambda *a: False)
     run = train(tmp_path / "first", data=str(data), epochs=1)
     lost = names_of(run, "val")[1]
     whole = (data / lost).read_bytes()

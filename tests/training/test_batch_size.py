@@ -70,7 +70,7 @@ def test_a_gpu_takes_what_fits(tmp_path, monkeypatch, folder_data):
     run = prepare_module.prepare(given, Compute(Device(), "fp32"), SilentReporter())
     assert run.config.batch_size == 4
     # Read on demand, the first image may be none; it is told in its epoch, not here.
-    monkeypatch.setattr(prepare_module, "fits_in_memory", lambda count, preprocess: False)
+    monkeypatch.setattr("cnncli.run.opened_images.fits_in_memory", lambda *args: False)
     copied = Path(shutil.copytree(folder_data, tmp_path / "copied"))
     (copied / run.samples.paths[run.indices(0)[0]]).write_bytes(b"")
     damaged = config.model_copy(update={"data": str(copied)})

@@ -314,6 +314,7 @@ def test_a_shard_that_is_none_is_refused(cli, in_workspace, folder_data, text):
     assert repr(text) in result.error
 
 
+@pytest.mark.slow
 def test_a_follower_leaves_the_word_to_the_first(tmp_path):
     """Its end, which torchrun brings about, comes before it would speak."""
     env = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}

@@ -73,7 +73,7 @@ def check_quiet(process, code):
     ("args", "code"),
     [
         (("train", *ARGS, "--epochs", "1"), 0),
-        (("train", *ARGS, "--epochs", "2", "--lr", "1e30"), 1),
+        pytest.param(("train", *ARGS, "--epochs", "2", "--lr", "1e30"), 1, marks=pytest.mark.slow),
         pytest.param(("finetune", *ARGS, *RESNET, "--epochs", "1"), 0, marks=pytest.mark.slow),
         pytest.param(("find-lr", *ARGS, "--steps", "20"), 0, marks=pytest.mark.slow),
     ],

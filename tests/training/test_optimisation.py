@@ -198,6 +198,7 @@ def test_a_time_limit_ends_a_run_cleanly(cli, figures, tmp_path, monkeypatch):
     assert (run / "report.json").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_loader_process_is_named(figures, tmp_path):
     args = ("train", "--data", figures, "--model", "lenet5", "--epochs", 10_000)
     with started(*args, "--patience", 9999, "--workers", 1, cwd=tmp_path) as process:

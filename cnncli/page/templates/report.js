@@ -152,7 +152,22 @@
     return value.toFixed(value * 100 === Math.round(value * 100) ? 2 : 4);
   }
 
+  // The class that an image is called, and its probability. Without a threshold it is the largest.
+  function answer(image, positive, threshold) {
+    if (threshold === null) return [content.predicted[image], sureness(image)];
+    const score = probability(image, positive);
+    if (score >= threshold) return [positive, score];
+    let best = -1, most = 0;  // of the other classes; none of them may be in the page
+    for (let place = begins[image]; place < begins[image + 1]; place += 1) {
+      if (columns[place] === positive || values[place] <= most) continue;
+      best = columns[place];
+      most = values[place];
+    }
+    return [best, most];
+  }
+
   function setStored(stored) {
+    exact.threshold = null;
     if (stored.threshold !== "") {
       byId("positive").value = stored.positive;
       byId("threshold-value").value = stored.threshold;
@@ -165,12 +180,13 @@
 
   function judge() {
     const positive = Number(byId("positive").value);
-    const threshold = exact.threshold ?? Number(byId("threshold-value").value);
+    const threshold = "threshold" in exact ? exact.threshold : Number(byId("threshold-value").value);
     const least = exact.abstain ?? Number(byId("abstain-value").value);
     let tp = 0, fp = 0, fn = 0, tn = 0, right = 0;
     for (const image of images) {
-      if (sureness(image) < least) continue;
-      const called = probability(image, positive) >= threshold;
+      const [label, said] = answer(image, positive, threshold);
+      if (said < least) continue;
+      const called = label === positive;
       const is = content.targets[image] === positive;
       if (called && is) tp += 1; else if (called) fp += 1; else if (is) fn += 1; else tn += 1;
       if (isRight(image)) right += 1;
@@ -188,7 +204,7 @@
       ["abstained share", ...ratio(count - answered, count, "no image")],
       ["accuracy of the network's own answers", ...ratio(right, answered, "no image is answered")],
     ];
-    byId("threshold-told").textContent = written(threshold);
+    byId("threshold-told").textContent = threshold === null ? "none: the largest probability" : written(threshold);
     byId("abstain-told").textContent = written(least);
     byId("threshold-figures").tBodies[0].replaceChildren(...rows.map(([figureName, value, of]) => {
       const row = element("tr");

@@ -12,22 +12,20 @@ import numpy as np
 from torch import nn
 
 from cnncli.choices import SPLITS, format_channels, format_size
+from cnncli.config import keys_that_name_files
+from cnncli.data.exclude import load_excluded
 from cnncli.data.split_file import SplitFile
 from cnncli.errors import count_of
-from cnncli.files import BAD_IMAGES_FILE, CONFIG_FILE, NOTE_FILE
+from cnncli.files import BAD_IMAGES_FILE, CONFIG_FILE, EXCLUDED_FILE, NOTE_FILE
 from cnncli.models.pretrained.digest import KEY
 from cnncli.models.pretrained.tensor_file import read_meta
 from cnncli.models.registry import short_name
 from cnncli.models.tracing.summary import LayerRow, add_up, summarise
+from cnncli.run.kept_out import load_kept_out
 from cnncli.run.read_folder import RunRecord
 from cnncli.training.checkpoint import Checkpoint
 
 Row = Mapping[str, Any]
-# Lists of images that the run left out.
-_LEFT_OUT = {
-    BAD_IMAGES_FILE: "cannot be read (bad_images.csv)",
-    "excluded.csv": "excluded on request (excluded.csv)",
-}
 _DEPTH = 3  # of the names in the network's table, in parts
 
 
@@ -35,7 +33,14 @@ def describe_flow(run_dir: Path, splits: SplitFile | None) -> list[Row]:
     """Return how many images and groups went where; empty without ``splits.csv``."""
     if splits is None:
         return []
-    left_out = {what: _count_rows(run_dir / name) for name, what in _LEFT_OUT.items()}
+    listed = load_excluded(run_dir)
+    kept_out = len(load_kept_out(run_dir) & listed.keys())
+    left_out = {
+        f"cannot be read ({BAD_IMAGES_FILE})": _count_rows(run_dir / BAD_IMAGES_FILE),
+        f"excluded on request ({EXCLUDED_FILE})": len(listed) - kept_out,
+    }
+    if kept_out:
+        left_out["kept out for test by the cross-validation"] = kept_out
 
     def count(what: str, chosen: Any) -> Row:
         groups = splits.groups[chosen]
@@ -132,5 +137,5 @@ def _describe_layer(layer: LayerRow) -> Row:
 
 def hide_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings without those that may name people: where the data and tables lie."""
-    hidden = ("data", "splits", "output", "group_regex", "weights")
+    hidden = keys_that_name_files()
     return {k: "(left out: --no-names)" if k in hidden and v else v for k, v in settings.items()}

@@ -9,25 +9,31 @@ import numpy as np
 import torch
 from torch import nn
 
-from cnncli.data.classes import match_classes
-from cnncli.data.find_samples import find_samples, report_layout
 from cnncli.data.samples import CsvColumns, select_samples
 from cnncli.data.split_file import SplitFile, load_split_file
-from cnncli.data.splits import group_numbers
 from cnncli.errors import CnncliError
 from cnncli.evaluation.report import build_report
-from cnncli.files import BEST_FILE, PREDICTIONS_FILE, REPORT_FILE, SPLITS_FILE, run_dir_of
-from cnncli.recipes.report.answers import Answers, read_predictions
+from cnncli.files import (
+    BEST_FILE,
+    DECISION_FILE,
+    PREDICTIONS_FILE,
+    REPORT_FILE,
+    SPLITS_FILE,
+    run_dir_of,
+)
+from cnncli.recipes.report.answers import Answers, as_answers, find_groups
 from cnncli.recipes.report.operating_point import OperatingPoint, as_operating_point
 from cnncli.recipes.report.settings import ReportSettings
 from cnncli.reporting import ListeningReporter, Reporter, SilentReporter
-from cnncli.run.choose_evaluated import choose_evaluated, leave_out_unreadable
+from cnncli.run.choose_evaluated import choose_evaluated
 from cnncli.run.decision import load_decision
+from cnncli.run.evaluated_images import find_evaluated
 from cnncli.run.judge import Judge
 from cnncli.run.mistakes import file_of
+from cnncli.run.other_ways import WAYS
+from cnncli.run.predictions import read_predictions
 from cnncli.run.read_folder import RunRecord, survey_run
 from cnncli.run.report import Report
-from cnncli.run.samples import data_of_run
 from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from cnncli.training.device import Compute, choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE
@@ -132,11 +138,13 @@ def _find_answers(found: Material, settings: ReportSettings, reporter: Reporter)
     try:
         found.answers = _judge(found, settings, compute, ListeningReporter(reporter, found.heard))
     except CnncliError as error:
-        if not settings.is_own or settings.columns != CsvColumns():
+        if not settings.is_own or settings.names_groups or settings.columns != CsvColumns():
             raise
-        found.answers = _read_kept(found) if found.path.name == BEST_FILE else None
+        is_best = found.path.name == BEST_FILE
+        found.answers = _read_kept(found) if is_best else None
         kept = found.answers is not None
         lacks = "the pictures" if kept else "the images, threshold, ranking and calibration"
+        lacks = lacks if is_best else f"the figures, {lacks}"  # the run's are of other weights
         found.missing.append(f"{lacks}, since the images cannot be judged: {error}")
 
 
@@ -150,13 +158,9 @@ def _judge(
     """
     path, checkpoint = found.path, found.checkpoint
     keep_freed_memory()
-    data, columns = settings.data, settings.columns
-    if data is None:
-        data, columns = data_of_run(path, columns)
-    samples = find_samples(data, columns)
-    report_layout(samples, reporter)
-    samples = match_classes(samples, checkpoint.class_names)
-    samples = leave_out_unreadable(samples, path, checkpoint.preprocess, reporter)
+    samples = find_evaluated(
+        settings.data, settings.columns, settings.group_regex, path, checkpoint, reporter
+    )
     chosen, split = choose_evaluated(samples, path, settings.split, reporter)
     classifier = checkpoint.classifier(load_checkpoint(path)[0]).to(compute.device)
     classifier.to(memory_format=torch.channels_last)
@@ -173,30 +177,49 @@ def _judge(
         predicted=np.asarray(probabilities.argmax(axis=1)),
         split=split,
         samples=samples,
+        groups=None if samples.groups is None else list(map(str, samples.groups)),
     )
 
 
 def _read_kept(found: Material) -> Answers | None:
-    """Return what the run's ``predictions.csv`` says, if it is of the images of its report."""
+    """Return what the run's ``predictions.csv`` says, if it is of the images of its report.
+
+    The page needs the network's own probabilities in float32: others are left aside.
+    """
+    how = _tell_how(found.record.report)
+    if how:
+        found.missing.append(f"{PREDICTIONS_FILE}: written with {how}; left aside")
+        return None
     try:
-        kept = read_predictions(found.record.path / PREDICTIONS_FILE)
+        read = read_predictions(found.record.path / PREDICTIONS_FILE)
+        kept = None if read is None else as_answers(read)
     except CnncliError as error:
         found.missing.append(str(error))
         return None
     if kept is None or found.record.report is None:
         return None
-    kept = replace(kept, split=found.record.report["split"])
+    groups = find_groups(kept.paths, found.splits)
+    kept = replace(kept, split=found.record.report["split"], groups=groups)
     if kept.matrix != found.record.report.get("confusion_matrix"):
         found.missing.append(f"{PREDICTIONS_FILE}: not of the images of {REPORT_FILE}; left aside")
         return None
     return kept
 
 
+def _tell_how(report: Report | None) -> str:
+    """Return how ``evaluate`` changed the network's own answers before it wrote a report."""
+    words = {"decision": DECISION_FILE, "tta": "--tta", "precision": "--precision"}
+    return " and ".join(words[name] for name in WAYS if (report or {}).get(name) is not None)
+
+
 def _choose_figures(found: Material, settings: ReportSettings) -> None:
     """Choose the report that the page shows; for the run's own images it is ``report.json``."""
-    answers, known = found.answers, found.record.report
+    answers, known, is_best = found.answers, found.record.report, found.path.name == BEST_FILE
+    how = _tell_how(known)
     if answers is None:
-        found.report = known
+        found.report = known if is_best else None
+        if how and is_best:
+            found.warnings.append(f"the figures are those of {REPORT_FILE}, written with {how}")
         return
     found.report, found.undefined = build_report(
         answers.targets,
@@ -204,15 +227,24 @@ def _choose_figures(found: Material, settings: ReportSettings) -> None:
         answers.class_names,
         split=answers.split,
         ordered=found.checkpoint.ordered,
-        groups=None if answers.samples is None else group_numbers(answers.samples),
+        groups=answers.group_numbers,
     )
-    if not settings.is_own or known is None or found.path.name != BEST_FILE:
+    if not settings.is_own or settings.names_groups or known is None or not is_best:
         return
-    if found.report["confusion_matrix"] == known.get("confusion_matrix"):
+    matrix, of_known = found.report["confusion_matrix"], known.get("confusion_matrix")
+    if how:
+        found.warnings.append(
+            f"{REPORT_FILE} was written with {how}, and has other figures: these are of the "
+            "network's own probabilities, in float32"
+        )
+        is_same = list(map(sum, matrix)) == list(map(sum, of_known or ()))
+    else:
+        is_same = matrix == of_known
+    if not is_same:
+        found.warnings.append(
+            f"the figures are of {len(answers.paths):,} images as they are judged today, and "
+            f"{REPORT_FILE}, of {known.get('images', '?')} images, has others: images, labels, "
+            "splits or the machine have changed since"
+        )
+    elif not how:
         found.report = known
-        return
-    found.warnings.append(
-        f"the figures are of {len(answers.paths):,} images as they are judged today, and "
-        f"{REPORT_FILE}, of {known.get('images', '?')} images, has others: images, labels, splits "
-        "or the machine have changed since"
-    )

@@ -18,6 +18,7 @@ class ReportSettings:
         data: Images to judge the run on, as ``train`` takes them; None for those of the run.
         split: The split to judge; None for test, or val if the run has no test split.
         columns: Names of the columns of a CSV file.
+        group_regex: Finds the group in a file's name; None for the groups of the run.
         device: The device as torch names it, or ``auto``.
         output: The page; None for ``report.html`` in the run's folder.
         images: Number of pictures in the page; None for as many as keep it below 5 MB.
@@ -29,6 +30,7 @@ class ReportSettings:
     data: str | None = None
     split: SplitChoice | None = None
     columns: CsvColumns = field(default_factory=CsvColumns)
+    group_regex: str | None = None
     device: str = "auto"
     output: Path | None = None
     images: int | None = None
@@ -39,3 +41,8 @@ class ReportSettings:
     def is_own(self) -> bool:
         """Whether the images are those that the run's own report is of."""
         return self.data is None and self.split is None
+
+    @property
+    def names_groups(self) -> bool:
+        """Whether the user says which images belong together."""
+        return self.columns.group is not None or self.group_regex is not None

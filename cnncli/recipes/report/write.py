@@ -9,8 +9,16 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.errors import CnncliError, count_of
+from cnncli.evaluation.intervals import Units
 from cnncli.evaluation.reliability import reliability_bins
-from cnncli.files import BEST_FILE, REPORT_FILE, REPORT_PAGE, check_output_file, write_atomically
+from cnncli.files import (
+    BEST_FILE,
+    PREDICTIONS_FILE,
+    REPORT_FILE,
+    REPORT_PAGE,
+    check_output_file,
+    write_atomically,
+)
 from cnncli.page.charts import calibration_chart, learning_charts, ranking_charts
 from cnncli.page.judged import (
     Judged,
@@ -29,7 +37,7 @@ from cnncli.page.tables import (
     interval_note,
     per_class_rows,
 )
-from cnncli.recipes.report.answers import Answers, find_groups
+from cnncli.recipes.report.answers import Answers
 from cnncli.recipes.report.facts import (
     describe_flow,
     describe_layers,
@@ -143,7 +151,9 @@ def _list_warnings(material: Material, *, with_names: bool) -> list[str]:
 
 
 def _hide_paths_of(text: str) -> str:
-    """Return what is missing without why: the reason may name files."""
+    """Return what is missing, without why where the reason may name files."""
+    if text.startswith(f"{PREDICTIONS_FILE}: "):
+        return text
     return text.split(":")[0] if "cannot be judged" in text else "a file of the run is damaged"
 
 
@@ -157,13 +167,13 @@ def _add_images(
     """Return the page with what the probabilities of its images show."""
     targets, probabilities = answers.targets, answers.probabilities
     point = material.point
-    judged = _name_images(settings, material, answers)
-    if point is not None and point.threshold:
-        judged = replace(judged, least=min(judged.least, point.threshold))
+    judged = _name_images(settings, answers)
+    stored = (point.threshold, point.abstain) if point is not None else ()
+    judged = replace(judged, least=min([judged.least, *filter(None, stored)]))
     listed = choose_listed(judged)
     room = _BUDGET - _BESIDES - len(to_json(judged, listed))
     judged = _draw_images(judged, listed, room, settings, material, reporter)
-    bins = reliability_bins(targets, probabilities)
+    bins = reliability_bins(targets, probabilities, Units(answers.group_numbers))
     wrong = answers.predicted != targets
     groups, note = ([], "") if judged.groups is None else group_rows(judged.groups, wrong)
     names = len(listed) if settings.with_names else 0
@@ -184,9 +194,9 @@ def _add_images(
     )
 
 
-def _name_images(settings: ReportSettings, material: Material, answers: Answers) -> Judged:
+def _name_images(settings: ReportSettings, answers: Answers) -> Judged:
     """Return the images with their names, or with numbers in the place of these."""
-    groups = find_groups(answers, material.splits)
+    groups = answers.groups
     names, root = list(answers.paths), common_root(answers.files, answers.paths)
     if not settings.with_names:
         names, root = [f"image {number + 1}" for number in range(len(names))], None

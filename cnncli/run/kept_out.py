@@ -1,0 +1,29 @@
+"""The test images that a cross-validation keeps out of all its folds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cnncli.data.split_file import load_split_file
+from cnncli.data.splits import TEST
+from cnncli.files import SPLITS_FILE
+from cnncli.training.find_run import list_folds
+
+
+def load_kept_out(run_dir: Path) -> frozenset[str]:
+    """Return the paths of the test images that are in no fold; empty for a run that is no fold.
+
+    The list of what a fold leaves out has them, too, beside those of ``--exclude``.
+
+    Args:
+        run_dir: The folder of a run.
+
+    Raises:
+        CnncliError: If the ``splits.csv`` of the cross-validation is not such a file.
+    """
+    run_dir = run_dir.resolve()
+    folder = run_dir.parent
+    if run_dir not in list_folds(folder) or not (folder / SPLITS_FILE).is_file():
+        return frozenset()
+    file = load_split_file(str(folder), str(folder / SPLITS_FILE))
+    return frozenset(file.paths[file.splits == TEST].tolist())
