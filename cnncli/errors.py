@@ -58,7 +58,7 @@ def shorten(names: Sequence[str], most: int = 5) -> str:
         most: Largest number of names that are written out.
     """
     shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
 
 
 def clip(text: str, most: int = 100) -> str:

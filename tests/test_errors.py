@@ -2,7 +2,7 @@
 
 import pytest
 
-from cnncli.errors import count_of
+from cnncli.errors import count_of, shorten
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,9 @@ from cnncli.errors import count_of
 )
 def test_a_number_agrees_with_what_it_counts(number, words, expected):
     assert count_of(number, *words) == expected
+
+
+def test_how_many_names_are_left_out_is_written_as_counts_are():
+    names = [str(number) for number in range(1259)]
+    assert shorten(names, 3) == "0, 1, 2 and 1,256 more"
+    assert shorten(names[:3], 3) == "0, 1, 2"

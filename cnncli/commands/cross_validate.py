@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from cnncli.shell.flags import ConfigFile, Flags, PrintConfig, takes
-from cnncli.shell.run_flags import RUN_FLAGS
+from cnncli.shell.run_flags import FOLDS_FLAGS
 from cnncli.shell.start_folds import Finetune, Folds, ResumeFolds, start_folds
 
 
-@takes({name: kind for name, kind in RUN_FLAGS.items() if name != "fold"})
+@takes(FOLDS_FLAGS)
 def cross_validate(
     flags: Flags,
     config: ConfigFile = None,

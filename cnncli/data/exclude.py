@@ -43,10 +43,7 @@ def read_list(given: str) -> list[str]:
     Raises:
         CnncliError: If there is no such file, it is no text, or it is a CSV without that column.
     """
-    path, where = expand_path(given), f"--exclude {given}"
-    if not path.is_file():
-        raise CnncliError(f"{where}: no such file")
-    check_table(path, where)
+    path, where = check_list_file(given), f"--exclude {given}"
     try:
         lines = decode_text(read_file(path, most=MOST_OF_TABLE)).splitlines()
     except UnicodeDecodeError:
@@ -63,6 +60,24 @@ def read_list(given: str) -> list[str]:
         raise CnncliError(f"{where}: has no column path; it has {shorten(header, 12)}")
     place = header.index("path")
     return [fields[place] for _, fields in records if len(fields) > place and fields[place].strip()]
+
+
+def check_list_file(given: str) -> Path:
+    """Return the path of a list that can be read.
+
+    Args:
+        given: Path of the list, as ``--exclude`` has it.
+
+    Raises:
+        CnncliError: If there is no such file, or it is a folder, a pipe or a device.
+    """
+    path, where = expand_path(given), f"--exclude {given}"
+    if not path.exists():
+        raise CnncliError(f"{where}: no such file")
+    if path.is_dir():
+        raise CnncliError(f"{where}: a folder, and no list; name a file with one path a line")
+    check_table(path, where)
+    return path
 
 
 def save_list(given: str, paths: Iterable[str], flag: str) -> None:

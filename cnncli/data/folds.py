@@ -40,7 +40,9 @@ def draw_folds(
         rng = np.random.default_rng(seed)
         splits, warned = draw_splits(samples, everything, groups, {TEST: test_fraction}, rng)
     elif not (samples.splits == NO_SPLIT).all():
-        warned = ["the data fix their splits: test stays, all the rest is drawn into folds"]
+        unused = f" (--test-fraction {test_fraction:g} has no effect)" if test_fraction else ""
+        told = f"the data fix their splits{unused}: test stays, all the rest is drawn into folds"
+        warned = [told]
     pool = np.flatnonzero(splits != TEST)
     numbers = np.zeros(len(samples), dtype=np.int64)
     targets = samples.targets[pool]

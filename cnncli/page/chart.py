@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 # The drawing's size, and where in it the lines lie, in units of the SVG.
 WIDTH, HEIGHT = 440, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 66, 12, 12, 42
+_LETTER, _ROW = 7, 13  # width of a letter of a count, and height of a row of them
 _MOST_POINTS = 400  # of a line; more cannot be told apart at this size
 
 
@@ -24,6 +25,7 @@ class Line:
         dots: Whether each point is marked.
         joined: Whether the points are joined.
         style: Number of its colour and dashes; None draws it as a thin line of reference.
+        solid: Whether a line of reference is solid, and not dotted.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Line:
     dots: bool = False
     joined: bool = True
     style: int | None = 0
+    solid: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,17 @@ class Chart:
     marked: str = ""
     counts: Sequence[tuple[float, str]] = ()
     size: tuple[int, int] = field(default=(WIDTH, HEIGHT))
+
+    def raised_counts(self) -> list[tuple[float, float, str]]:
+        """Return the counts with their places in the drawing; those that would touch are raised."""
+        found: list[tuple[float, float, str]] = []
+        ends: list[float] = []  # of the texts of each row, from below
+        for place, text in sorted(self.counts):
+            x, half = self.at_x(place), _LETTER * (len(text) + 1) / 2
+            row = next((row for row, end in enumerate(ends) if end <= x - half), len(ends))
+            ends[row : row + 1] = [x + half]
+            found.append((x, self.box[3] - 5 - _ROW * row, text))
+        return found
 
     @property
     def box(self) -> tuple[int, int, int, int]:

@@ -109,9 +109,9 @@ def calibration_chart(bins: Sequence[Mapping[str, float]]) -> Chart:
     """
     sure = [row["confidence"] for row in bins]
     lines = [
-        Line("as sure as right", (0, 1), (0, 1), style=None),
+        Line("perfect calibration", (0, 1), (0, 1), style=None),
         *(
-            Line("", (row["confidence"],) * 2, (row["low"], row["high"]), style=None)
+            Line("", (row["confidence"],) * 2, (row["low"], row["high"]), style=None, solid=True)
             for row in bins
         ),
         Line("these images", sure, [row["accuracy"] for row in bins], dots=True, joined=False),
@@ -135,12 +135,15 @@ def _short(count: int) -> str:
     return f"{count / 1000:.1f}k" if count < 9950 else f"{count / 1000:.0f}k"
 
 
-def learning_charts(history: Sequence[Mapping[str, Any]], best: int | None) -> list[Chart]:
+def learning_charts(
+    history: Sequence[Mapping[str, Any]], best: int | None, *, one_rate: bool = False
+) -> list[Chart]:
     """Return loss, accuracy and learning rate over the epochs.
 
     Args:
         history: The rows of ``metrics.csv``; those of epoch 0 are of a fitted head.
         best: The epoch that was kept; None if it is not known.
+        one_rate: Whether all layers learn at the same rate.
     """
     rows = [row for row in history if row["epoch"] > 0]
     if not rows:
@@ -180,7 +183,8 @@ def learning_charts(history: Sequence[Mapping[str, Any]], best: int | None) -> l
         charts.append(
             draw(
                 "Learning rate",
-                "The head's learning rate in the first step of each epoch.",
+                f"{'The' if one_rate else 'The head’s'} learning rate in the first step of each "
+                "epoch.",
                 axis_of("learning rate", rates, from_zero=True),
                 {"lr": "learning rate"},
             )

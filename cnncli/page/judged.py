@@ -112,9 +112,16 @@ def choose_listed(judged: Judged) -> Array:
 
 
 def _is_kept(probabilities: Array, least: float) -> Array:
-    """Return (N, K) which probabilities are in the page: the largest of each image is always."""
+    """Return (N, K) which probabilities are in the page: the two largest of each image always are.
+
+    The second largest says what an image is called whose largest is below its threshold.
+    """
     kept: Array = probabilities.astype(np.float32) >= np.float32(least)
-    kept[np.arange(len(kept)), probabilities.argmax(axis=1)] = True
+    rows, others = np.arange(len(kept)), np.array(probabilities, dtype=np.float64)
+    for _ in range(min(2, others.shape[1])):
+        largest = others.argmax(axis=1)
+        kept[rows, largest] = True
+        others[rows, largest] = -1
     return kept
 
 

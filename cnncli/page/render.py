@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from cnncli.page.chart import Chart
 
@@ -37,7 +38,7 @@ class Content:
         class_names: The K names.
         matrix: (K, K) counts; None if there is no report.
         pairs: Whether the matrix is too large, and the pairs that are confused most are listed.
-        per_class: A row per class.
+        per_class: A row per class: its name (``class``) and its figures, each with its interval.
         judged: The JSON of the images; None if their probabilities are not known.
         point: The stored operating point: ``told``, ``positive``, ``threshold`` and ``abstain``;
             None if there is none.
@@ -67,7 +68,7 @@ class Content:
     class_names: Sequence[str]
     matrix: Sequence[Sequence[int]] | None
     pairs: Sequence[tuple[int, int, int]] | None
-    per_class: Sequence[Row]
+    per_class: Sequence[Mapping[str, tuple[str, str]]]
     judged: Markup | None = None
     point: Any = None
     not_listed: int = 0
@@ -95,6 +96,7 @@ def render_page(content: Content) -> str:
         lstrip_blocks=True,
     )
     environment.filters["figure"] = format_figure
+    environment.filters["flags"] = mark_flags
     environment.filters["shade"] = choose_shade
     style = (_TEMPLATES / "report.css").read_text("utf-8")
     script = (_TEMPLATES / "report.js").read_text("utf-8")
@@ -117,8 +119,13 @@ def format_figure(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
 
 
+def mark_flags(text: str) -> Markup:
+    """Return a text in which no line ends inside a flag of the command line, such as --data."""
+    return Markup(re.sub(r"--[a-z][a-z-]*", r"<code>\g<0></code>", str(escape(text))))
+
+
 def choose_shade(count: int, total: int) -> int:
-    """Return how dark a cell of the confusion matrix is: 0 for no image, else 1 to 9.
+    """Return how strong the colour of a cell of the matrix is: 0 for no image, else 1 to 9.
 
     Args:
         count: Images in the cell.

@@ -34,6 +34,9 @@ _COUNTED = "accuracy"
 _SPELT = {
     "macro_f1": "macro F1",
     "mcc": "MCC",
+    "f1": "F1",
+    "ppv": "PPV",
+    "npv": "NPV",
     "auroc": "AUROC",
     "ece": "ECE",
     "brier": "Brier score",
@@ -58,7 +61,7 @@ def figure_rows(report: Mapping[str, Any], rows: Sequence[Row]) -> list[Row]:
         undefined = "" if value is not None else "undefined: see below"
         found.append(
             {
-                "name": _SPELT.get(name, name.replace("_", " ")),
+                "name": spell(name),
                 "value": format_figure(value),
                 "low": "" if low is None else format_figure(low),
                 "high": "" if high is None else format_figure(high),
@@ -96,17 +99,35 @@ def _tell_unit(name: str, report: Mapping[str, Any]) -> str:
     return f"{told} ({right:,} of {sum(map(sum, matrix)):,})"
 
 
-def per_class_rows(rows: Sequence[Row]) -> list[Row]:
-    """Return the figures of each class as texts, with intervals in brackets where there are any."""
-    return [{name: _show(value) for name, value in row.items()} for row in rows]
+def spell(name: str) -> str:
+    """Return how the page writes the name of a figure: ``macro F1`` for ``macro_f1``."""
+    return _SPELT.get(name, name.replace("_", " "))
+
+
+def per_class_rows(rows: Sequence[Row]) -> list[Mapping[str, tuple[str, str]]]:
+    """Return the figures of each class by their names, each with its interval, as texts.
+
+    The name of the class is that of ``class``. Where there is no interval, its text is empty.
+    """
+    return [
+        {
+            "class" if name == "class_name" else spell(name): _with_interval(value)
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
+
+
+def _with_interval(value: Any) -> tuple[str, str]:
+    if not isinstance(value, Mapping):
+        return _show(value), ""
+    shown = _show(value.get("value"))
+    if value.get("low") is None:
+        return shown, ""
+    return shown, f"{format_figure(value['low'])} to {format_figure(value['high'])}"
 
 
 def _show(value: Any) -> str:
-    if isinstance(value, Mapping):
-        if value.get("low") is None:
-            return _show(value.get("value"))
-        low, high = format_figure(value["low"]), format_figure(value["high"])
-        return f"{_show(value.get('value'))} ({low} to {high})"
     if value is None or isinstance(value, float):
         return format_figure(value)
     return f"{value:,}" if isinstance(value, int) else str(value)

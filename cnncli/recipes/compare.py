@@ -21,7 +21,7 @@ from cnncli.run.folder import tell_no_run
 from cnncli.run.other_ways import find_other_ways
 from cnncli.run.pair import pair_runs
 from cnncli.run.read_folder import FIGURES, RunRecord, load_run
-from cnncli.training.find_run import find_by_name, list_run_folders, suggest_runs
+from cnncli.training.find_run import find_by_name, list_folds, list_run_folders, suggest_runs
 
 _MOST_NAMES = 3  # in a note
 _MOST_IN_LABEL = 4  # settings in a legend; where more differ, the run's name says as much
@@ -217,7 +217,7 @@ def summarize(run: RunRecord, differing: Sequence[str]) -> dict[str, Any]:
         "path": str(run.path),
         "settings": {key: run.settings.get(key) for key in differing},
         "finished": run.report is not None,
-        "epochs_run": len(run.epochs),
+        "epochs_run": None if list_folds(run.path) else len(run.epochs),
         "best_epoch": None if run.best is None else int(run.best["epoch"]),
         "monitor": run.monitor,
         "val_loss": value_of(run.best, "val_loss"),

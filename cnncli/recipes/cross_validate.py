@@ -8,7 +8,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnncli.choices import parse_duration
 from cnncli.config import RunConfig, dump_folds_config, load_folds_config
 from cnncli.errors import CnncliError, count_of
 from cnncli.files import (
@@ -27,6 +26,7 @@ from cnncli.run.check_fold_settings import check_fold_settings, warn_of_other_se
 from cnncli.run.check_folds import check_folds
 from cnncli.run.damaged_folds import check_fold_files
 from cnncli.run.fold import Fold, has_begun
+from cnncli.run.fold_clock import FoldClock
 from cnncli.run.fold_figures import count_seconds, fold_rows, read_fold
 from cnncli.run.fold_reporter import FoldReporter
 from cnncli.run.folder import check_output, check_unfinished, new_run_dir, tell_finished
@@ -161,7 +161,7 @@ class _Job:
         self._folder, self._config, self._plan = folder, config, plan
         self._reporter, self._trainers, self._world = reporter, trainers, world
         before = 0.0 if config.time_limit is None else world.from_first(count_seconds(folder))
-        self._clock = _Clock(config.time_limit, started - before)
+        self._clock = FoldClock(config.time_limit, started - before)
 
     def run(self) -> None:
         """Train and report."""
@@ -264,27 +264,6 @@ class _Job:
                 "the data's test images are not looked at; judge the mean of the networks on them "
                 f"once: cnncli evaluate --checkpoint {self._folder} --split test"
             )
-
-
-class _Clock:
-    """Gives each fold an equal share of the time that is left of ``--time-limit``."""
-
-    def __init__(self, limit: str | None, started: float) -> None:
-        """Begin.
-
-        Args:
-            limit: The time that all folds may take together; None for no limit.
-            started: When the clock was started, by ``time.monotonic``; so much earlier as epochs
-                have taken before it was resumed.
-        """
-        self._limit = None if limit is None else parse_duration(limit)
-        self._started = started
-
-    def share(self, left: int) -> float | None:
-        """Return the seconds that a fold may train, which is the first of ``left`` ones."""
-        if self._limit is None:
-            return None
-        return (self._limit - (time.monotonic() - self._started)) / left
 
 
 def _tell_time(seconds: float) -> str:

@@ -137,7 +137,7 @@ def _judge_by_folds(
         split,
         compute,
         reporter,
-        run_dir=folder,
+        folder=folder,
         on_bad_image=settings.on_bad_image,
         tta=settings.tta,
     )

@@ -165,7 +165,7 @@ _Network = tuple[nn.Module, str, tuple[int, int], int, int]
 def _load_run(
     settings: InspectSettings, reporter: Reporter
 ) -> tuple[nn.Module, str, tuple[int, int], int, int, str]:
-    path, how = find_checkpoint(settings.target)
+    path, how = find_checkpoint(settings.target, flag="")
     if how:
         reporter.note(f"checkpoint: {path} ({how})")
     network, checkpoint = load_checkpoint(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from cnncli.augmentation.notation import list_classes
 from cnncli.config import RunConfig
 from cnncli.errors import CnncliError, did_you_mean
-from cnncli.files import expand_path
 from cnncli.models.registry import find_model
 from cnncli.training.history import KAPPA, MONITORS
 from cnncli.training.logs import check_log
@@ -45,7 +44,9 @@ def check_list(config: RunConfig) -> None:
     """Refuse a list of ``--exclude`` that is not there, before a run is begun; later it may go.
 
     Raises:
-        CnncliError: If there is no such file.
+        CnncliError: If there is no such file, or it cannot be read.
     """
-    if config.exclude is not None and not expand_path(config.exclude).is_file():
-        raise CnncliError(f"--exclude {config.exclude}: no such file")
+    if config.exclude is not None:
+        from cnncli.data.exclude import check_list_file  # imports NumPy
+
+        check_list_file(config.exclude)

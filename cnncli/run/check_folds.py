@@ -27,7 +27,7 @@ def check_fold_count(folder: Path) -> None:
         _load_folds(folder)
 
 
-def check_folds(folder: Path) -> None:
+def check_folds(folder: Path) -> dict[str, int]:
     """Refuse a cross-validation whose ``splits.csv`` is not that of its networks.
 
     Each network is to judge the images that it did not see, and ``splits.csv`` says which these
@@ -35,6 +35,9 @@ def check_folds(folder: Path) -> None:
 
     Args:
         folder: Its folder.
+
+    Returns:
+        The fold of each image by its path, ``NO_FOLD`` for one that is kept out.
 
     Raises:
         CnncliError: If a fold that has begun was trained on other images than ``splits.csv`` says.
@@ -62,6 +65,7 @@ def check_folds(folder: Path) -> None:
             f"{fold.name}/{SPLITS_FILE} {was}); put the file back, or begin anew: cnncli "
             f"cross-validate --config {folder / CONFIG_FILE}"
         )
+    return fold_of
 
 
 def _load_folds(folder: Path) -> dict[str, int]:

@@ -68,7 +68,7 @@ def judge_by_folds(
     compute: Compute,
     reporter: Reporter,
     *,
-    run_dir: Path,
+    folder: Path,
     on_bad_image: OnBadImage,
     tta: Tta | None,
 ) -> JudgedByFolds:
@@ -80,7 +80,7 @@ def judge_by_folds(
         split: What the images are called in the report.
         compute: Device, precision and processes.
         reporter: Gets warnings and progress.
-        run_dir: The folder of the cross-validation.
+        folder: The folder of the cross-validation.
         on_bad_image: ``error`` refuses images that cannot be read, ``skip`` leaves them out.
         tta: Views of each image; None for the image alone.
 
@@ -94,7 +94,7 @@ def judge_by_folds(
         reporter,
         on_bad_image=on_bad_image,
         tta=tta,
-        run_dir=run_dir,
+        run_dir=folder,
     )
     folds = _find_folds(members, judged.kept) if split == OUT_OF_FOLD else None
     found = judged.samples

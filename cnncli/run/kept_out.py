@@ -7,7 +7,7 @@ from pathlib import Path
 from cnncli.data.split_file import load_split_file
 from cnncli.data.splits import TEST
 from cnncli.files import SPLITS_FILE
-from cnncli.training.find_run import list_folds
+from cnncli.training.find_run import find_folds_of
 
 
 def load_kept_out(run_dir: Path) -> frozenset[str]:
@@ -21,9 +21,8 @@ def load_kept_out(run_dir: Path) -> frozenset[str]:
     Raises:
         CnncliError: If the ``splits.csv`` of the cross-validation is not such a file.
     """
-    run_dir = run_dir.resolve()
-    folder = run_dir.parent
-    if run_dir not in list_folds(folder) or not (folder / SPLITS_FILE).is_file():
+    folder = find_folds_of(run_dir)
+    if folder is None or not (folder / SPLITS_FILE).is_file():
         return frozenset()
     file = load_split_file(str(folder), str(folder / SPLITS_FILE))
     return frozenset(file.paths[file.splits == TEST].tolist())

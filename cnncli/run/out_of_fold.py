@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, count_of
 from cnncli.evaluation.metrics import FloatArray, IntArray
-from cnncli.files import PREDICTIONS_FILE, REPORT_FILE
+from cnncli.files import PREDICTIONS_FILE, REPORT_FILE, SPLITS_FILE
 from cnncli.run.check_folds import check_folds
 from cnncli.run.members import find_members
 from cnncli.run.predictions import read_predictions
-from cnncli.training.find_run import LAST, list_folds, list_run_folders
+from cnncli.run.read_folder import read_report
+from cnncli.training.find_run import LAST, find_folds_of, list_folds, list_run_folders
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,11 @@ def find_cross_validation(given: str) -> Path:
                 return folder
         raise CnncliError("last: no finished cross-validation in runs/; name its folder")
     path, files, _ = find_members(given)
+    if whole := find_folds_of(path.parent):
+        raise CnncliError(
+            f"{given}: one fold of a cross-validation, whose network has seen all other images; "
+            f"name the cross-validation: {whole}"
+        )
     if len(files) < 2:
         raise CnncliError(
             f"{given}: a single run, which has seen the images that it was trained on; name a "
@@ -67,18 +73,44 @@ def load_out_of_fold(folder: Path) -> OutOfFold:
         CnncliError: If the file is missing or is not what a cross-validation writes, or if
             the folds are not those of the networks any more.
     """
-    check_folds(folder)
+    fold_of = check_folds(folder)
     path = folder / PREDICTIONS_FILE
     found = read_predictions(path)
     if found is None:
-        command = f"cnncli evaluate --checkpoint {folder} --output {folder}"
-        raise CnncliError(f"{path}: no such file; {command} makes it")
-    if not found.with_folds:
+        raise CnncliError(f"{path}: no such file; {_tell_command(folder)} makes it")
+    if not found.folds:
         raise CnncliError(f"{path}: not the file of a cross-validation: it has no column fold")
+    targets = found.number(found.targets)
+    _check_rows(path, found.paths, found.folds, fold_of)
     return OutOfFold(
         folder,
         found.paths,
-        found.number(found.targets),
+        targets,
         found.probabilities,
         found.class_names,
     )
+
+
+def _check_rows(
+    path: Path, paths: Sequence[str], folds: Sequence[int], fold_of: Mapping[str, int]
+) -> None:
+    """Refuse predictions that are not of each image once, by the network that did not see it."""
+    report = read_report(path.parent / REPORT_FILE)
+    images = len(paths) if report is None else report["images"]
+    told = ""
+    if len(paths) < images:
+        missing = images - len(paths)
+        told = f"{missing:,} of the {images:,} images of {REPORT_FILE} have no row"
+    elif len(paths) > images or len(set(paths)) < len(paths):
+        told = f"{count_of(len(paths), 'row')} for the {images:,} images of {REPORT_FILE}"
+    for name, fold in zip(paths, folds, strict=True):
+        # An image that was renamed is known by its content, and has no row of its own.
+        if not told and fold_of.get(name, fold) != fold:
+            told = f"{name} is in fold {fold} here, and in fold {fold_of[name]} of {SPLITS_FILE}"
+    if told:
+        raise CnncliError(f"{path}: {told}; {_tell_command(path.parent)} makes the file anew")
+
+
+def _tell_command(folder: Path) -> str:
+    """Return the command that writes the predictions of a cross-validation."""
+    return f"cnncli evaluate --checkpoint {folder} --output {folder}"

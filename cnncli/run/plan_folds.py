@@ -101,7 +101,7 @@ def _split(
         samples, numbers, fold, val_fraction=config.val_fraction, seed=config.seed
     )
     for text in warned:
-        reporter.warn(text)
+        reporter.warn(f"fold {fold}: {text}")
     return splits
 
 

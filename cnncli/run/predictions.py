@@ -31,7 +31,7 @@ class Predictions:
         files: N paths that open; None for an image in an array.
         class_names: K names of the classes that have a column of probabilities.
         probabilities: (N, K).
-        with_folds: Whether it is of a cross-validation.
+        folds: N folds, from 1; empty where it is not of a cross-validation.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class Predictions:
     files: Sequence[str | None]
     class_names: tuple[str, ...]
     probabilities: Array
-    with_folds: bool
+    folds: Sequence[int] = ()
 
     def number(self, names: Sequence[str]) -> Array:
         """Return (N,) numbers of classes by their names.
@@ -65,6 +65,7 @@ class Predictions:
             labels=[self.labels[index] for index in indices],
             files=[self.files[index] for index in indices],
             probabilities=self.probabilities[list(indices)],
+            folds=[self.folds[index] for index in indices] if self.folds else (),
         )
 
 
@@ -77,7 +78,7 @@ def read_predictions(path: Path) -> Predictions | None:
     Raises:
         CnncliError: If it is not what ``evaluate --output`` wrote.
     """
-    paths, targets, labels = [], [], []
+    paths, targets, labels, folds = [], [], [], []
     files: list[str | None] = []
     values = array("d")  # a list of floats would take four times the memory
     line = 1
@@ -98,6 +99,8 @@ def read_predictions(path: Path) -> Predictions | None:
                 targets.append(plain.get(row["target"], row["target"]))
                 labels.append(plain.get(row["label"], row["label"]))
                 files.append(row.get("file") or None)
+                if _FOLD in header:
+                    folds.append(int(row[_FOLD]))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -111,6 +114,4 @@ def read_predictions(path: Path) -> Predictions | None:
     if None in labels:
         raise CnncliError(f"{path}: a row is cut short; {_AGAIN}")
     probabilities = np.array(values).reshape(len(paths), len(names))
-    return Predictions(
-        *(path, paths, targets, labels, files, names, probabilities), with_folds=_FOLD in header
-    )
+    return Predictions(path, paths, targets, labels, files, names, probabilities, folds)

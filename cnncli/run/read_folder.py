@@ -168,7 +168,7 @@ def _settings_of_folds(path: Path) -> dict[str, Any]:
     folds = list_folds(path)
     if not folds or not (folds[0] / CONFIG_FILE).is_file():
         return {}
-    own = ("output", "splits", "split_col", "time_limit")  # the fold's, and not of all
+    own = ("output", "splits", "split_col", "exclude", "time_limit")  # the fold's, and not of all
     with suppress(CnncliError):
         return {k: v for k, v in _read_settings(folds[0] / CONFIG_FILE).items() if k not in own}
     return {}

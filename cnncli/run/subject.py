@@ -106,13 +106,7 @@ def load_subject(
     """
     if target is not None and not is_run(target):
         return _build(target, reporter, weights, image_size, seed)
-    try:
-        path, how = find_checkpoint(target)
-    except CnncliError as error:
-        if target is None:
-            raise
-        # Here the run is an argument, and no value of --checkpoint.
-        raise CnncliError(str(error).removeprefix("--checkpoint ")) from None
+    path, how = find_checkpoint(target, flag="")
     if weights is not None:
         raise CnncliError(f"--weights {weights}: {target or path} has weights of its own")
     subject = read_run(path, how, reporter)

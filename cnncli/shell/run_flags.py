@@ -281,6 +281,13 @@ _FINETUNE_ONLY = (
     "augment_views",
 )
 
+FOLDS_FLAGS: Mapping[str, Any] = {
+    **{name: annotation for name, annotation in RUN_FLAGS.items() if name != "fold"},
+    **_under(
+        "Data", test_fraction=flag(float, "Share of the images to keep out of all folds [0.0].")
+    ),
+}
+
 TRAIN_FLAGS: Mapping[str, Any] = {
     name: annotation for name, annotation in RUN_FLAGS.items() if name not in _FINETUNE_ONLY
 }

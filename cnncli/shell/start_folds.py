@@ -73,6 +73,8 @@ def start_folds(
     if resume is not None:
         _resume(resume, flags, config)
         return
+    if config is not None:
+        _refuse_one_fold(config)
     from cnncli.config import FinetuneConfig, load_folds_config, take_network
     from cnncli.run.check import check_config, check_list
 
@@ -108,19 +110,31 @@ def start_folds(
     )
 
 
+def _refuse_one_fold(config: str) -> None:
+    """Refuse the settings of one fold: its split would be taken for the data's own."""
+    from cnncli.training.find_run import find_folds_of
+
+    folder = find_folds_of(expand_path(config).parent)
+    if folder is not None:
+        raise CnncliError(
+            f"--config {config}: the settings of one fold of a cross-validation, with its split; "
+            f"for all of it: cnncli cross-validate --config {folder / CONFIG_FILE}"
+        )
+
+
 def _resume(resume: str, flags: Flags, config: str | None) -> None:
     from cnncli.config import load_recorded
     from cnncli.run.folder import check_unfinished, find_unfinished, tell_finished, tell_no_run
-    from cnncli.training.find_run import list_folds
+    from cnncli.training.find_run import find_folds_of, list_folds
 
     folder = find_unfinished(resume, flags.get("output", "runs"), folds=True)
     is_path = folder == expand_path(resume)
     if not (folder / CONFIG_FILE).is_file():
         raise CnncliError(f"--resume {resume}: {tell_no_run(folder)}")
-    if folder in list_folds(folder.parent):
+    if whole := find_folds_of(folder):
         raise CnncliError(
             f"--resume {resume}: one fold of a cross-validation; go on with all: cnncli "
-            f"cross-validate --resume {folder.parent}"
+            f"cross-validate --resume {whole}"
         )
     if not list_folds(folder):
         raise CnncliError(

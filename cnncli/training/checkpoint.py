@@ -240,7 +240,9 @@ def _read_file(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return tensors, meta
 
 
-def find_checkpoint(given: str | None, output: str = "runs") -> tuple[Path, str]:
+def find_checkpoint(
+    given: str | None, output: str = "runs", *, flag: str = "--checkpoint "
+) -> tuple[Path, str]:
     """Find the checkpoint that ``--checkpoint`` names.
 
     Args:
@@ -248,6 +250,7 @@ def find_checkpoint(given: str | None, output: str = "runs") -> tuple[Path, str]
             that no other run has; ``last`` for the newest run with a checkpoint. None for the
             newest finished run, or for the newest with a checkpoint if none is finished.
         output: The folder that holds the run folders.
+        flag: What stands in front of it in an error; empty where it is an argument.
 
     Returns:
         The file, and how it was chosen; empty if the path was given.
@@ -260,26 +263,26 @@ def find_checkpoint(given: str | None, output: str = "runs") -> tuple[Path, str]
     path, how = expand_path(given), ""
     if not os.path.lexists(path):
         runs = list_run_folders(path.parent if os.sep in given else Path(output))
-        named = find_named(path.name, runs, f"--checkpoint {given}")
+        named = find_named(path.name, runs, f"{flag}{given}")
         if named is None:
             near = suggest_runs(path.name, runs) or "; cnncli runs lists the runs in runs/"
             place = "" if str(path) == given else f" ({path})"
-            raise CnncliError(f"--checkpoint {given}: no such run folder or file{place}{near}")
+            raise CnncliError(f"{flag}{given}: no such run folder or file{place}{near}")
         path, how = named, f"the run that {given} names"
     if path.is_dir():
         inside = tell_runs_inside(path)
         if inside:
-            raise CnncliError(f"--checkpoint {given}: {inside}")
+            raise CnncliError(f"{flag}{given}: {inside}")
         if is_run_folder(path) and not os.path.lexists(path / BEST_FILE):
             raise CnncliError(
-                f"--checkpoint {given}: a run without a checkpoint yet; its first finished epoch "
+                f"{flag}{given}: a run without a checkpoint yet; its first finished epoch "
                 f"writes {path / BEST_FILE}"
             )
         path = path / BEST_FILE
     if path.exists() and not path.is_file():
-        raise CnncliError(f"--checkpoint {given}: not a file but a pipe or a device ({path})")
+        raise CnncliError(f"{flag}{given}: not a file but a pipe or a device ({path})")
     if not path.is_file():
-        raise CnncliError(f"--checkpoint {given}: no such run folder or file ({path})")
+        raise CnncliError(f"{flag}{given}: no such run folder or file ({path})")
     return path, how
 
 

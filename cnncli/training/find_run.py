@@ -56,6 +56,17 @@ def list_folds(path: Path) -> list[Path]:
     return []
 
 
+def find_folds_of(run_dir: Path) -> Path | None:
+    """Return the folder of the cross-validation that a run is a fold of; None for any other run.
+
+    Args:
+        run_dir: The folder of the run.
+    """
+    folder = run_dir.parent if run_dir.name not in ("", "..") else run_dir.resolve().parent
+    folds = [path.resolve() for path in list_folds(folder)]
+    return folder if run_dir.resolve() in folds else None
+
+
 def list_run_folders(output: Path) -> list[Path]:
     """Return the run folders in a folder, the newest first.
 

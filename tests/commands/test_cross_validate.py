@@ -454,6 +454,10 @@ def test_what_makes_no_sense_is_one_line(cli, data, tmp_path, monkeypatch, flags
     assert not list(tmp_path.iterdir())
 
 
+def test_its_help_has_its_own_default(cli):
+    assert cli("cross-validate", "--help").out.count("[0.15]") == 1  # --val-fraction
+
+
 def test_what_takes_one_network_names_the_folds(cli, folder, data):
     for words in (
         ("inspect-layers", folder),
@@ -463,6 +467,7 @@ def test_what_takes_one_network_names_the_folds(cli, folder, data):
         result = cli(*words)
         assert result.code == 2
         assert f"name one of its folds: {folder}/fold1 to {folder}/fold3" in result.error
+        assert "--checkpoint" not in result.error
     for flags in (("--split", "val"), ("--calibrate", "temperature")):
         result = cli("evaluate", "--checkpoint", folder, *flags)
         assert result.code == 2
@@ -474,6 +479,10 @@ def test_what_takes_one_network_names_the_folds(cli, folder, data):
     assert f"cnncli cross-validate --resume {folder}" in result.error
     result = cli("cross-validate", "--resume", folder / "fold1")
     assert f"cnncli cross-validate --resume {folder}" in result.error
+    result = cli("cross-validate", "--config", folder / "fold1" / "config.yaml")
+    assert result.error.endswith(f"cnncli cross-validate --config {folder}/config.yaml")
+    result = cli("suspect-labels", folder / "fold1")
+    assert result.error.endswith(f"name the cross-validation: {folder}")
     done = cli("cross-validate", "--resume", folder)
     assert (done.code, done.out) == (0, f"{folder}\n")
 

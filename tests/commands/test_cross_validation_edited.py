@@ -1,6 +1,7 @@
 """A cross-validation whose folder was edited or damaged is refused, or made whole again."""
 
 import csv
+import json
 import re
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from cnncli.config import RunConfig
 from cnncli.recipes import cross_validate as recipe
 from cnncli.recipes.train import resume_run, train_run
 from cnncli.reporting import SilentReporter
+from cnncli.run.plan_folds import plan_folds
 from cnncli.training.distributed import ALONE
 
 FOLDS = 3
@@ -166,3 +168,43 @@ def test_a_damaged_fold_is_named_with_the_way_out(cli, folder, what):
     assert result.error.startswith(f"{folder}/fold1")
     assert name in result.error
     assert result.error.endswith(way_out)
+
+
+ROWS = {
+    (r"^.*7/.*\n", ""): "12 of the 36 images of report.json have no row",
+    (r"\A(.*\n)(.*\n)", r"\1\2\2"): "37 rows for the 36 images of report.json",
+    (",1$", ",2"): "is in fold 2 here, and in fold 1 of splits.csv",
+}
+
+
+@pytest.mark.parametrize("change", ROWS)
+def test_damaged_predictions_are_refused(cli, folder, change):
+    edit(folder / "predictions.csv", *change)
+    result = cli("suspect-labels", folder)
+    assert (result.code, result.out) == (2, "")
+    assert ROWS[change] in result.error
+    command = re.search("; cnncli (evaluate .*) makes the file anew$", result.error)[1]
+    assert cli(*command.split()).code == 0
+    assert cli("suspect-labels", folder).code in (0, 3)
+
+
+def test_compare_takes_nothing_of_one_fold_for_all(cli, whole, folder):
+    edit(folder / "fold1" / "config.yaml", "^exclude: .*", f"exclude: {folder}/fold1/excluded.csv")
+    compared = json.loads(cli("compare", whole, folder, "--format", "json").out)
+    for run in compared["runs"]:
+        assert "exclude" not in run["settings"]
+        assert run["epochs_run"] is None
+
+
+def test_a_warning_of_a_fold_names_it(tmp_path):
+    write_digits(tmp_path / "figures", classes=("0", "1"), per_class=9)
+    write_digits(tmp_path / "figures", classes=("7",), per_class=3)
+    told = []
+
+    class Heard(SilentReporter):
+        def warn(self, text):
+            told.append(text)
+
+    plan_folds(RunConfig(data=str(tmp_path / "figures"), test_fraction=0.0), FOLDS, Heard())
+    assert [text.partition(": ")[0] for text in told] == ["fold 1", "fold 2", "fold 3"]
+    assert all("too few images" in text and text.endswith("7") for text in told)

@@ -153,6 +153,8 @@ def test_a_file_of_two_samples_leaves_out_both(cli, data):
     ("name", "content", "why"),
     [
         ("no.txt", None, "--exclude no.txt: no such file"),
+        ("data", None, "--exclude data: a folder, and no list"),
+        ("/dev/zero", None, "--exclude /dev/zero: cannot be read (a device"),
         (
             "x.txt",
             b"a.png\nb.png\n",

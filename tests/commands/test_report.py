@@ -59,9 +59,12 @@ def test_the_figures_are_those_of_the_report(cli, run_dir, tmp_path):
         for column, count in enumerate(counts)
         if count
     }
+    assert ">predicted class</th>" in page
+    assert "blue is right, orange is wrong." in page
     held = content(page)
     assert len(held["names"]) == len(held["pictures"]) == report["images"]
     count = report["images"]
+    assert f"<title>Report of run {run_dir.name}, {count} test images</title>" in page
     assert f"This page holds {count} pictures and {count} file names" in page
     assert f"holds {count} pictures" in told
     # It asks for nothing from anywhere.
@@ -88,7 +91,10 @@ def test_without_data_and_predictions_it_says_what_is_missing(cli, moved, tmp_pa
     shutil.copytree(moved, copy)
     (copy / "predictions.csv").unlink()
     page, told = make(cli, copy, tmp_path / "page.html")
-    assert "Not in this page:</strong> the images, threshold, ranking and calibration" in page
+    assert (
+        "Missing:</strong> the page has no images, threshold, ranking and calibration, because"
+        in page
+    )
     assert "./gone" in told
     assert 'id="content"' not in page
     assert cells(page, "figures")[1][0] == "accuracy"
@@ -98,8 +104,10 @@ def test_without_data_and_predictions_it_says_what_is_missing(cli, moved, tmp_pa
 def test_without_the_data_it_takes_the_predictions_that_were_kept(cli, run_dir, moved, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(moved, copy)
-    page, _ = make(cli, copy, tmp_path / "page.html")
-    assert "Not in this page:</strong> the pictures, since" in page
+    page, told = make(cli, copy, tmp_path / "page.html")
+    assert "Missing:</strong> the page has no pictures, because the images cannot be judged" in page
+    assert "Warning: the page has no pictures, because" in told
+    assert "name the images with <code>--data</code>" in page  # never broken over two lines
     report = json.loads((run_dir / "report.json").read_text())
     assert len(content(page)["names"]) == report["images"]
     assert "ROC curve" in page

@@ -49,7 +49,22 @@ def write(folder, data, sharpness=0.9, targets=None, seed=0):
             writer.writerow(
                 [path, NAMES[targets[number]], label, max(cells), *cells, data / path, place]
             )
+    write_folds(folder, paths)
     return paths, targets, mix
+
+
+def write_folds(folder, paths):
+    """Write what goes with predictions: the folds of the images, and their number in the report."""
+    for fold in (0, 1, 2):  # the cross-validation itself, then its folds
+        lines = ["path,split,fold" if fold == 0 else "path,split"]
+        for number, path in enumerate(paths):
+            place = number % 2 + 1
+            split = "test" if place == fold else "train"
+            lines.append(f"{path},train,{place}" if fold == 0 else f"{path},{split}")
+        where = folder / f"fold{fold}" if fold else folder
+        (where / "splits.csv").write_text("\n".join(lines) + "\n")
+    report = json.loads((folder / "report.json").read_text())
+    (folder / "report.json").write_text(json.dumps(report | {"images": len(paths)}))
 
 
 def rows_of(result):

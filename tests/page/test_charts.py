@@ -78,6 +78,26 @@ def test_an_epoch_without_a_loss_leaves_a_gap_and_no_error():
     assert learning_charts(rows[:1], 0) == []
 
 
+def test_one_learning_rate_is_not_called_that_of_the_head():
+    rows = [{"epoch": 1, "train_loss": 0.5, "val_loss": 0.6, "train_accuracy": 0.6, "lr": 0.1}]
+    told = [learning_charts(rows, 1, one_rate=one)[-1].told for one in (True, False)]
+    assert told == [
+        f"{whose} learning rate in the first step of each epoch." for whose in ("The", "The head’s")
+    ]
+
+
+def test_counts_of_images_do_not_touch():
+    counts = [(0.5, "1.2k"), (0.52, "31k"), (0.54, "7"), (0.9, "950")]
+    raised = Chart("", "", Axis("x"), Axis("y"), [], counts=counts).raised_counts()
+    assert [text for _, _, text in raised] == [text for _, text in counts]
+    for number, (x, y, text) in enumerate(raised):
+        for x_before, y_before, before in raised[:number]:
+            # At a size of 11, a digit is some 7 units wide and 8 high.
+            is_beside = x - x_before >= 7 * (len(text) + len(before)) / 2
+            assert is_beside or abs(y - y_before) > 8
+    assert raised[0][1] == raised[-1][1]
+
+
 def test_dots_are_all_drawn():
     line = Line("dots", (0, 0.5, 1), (1, 1, 1), dots=True)
     assert len(Chart("", "", Axis("x"), Axis("y"), [line]).points(line)) == 3

@@ -24,7 +24,7 @@ from cnncli.run.decision import Decision
 
 pytestmark = pytest.mark.slow
 
-CLASSES = ("<script>alert(1)<", "مرحبا 🙂", "a\"b'c & d")
+CLASSES = ("<script>alert(1)<", "مرحبا 🙂", "a\"b'c & d, and a long name" + ", on and on" * 8)
 FILES = ("<img src=x onerror=alert(2)>", "x\ny", "‮gpj.exe", "quote\"'`", "😀")
 
 
@@ -202,6 +202,7 @@ def set_stored(browser, run, output, **decision):
 def test_abstaining_is_that_of_the_decision(browser, hostile, tmp_path):
     """The label that the threshold gives is withheld by its own probability, not the largest."""
     scores, is_it = judged(hostile, tmp_path, 2)
+    truth = np.select([judged(hostile, tmp_path, label)[1] for label in range(3)], range(3))
     by_largest = []
     for threshold, least in ((0.2, 0.4), (0.6, 0.45), (None, 0.4)):
         point = {} if threshold is None else {"threshold": threshold}
@@ -219,6 +220,8 @@ def test_abstaining_is_that_of_the_decision(browser, hostile, tmp_path):
         else:
             answered = is_it & ~withheld
             assert shown["sensitivity (recall)"] == show((labels[answered] == 2).mean())
+        right = (labels == truth)[~withheld]
+        assert shown["accuracy of these answers"] == show(right.mean() if len(right) else np.nan)
     assert by_largest[-1]
     assert not all(by_largest)
 
@@ -241,6 +244,41 @@ def test_the_stored_threshold_is_set_exactly(browser, hostile, tmp_path):
     assert figures(browser)["specificity"] == show(1 - called[~is_it].mean())
     set_value(browser, "threshold-value", 0.5)
     assert browser.run("return document.getElementById('threshold-told').textContent") == "0.50"
+
+
+def test_the_threshold_begins_where_the_network_calls_as_many(browser, hostile, tmp_path):
+    scores, _ = judged(hostile, tmp_path, 0)
+    (hostile / "decision.json").unlink(missing_ok=True)
+    browser.open(
+        write_report(
+            ReportSettings(run=str(hostile), output=tmp_path / "page.html"), SilentReporter()
+        )
+    )
+    for positive in range(3):
+        set_value(browser, "positive", positive)
+        wanted = (scores.argmax(axis=1) == positive).sum()
+        value = browser.run("return Number(document.getElementById('threshold-value').value)")
+        gaps = [abs((scores[:, positive] >= step / 100).sum() - wanted) for step in range(1, 101)]
+        assert gaps[round(value * 100) - 1] == min(gaps)
+
+
+def test_the_stored_decision_is_set_at_the_beginning(browser, hostile, tmp_path):
+    set_stored(browser, hostile, tmp_path / "page.html", threshold=0.2, abstain_below=0.4)
+    set_by_click = figures(browser)
+    browser.open(tmp_path / "page.html")
+    assert figures(browser) == set_by_click
+    told = browser.run("return document.getElementById('threshold-told').textContent")
+    assert told == "0.20"
+
+
+@pytest.mark.parametrize("width", [1000, 700, 400])
+def test_no_figure_of_a_class_is_cut_off(opened, width):
+    opened.resize(width)
+    inner, outer = opened.run(
+        "const s = document.querySelector('#classes .scroll');"
+        "return [[s.scrollWidth, s.scrollHeight], [s.clientWidth, s.clientHeight]]"
+    )
+    assert inner == outer
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

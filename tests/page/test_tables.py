@@ -61,8 +61,13 @@ def test_figures_are_texts_of_four_digits_in_both_forms_of_a_report():
             {"class_name": "b", "recall": {"value": 0.5, "low": 0.25, "high": 1.0}, "f1": None},
         ]
     )
-    assert old == {"class_name": "a", "images": "1,200", "recall": "0.5000", "f1": "undefined"}
-    assert new["recall"] == "0.5000 (0.2500 to 1.0000)"
+    assert old == {
+        "class": ("a", ""),
+        "images": ("1,200", ""),
+        "recall": ("0.5000", ""),
+        "F1": ("undefined", ""),
+    }
+    assert new["recall"] == ("0.5000", "0.2500 to 1.0000")
 
 
 def test_the_intervals_name_their_units():

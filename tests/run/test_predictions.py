@@ -26,7 +26,7 @@ def test_what_is_written_is_read(tmp_path, csv_safe):
     paths, targets, probabilities = write(file, csv_safe=csv_safe)
     found = read_predictions(file)
     assert found.class_names == (("'-1", "'+", NAMES[2]) if csv_safe else NAMES)
-    assert not found.with_folds
+    assert not found.folds
     if not csv_safe:
         assert found.paths == paths.tolist()
     np.testing.assert_array_equal(found.number(found.targets), targets)
@@ -46,7 +46,7 @@ def test_what_is_missing_or_cut_short(tmp_path):
     file = tmp_path / "predictions.csv"
     assert read_predictions(file) is None
     write(file, folds=np.array([1, 2, 1, 2]))
-    assert read_predictions(file).with_folds
+    assert read_predictions(file).folds
     file.write_bytes(file.read_bytes()[:-45])
     with pytest.raises(CnncliError, match=r"line 6: not the predictions\.csv of evaluate"):
         read_predictions(file)

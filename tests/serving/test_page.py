@@ -98,3 +98,30 @@ def test_a_browser_shows_the_answer(network, images, tmp_path):
         assert {u.split("/")[2] for u in beyond} == {f"127.0.0.1:{client.port}"}
         # The one line of the console is Chromium's own, of the answer 422.
         assert [t for t in browser.console() if "422" not in t] == []
+
+
+@pytest.mark.slow
+def test_a_browser_tells_the_stored_decision(decided):
+    from browser import open_browser
+
+    from cnncli.reporting import SilentReporter
+    from cnncli.serving.limits import Limits
+    from cnncli.serving.network import ServedNetwork
+
+    network = ServedNetwork(str(decided), "cpu", None, SilentReporter())
+    with open_browser() as browser, serving(network, Limits()) as client:
+        browser._post("/url", url=f"http://127.0.0.1:{client.port}/")
+        shown = browser.run_until_called(
+            "const done = arguments[0]; const look = () => {"
+            "const found = document.querySelectorAll('header p');"
+            "if (found.length < 2) return setTimeout(look, 50);"
+            "done(found[1].textContent)}; look();"
+        )
+        written = browser.run(
+            "return [0, 0.1, 0.104, 0.12345, 0.6, 0.99999, 1].map(shortPercent).join(', ')"
+        )
+    assert shown.replace("\xa0", " ") == (
+        "As stored with this network: probabilities after temperature 0.7; “two” is chosen from "
+        "20 % (sensitivity=0.9 on val); any choice below 50 % is shown as “abstain”."
+    )
+    assert written.replace("\xa0", " ") == "< 0.01 %, 10 %, 10.4 %, 12.35 %, 60 %, > 99.99 %, 100 %"

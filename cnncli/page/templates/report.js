@@ -3,7 +3,7 @@
   const byId = (id) => document.getElementById(id);
   const content = JSON.parse(byId("content").textContent);
   const classes = content.classes, count = content.targets.length;
-  // Only probabilities of at least 0.01 are kept, and the largest of each image.
+  // Only probabilities of at least 0.01 are kept, and the two largest of each image.
   const kept = decode(content.kept, Uint16Array);
   const columns = decode(content.columns, Uint16Array);
   const values = decode(content.probabilities, Float32Array);
@@ -157,13 +157,33 @@
     if (threshold === null) return [content.predicted[image], sureness(image)];
     const score = probability(image, positive);
     if (score >= threshold) return [positive, score];
-    let best = -1, most = 0;  // of the other classes; none of them may be in the page
+    let best = -1, most = -1;  // of the other classes
     for (let place = begins[image]; place < begins[image + 1]; place += 1) {
       if (columns[place] === positive || values[place] <= most) continue;
       best = columns[place];
       most = values[place];
     }
     return [best, most];
+  }
+
+  // Of more than two classes the network takes the likeliest, which few thresholds do: begin at the
+  // one of the slider at which about as many images are called the class.
+  function begin() {
+    const positive = Number(byId("positive").value);
+    exact = {};
+    byId("threshold-value").value = 0.5;
+    if (classes.length > 2) {
+      const wanted = images.filter((image) => content.predicted[image] === positive).length;
+      const scores = images.map((image) => probability(image, positive));
+      let best = Infinity;
+      for (let step = 100; step > 0; step -= 1) {
+        const gap = Math.abs(scores.filter((score) => score >= step / 100).length - wanted);
+        if (gap >= best) continue;
+        best = gap;
+        byId("threshold-value").value = step / 100;
+      }
+    }
+    judge();
   }
 
   function setStored(stored) {
@@ -182,14 +202,15 @@
     const positive = Number(byId("positive").value);
     const threshold = "threshold" in exact ? exact.threshold : Number(byId("threshold-value").value);
     const least = exact.abstain ?? Number(byId("abstain-value").value);
-    let tp = 0, fp = 0, fn = 0, tn = 0, right = 0;
+    let tp = 0, fp = 0, fn = 0, tn = 0, right = 0, own = 0;
     for (const image of images) {
       const [label, said] = answer(image, positive, threshold);
       if (said < least) continue;
       const called = label === positive;
       const is = content.targets[image] === positive;
       if (called && is) tp += 1; else if (called) fp += 1; else if (is) fn += 1; else tn += 1;
-      if (isRight(image)) right += 1;
+      if (label === content.targets[image]) right += 1;
+      if (isRight(image)) own += 1;
     }
     const answered = tp + fp + fn + tn, name = classes[positive];
     const none = `no image answered is of class ${name}`, all = `every image answered is of class ${name}`;
@@ -202,7 +223,8 @@
       ["NPV", ...ratio(tn, tn + fn, `every image is called ${name}`)],
       ["F1", ...f1],
       ["abstained share", ...ratio(count - answered, count, "no image")],
-      ["accuracy of the network's own answers", ...ratio(right, answered, "no image is answered")],
+      ["accuracy of these answers", ...ratio(right, answered, "no image is answered")],
+      ["accuracy of the network's own answers", ...ratio(own, answered, "no image is answered")],
     ];
     byId("threshold-told").textContent = threshold === null ? "none: the largest probability" : written(threshold);
     byId("abstain-told").textContent = written(least);
@@ -216,11 +238,14 @@
 
   function connectThreshold() {
     if (!byId("positive")) return;
-    for (const id of ["positive", "threshold-value", "abstain-value"]) {
+    for (const id of ["threshold-value", "abstain-value"]) {
       byId(id).addEventListener("input", () => { exact = {}; judge(); });
     }
-    if (byId("stored")) byId("stored").addEventListener("click", (event) => setStored(event.target.dataset));
-    judge();
+    byId("positive").addEventListener("input", begin);
+    const stored = byId("stored");
+    if (stored) stored.addEventListener("click", () => setStored(stored.dataset));
+    if (stored) setStored(stored.dataset);
+    else begin();
   }
 
   function feature(id, keep, order, otherwise) {

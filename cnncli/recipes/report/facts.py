@@ -82,8 +82,8 @@ def describe_run(
         ("epochs", f"{len(record.epochs)}; kept: {kept}"),
         ("seed", str(settings.get("seed", ""))),
         ("versions", versions),
-        ("digest of the weights", digest or "none: of an earlier version"),
-        ("digest of the splits", str((record.report or {}).get("splits_hash", ""))),
+        ("fingerprint of the weights (digest)", digest or "none: of an earlier version"),
+        ("fingerprint of the splits (digest)", str((record.report or {}).get("splits_hash", ""))),
     ]
     return [(name, text) for name, text in facts if text]
 
@@ -102,7 +102,7 @@ def list_commands(record: RunRecord, *, with_names: bool) -> list[tuple[str, str
     data = str(record.settings.get("data", "DATA")) if with_names else "DATA"
     return [
         ("train it again", f"cnncli {word} --config {config}"),
-        ("faults of its data", f"cnncli check-data {data}"),
+        ("check the data", f"cnncli check-data {data}"),
     ]
 
 

@@ -28,7 +28,7 @@ from cnncli.training.checkpoint import Checkpoint
 
 # Seconds that the maps, and then their tests, may take; a begun test is finished.
 _SECONDS_OF_MAPS, _SECONDS_OF_TESTS = 4.0, 6.0
-NOT_TESTED = "heat map not tested"
+NOT_TESTED = "this heat map was not tested"
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _estimate(network: nn.Module, image: torch.Tensor) -> float:
 def _test(network: nn.Module, one: Map) -> str:
     """Return in a sentence whether a map says more than its shifted copies do."""
     if not (one.heat > 0).any():
-        return "heat map is all zero: nothing in it speaks for the class"
+        return "this heat map is all zero: no area made the network choose this class"
     size = one.image.shape[2], one.image.shape[3]
 
     def probabilities(images: torch.Tensor) -> torch.Tensor:
@@ -136,5 +136,7 @@ def _test(network: nn.Module, one: Map) -> str:
     test = deletion_test(
         probabilities, one.image[0], one.target, place_map(one.heat, Box(0, 0, *size), size)
     )
-    verdict = "better than random" if test.is_better else "no better than random"
-    return f"heat map {verdict}: beats {test.beaten} of {COPIES} shifted copies of it"
+    copies = f"{test.beaten} of {COPIES} moved copies of itself"
+    if test.is_better:
+        return f"this heat map tells something: it scored higher than {copies}"
+    return f"this heat map tells nothing: it scored higher than only {copies}"

@@ -83,10 +83,7 @@ def find_material(settings: ReportSettings, reporter: Reporter) -> Material:
     Raises:
         CnncliError: If there is no such run, or its weights cannot be used.
     """
-    try:
-        path, how = find_checkpoint(settings.run)
-    except CnncliError as error:  # here the run is an argument, and no value of --checkpoint
-        raise CnncliError(str(error).removeprefix("--checkpoint ")) from None
+    path, how = find_checkpoint(settings.run, flag="")
     if how:
         reporter.note(f"run: {path.parent} ({how})")
     run_dir = run_dir_of(path)
@@ -143,9 +140,11 @@ def _find_answers(found: Material, settings: ReportSettings, reporter: Reporter)
         is_best = found.path.name == BEST_FILE
         found.answers = _read_kept(found) if is_best else None
         kept = found.answers is not None
-        lacks = "the pictures" if kept else "the images, threshold, ranking and calibration"
-        lacks = lacks if is_best else f"the figures, {lacks}"  # the run's are of other weights
-        found.missing.append(f"{lacks}, since the images cannot be judged: {error}")
+        lacks = "pictures" if kept else "images, threshold, ranking and calibration"
+        lacks = lacks if is_best else f"figures, {lacks}"  # the run's are of other weights
+        found.missing.append(
+            f"the page has no {lacks}, because the images cannot be judged: {error}"
+        )
 
 
 def _judge(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cnncli.arrays import Array
+from cnncli.choices import SPLITS
 from cnncli.errors import CnncliError, count_of
 from cnncli.evaluation.intervals import Units
 from cnncli.evaluation.reliability import reliability_bins
@@ -50,7 +51,7 @@ from cnncli.recipes.report.material import Material, find_material, judge_materi
 from cnncli.recipes.report.pictures import draw_pictures
 from cnncli.recipes.report.settings import ReportSettings
 from cnncli.reporting import Reporter
-from cnncli.run.report import summary_rows
+from cnncli.run.report import Report, summary_rows
 
 # A larger page is told: it may be too large for a mail.
 _BUDGET = 5_000_000
@@ -111,7 +112,7 @@ def _gather(settings: ReportSettings, material: Material) -> Content:
     matrix = report.get("confusion_matrix")
     named = settings.with_names
     return Content(
-        title=f"{record.path.resolve().name}: {report.get('split', 'not finished')}",
+        title=f"Report of run {record.path.resolve().name}, {_describe_images(report)}",
         privacy=_tell_privacy(0, 0),
         facts=describe_run(record, material.path, material.checkpoint, with_names=named),
         commands=list_commands(record, with_names=named),
@@ -125,11 +126,27 @@ def _gather(settings: ReportSettings, material: Material) -> Content:
         matrix=matrix,
         pairs=confused_pairs(matrix) if matrix and len(matrix) ** 2 > MOST_CELLS else None,
         per_class=per_class_rows(report.get("per_class", [])),
-        learning=learning_charts(record.history, material.checkpoint.epoch or None),
+        learning=learning_charts(
+            record.history,
+            material.checkpoint.epoch or None,
+            one_rate=all(
+                record.settings.get(key) is None for key in ("lr_backbone", "layer_decay")
+            ),
+        ),
         settings=record.settings if named else hide_paths(record.settings),
         layers=layers,
         network=network,
     )
+
+
+def _describe_images(report: Report) -> str:
+    """Return how many images of which split a report is of: ``12 test images``."""
+    if not report:
+        return "not finished"
+    split, count = str(report.get("split", "")), int(report["images"])
+    if split not in SPLITS:  # such as all (partly trained on)
+        return f"{count_of(count, 'image')}: {split}"
+    return count_of(count, f"{split} image")
 
 
 def _list_warnings(material: Material, *, with_names: bool) -> list[str]:
@@ -245,6 +262,6 @@ def _tell_privacy(pictures: int, names: int) -> str:
     held += [count_of(names, "file name")] if names else []
     lacks = "" if pictures and names else f" (no {'file name' if pictures else 'picture'})"
     return (
-        f"This page holds {' and '.join(held)} of the images{lacks}. Whoever gets the page gets "
-        "them: hand it on only where you may hand on the images."
+        f"This page holds {' and '.join(held)} of the images{lacks}. Anyone with this file can "
+        "see them. Share it only if you may share the images."
     )

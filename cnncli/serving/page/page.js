@@ -18,12 +18,17 @@ function make(name, text, className) {
   return element;
 }
 
-// A number is never rounded to certainty, nor to nothing.
+// A number is never rounded to certainty, nor to nothing. No line ends before its sign.
 function percent(value) {
-  if (value >= 1) return "100 %";
-  if (value > 0.9999) return "> 99.99 %";
-  if (value < 0.0001) return "< 0.01 %";
-  return (100 * value).toFixed(2) + " %";
+  if (value >= 1) return "100\u00a0%";
+  if (value > 0.9999) return ">\u00a099.99\u00a0%";
+  if (value < 0.0001) return "<\u00a00.01\u00a0%";
+  return (100 * value).toFixed(2) + "\u00a0%";
+}
+
+// A number that was chosen: 60 %, and not 60.00 %.
+function shortPercent(value) {
+  return percent(value).replace(/(\.\d*?)0+(?=\u00a0%$)/, (_, kept) => (kept === "." ? "" : kept));
 }
 
 async function ask(path, options) {
@@ -64,9 +69,9 @@ function describeDecision(decision) {
   if (decision.temperature !== null) parts.push(`probabilities after temperature ${Number(decision.temperature.toPrecision(4))}`);
   if (decision.threshold !== null) {
     const rule = decision.operating_point ? ` (${decision.operating_point} on val)` : "";
-    parts.push(`“${decision.positive}” is said from ${percent(decision.threshold)} on${rule}`);
+    parts.push(`“${decision.positive}” is chosen from ${shortPercent(decision.threshold)}${rule}`);
   }
-  if (decision.abstain_below !== null) parts.push(`no class is said below ${percent(decision.abstain_below)}`);
+  if (decision.abstain_below !== null) parts.push(`any choice below ${shortPercent(decision.abstain_below)} is shown as “abstain”`);
   return parts.join("; ");
 }
 
@@ -140,7 +145,7 @@ function verdictOf(answer) {
 function reasonOf(answer) {
   const decision = about ? about.decision : null;
   if (!decision) return "";
-  if (isWithheld(answer)) return `Its probability is below ${percent(decision.abstain_below)}. ${thresholdOf(answer, decision)}`;
+  if (isWithheld(answer)) return `Its probability is below ${shortPercent(decision.abstain_below)}. ${thresholdOf(answer, decision)}`;
   return thresholdOf(answer, decision);
 }
 
@@ -148,7 +153,7 @@ function thresholdOf(answer, decision) {
   if (decision.threshold === null) return "";
   const positive = answer.probabilities[decision.positive];
   const side = positive >= decision.threshold ? "is at least" : "is below";
-  return `The probability of “${decision.positive}”, ${percent(positive)}, ${side} the threshold of ${percent(decision.threshold)}.`;
+  return `The probability of “${decision.positive}”, ${percent(positive)}, ${side} the threshold of ${shortPercent(decision.threshold)}.`;
 }
 
 function fillPictures(box, answer) {
@@ -158,15 +163,15 @@ function fillPictures(box, answer) {
   if (!map) return;
   const isEmpty = map.values.every((row) => row.every((value) => value === 0));
   const told = isEmpty
-    ? "The heat map is zero everywhere: no place speaks for this class."
-    : `Which places speak for ${classOf(answer)}: ${map.method} at layer ${map.layer}.` +
+    ? "The heat map is zero everywhere: no area made the network choose this class."
+    : `The areas that made the network choose ${classOf(answer)}: ${map.method} at layer ${map.layer}.` +
       (about && about.resize_mode === "crop" ? " Pale parts are not seen by the network." : "");
   const figure = makeFigure(map.picture, told, `heat map of ${classOf(answer)} over the image`);
   if (!isEmpty) {
     const scale = make("div", undefined, "scale");
     scale.setAttribute("role", "img");
-    scale.setAttribute("aria-label", "colours from nothing, dark violet, to most, yellow");
-    figure.append(scale, make("figcaption", "nothing … most"));
+    scale.setAttribute("aria-label", "colours from no influence, dark violet, to most influence, yellow");
+    figure.append(scale, make("figcaption", "no influence … most influence"));
   }
   box.append(figure);
 }
