@@ -165,9 +165,8 @@ class _Job:
 
     def run(self) -> None:
         """Train and report."""
-        folds = self._plan.folds
+        folds, kept = self._plan.folds, self._plan.kept_out
         told = count_of(int((self._plan.numbers > 0).sum()), "image")
-        kept = self._plan.kept_out
         out = f"; {count_of(kept, 'test image is', 'test images are')} kept out" if kept else ""
         self._reporter.note(f"{folds} folds of {told}{out}; {self._folder}")
         reporter = FoldReporter(self._reporter, folds)
@@ -177,10 +176,8 @@ class _Job:
         if len(todo) < folds:
             self._reporter.note(f"finished before: {folds - len(todo)} of {folds} folds")
         if len(todo) > 1:
-            self._reporter.note(
-                f"{len(todo)} trainings one after the other; the end of fold "
-                f"{paths.index(todo[0]) + 1} tells how long the others take"
-            )
+            told = f"the end of fold {paths.index(todo[0]) + 1} tells how long the others take"
+            self._reporter.note(f"{len(todo)} trainings one after the other; {told}")
         with self._named_command():
             for done, path in enumerate(todo):
                 number = paths.index(path) + 1
