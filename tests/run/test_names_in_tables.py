@@ -11,7 +11,7 @@ from helpers import find_below, train, write_digits
 from cnncli.data.samples import NO_SPLIT
 from cnncli.data.split_match import apply_split_file
 from cnncli.files import open_csv_writer
-from cnncli.run.out_of_fold import load_out_of_fold
+from cnncli.run.predictions import read_predictions
 from cnncli.run.save_evaluation import save_predictions
 
 ODD = ["a\rb", "\r", "a\r", "\ra", "a\r\nb", "a\nb", 'a"b', "a,b", " a ", "", "a;\tb", "'"]
@@ -89,8 +89,8 @@ def test_a_label_names_its_column_where_no_cell_may_be_a_formula(tmp_path):
         assert values["label"] == values["target"] in {"'-1", "'+", "b"}
         assert values["probability"] == values[f"probability_{values['label']}"] == "0.800000"
     # So those who read it find every class.
-    found = load_out_of_fold(tmp_path)
-    assert found.targets.tolist() == samples.targets.tolist()
+    found = read_predictions(path)
+    assert found.number(found.targets).tolist() == samples.targets.tolist()
     assert found.probabilities == pytest.approx(probabilities)
 
 
