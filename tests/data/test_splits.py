@@ -254,7 +254,7 @@ def propose(*names, targets=None):
 def test_the_proposal_fires_on_repeated_ids_and_its_regex_keeps_them_together():
     names = ["n/00000061_012.png", "n/00000061_013.png", "n/00000062_000.png", "n/crazing_1.png"]
     warning = propose(*names)
-    assert "1 id stands in front" in warning
+    assert "1 id begins the names of several files" in warning
     assert "'00000061'" in warning
     regex = warning.split("--group-regex '")[1].rstrip("'")
     groups = list(parse_groups(text_array(names), regex))
