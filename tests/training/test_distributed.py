@@ -115,7 +115,8 @@ def test_two_processes_take_the_steps_of_one(data, tmp_path, network):
     ours, expected = read_report(two), read_report(one)
     assert ours["images"] == expected["images"]
     assert ours["confusion_matrix"] == expected["confusion_matrix"]
-    assert ours["log_loss"] == pytest.approx(expected["log_loss"], abs=1e-6)
+    # As far as the weights agree; the ends of its interval hang on the losses of few images.
+    assert ours["log_loss"] == pytest.approx(expected["log_loss"], rel=1e-4)
 
 
 @pytest.mark.slow
