@@ -15,7 +15,9 @@ from cnncli.training.checkpoint import find_checkpoint
 from cnncli.training.find_run import LAST, find_by_name, find_newest, list_folds
 
 
-def find_members(given: str | None, output: str = "runs") -> tuple[Path, list[Path], str]:
+def find_members(
+    given: str | None, output: str = "runs", *, flag: str = "--checkpoint "
+) -> tuple[Path, list[Path], str]:
     """Find the networks that ``--checkpoint`` names.
 
     Args:
@@ -23,6 +25,7 @@ def find_members(given: str | None, output: str = "runs") -> tuple[Path, list[Pa
             name or a part of it. None is the newest finished run or cross-validation, and ``last``
             the newest of those and of unfinished runs.
         output: The folder that holds the run folders.
+        flag: What stands in front of it in an error; empty where it is an argument.
 
     Returns:
         The checkpoint's file, of a cross-validation the one that its folder does not have; the
@@ -32,12 +35,12 @@ def find_members(given: str | None, output: str = "runs") -> tuple[Path, list[Pa
         CnncliError: If there is none, if more than one run could be meant, or if a
             cross-validation is not finished or was edited.
     """
-    folder, how = _find_folder(given, output)
+    folder, how = _find_folder(given, output, flag)
     folds = [] if folder is None else list_folds(folder)
     if folder is not None and given in (None, LAST) and not folds:
         return folder / BEST_FILE, [folder / BEST_FILE], how
     if folder is None or not folds:
-        path, how = find_checkpoint(given, output)
+        path, how = find_checkpoint(given, output, flag=flag)
         return path, [path], how
     check_fold_count(folder)
     files = [fold / BEST_FILE for fold in folds]
@@ -45,20 +48,20 @@ def find_members(given: str | None, output: str = "runs") -> tuple[Path, list[Pa
     missing = [str(path) for path in files if not path.is_file()]
     if done < len(folds) or missing or not (folder / REPORT_FILE).is_file():
         raise CnncliError(
-            f"--checkpoint {folder}: a cross-validation that is not finished ({done} of "
+            f"{flag}{folder}: a cross-validation that is not finished ({done} of "
             f"{len(folds)} folds are); go on with: cnncli cross-validate --resume {folder}"
         )
     return folder / BEST_FILE, files, how
 
 
-def _find_folder(given: str | None, output: str) -> tuple[Path | None, str]:
+def _find_folder(given: str | None, output: str, flag: str) -> tuple[Path | None, str]:
     """Return the folder that is named, where it may be that of a cross-validation."""
     if given in (None, LAST):
         return find_newest(Path(output), any_state=given == LAST, with_folds=True)
     path = expand_path(given)
     if path.exists():
         return (path, "") if path.is_dir() else (None, "")
-    return find_by_name(given, f"--checkpoint {given}", Path(output)), f"the run that {given} names"
+    return find_by_name(given, f"{flag}{given}", Path(output)), f"the run that {given} names"
 
 
 def align_classes(wanted: Sequence[str], found: Sequence[str], where: object) -> Array:

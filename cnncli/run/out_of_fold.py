@@ -49,7 +49,7 @@ def find_cross_validation(given: str) -> Path:
             if list_folds(folder) and (folder / REPORT_FILE).is_file():
                 return folder
         raise CnncliError("last: no finished cross-validation in runs/; name its folder")
-    path, files, _ = find_members(given)
+    path, files, _ = find_members(given, flag="")
     if whole := find_folds_of(path.parent):
         raise CnncliError(
             f"{given}: one fold of a cross-validation, whose network has seen all other images; "

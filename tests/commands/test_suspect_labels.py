@@ -144,7 +144,7 @@ def test_bad_input_is_one_line(cli, folder, folder_data, run_dir):
         ((folder, "--epochs", 3), "--epochs: is for a cross-validation of --data"),
         ((folder, "--folds", 3), "--folds: is for a cross-validation of --data"),
         ((run_dir,), "a single run, which has seen the images that it was trained on"),
-        ((folder / "nosuch",), "nosuch"),
+        ((folder / "nosuch",), "no such run folder or file"),
         ((folder, "--sheet", "s.txt"), "--sheet s.txt: must end in .png, .jpg or .jpeg"),
         ((folder, "--list", "no/drop.txt"), "there is no folder no"),
         (("--data", folder_data, "--freeze", "backbone"), "--freeze: goes with --finetune only"),
@@ -153,6 +153,7 @@ def test_bad_input_is_one_line(cli, folder, folder_data, run_dir):
         result = cli("suspect-labels", *words)
         assert (result.code, result.out) == (2, ""), words
         assert why in result.error
+        assert "--checkpoint" not in result.error  # the run is an argument here
     for content, why in (
         ("path,target,label\nx,a,a\n", "not the file of a cross-validation"),
         (f"{HEAD}\nx,c,a,1,0,1\n", "has no probabilities of the class 'c'"),
@@ -168,7 +169,8 @@ def test_bad_input_is_one_line(cli, folder, folder_data, run_dir):
         assert (result.code, result.out) == (2, "")
         assert why in result.error
     (folder / "fold2" / "report.json").unlink()
-    assert "not finished (1 of 2 folds are)" in cli("suspect-labels", folder).error
+    error = cli("suspect-labels", folder).error
+    assert error.startswith(f"{folder}: a cross-validation that is not finished (1 of 2 folds are)")
 
 
 @pytest.mark.slow
