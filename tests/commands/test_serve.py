@@ -1,7 +1,7 @@
 """``cnncli serve`` as a process: its address, its end, and what it refuses."""
 
 import contextlib
-import json
+import http.client
 import random
 import signal
 import socket
@@ -181,7 +181,7 @@ def test_killed_and_started_again_while_clients_try_again(run_dir):
         def ask(number):
             for _ in range(20):
                 while not stop.is_set():
-                    with contextlib.suppress(OSError, json.JSONDecodeError):
+                    with contextlib.suppress(OSError, http.client.HTTPException):
                         answered = client.predict(TINY_PNG)
                         if answered.status == 200:
                             answers.append(answered.body)
