@@ -110,8 +110,7 @@ def predict(
     views = None if tta is None else parse_tta(tta)
     share = (1, 1) if shard is None else parse_shard(shard)
     from cnncli.recipes.predict import Predictor, PredictSettings
-    from cnncli.run.scales import warn_of_dark_files
-    from cnncli.run.warn_of_cut import warn_of_colour, warn_unlike_training
+    from cnncli.run.odd_images import warn_of_colour, warn_of_dark_files, warn_unlike_training
     from cnncli.training.distributed import join_world
 
     chosen = choose_format(output_format, piped="csv")

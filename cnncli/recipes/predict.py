@@ -21,12 +21,11 @@ from cnncli.reporting import Reporter
 from cnncli.run.decide import check_no_abstain, warn_of_abstaining
 from cnncli.run.decision import Decision, warn_of_views
 from cnncli.run.ensemble import Ensemble, load_members
+from cnncli.run.odd_images import is_dark, is_unlike_training
 from cnncli.run.prediction_row import Row, build_row, build_unreadable_row
 from cnncli.run.read_ahead import read_batches
 from cnncli.run.report import report_precision
-from cnncli.run.scales import is_dark
 from cnncli.run.subject import load_trained
-from cnncli.run.warn_of_cut import is_unlike_training
 from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
 

@@ -10,8 +10,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.errors import CnncliError, shorten
 from cnncli.files import BEST_FILE, REPORT_FILE, expand_path
-from cnncli.run.check_folds import check_fold_count
-from cnncli.training.checkpoint import find_checkpoint
+from cnncli.training.find_checkpoint import find_checkpoint
 from cnncli.training.find_run import LAST, find_by_name, find_newest, list_folds
 
 
@@ -42,6 +41,8 @@ def find_members(
     if folder is None or not folds:
         path, how = find_checkpoint(given, output, flag=flag)
         return path, [path], how
+    from cnncli.run.check_folds import check_fold_count  # with all that reads images for training
+
     check_fold_count(folder)
     files = [fold / BEST_FILE for fold in folds]
     done = sum((fold / REPORT_FILE).is_file() for fold in folds)

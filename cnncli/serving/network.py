@@ -20,10 +20,15 @@ from cnncli.reporting import Reporter, SilentReporter
 from cnncli.run.decide import check_no_abstain
 from cnncli.run.decision import Decision, warn_of_views
 from cnncli.run.ensemble import Ensemble, load_members
+from cnncli.run.odd_images import (
+    is_dark,
+    is_unlike_training,
+    warn_of_colour,
+    warn_of_dark_files,
+    warn_unlike_training,
+)
 from cnncli.run.prediction_row import Row, build_row, build_unreadable_row
 from cnncli.run.report import report_precision
-from cnncli.run.scales import is_dark, warn_of_dark_files
-from cnncli.run.warn_of_cut import is_unlike_training, warn_of_colour, warn_unlike_training
 from cnncli.serving.heat import draw_small, find_heat_maps, lay_over, to_data_uri
 from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE

@@ -34,9 +34,10 @@ from cnncli.run.other_ways import WAYS
 from cnncli.run.predictions import read_predictions
 from cnncli.run.read_folder import RunRecord, survey_run
 from cnncli.run.report import Report
-from cnncli.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from cnncli.training.checkpoint import Checkpoint, load_checkpoint
 from cnncli.training.device import Compute, choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE
+from cnncli.training.find_checkpoint import find_checkpoint
 from cnncli.training.find_run import is_finished
 
 
