@@ -26,7 +26,7 @@ def bounded_memory() -> Iterator[None]:
 
     before = resource.getrlimit(resource.RLIMIT_AS)
     page = os.sysconf("SC_PAGE_SIZE")
-    more = max(_LEAST, os.sysconf("SC_PHYS_PAGES") * page // 2)
+    more = max(_LEAST, min(os.sysconf("SC_PHYS_PAGES") * page, _container_memory()) // 2)
     try:
         bound = int(Path("/proc/self/statm").read_text().split()[0]) * page + more
     except (OSError, ValueError):
@@ -40,3 +40,11 @@ def bounded_memory() -> Iterator[None]:
     finally:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def _container_memory() -> int:
+    """Return the most bytes that this container may have; without a limit, a very large number."""
+    try:
+        return int(Path("/sys/fs/cgroup/memory.max").read_text())
+    except (OSError, ValueError):  # no container, or "max"
+        return 2**62

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,6 @@ class OnnxNetwork:
                 self._session: Any = runtime.InferenceSession(
                     str(file.path), options, providers=["CPUExecutionProvider"]
                 )
-            except MemoryError:
-                raise self._refuse("needs more memory than half of this machine's") from None
             except Exception as error:  # each of its errors is a class of its own
                 raise self._refuse(_reason(error)) from None
         self._check(file.metadata)
@@ -73,8 +72,6 @@ class OnnxNetwork:
         with bounded_memory():
             try:
                 (found,) = self._session.run([OUTPUT], {INPUT: images})
-            except MemoryError:
-                raise self._refuse("needs more memory than half of this machine's") from None
             except Exception as error:
                 raise self._refuse(_reason(error)) from None
         expected = (len(images), len(self.class_names))
@@ -122,6 +119,9 @@ def import_onnxruntime() -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """Return an error of ONNX Runtime in one line, without its numbers of lines in C++."""
+    """Return an error of ONNX Runtime in one line, without its numbers and places in C++."""
     text = " ".join(str(error).split())
-    return clip(text.split(" : ", 2)[-1] or type(error).__name__, 200)
+    if isinstance(error, MemoryError) or "alloc" in text.lower():
+        return "it asks for more memory than half of this machine's"
+    kind, _, rest = text.removeprefix("[ONNXRuntimeError] : ").partition(" : ")[2].partition(" : ")
+    return clip(re.sub(r"\S*/onnxruntime/\S*", "", rest or kind or text), 200)

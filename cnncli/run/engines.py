@@ -82,7 +82,7 @@ def load_networks(
 def _find_need_of_torch(settings: EngineSettings) -> str:
     """Return why only torch can do what is asked for; empty if another engine can."""
     if settings.engine == "torch":
-        return "--engine torch"
+        return "--engine torch asks for it"
     if read_place() is not None:
         return "the processes of torchrun are joined by it"
     if settings.device not in ("auto", "cpu"):
