@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnncli.shell.after_flags import WantedAfters
 from cnncli.shell.flags import ConfigFile, Flags, PrintConfig, takes
 from cnncli.shell.run_flags import RUN_FLAGS
 from cnncli.shell.start_run import Resume, start_run
@@ -17,4 +18,11 @@ def finetune(
     """Fine-tune a trained network on a folder of images; print the run folder's path."""
     from cnncli.config import FinetuneConfig
 
-    start_run(FinetuneConfig, flags, config, print_config=print_config, resume=resume)
+    start_run(
+        FinetuneConfig,
+        flags,
+        config,
+        print_config=print_config,
+        resume=resume,
+        afters=WantedAfters(),
+    )
