@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnncli.shell.after_flags import WantedAfters
+from cnncli.shell.after_flags import WantedAfters, WithReport
 from cnncli.shell.flags import ConfigFile, Flags, PrintConfig, takes
 from cnncli.shell.run_flags import RUN_FLAGS
 from cnncli.shell.start_run import Resume, start_run
@@ -14,6 +14,7 @@ def finetune(
     config: ConfigFile = None,
     print_config: PrintConfig = False,
     resume: Resume = None,
+    report: WithReport = True,
 ) -> None:
     """Fine-tune a trained network on a folder of images; print the run folder's path."""
     from cnncli.config import FinetuneConfig
@@ -24,5 +25,5 @@ def finetune(
         config,
         print_config=print_config,
         resume=resume,
-        afters=WantedAfters(),
+        afters=WantedAfters(report=report),
     )

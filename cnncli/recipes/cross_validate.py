@@ -201,7 +201,8 @@ class _Job:
             images.features.found.clear()
             self._pool()
         if self._world.is_first:
-            finished = finish_run(self._folder, self._started, self._config.time_limit)
+            limit, samples = self._config.time_limit, self._plan.samples
+            finished = finish_run(self._folder, self._started, limit, samples)
             make_afters(afters, finished, self._reporter)
 
     @contextmanager

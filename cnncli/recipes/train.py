@@ -100,7 +100,8 @@ def train_run(
             write_splits(run_dir, run)
         _train(run, run_dir, reporter, None, on_epoch, evaluate_best=evaluate_best, started=started)
         if world.is_first and afters:
-            make_afters(afters, finish_run(run_dir, begun, config.time_limit), reporter)
+            finished = finish_run(run_dir, begun, config.time_limit, run.samples)
+            make_afters(afters, finished, reporter)
     return run_dir
 
 
@@ -184,7 +185,8 @@ def _resume(
     _train(run, run_dir, reporter, state, None, started=started)
     if world.is_first:
         before = 0.0 if state is None else state["seconds"]
-        make_afters(afters, finish_run(run_dir, started, config.time_limit, before), reporter)
+        finished = finish_run(run_dir, started, config.time_limit, run.samples, before)
+        make_afters(afters, finished, reporter)
 
 
 def _train(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnncli.choices import parse_duration
+from cnncli.data.samples import Samples
 from cnncli.errors import CnncliError
 from cnncli.reporting import Reporter
 
@@ -21,11 +22,13 @@ class FinishedRun:
         started: When it was begun, by ``time.monotonic``; for one that was resumed, so much earlier
             as it took before.
         limit: Seconds that it may take, by ``--time-limit``; None for no limit.
+        samples: Its images; None if they are not at hand.
     """
 
     folder: Path
     started: float
     limit: float | None = None
+    samples: Samples | None = None
 
     @property
     def seconds(self) -> float:
@@ -54,7 +57,11 @@ class After:
 
 
 def finish_run(
-    folder: Path, started: float, time_limit: str | None, before: float = 0.0
+    folder: Path,
+    started: float,
+    time_limit: str | None,
+    samples: Samples,
+    before: float = 0.0,
 ) -> FinishedRun:
     """Return a run that has finished just now.
 
@@ -62,10 +69,11 @@ def finish_run(
         folder: Its folder.
         started: From when on its time counts, by ``time.monotonic``.
         time_limit: The time that it may take, such as ``"30m"``; None for no limit.
+        samples: Its images.
         before: Seconds that it took before it was resumed.
     """
     limit = None if time_limit is None else parse_duration(time_limit)
-    return FinishedRun(folder, started - before, limit)
+    return FinishedRun(folder, started - before, limit, samples)
 
 
 def make_afters(afters: Sequence[After], run: FinishedRun, reporter: Reporter) -> None:
@@ -79,7 +87,7 @@ def make_afters(afters: Sequence[After], run: FinishedRun, reporter: Reporter) -
         reporter: Gets the warnings, and what the makers say.
     """
     for after in afters:
-        later = f"to make it: {after.command.format(folder=run.folder)}"
+        later = "to make it: " + after.command.replace("{folder}", str(run.folder))
         try:
             after.make(run, reporter)
         except (CnncliError, OSError) as error:

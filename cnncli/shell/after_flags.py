@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 if TYPE_CHECKING:
     from cnncli.run.afters import After
+    from cnncli.run.evaluation import Evaluation
+
+WithReport = Annotated[
+    bool,
+    typer.Option(
+        "--report/--no-report",
+        envvar="CNNCLI_REPORT",
+        help="Write the page of the run, report.html, at the end.",
+        rich_help_panel="Output",
+    ),
+]
 
 
 @dataclass(frozen=True)
 class WantedAfters:
-    """What is wanted of that."""
+    """What is wanted of that.
+
+    Attributes:
+        report: The page.
+    """
+
+    report: bool
 
     def load(self) -> list[After]:
         """Return what makes it; what that imports is heavy."""
-        return []
+        if not self.report:
+            return []
+        from cnncli.recipes.report.after import page_after
+
+        return [page_after()]
+
+
+def load_evaluation_page() -> Callable[[Evaluation], None]:
+    """Return what writes the page of an evaluation; what that imports is heavy."""
+    from cnncli.recipes.report.after import write_evaluation_page
+    from cnncli.training.stopping import process_start
+
+    return partial(write_evaluation_page, started=process_start())

@@ -61,11 +61,11 @@ def test_a_signal_ends_it_and_says_that_the_run_is_whole(tmp_path):
 
 def test_the_time_that_is_left_is_never_below_zero(tmp_path):
     now = time.monotonic()
-    assert finish_run(tmp_path, now, None).left is None
-    assert 3000 < finish_run(tmp_path, now, "1h").left <= 3600
-    assert 1000 < finish_run(tmp_path, now, "1h", before=1800).left <= 1800
-    assert finish_run(tmp_path, now, "1h", before=4000).left == 0
-    assert finish_run(tmp_path, now, None, before=1800).seconds >= 1800
+    assert finish_run(tmp_path, now, None, None).left is None
+    assert 3000 < finish_run(tmp_path, now, "1h", None).left <= 3600
+    assert 1000 < finish_run(tmp_path, now, "1h", None, before=1800).left <= 1800
+    assert finish_run(tmp_path, now, "1h", None, before=4000).left == 0
+    assert finish_run(tmp_path, now, None, None, before=1800).seconds >= 1800
 
 
 def test_a_run_makes_them_after_its_report_and_a_run_of_python_makes_none(tmp_path, folder_data):
