@@ -12,6 +12,7 @@ import torch
 
 from cnncli import __version__
 from cnncli.arrays import Array
+from cnncli.data.samples import Samples
 from cnncli.data.splits import VAL
 from cnncli.engine.metadata import MOST_OF_ARRAY, GoldenSample, ModelMetadata
 from cnncli.errors import RUNTIME_FAILURE, CnncliError, count_of, shorten
@@ -23,7 +24,7 @@ from cnncli.files import BEST_FILE, ONNX_FILE, check_output_file, write_atomical
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.registry import short_name
 from cnncli.reporting import Reporter
-from cnncli.run.afters import FinishedRun
+from cnncli.run.afters import After, FinishedRun
 from cnncli.run.decision import Decision, find_decision_file, load_decision
 from cnncli.run.members import find_members
 from cnncli.run.split_images import SplitImage, SplitImages, find_split_images
@@ -36,9 +37,9 @@ _MOST_IMAGES = 500
 _SECONDS, _SECONDS_AFTER = 30.0, 1.0
 # Bytes of golden samples that hold images of the run.
 _MOST_OF_GOLDEN = 2**25
-# What torch's exporter takes: seconds for the smallest network, and for each layer with weights,
-# on two cores; a run is not held up for it if so much is not left of its time limit.
-_SECONDS_LEAST, _SECONDS_PER_LAYER = 5.0, 0.1
+# Seconds that torch's exporter takes for the smallest network, and for each layer, on a slow core;
+# a run whose time limit leaves less is not held up for it.
+_SECONDS_LEAST, _SECONDS_PER_LAYER = 4.0, 0.06
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,12 @@ def export_run(settings: ExportSettings, reporter: Reporter) -> Path:
     return output
 
 
-def export_finished(run: FinishedRun, reporter: Reporter) -> None:
+def onnx_after() -> After:
+    """Return what makes ``best.onnx`` in the folder of a run that has just finished."""
+    return After(ONNX_FILE, "cnncli export {folder}", _export_finished)
+
+
+def _export_finished(run: FinishedRun, reporter: Reporter) -> None:
     """Write ``best.onnx`` into the folder of a run that has finished.
 
     Args:
@@ -126,12 +132,12 @@ def export_finished(run: FinishedRun, reporter: Reporter) -> None:
     layers = sum(1 for part in network.classifier.modules() if not any(part.children()))
     needed = _SECONDS_LEAST + _SECONDS_PER_LAYER * layers
     if run.left is not None and run.left < needed:
-        reporter.warn(
-            f"{ONNX_FILE} was not made: it takes about {needed:.0f} s, and {run.left:.0f} s are "
-            f"left of --time-limit; to make it: cnncli export {run.folder}"
+        reporter.note(
+            f"no {ONNX_FILE}: it takes some {needed:.0f} s, and {run.left:.1f} s are left of "
+            f"--time-limit; to make it: cnncli export {run.folder}"
         )
         return
-    images = _find_val(network.subject, reporter)
+    images = _find_val(network.subject, reporter, run.samples)
     data, parity = _make(network, images, [], seconds=_SECONDS_AFTER)
     write_atomically(run.folder / ONNX_FILE, lambda part: part.write_bytes(data))
     reporter.note(f"{run.folder / ONNX_FILE}: {_tell(parity, images)}")
@@ -178,11 +184,20 @@ def _load(path: Path, reporter: Reporter) -> _Network:
     return _Network(subject, checkpoint.digest, subject.classifier())
 
 
-def _find_val(subject: Subject, reporter: Reporter) -> SplitImages | None:
-    """Return the run's val images; None, with a warning, if they are not there."""
+def _find_val(
+    subject: Subject, reporter: Reporter, samples: Samples | None = None
+) -> SplitImages | None:
+    """Return the run's val images; None, with a warning, if they are not there.
+
+    Args:
+        subject: The run's network.
+        reporter: Gets the warning.
+        samples: The run's images, if they are at hand.
+    """
     assert subject.checkpoint is not None
+    names, preprocess = subject.class_names, subject.preprocess
     try:
-        return find_split_images(subject.checkpoint, subject.class_names, subject.preprocess, VAL)
+        return find_split_images(subject.checkpoint, names, preprocess, VAL, samples)
     except CnncliError as error:
         reporter.warn(f"compared on drawn pictures, and not on the run's val images: {error}")
         return None

@@ -75,7 +75,11 @@ class SplitImages:
 
 
 def find_split_images(
-    checkpoint: Path, class_names: tuple[str, ...], preprocess: Preprocess, split: int
+    checkpoint: Path,
+    class_names: tuple[str, ...],
+    preprocess: Preprocess,
+    split: int,
+    samples: Samples | None = None,
 ) -> SplitImages:
     """Find the images of a split of a run by their paths, without reading any.
 
@@ -84,6 +88,7 @@ def find_split_images(
         class_names: Its classes.
         preprocess: What its network takes.
         split: The split's index into SPLITS.
+        samples: The run's images; None looks for them where the run's settings say.
 
     Raises:
         CnncliError: If it is not known which images these are, or none of them is there.
@@ -92,12 +97,13 @@ def find_split_images(
     manifest = load_manifest(file)
     if manifest is None:
         raise CnncliError(f"{file}: missing, so it is not known which images are {SPLITS[split]}")
-    data, columns = data_of_run(checkpoint, CsvColumns())
-    samples = match_classes(find_samples(data, columns), class_names)
+    if samples is None:
+        samples = find_samples(*data_of_run(checkpoint, CsvColumns()))
+    samples = match_classes(samples, class_names)
     rows = [manifest.by_path.get(path, -1) for path in samples.paths.tolist()]
     numbers = np.array(
         [n for n, row in enumerate(rows) if row >= 0 and manifest.splits[row] == split], int
     )
     if not len(numbers):
-        raise CnncliError(f"{file}: none of the run's {SPLITS[split]} images is in {data}")
+        raise CnncliError(f"{file}: none of the run's {SPLITS[split]} images is there any more")
     return SplitImages(samples, numbers, preprocess)
