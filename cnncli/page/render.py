@@ -50,6 +50,7 @@ class Content:
         learning: The charts of the epochs.
         groups: Rows of groups: ``group``, ``images``, ``wrong``.
         group_note: How many groups are not listed; empty if all are.
+        folds: Rows of the folds of a cross-validation: figures by name, as texts; ``fold`` first.
         settings: The run's settings, by name.
         layers: Rows of the network's table.
         network: What the network is, in a line.
@@ -79,6 +80,7 @@ class Content:
     learning: Sequence[Chart] = ()
     groups: Sequence[Row] = ()
     group_note: str = ""
+    folds: Sequence[Mapping[str, str]] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     layers: Sequence[Row] = ()
     network: str = ""

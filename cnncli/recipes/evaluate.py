@@ -35,7 +35,13 @@ from cnncli.training.distributed import ALONE, World
 from cnncli.training.views import build_views
 
 
-def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = ALONE) -> Report:
+def evaluate_run(
+    settings: EvaluateSettings,
+    reporter: Reporter,
+    world: World = ALONE,
+    *,
+    make_page: Callable[[Evaluation], None] | None = None,
+) -> Report:
     """Evaluate a checkpoint.
 
     Args:
@@ -43,6 +49,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
         reporter: Gets remarks, warnings and progress.
         world: The processes that work together; each evaluates a slice of the images, and only
             rank 0 writes files.
+        make_page: Called in rank 0 when files were written, to write one of them in addition.
 
     Returns:
         The report, as ``report.json`` holds it, and ``mistakes`` if there is to be a list of them.
@@ -53,6 +60,8 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     evaluation = _judge(settings, reporter, world)
     for step in _STEPS:
         step(evaluation, settings)
+    if make_page is not None and evaluation.folder is not None and world.is_first:
+        make_page(evaluation)
     return evaluation.report
 
 
