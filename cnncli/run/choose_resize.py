@@ -21,7 +21,7 @@ from cnncli.models.stages import network_head
 from cnncli.reporting import Reporter
 from cnncli.run.fit_head import choose_judged, draw_head_folds
 from cnncli.run.prepared_run import PreparedRun
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 from cnncli.training.head_features import compute_vectors
 from cnncli.training.head_fit import Judgement, is_better, judge_strengths
 from cnncli.training.kept_features import digest_layers

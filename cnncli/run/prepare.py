@@ -48,7 +48,8 @@ from cnncli.run.settle_head import can_fit, refuse_fit, settle_head, tell_squash
 from cnncli.run.warn_of_cut import warn_of_cut
 from cnncli.run.warn_of_reuse import warn_of_reuse
 from cnncli.training.batch_size import find_batch_size
-from cnncli.training.device import Compute, count_cpus
+from cnncli.training.cores import count_cpus
+from cnncli.training.device import Compute
 from cnncli.training.history import KAPPA
 from cnncli.training.state import seed_everything
 
