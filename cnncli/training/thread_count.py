@@ -32,6 +32,7 @@ class ThreadCount:
         find: Measures which number is best for what an epoch trains.
         world: The processes that train together; all have the same number.
         fixed: Whether it stays as it is once training has begun.
+        measured: Whether it was measured.
     """
 
     now: int
@@ -40,6 +41,7 @@ class ThreadCount:
     find: Callable[[EpochInputs], int] = lambda inputs: 1
     world: World = ALONE
     fixed: bool = False
+    measured: bool = False
 
     def __post_init__(self) -> None:
         self.first = self.first or self.now
@@ -48,7 +50,7 @@ class ThreadCount:
 
     def describe(self) -> str:
         """Return the number in words, and whether it was measured."""
-        told = f" (measured: the best of up to {self.most})" if self._cost else ""
+        told = f" (measured: the best of up to {self.most})" if self.measured else ""
         return f"{count_of(self.now, 'thread')}{told}"
 
     def apply(self) -> None:
@@ -64,7 +66,7 @@ class ThreadCount:
         start = time.monotonic()
         self.now = min(self.world.gather(self.find(inputs)))
         self._ended = time.monotonic()
-        self._cost = self._ended - start
+        self._cost, self.measured = self._ended - start, True
 
     def look_again(self, rows: list[Row], inputs: EpochInputs, reporter: Reporter) -> None:
         """Measure anew after an epoch that was far from the usual ones; for the epochs to come.

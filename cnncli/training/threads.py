@@ -193,3 +193,17 @@ def copied_steps(
 
     with torch.random.fork_rng([]):
         yield take_step
+
+
+@contextmanager
+def limited_blas() -> Iterator[None]:
+    """Let NumPy and SciPy compute with as many threads as torch has.
+
+    They have threads of their own, one for each core. Beside busy processes each small product
+    waits for all of them: a fit of 1.4 s takes 38 s with two threads.
+    """
+    import sklearn.linear_model  # noqa: F401 - what it computes with must be loaded to be limited
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(torch.get_num_threads(), user_api="blas"):
+        yield

@@ -68,9 +68,10 @@ def killed(folder_data, tmp_path_factory):
         raise KilledError
 
     settings = {"data": str(folder_data), "model": "lenet5", "output": str(root), "epochs": 2}
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KilledError):
+    with pytest.MonkeyPatch.context() as patch:
         pretend(patch).append(2)
-        train_run(RunConfig(**settings), reporter, kill)
+        with pytest.raises(KilledError):
+            train_run(RunConfig(**settings), reporter, kill)
     (run_dir,) = root.iterdir()
     return run_dir, reporter
 
