@@ -21,6 +21,7 @@ from cnncli.reporting import Reporter
 from cnncli.run.decide import check_no_abstain, warn_of_abstaining
 from cnncli.run.decision import Decision, warn_of_views
 from cnncli.run.ensemble import Ensemble, load_members
+from cnncli.run.fingerprint import fingerprint
 from cnncli.run.prediction_row import Row, build_row, build_unreadable_row
 from cnncli.run.read_ahead import read_batches
 from cnncli.run.report import report_precision
@@ -120,6 +121,7 @@ class Predictor:
             warn_of_abstaining(self.decision, reporter)
         if self.decision.abstain_below is not None:
             check_no_abstain(self.class_names)
+        self.digests = tuple(each.digest for each in subjects if each.digest)
         self.top_k = min(settings.top_k, len(self.class_names))
         places = {str(place) for place in range(2, self.top_k + 1)}
         clash = sorted(places & set(self.class_names)) if settings.probabilities else []
@@ -132,13 +134,23 @@ class Predictor:
 
     @property
     def columns(self) -> list[str]:
-        """The names of the CSV's columns."""
+        """The names of the CSV's columns, or the keys of a row of JSON."""
         names = ["path", "label", "probability"]
         for place in range(2, self.top_k + 1):
             names += [f"label_{place}", f"probability_{place}"]
         if self.settings.probabilities and not self.settings.nested:
             names += [f"probability_{name}" for name in self.class_names]
+        elif self.settings.probabilities:
+            names.append("probabilities")
         return [*names, *self._withheld, "error"]
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells the answers of this network from those of another: 12 hex digits."""
+        named = self.settings
+        weights = self.digests or (named.model or "", named.weights)
+        how = (named.tta, self.compute.precision)
+        return fingerprint(weights, self.class_names, self.decision, *how)
 
     @property
     def _withheld(self) -> list[str]:
