@@ -20,6 +20,7 @@ from cnncli.reporting import Reporter
 from cnncli.run.decide import check_no_abstain, warn_of_abstaining
 from cnncli.run.decision import Decision, warn_of_views
 from cnncli.run.engines import load_networks
+from cnncli.run.fingerprint import fingerprint
 from cnncli.run.networks import EngineSettings, Ensemble, Loaded
 from cnncli.run.odd_images import is_dark, is_unlike_training
 from cnncli.run.prediction_row import Row, build_row, build_unreadable_row
@@ -80,6 +81,8 @@ class Predictor:
         class_names: The names of the K classes.
         preprocess: Turns the content of an image file into the first network's input.
         decision: What is done with the probabilities.
+        digests: The digests of the networks' weights, of those that come from runs.
+        precision: The precision that the networks are computed in.
         top_k: Number of classes per row, at most K.
         odd: Number of the images predicted so far, and the path of the first, that are ``unlike``
             the training images, ``coloured`` for a grey network, or ``dark``: fractions for one
@@ -112,6 +115,9 @@ class Predictor:
             warn_of_abstaining(self.decision, reporter)
         if self.decision.abstain_below is not None:
             check_no_abstain(self.class_names)
+        self._rest = loaded.rest_of(self.decision)
+        self.digests = tuple(network.digest for network in loaded.networks if network.digest)
+        self.precision = loaded.networks[0].precision
         self.top_k = min(settings.top_k, len(self.class_names))
         places = {str(place) for place in range(2, self.top_k + 1)}
         clash = sorted(places & set(self.class_names)) if settings.probabilities else []
@@ -121,8 +127,6 @@ class Predictor:
                 f"would be both place {clash[0]} and class {clash[0]!r}; use --format jsonl, "
                 "which keeps them apart"
             )
-
-        self._rest = loaded.rest_of(self.decision)
 
     def _load(self) -> Loaded:
         """Load the networks, with what is to compute them."""
@@ -136,13 +140,23 @@ class Predictor:
 
     @property
     def columns(self) -> list[str]:
-        """The names of the CSV's columns."""
+        """The names of the CSV's columns, or the keys of a row of JSON."""
         names = ["path", "label", "probability"]
         for place in range(2, self.top_k + 1):
             names += [f"label_{place}", f"probability_{place}"]
         if self.settings.probabilities and not self.settings.nested:
             names += [f"probability_{name}" for name in self.class_names]
+        elif self.settings.probabilities:
+            names.append("probabilities")
         return [*names, *self._withheld, "error"]
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells the answers of this network from those of another: 12 hex digits."""
+        named = self.settings
+        weights = self.digests or (named.model or "", named.weights)
+        how = (named.tta, self.precision)
+        return fingerprint(weights, self.class_names, self.decision, *how)
 
     @property
     def _withheld(self) -> list[str]:

@@ -57,6 +57,14 @@ class Network(Protocol):
         """The file that it was read from; None for a network of the registry."""
 
     @property
+    def digest(self) -> str:
+        """The digest of the checkpoint; empty for a network of the registry."""
+
+    @property
+    def precision(self) -> str:
+        """The precision that it is computed in."""
+
+    @property
     def model(self) -> str:
         """Its name in the registry."""
 
