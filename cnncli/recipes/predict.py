@@ -22,7 +22,7 @@ from cnncli.run.decision import Decision, warn_of_views
 from cnncli.run.engines import load_networks
 from cnncli.run.fingerprint import fingerprint
 from cnncli.run.networks import EngineSettings, Ensemble, Loaded
-from cnncli.run.odd_images import is_dark, is_unlike_training
+from cnncli.run.odd_images import find_dark, is_unlike_training
 from cnncli.run.prediction_row import Row, build_row, build_unreadable_row
 from cnncli.run.read_ahead import read_batches
 from cnncli.training.distributed import ALONE, World
@@ -218,21 +218,21 @@ class Predictor:
         """Yield the rows of this process's images, each given as the paths of its files."""
         for batch in read_batches(files, self.ensemble.forms, self.settings.batch_size):
             images = [image for _, image, _, _ in batch if not isinstance(image, str)]
-            answers: Iterator[tuple[Array, int, bool]] = iter(())
+            answers: Iterator[tuple[Array, int, bool, bool]] = iter(())
             if images:
                 stacked = [np.stack(form) for form in zip(*images, strict=True)]
-                decided = self._rest.decide(self.ensemble.answer(stacked))
-                probabilities, labels, withheld = decided
-                answers = zip(probabilities, labels.tolist(), withheld.tolist(), strict=True)
+                probabilities, labels, held = self._rest.decide(self.ensemble.answer(stacked))
+                dark = find_dark(stacked[0], self.preprocess)
+                answers = zip(probabilities, labels.tolist(), held.tolist(), dark, strict=True)
             for path, image, cut, is_coloured in batch:
-                is_black = not isinstance(image, str) and is_dark(image[0], self.preprocess)
-                found = (is_unlike_training(cut, self.preprocess), is_coloured, is_black)
-                for kind in compress(self.odd, found):
-                    self.odd[kind] = self.odd[kind][0] + 1, self.odd[kind][1] or path
                 if isinstance(image, str):
                     yield self._unreadable_row(path, image)
-                else:
-                    yield self._row(path, *next(answers))
+                    continue
+                probability, label, is_withheld, is_dark = next(answers)
+                found = (is_unlike_training(cut, self.preprocess), is_coloured, is_dark)
+                for kind in compress(self.odd, found):
+                    self.odd[kind] = self.odd[kind][0] + 1, self.odd[kind][1] or path
+                yield self._row(path, probability, label, is_withheld)
 
     def _row(self, path: str, probabilities: Array, label: int, is_withheld: bool) -> Row:
         """Return the row of an image by its probabilities (K,) and the class it is given."""
