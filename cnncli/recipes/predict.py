@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import compress, islice, zip_longest
+from pathlib import Path
 from typing import TextIO
 
 import numpy as np
@@ -14,10 +14,8 @@ from cnncli.arrays import Array
 from cnncli.augmentation.notation import Tta
 from cnncli.choices import Engine, Precision
 from cnncli.data.inputs import expand_inputs, group_files, select_shard
-from cnncli.data.table_inputs import list_table
 from cnncli.errors import CnncliError
 from cnncli.reporting import Reporter
-from cnncli.run.decide import check_no_abstain, warn_of_abstaining
 from cnncli.run.decision import Decision, warn_of_views
 from cnncli.run.engines import load_networks
 from cnncli.run.fingerprint import fingerprint
@@ -110,11 +108,7 @@ class Predictor:
         self.preprocess = self.ensemble.forms[0]
         self.decision = loaded.decision or Decision(self.class_names)
         warn_of_views(loaded.decision, settings.tta, reporter)
-        if settings.abstain_below is not None:
-            self.decision = replace(self.decision, abstain_below=settings.abstain_below)
-            warn_of_abstaining(self.decision, reporter)
-        if self.decision.abstain_below is not None:
-            check_no_abstain(self.class_names)
+        self._settle_abstaining()
         self._rest = loaded.rest_of(self.decision)
         self.digests = tuple(network.digest for network in loaded.networks if network.digest)
         self.precision = loaded.networks[0].precision
@@ -127,6 +121,18 @@ class Predictor:
                 f"would be both place {clash[0]} and class {clash[0]!r}; use --format jsonl, "
                 "which keeps them apart"
             )
+
+    def _settle_abstaining(self) -> None:
+        """Let labels be withheld as the settings say, or the decision."""
+        asked = self.settings.abstain_below
+        if asked is None and self.decision.abstain_below is None:
+            return
+        from cnncli.run.decide import check_no_abstain, warn_of_abstaining
+
+        if asked is not None:
+            self.decision = replace(self.decision, abstain_below=asked)
+            warn_of_abstaining(self.decision, self.reporter)
+        check_no_abstain(self.class_names)
 
     def _load(self) -> Loaded:
         """Load the networks, with what is to compute them."""
@@ -180,9 +186,13 @@ class Predictor:
                 "predict -: torchrun's processes have one stdin between them; name folders or "
                 "globs, or give each process its part of the list: cnncli predict --shard I/N"
             )
-        find = partial(
-            list_table, image_col=self.settings.image_col, count=count, tell=self.reporter.note
-        )
+
+        def find(table: Path) -> list[str]:
+            from cnncli.data.table_inputs import list_table
+
+            column, tell = self.settings.image_col, self.reporter.note
+            return list_table(table, image_col=column, count=count, tell=tell)
+
         files = group_files(expand_inputs(inputs, stdin, find), count)
         return select_shard(files, self.settings.shard)
 
