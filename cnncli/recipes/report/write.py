@@ -181,7 +181,7 @@ def _list_warnings(material: Material, *, with_names: bool) -> list[str]:
 
 def _hide_paths_of(text: str) -> str:
     """Return what is missing, without why where the reason may name files."""
-    if text.startswith((f"{PREDICTIONS_FILE}: ", HEAT_MAPS)):
+    if text.startswith((f"{PREDICTIONS_FILE}: ", HEAT_MAPS, "pictures: ", "images, ")):
         return text
     return text.split(":")[0] if "cannot be judged" in text else "a file of the run is damaged"
 
