@@ -17,6 +17,7 @@ from cnncli.models.registry import find_model
 from cnncli.reporting import TableLayout
 from cnncli.shell.command import FLAG_HINTS
 from cnncli.shell.decision_flags import AbstainBelow, Raw
+from cnncli.shell.engine_flags import AnsweringEngine, Exact, settle_exact
 from cnncli.shell.flags import CsvSafe, JudgingPrecision, TestTimeViews, complete_model
 from cnncli.shell.terminal import choose_format, choose_reporter, print_rows
 
@@ -40,8 +41,9 @@ def predict(
         list[str] | None,
         typer.Option(
             metavar="RUN",
-            help="Run folder, part of a run's name, last, a file, or a cross-validation; several "
-            "times for the mean of networks that know the same classes [newest finished run].",
+            help="Run folder, part of a run's name, last, a file (.onnx too), or a "
+            "cross-validation; several times for the mean of networks that know the same classes "
+            "[newest finished run].",
             show_default=False,
         ),
     ] = None,
@@ -89,6 +91,8 @@ def predict(
         str, typer.Option(help="Device that computes: auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
     precision: JudgingPrecision = None,
+    engine: AnsweringEngine = "auto",
+    exact: Exact = False,
     output_format: Annotated[
         RowFormat | None,
         typer.Option("--format", help="Form of the answer [table on a terminal, csv in a pipe]."),
@@ -98,20 +102,16 @@ def predict(
     raw: Raw = False,
 ) -> None:
     """Predict the class of images: a row each, in the order given."""
-    for flag, value in (("--top-k", top_k), ("--batch-size", batch_size)):
-        if value < 1:
-            raise CnncliError(f"{flag} {value}: must be at least 1")
-    if abstain_below is not None:
-        check_probability(abstain_below, "--abstain-below")
+    _check_numbers(top_k, batch_size, abstain_below)
     _check_network(checkpoint, model, weights)
+    engine, precision = settle_exact(exact, engine, precision)
     others = {"--top-k": top_k != 1, "--probabilities": probabilities, "--shard": shard}
     others |= {"--format": output_format, "--csv-safe": csv_safe, "--abstain-below": abstain_below}
     submission = _read_submission(sample_submission, output, image_col, inputs, others)
     views = None if tta is None else parse_tta(tta)
     share = (1, 1) if shard is None else parse_shard(shard)
     from cnncli.recipes.predict import Predictor, PredictSettings
-    from cnncli.run.scales import warn_of_dark_files
-    from cnncli.run.warn_of_cut import warn_of_colour, warn_unlike_training
+    from cnncli.run.odd_images import warn_of_colour, warn_of_dark_files, warn_unlike_training
     from cnncli.training.distributed import join_world
 
     chosen = choose_format(output_format, piped="csv")
@@ -126,6 +126,7 @@ def predict(
         device=device,
         precision=precision,
         tta=views,
+        engine=engine,
         image_col=image_col,
         shard=share,
         raw=raw,
@@ -221,7 +222,7 @@ def _submit(
         predictor.class_names,
         reporter,
         flag=_SAMPLE,
-        is_first=predictor.compute.world.is_first,
+        is_first=predictor.world.is_first,
     )
 
 
@@ -242,6 +243,15 @@ def _lay_out(columns: Sequence[str], top_k: int) -> TableLayout:
         drop_equal=False,
         whole="--format csv",
     )
+
+
+def _check_numbers(top_k: int, batch_size: int, abstain_below: float | None) -> None:
+    """Refuse numbers that say nothing."""
+    for flag, value in (("--top-k", top_k), ("--batch-size", batch_size)):
+        if value < 1:
+            raise CnncliError(f"{flag} {value}: must be at least 1")
+    if abstain_below is not None:
+        check_probability(abstain_below, "--abstain-below")
 
 
 def _check_network(checkpoint: list[str] | None, model: str | None, weights: str | None) -> None:

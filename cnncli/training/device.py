@@ -9,14 +9,18 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from cnncli.choices import Precision
 from cnncli.errors import CnncliError
 from cnncli.training.distributed import ALONE, World
 
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# What counts cores and reads images ahead does without torch.
+if TYPE_CHECKING:
+    import torch
+
+# The names of torch's number types.
+_DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
 # Environment variable that says whether the CPU computes bfloat16 natively, 1 or 0; without it the
 # processor is asked.
 BF16_SWITCH = "CNNCLI_CPU_BF16"
@@ -42,7 +46,10 @@ class Compute:
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context in which the network has to run."""
         if self.precision != "fp32":
-            return torch.autocast(self.device.type, dtype=_DTYPES[self.precision])
+            import torch
+
+            dtype = getattr(torch, _DTYPES[self.precision])
+            return torch.autocast(self.device.type, dtype=dtype)
         return _without_tf32() if self.exact else nullcontext()
 
     def for_evaluation(self) -> Compute:
@@ -82,6 +89,8 @@ def choose_compute(device: str, precision: Precision, world: World = ALONE) -> C
     Raises:
         CnncliError: If there is no such device, or it cannot compute in that precision.
     """
+    import torch
+
     chosen = _find_device(device)
     if world.joined and chosen.type == "cuda":
         if ":" in device and world.local_size > 1:
@@ -117,6 +126,8 @@ def choose_evaluation_compute(device: str, precision: Precision | None, world: W
 
 
 def _find_device(name: str) -> torch.device:
+    import torch
+
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -137,6 +148,8 @@ def _find_device(name: str) -> torch.device:
 
 def _native_precision(device: torch.device) -> str:
     if device.type == "cuda":
+        import torch
+
         major, _ = torch.cuda.get_device_capability(device)
         return "bf16" if major >= 8 else "fp16" if major >= 7 else "fp32"
     if device.type == "cpu" and cpu_has_bf16():
@@ -147,6 +160,8 @@ def _native_precision(device: torch.device) -> str:
 @contextmanager
 def _without_tf32() -> Iterator[None]:
     """Let cuDNN compute convolutions in float32; by default torch lets it round their factors."""
+    import torch
+
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
@@ -187,6 +202,8 @@ def keep_freed_memory() -> None:
 @contextmanager
 def deterministic_algorithms(device: torch.device) -> Iterator[None]:
     """Make cuDNN choose the same kernels each time; a CPU needs nothing to be deterministic."""
+    import torch
+
     before = torch.backends.cudnn.deterministic
     torch.backends.cudnn.deterministic = device.type == "cuda"
     try:

@@ -1,0 +1,164 @@
+"""``cnncli export``: a file that answers as torch does, or none."""
+
+import json
+import shutil
+import sys
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from helpers import run_process
+
+from cnncli.engine.metadata import ModelMetadata
+from cnncli.evaluation.calibration import apply_temperature
+from cnncli.recipes import export as recipe
+from cnncli.reporting import SilentReporter
+from cnncli.run.decision import Decision, save_decision
+from cnncli.training.checkpoint import load_checkpoint
+
+
+class Heard(SilentReporter):
+    """Keeps what is said."""
+
+    def __init__(self):
+        self.notes, self.warnings = [], []
+        self.note, self.warn = self.notes.append, self.warnings.append
+
+
+@pytest.fixture(scope="module")
+def exported(run_dir, tmp_path_factory):
+    """Return a copy of the shared run with a decision, exported, and what was said."""
+    folder = tmp_path_factory.mktemp("exported") / run_dir.name
+    shutil.copytree(run_dir, folder)
+    _, checkpoint = load_checkpoint(folder / "best.safetensors")
+    decision = Decision(checkpoint.class_names, temperature=2.0, abstain_below=0.4)
+    save_decision(folder / "best.safetensors", checkpoint.digest, decision)
+    heard = Heard()
+    recipe.export_run(recipe.ExportSettings(str(folder)), heard)
+    return folder, heard
+
+
+def read(path):
+    """Return an ONNX Runtime session of a file, and its metadata."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session, ModelMetadata.from_props(session.get_modelmeta().custom_metadata_map)
+
+
+def test_what_is_said(exported):
+    folder, heard = exported
+    assert heard.warnings == []
+    _, compared, script = heard.notes
+    assert compared.startswith(f"{folder / 'best.onnx'}: probabilities within ")
+    assert compared.endswith(" of torch's, the same labels on 12 val images")
+    assert script.startswith(f"{folder / 'reference_preprocess.py'}: ")
+
+
+@pytest.mark.slow
+def test_nothing_else_is_said_in_a_process_of_its_own(exported):
+    folder, _ = exported
+    result = run_process("export", folder, cwd=folder.parent)
+    assert result.code == 0, result.err
+    assert result.out == f"{folder / 'best.onnx'}\n"
+    assert len(result.err.splitlines()) == 3, result.err  # nothing of what torch's exporter says
+
+
+def test_the_file_is_valid_and_says_all(exported):
+    folder, _ = exported
+    onnx.checker.check_model(onnx.load(folder / "best.onnx"), full_check=True)
+    _, checkpoint = load_checkpoint(folder / "best.safetensors")
+    _, metadata = read(folder / "best.onnx")
+    assert metadata.class_names == checkpoint.class_names
+    assert metadata.preprocess == checkpoint.preprocess
+    assert metadata.weights_digest == checkpoint.digest
+    assert metadata.decision == json.loads((folder / "decision.json").read_text("utf-8"))
+    assert (metadata.model, metadata.precision) == ("lenet5", "float32")
+
+
+def test_the_probabilities_are_those_of_torch_after_the_temperature(exported):
+    folder, _ = exported
+    network, checkpoint = load_checkpoint(folder / "best.safetensors")
+    session, _ = read(folder / "best.onnx")
+    images = np.random.default_rng(1).integers(
+        0, 256, (9, *checkpoint.preprocess.image_size, 1), np.uint8
+    )
+    pre = checkpoint.preprocess
+    normal = (torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - pre.mean[0]) / pre.std[0]
+    with torch.no_grad():
+        expected = apply_temperature(network(normal).softmax(dim=1).numpy(), 2.0)
+    found = session.run(None, {"image": images})[0]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(found[:1], session.run(None, {"image": images[:1]})[0], atol=1e-6)
+
+
+def test_the_golden_samples_hold_with_the_script_alone(exported, tmp_path):
+    folder, _ = exported
+    session, metadata = read(folder / "best.onnx")
+    sys.path.insert(0, str(folder))
+    try:
+        from reference_preprocess import preprocess
+    finally:
+        sys.path.remove(str(folder))
+        sys.modules.pop("reference_preprocess", None)
+    assert len(metadata.golden) == 3
+    for sample in metadata.golden:
+        (tmp_path / "sample.png").write_bytes(sample.files[0])
+        array = preprocess([str(tmp_path / "sample.png")])
+        np.testing.assert_array_equal(array, sample.array)
+        found = session.run(None, {"image": array[None]})[0][0]
+        np.testing.assert_allclose(found, sample.probabilities, atol=1e-4)
+
+
+def test_no_file_where_the_network_answers_otherwise(exported, cli, monkeypatch, tmp_path):
+    folder, _ = exported
+
+    def worse(*args):
+        model = onnx.load(folder / "best.onnx")
+        weights = max(model.graph.initializer, key=lambda one: len(one.raw_data))
+        array = onnx.numpy_helper.to_array(weights) * np.float32(1.01)
+        weights.CopyFrom(onnx.numpy_helper.from_array(array, weights.name))
+        return model
+
+    monkeypatch.setattr(recipe, "build_graph", worse)
+    result = cli("export", folder, "--output", tmp_path / "model.onnx")
+    assert result.code == 1
+    last = result.err.splitlines()[-1]
+    assert last.startswith("Error: lenet5: the exported network does not answer as torch does")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_val_images_as_golden_samples(exported, cli, tmp_path):
+    folder, _ = exported
+    result = cli("export", folder, "--golden-from-val", "-o", tmp_path / "model.onnx")
+    assert result.code == 0, result.err
+    warning = next(line for line in result.err.splitlines() if line.startswith("Warning: "))
+    assert "holds 3 val images of the run" in warning
+    _, metadata = read(tmp_path / "model.onnx")
+    assert metadata.golden_source == "val"
+    for sample in metadata.golden:
+        assert cv2.imdecode(np.frombuffer(sample.files[0], np.uint8), -1).shape == (8, 8)
+
+
+@pytest.mark.slow
+def test_drawn_pictures_where_the_data_are_gone(exported, cli, tmp_path):
+    folder, _ = exported
+    shutil.copy(folder / "best.safetensors", tmp_path / "best.safetensors")
+    result = cli("export", tmp_path / "best.safetensors")
+    assert result.code == 0, result.err
+    assert "compared on drawn pictures" in result.err
+    assert "on 10 drawn pictures" in result.err
+
+
+def test_a_run_that_is_not_there(cli, tmp_path):
+    result = cli("export", tmp_path / "nothing")
+    assert result.code == 2
+    assert "no such run folder or file" in result.error
+
+
+def test_another_ending_is_refused_before_anything_is_read(cli):
+    result = cli("export", "--output", "model.safetensors")
+    assert result.code == 2
+    assert result.error == "--output model.safetensors: must end in .onnx"
