@@ -21,7 +21,6 @@ BAD_IMAGES_FILE = "bad_images.csv"
 EXCLUDED_FILE = "excluded.csv"
 METRICS_FILE = "metrics.csv"
 BEST_FILE = "best.safetensors"
-ONNX_FILE = "best.onnx"  # the same network, which predict runs without torch
 LAST_FILE = "last.pt"
 LOCK_FILE = "run.lock"  # only while a process trains the run
 NOTE_FILE = "note.txt"  # of a person, by `cnncli runs note`

@@ -93,8 +93,7 @@ def open_onnx(path: Path, where: str = "") -> OnnxFile:
             _check_graph(view)
         except (ValueError, MemoryError, zlib.error) as error:
             raise CnncliError(f"{told}: cannot be used: {clip(str(error), 200)}") from None
-        digest = props.get(DIGEST_KEY)
-        if digest is not None and digest != compute_digest(view):
+        if props.get(DIGEST_KEY) != compute_digest(view):
             raise CnncliError(
                 f"{told}: damaged or changed: what is in it is not what was written (another "
                 "digest); copy it again from where it is whole, or export it again"
@@ -124,6 +123,21 @@ def compute_digest(content: bytes | memoryview) -> str:
             digest.update(view[begin : field.end])
         begin = field.end
     return digest.hexdigest()
+
+
+def seal(content: bytes) -> bytes:
+    """Return an ONNX file with its digest in its metadata.
+
+    Args:
+        content: A file without one.
+
+    Raises:
+        ValueError: If it is no ONNX file.
+    """
+    key, text = DIGEST_KEY.encode(), compute_digest(content).encode()
+    entry = bytes([1 << 3 | PIECE, len(key)]) + key + bytes([2 << 3 | PIECE, len(text)]) + text
+    # A message may be put together from parts: the new entry goes behind all that is there.
+    return content + bytes([_MODEL_PROPS << 3 | PIECE, len(entry)]) + entry
 
 
 def _read_props(view: memoryview) -> dict[str, str]:

@@ -15,6 +15,7 @@ from cnncli.arrays import Array
 from cnncli.data.samples import Samples
 from cnncli.data.splits import VAL
 from cnncli.engine.metadata import MOST_OF_ARRAY, GoldenSample, ModelMetadata
+from cnncli.engine.onnx_file import seal
 from cnncli.errors import RUNTIME_FAILURE, CnncliError, count_of, shorten
 from cnncli.export.golden import COUNT, draw_pictures
 from cnncli.export.graph import build_graph, set_props, set_temperature, to_bytes
@@ -233,7 +234,7 @@ def _make(
         version=__version__,
     )
     set_props(model, metadata.to_props())
-    data = to_bytes(model)
+    data = seal(to_bytes(model))
     del model
     parity = compare_networks(
         network.answer,

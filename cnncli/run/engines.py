@@ -22,7 +22,7 @@ from cnncli.run.decision import Decision, load_decision, parse_decision
 from cnncli.run.members import find_all_members
 from cnncli.run.networks import EngineSettings, Loaded, Network
 from cnncli.torchrun import read_place
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import most_threads
 
 if TYPE_CHECKING:
     from cnncli.training.distributed import World
@@ -234,15 +234,8 @@ def _start(
     """Load exported networks, and say with what they compute."""
     from cnncli.engine.onnx_network import OnnxNetwork
 
-    threads = _count_threads()
+    threads = most_threads()
     networks: list[Network] = [OnnxNetwork(file, threads) for file in files]
     named = str(files[0].path) if len(files) == 1 else count_of(len(files), "file")
     reporter.note(f"engine: onnx, with {named}")
     return networks
-
-
-def _count_threads() -> int:
-    """Return how many threads compute: the cores of this process, or ``OMP_NUM_THREADS``."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    cores = count_cpus()
-    return min(cores, max(1, int(asked))) if asked.isdecimal() else cores

@@ -24,7 +24,8 @@ from cnncli.run.bad_images import check_bad, keep_good
 from cnncli.run.odd_images import is_unlike_training, warn_of_colour, warn_unlike_training
 from cnncli.run.report import evaluation_batch
 from cnncli.run.scales import warn_of_dark
-from cnncli.training.device import Compute, count_cpus
+from cnncli.training.cores import count_cpus
+from cnncli.training.device import Compute
 from cnncli.training.predictions import predict_split
 from cnncli.training.views import Views
 

@@ -9,18 +9,15 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
 
 from cnncli.choices import Precision
 from cnncli.errors import CnncliError
+from cnncli.training.cores import most_threads
 from cnncli.training.distributed import ALONE, World
 
-# What counts cores and reads images ahead does without torch.
-if TYPE_CHECKING:
-    import torch
-
-# The names of torch's number types.
-_DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Environment variable that says whether the CPU computes bfloat16 natively, 1 or 0; without it the
 # processor is asked.
 BF16_SWITCH = "CNNCLI_CPU_BF16"
@@ -46,10 +43,7 @@ class Compute:
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context in which the network has to run."""
         if self.precision != "fp32":
-            import torch
-
-            dtype = getattr(torch, _DTYPES[self.precision])
-            return torch.autocast(self.device.type, dtype=dtype)
+            return torch.autocast(self.device.type, dtype=_DTYPES[self.precision])
         return _without_tf32() if self.exact else nullcontext()
 
     def for_evaluation(self) -> Compute:
@@ -61,24 +55,11 @@ class Compute:
         return replace(self, precision="fp32", exact=True)
 
 
-def count_cpus() -> int:
-    """Return how many cores this process may use, by its affinity and its container's quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = cores or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            cores = min(cores, max(1, round(int(quota) / int(period))))
-    except (OSError, ValueError):
-        pass
-    return cores
-
-
 def choose_compute(device: str, precision: Precision, world: World = ALONE) -> Compute:
-    """Choose device and precision, and limit torch's threads to the cores this process may use.
+    """Choose device and precision, and give torch a thread for each core this process may use.
 
     By default torch starts a thread for each core of the machine, even in a container that may use
-    only two of them.
+    only two of them. ``OMP_NUM_THREADS`` is an upper bound.
 
     Args:
         device: ``auto`` (CUDA if there is a GPU, else MPS, else CPU), or a name of torch's such as
@@ -89,8 +70,6 @@ def choose_compute(device: str, precision: Precision, world: World = ALONE) -> C
     Raises:
         CnncliError: If there is no such device, or it cannot compute in that precision.
     """
-    import torch
-
     chosen = _find_device(device)
     if world.joined and chosen.type == "cuda":
         if ":" in device and world.local_size > 1:
@@ -101,8 +80,7 @@ def choose_compute(device: str, precision: Precision, world: World = ALONE) -> C
         chosen = torch.device("cuda", world.local_rank)
     if world.size > 1 and chosen.type == "mps":
         raise CnncliError("--device mps: for one process only; use cpu")
-    if (cores := count_cpus()) < torch.get_num_threads():
-        torch.set_num_threads(cores)
+    torch.set_num_threads(most_threads(world.local_size))
     if precision == "auto":
         return Compute(chosen, _native_precision(chosen), world)
     if precision == "fp16" and chosen.type == "cpu":
@@ -126,8 +104,6 @@ def choose_evaluation_compute(device: str, precision: Precision | None, world: W
 
 
 def _find_device(name: str) -> torch.device:
-    import torch
-
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -148,8 +124,6 @@ def _find_device(name: str) -> torch.device:
 
 def _native_precision(device: torch.device) -> str:
     if device.type == "cuda":
-        import torch
-
         major, _ = torch.cuda.get_device_capability(device)
         return "bf16" if major >= 8 else "fp16" if major >= 7 else "fp32"
     if device.type == "cpu" and cpu_has_bf16():
@@ -160,8 +134,6 @@ def _native_precision(device: torch.device) -> str:
 @contextmanager
 def _without_tf32() -> Iterator[None]:
     """Let cuDNN compute convolutions in float32; by default torch lets it round their factors."""
-    import torch
-
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
@@ -202,8 +174,6 @@ def keep_freed_memory() -> None:
 @contextmanager
 def deterministic_algorithms(device: torch.device) -> Iterator[None]:
     """Make cuDNN choose the same kernels each time; a CPU needs nothing to be deterministic."""
-    import torch
-
     before = torch.backends.cudnn.deterministic
     torch.backends.cudnn.deterministic = device.type == "cuda"
     try:

@@ -85,7 +85,7 @@ def test_the_keys_of_the_checkpoint(run):
     assert sorted(name for names in rows for name in names) == sorted(document)
     assert rows["format",].endswith(f"now {document['format']}")
     metrics = header_of(run / "metrics.csv")
-    assert set(document["metrics"]) == set(metrics) - {"seconds", "images_per_second"}
+    assert set(document["metrics"]) == set(metrics) - {"seconds", "images_per_second", "threads"}
     # Words in parentheses are the values that a key may have.
     keys = CODE.findall(re.sub(r"\([^)]*`[^)]*\)", "", rows["preprocess",]))
     assert sorted(keys) == sorted(document["preprocess"])
