@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,7 +19,9 @@ from cnncli.shell.command import FLAG_HINTS
 from cnncli.shell.decision_flags import AbstainBelow, Raw
 from cnncli.shell.engine_flags import AnsweringEngine, Exact, settle_exact
 from cnncli.shell.flags import CsvSafe, JudgingPrecision, TestTimeViews, complete_model
+from cnncli.shell.submission_flags import SAMPLE, TO_FILE, read_submission
 from cnncli.shell.terminal import choose_format, choose_reporter, print_rows
+from cnncli.shell.watch_flags import Interval, Watch, take_watch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,16 +29,18 @@ if TYPE_CHECKING:
     from cnncli.data.submission import Sample
     from cnncli.recipes.predict import Predictor
     from cnncli.reporting import Reporter
+    from cnncli.shell.watch_flags import Watched
 
 
 def predict(
     inputs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="INPUT...",
             help="Images, folders, globs, tables of images (.csv, .tsv); - reads paths from stdin.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     checkpoint: Annotated[
         list[str] | None,
         typer.Option(
@@ -79,8 +83,12 @@ def predict(
     ] = None,
     output: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="File to write; with --sample-submission only."),
+        typer.Option(
+            metavar="FILE", help="File to write, with --sample-submission or --watch only."
+        ),
     ] = None,
+    watch: Watch = None,
+    interval: Interval = None,
     batch_size: Annotated[int, typer.Option(help="Images per forward pass, at most.")] = 32,
     tta: TestTimeViews = None,
     shard: Annotated[
@@ -105,34 +113,40 @@ def predict(
     _check_numbers(top_k, batch_size, abstain_below)
     _check_network(checkpoint, model, weights)
     engine, precision = settle_exact(exact, engine, precision)
+    inputs = inputs or []
+    rest = {SAMPLE: sample_submission, "--image-col": image_col, "--shard": shard}
+    watched = take_watch(watch, interval, output, inputs, output_format, rest)
     others = {"--top-k": top_k != 1, "--probabilities": probabilities, "--shard": shard}
     others |= {"--format": output_format, "--csv-safe": csv_safe, "--abstain-below": abstain_below}
-    submission = _read_submission(sample_submission, output, image_col, inputs, others)
-    views = None if tta is None else parse_tta(tta)
-    share = (1, 1) if shard is None else parse_shard(shard)
+    if watched is not None:  # its --output is no submission
+        output = None
+    submission = read_submission(sample_submission, output, image_col, inputs, others)
+    chosen = choose_format(output_format, piped="csv") if watched is None else watched.form
+    given: dict[str, Any] = {
+        "checkpoints": tuple(checkpoint or ()),
+        "model": model,
+        "weights": weights or "default",
+        "top_k": top_k,
+        "probabilities": probabilities or submission is not None,
+        "nested": chosen.startswith("json") or submission is not None,
+        "batch_size": batch_size,
+        "device": device,
+        "precision": precision,
+        "tta": None if tta is None else parse_tta(tta),
+        "engine": engine,
+        "image_col": image_col,
+        "shard": (1, 1) if shard is None else parse_shard(shard),
+        "raw": raw,
+        "abstain_below": abstain_below,
+    }
+    reporter = choose_reporter()
+    if watched is not None:
+        _watch(watched, given, reporter, csv_safe=csv_safe)
+        return
     from cnncli.recipes.predict import Predictor, PredictSettings
-    from cnncli.run.odd_images import warn_of_colour, warn_of_dark_files, warn_unlike_training
     from cnncli.training.distributed import join_world
 
-    chosen = choose_format(output_format, piped="csv")
-    settings = PredictSettings(
-        checkpoints=tuple(checkpoint or ()),
-        model=model,
-        weights=weights or "default",
-        top_k=top_k,
-        probabilities=probabilities or submission is not None,
-        nested=chosen.startswith("json") or submission is not None,
-        batch_size=batch_size,
-        device=device,
-        precision=precision,
-        tta=views,
-        engine=engine,
-        image_col=image_col,
-        shard=share,
-        raw=raw,
-        abstain_below=abstain_below,
-    )
-    reporter = choose_reporter()
+    settings = PredictSettings(**given)
     bad = 0
 
     def rows(predictor: Predictor) -> Iterator[dict[str, object]]:
@@ -152,9 +166,7 @@ def predict(
         else:
             deque(rows(predictor), maxlen=0)  # they go to rank 0
     if world.is_first:
-        warn_unlike_training(*predictor.odd["unlike"], predictor.preprocess, reporter)
-        warn_of_colour(*predictor.odd["coloured"], reporter)
-        warn_of_dark_files(*predictor.odd["dark"], predictor.preprocess, reporter)
+        _warn_of_odd(predictor, reporter)
     if bad:
         if submission is None:
             reporter.warn(f"{bad} of the inputs could not be read")
@@ -163,46 +175,7 @@ def predict(
 
 # The columns that go last of all where a terminal is narrow.
 _LAST = ("suggested", "probability", "label", "error")
-_TO_FILE = "the rows go to stdout; write them with > FILE.csv"
-setattr(predict, FLAG_HINTS, dict.fromkeys(("--csv", "--out", "-o"), _TO_FILE))
-_SAMPLE = "--sample-submission"
-
-
-def _read_submission(
-    sample: str | None,
-    output: str | None,
-    id_col: str | None,
-    inputs: Sequence[str],
-    others: Mapping[str, object],
-) -> tuple[Sample, Path] | None:
-    """Return a sample submission and the file to write; None if neither is asked for.
-
-    Args:
-        sample: Path of the sample, as it was given.
-        output: Path of the file to write, as it was given.
-        id_col: Name of the column of ids, of the sample or of a table among the inputs.
-        inputs: The images, as they were given.
-        others: Flags that say how rows go to stdout, and whether they were given.
-    """
-    if sample is None:
-        if output is not None:
-            raise CnncliError(
-                f"--output {output}: {_TO_FILE}; a file is written in the form of a {_SAMPLE}"
-            )
-        return None
-    from cnncli.data.submission import read_sample
-    from cnncli.files import check_output_file, expand_path
-
-    if output is None:
-        raise CnncliError(f"{_SAMPLE} {sample}: name the file to write with --output FILE.csv")
-    for flag, given in others.items():
-        if given:
-            raise CnncliError(f"{flag}: has no effect with {_SAMPLE}; leave one of them out")
-    path, target = expand_path(sample), check_output_file(output)
-    if path.exists() and target.exists() and path.samefile(target):
-        raise CnncliError(f"--output {output}: would write over the sample; name another file")
-    has_table = any(given.lower().endswith((".csv", ".tsv")) for given in inputs)
-    return read_sample(path, _SAMPLE, id_col, may_lack_it=has_table), target
+setattr(predict, FLAG_HINTS, dict.fromkeys(("--csv", "--out", "-o"), TO_FILE))
 
 
 def _submit(
@@ -221,8 +194,40 @@ def _submit(
         predictor.predict,
         predictor.class_names,
         reporter,
-        flag=_SAMPLE,
+        flag=SAMPLE,
         is_first=predictor.world.is_first,
+    )
+
+
+def _warn_of_odd(predictor: Predictor, reporter: Reporter) -> None:
+    """Warn of images that the network hardly sees, or not as they are, and forget them."""
+    from cnncli.run.odd_images import warn_of_colour, warn_of_dark_files, warn_unlike_training
+
+    warn_unlike_training(*predictor.odd["unlike"], predictor.preprocess, reporter)
+    warn_of_colour(*predictor.odd["coloured"], reporter)
+    warn_of_dark_files(*predictor.odd["dark"], predictor.preprocess, reporter)
+    predictor.odd = dict.fromkeys(predictor.odd, (0, ""))
+
+
+def _watch(
+    watched: Watched, given: Mapping[str, Any], reporter: Reporter, *, csv_safe: bool
+) -> None:
+    """Answer the images of a folder as they arrive, until a signal comes."""
+    from cnncli.recipes.watch.loop import watch_folder
+
+    def load() -> Predictor:
+        from cnncli.recipes.predict import Predictor, PredictSettings
+
+        return Predictor(PredictSettings(**given), reporter)
+
+    watch_folder(
+        watched.folder,
+        watched.rows,
+        load,
+        reporter,
+        interval=watched.interval,
+        csv_safe=csv_safe,
+        after_round=lambda predictor: _warn_of_odd(predictor, reporter),
     )
 
 

@@ -26,6 +26,7 @@ class OnnxNetwork:
         preprocess: Turns the content of an image file into its input.
         checkpoint: The path of the file.
         model: The network's name in the registry.
+        digest: What tells its weights from others, and int8 from float32; empty if not known.
     """
 
     engine = "onnx"
@@ -44,6 +45,8 @@ class OnnxNetwork:
         self.file, self.checkpoint = file, file.path
         self.class_names = file.metadata.class_names
         self.preprocess, self.model = file.metadata.preprocess, file.metadata.model
+        own = file.metadata.precision
+        self.digest = file.metadata.weights_digest + f" {own}" * (own != "float32")
         runtime = import_onnxruntime()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads

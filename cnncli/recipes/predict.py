@@ -20,6 +20,7 @@ from cnncli.reporting import Reporter
 from cnncli.run.decide import check_no_abstain, warn_of_abstaining
 from cnncli.run.decision import Decision, warn_of_views
 from cnncli.run.engines import load_networks
+from cnncli.run.fingerprint import fingerprint
 from cnncli.run.networks import EngineSettings, Ensemble, Loaded
 from cnncli.run.odd_images import is_dark, is_unlike_training
 from cnncli.run.prediction_row import Row, build_row, build_unreadable_row
@@ -112,6 +113,7 @@ class Predictor:
             warn_of_abstaining(self.decision, reporter)
         if self.decision.abstain_below is not None:
             check_no_abstain(self.class_names)
+        self._digests = [each.digest for each in loaded.networks if each.digest]
         self.top_k = min(settings.top_k, len(self.class_names))
         places = {str(place) for place in range(2, self.top_k + 1)}
         clash = sorted(places & set(self.class_names)) if settings.probabilities else []
@@ -136,13 +138,23 @@ class Predictor:
 
     @property
     def columns(self) -> list[str]:
-        """The names of the CSV's columns."""
+        """The names of the CSV's columns, or the keys of a row of JSON."""
         names = ["path", "label", "probability"]
         for place in range(2, self.top_k + 1):
             names += [f"label_{place}", f"probability_{place}"]
         if self.settings.probabilities and not self.settings.nested:
             names += [f"probability_{name}" for name in self.class_names]
+        elif self.settings.probabilities:
+            names.append("probabilities")
         return [*names, *self._withheld, "error"]
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells the answers of this network from those of another: 12 hex digits."""
+        named = self.settings
+        weights = self._digests or (named.model or "", named.weights)
+        how = (named.tta, named.precision or "fp32")
+        return fingerprint(weights, self.class_names, self.decision, *how)
 
     @property
     def _withheld(self) -> list[str]:

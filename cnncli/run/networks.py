@@ -61,6 +61,10 @@ class Network(Protocol):
         """Its name in the registry."""
 
     @property
+    def digest(self) -> str:
+        """What tells its weights from others; empty for a network of the registry."""
+
+    @property
     def engine(self) -> str:
         """What computes it, as ``--engine`` names it."""
 
