@@ -38,5 +38,5 @@ def test_a_run_that_kept_none_and_a_damaged_file(tmp_path):
     save_data_check(tmp_path, DataCheck())
     assert load_data_check(tmp_path) == DataCheck()
     (tmp_path / DATA_CHECK_FILE).write_text('{"findings": [{}]}')
-    with pytest.raises(CnncliError, match="not the data_check.json of a run"):
+    with pytest.raises(CnncliError, match=r"not the data_check\.json of a run"):
         load_data_check(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from cnncli.models.pretrained.digest import KEY
 from cnncli.models.pretrained.tensor_file import read_meta
 from cnncli.models.registry import short_name
 from cnncli.models.tracing.summary import LayerRow, add_up, summarise
+from cnncli.recipes.report.data_check import count_copies
 from cnncli.run.kept_out import load_kept_out
 from cnncli.run.read_folder import RunRecord
 from cnncli.training.checkpoint import Checkpoint
@@ -48,9 +50,14 @@ def describe_flow(run_dir: Path, splits: SplitFile | None) -> list[Row]:
         return {"what": what, "images": len(groups), "groups": named}
 
     found = len(splits.paths) + sum(left_out.values())
+    bad, *others = left_out.items()
+    copies = count_copies(splits)
     return [
         {**count("found", splits.splits == splits.splits), "images": found},
-        *({"what": what, "images": number, "groups": None} for what, number in left_out.items()),
+        *(
+            {"what": what, "images": number, "groups": None}
+            for what, number in (bad, ("used, with the bytes of another image", copies), *others)
+        ),
         *(count(name, splits.splits == number) for number, name in enumerate(SPLITS)),
     ]
 
@@ -102,8 +109,19 @@ def list_commands(record: RunRecord, *, with_names: bool) -> list[tuple[str, str
     data = str(record.settings.get("data", "DATA")) if with_names else "DATA"
     return [
         ("train it again", f"cnncli {word} --config {config}"),
-        ("check the data", f"cnncli check-data {data}"),
+        ("check the data", f"cnncli check-data {data}{_name_columns(record, with_names)}"),
     ]
+
+
+def _name_columns(record: RunRecord, with_names: bool) -> str:
+    """Return the flags by which the run found labels, splits and groups."""
+    keys = ("image_col", "label_col", "split_col", "group_col", "group_regex")
+    given = {key: record.settings.get(key) for key in keys} if with_names else {}
+    return "".join(
+        f" --{key.replace('_', '-')} {shlex.quote(str(value))}"
+        for key, value in given.items()
+        if value
+    )
 
 
 def describe_layers(network: nn.Module, checkpoint: Checkpoint) -> tuple[str, list[Row]]:

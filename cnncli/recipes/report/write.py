@@ -12,6 +12,7 @@ from cnncli.choices import SPLITS
 from cnncli.errors import CnncliError, count_of
 from cnncli.evaluation.intervals import Units
 from cnncli.evaluation.reliability import reliability_bins
+from cnncli.evaluation.report import explain_undefined
 from cnncli.files import (
     BEST_FILE,
     PREDICTIONS_FILE,
@@ -39,6 +40,7 @@ from cnncli.page.tables import (
     per_class_rows,
 )
 from cnncli.recipes.report.answers import Answers
+from cnncli.recipes.report.data_check import describe_check
 from cnncli.recipes.report.facts import (
     describe_flow,
     describe_layers,
@@ -48,6 +50,7 @@ from cnncli.recipes.report.facts import (
 )
 from cnncli.recipes.report.heat import draw_heat
 from cnncli.recipes.report.material import Material, find_material, judge_material
+from cnncli.recipes.report.parts import describe_groups, list_parts
 from cnncli.recipes.report.pictures import draw_pictures
 from cnncli.recipes.report.settings import ReportSettings
 from cnncli.reporting import Reporter
@@ -111,17 +114,19 @@ def _gather(settings: ReportSettings, material: Material) -> Content:
     network, layers = describe_layers(material.network, material.checkpoint)
     matrix = report.get("confusion_matrix")
     named = settings.with_names
+    parts, lacking = list_parts(material)
     return Content(
         title=f"Report of run {record.path.resolve().name}, {_describe_images(report)}",
         privacy=_tell_privacy(0, 0),
         facts=describe_run(record, material.path, material.checkpoint, with_names=named),
         commands=list_commands(record, with_names=named),
+        data=describe_check(record.path, with_names=named),
         flow=describe_flow(record.path, material.splits),
         warnings=_list_warnings(material, with_names=named),
         missing=material.missing if named else [_hide_paths_of(text) for text in material.missing],
         figures=figure_rows(report, summary_rows(report)) if report else [],
         interval_note=interval_note(report),
-        undefined=material.undefined,
+        undefined=material.undefined or explain_undefined(report),
         class_names=list(material.checkpoint.class_names),
         matrix=matrix,
         pairs=confused_pairs(matrix) if matrix and len(matrix) ** 2 > MOST_CELLS else None,
@@ -134,6 +139,9 @@ def _gather(settings: ReportSettings, material: Material) -> Content:
             ),
         ),
         settings=record.settings if named else hide_paths(record.settings),
+        by_group=describe_groups(material),
+        parts=parts,
+        parts_missing=lacking,
         layers=layers,
         network=network,
     )
@@ -190,7 +198,8 @@ def _add_images(
     listed = choose_listed(judged)
     room = _BUDGET - _BESIDES - len(to_json(judged, listed))
     judged = _draw_images(judged, listed, room, settings, material, reporter)
-    bins = reliability_bins(targets, probabilities, Units(answers.group_numbers))
+    units = Units(answers.group_numbers)
+    bins = reliability_bins(targets, probabilities, units)
     wrong = answers.predicted != targets
     groups, note = ([], "") if judged.groups is None else group_rows(judged.groups, wrong)
     names = len(listed) if settings.with_names else 0
@@ -202,7 +211,11 @@ def _add_images(
         with_heat=bool(judged.heat),
         not_listed=len(judged) - len(listed),
         ranking=ranking_charts(
-            targets, probabilities, answers.class_names, material.report or {"per_class": []}
+            targets,
+            probabilities,
+            answers.class_names,
+            material.report or {"per_class": []},
+            units,
         ),
         calibration=calibration_chart(bins),
         bins=bins,
