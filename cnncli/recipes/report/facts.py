@@ -117,11 +117,8 @@ def _name_columns(record: RunRecord, with_names: bool) -> str:
     """Return the flags by which the run found labels, splits and groups."""
     keys = ("image_col", "label_col", "split_col", "group_col", "group_regex")
     given = {key: record.settings.get(key) for key in keys} if with_names else {}
-    return "".join(
-        f" --{key.replace('_', '-')} {shlex.quote(str(value))}"
-        for key, value in given.items()
-        if value
-    )
+    flags = {key.replace("_", "-"): str(value) for key, value in given.items() if value}
+    return "".join(f" --{name} {shlex.quote(value)}" for name, value in flags.items())
 
 
 def describe_layers(network: nn.Module, checkpoint: Checkpoint) -> tuple[str, list[Row]]:
