@@ -12,15 +12,14 @@ import typer
 from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import RowFormat, parse_shard
 from cnncli.choices.decision import check_probability
-from cnncli.errors import FINDINGS, CnncliError
-from cnncli.models.registry import find_model
+from cnncli.errors import FINDINGS, RUNTIME_FAILURE, CnncliError
 from cnncli.reporting import TableLayout
 from cnncli.shell.command import FLAG_HINTS
 from cnncli.shell.decision_flags import AbstainBelow, Raw
-from cnncli.shell.engine_flags import AnsweringEngine, Exact, settle_exact
+from cnncli.shell.engine_flags import AnsweringEngine, Exact, Verify, check_network, settle_exact
 from cnncli.shell.flags import CsvSafe, JudgingPrecision, TestTimeViews, complete_model
 from cnncli.shell.submission_flags import SAMPLE, TO_FILE, read_submission
-from cnncli.shell.terminal import choose_format, choose_reporter, print_rows
+from cnncli.shell.terminal import choose_format, choose_reporter, print_rows, print_text
 from cnncli.shell.watch_flags import Interval, Watch, take_watch
 
 if TYPE_CHECKING:
@@ -89,6 +88,7 @@ def predict(
     ] = None,
     watch: Watch = None,
     interval: Interval = None,
+    verify: Verify = False,
     batch_size: Annotated[int, typer.Option(help="Images per forward pass, at most.")] = 32,
     tta: TestTimeViews = None,
     shard: Annotated[
@@ -111,9 +111,12 @@ def predict(
 ) -> None:
     """Predict the class of images: a row each, in the order given."""
     _check_numbers(top_k, batch_size, abstain_below)
-    _check_network(checkpoint, model, weights)
+    check_network(checkpoint, model, weights)
     engine, precision = settle_exact(exact, engine, precision)
     inputs = inputs or []
+    if verify:
+        _verify(checkpoint or [], inputs, {"--model": model, "--watch": watch, "--tta": tta})
+        return
     rest = {SAMPLE: sample_submission, "--image-col": image_col, "--shard": shard}
     watched = take_watch(watch, interval, output, inputs, output_format, rest)
     others = {"--top-k": top_k != 1, "--probabilities": probabilities, "--shard": shard}
@@ -132,8 +135,8 @@ def predict(
         "batch_size": batch_size,
         "device": device,
         "precision": precision,
-        "tta": None if tta is None else parse_tta(tta),
         "engine": engine,
+        "tta": None if tta is None else parse_tta(tta),
         "image_col": image_col,
         "shard": (1, 1) if shard is None else parse_shard(shard),
         "raw": raw,
@@ -143,10 +146,27 @@ def predict(
     if watched is not None:
         _watch(watched, given, reporter, csv_safe=csv_safe)
         return
+    _answer(given, inputs, submission, chosen, reporter, csv_safe=csv_safe)
+
+
+# The columns that go last of all where a terminal is narrow.
+_LAST = ("suggested", "probability", "label", "error")
+setattr(predict, FLAG_HINTS, dict.fromkeys(("--csv", "--out", "-o"), TO_FILE))
+
+
+def _answer(
+    given: Mapping[str, Any],
+    inputs: list[str],
+    submission: tuple[Sample, Path] | None,
+    chosen: str,
+    reporter: Reporter,
+    *,
+    csv_safe: bool,
+) -> None:
+    """Print a row for each image, or write a submission."""
     from cnncli.recipes.predict import Predictor, PredictSettings
     from cnncli.training.distributed import join_world
 
-    settings = PredictSettings(**given)
     bad = 0
 
     def rows(predictor: Predictor) -> Iterator[dict[str, object]]:
@@ -155,8 +175,8 @@ def predict(
             bad += row["error"] != ""
             yield row
 
-    with join_world(device) as world:
-        predictor = Predictor(settings, reporter, world)
+    with join_world(given["device"]) as world:
+        predictor = Predictor(PredictSettings(**given), reporter, world)
         if submission is not None:
             bad = not _submit(submission, predictor, inputs, reporter)
         elif world.is_first:
@@ -173,9 +193,17 @@ def predict(
         raise typer.Exit(FINDINGS)
 
 
-# The columns that go last of all where a terminal is narrow.
-_LAST = ("suggested", "probability", "label", "error")
-setattr(predict, FLAG_HINTS, dict.fromkeys(("--csv", "--out", "-o"), TO_FILE))
+def _verify(checkpoint: list[str], inputs: list[str], others: Mapping[str, object]) -> None:
+    """Say whether an exported network answers here as it should, and exit with 1 if not."""
+    for name, given in (("INPUT " + " ".join(inputs[:1]), inputs), *others.items()):
+        if given:
+            raise CnncliError(f"{name}: has no effect with --verify; leave one of them out")
+    from cnncli.recipes.verify import verify
+
+    is_same, told = verify(checkpoint, choose_reporter())
+    print_text(told)
+    if not is_same:
+        raise typer.Exit(RUNTIME_FAILURE)
 
 
 def _submit(
@@ -257,22 +285,3 @@ def _check_numbers(top_k: int, batch_size: int, abstain_below: float | None) -> 
             raise CnncliError(f"{flag} {value}: must be at least 1")
     if abstain_below is not None:
         check_probability(abstain_below, "--abstain-below")
-
-
-def _check_network(checkpoint: list[str] | None, model: str | None, weights: str | None) -> None:
-    """Refuse flags that do not say which trained network is to predict."""
-    if model is None:
-        if weights is not None:
-            raise CnncliError(
-                f"--weights {weights}: of which network? Name it with --model; a run is given with "
-                "--checkpoint"
-            )
-        return
-    if checkpoint:
-        raise CnncliError("--checkpoint and --model: give one of them")
-    find_model(model)
-    if weights is None:
-        raise CnncliError(
-            f"--model {model}: predict needs trained weights: --weights default, or the PATH of a "
-            "file"
-        )

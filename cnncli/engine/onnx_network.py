@@ -26,7 +26,8 @@ class OnnxNetwork:
         preprocess: Turns the content of an image file into its input.
         checkpoint: The path of the file.
         model: The network's name in the registry.
-        digest: What tells its weights from others, and int8 from float32; empty if not known.
+        digest: The digest of the weights that were exported.
+        precision: The precision that it is computed in: ``fp32`` or ``int8``.
     """
 
     engine = "onnx"
@@ -45,8 +46,8 @@ class OnnxNetwork:
         self.file, self.checkpoint = file, file.path
         self.class_names = file.metadata.class_names
         self.preprocess, self.model = file.metadata.preprocess, file.metadata.model
-        own = file.metadata.precision
-        self.digest = file.metadata.weights_digest + f" {own}" * (own != "float32")
+        self.digest = file.metadata.weights_digest
+        self.precision = "fp32" if file.metadata.precision == "float32" else file.metadata.precision
         runtime = import_onnxruntime()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads

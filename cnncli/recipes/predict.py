@@ -81,6 +81,8 @@ class Predictor:
         class_names: The names of the K classes.
         preprocess: Turns the content of an image file into the first network's input.
         decision: What is done with the probabilities.
+        digests: The digests of the networks' weights, of those that come from runs.
+        precision: The precision that the networks are computed in.
         top_k: Number of classes per row, at most K.
         odd: Number of the images predicted so far, and the path of the first, that are ``unlike``
             the training images, ``coloured`` for a grey network, or ``dark``: fractions for one
@@ -113,7 +115,9 @@ class Predictor:
             warn_of_abstaining(self.decision, reporter)
         if self.decision.abstain_below is not None:
             check_no_abstain(self.class_names)
-        self._digests = [each.digest for each in loaded.networks if each.digest]
+        self._rest = loaded.rest_of(self.decision)
+        self.digests = tuple(network.digest for network in loaded.networks if network.digest)
+        self.precision = loaded.networks[0].precision
         self.top_k = min(settings.top_k, len(self.class_names))
         places = {str(place) for place in range(2, self.top_k + 1)}
         clash = sorted(places & set(self.class_names)) if settings.probabilities else []
@@ -123,8 +127,6 @@ class Predictor:
                 f"would be both place {clash[0]} and class {clash[0]!r}; use --format jsonl, "
                 "which keeps them apart"
             )
-
-        self._rest = loaded.rest_of(self.decision)
 
     def _load(self) -> Loaded:
         """Load the networks, with what is to compute them."""
@@ -152,8 +154,8 @@ class Predictor:
     def fingerprint(self) -> str:
         """What tells the answers of this network from those of another: 12 hex digits."""
         named = self.settings
-        weights = self._digests or (named.model or "", named.weights)
-        how = (named.tta, named.precision or "fp32")
+        weights = self.digests or (named.model or "", named.weights)
+        how = (named.tta, self.precision)
         return fingerprint(weights, self.class_names, self.decision, *how)
 
     @property

@@ -57,12 +57,16 @@ class Network(Protocol):
         """The file that it was read from; None for a network of the registry."""
 
     @property
-    def model(self) -> str:
-        """Its name in the registry."""
+    def digest(self) -> str:
+        """The digest of the checkpoint; empty for a network of the registry."""
 
     @property
-    def digest(self) -> str:
-        """What tells its weights from others; empty for a network of the registry."""
+    def precision(self) -> str:
+        """The precision that it is computed in."""
+
+    @property
+    def model(self) -> str:
+        """Its name in the registry."""
 
     @property
     def engine(self) -> str:

@@ -29,7 +29,8 @@ class TorchNetwork:
         preprocess: Turns the content of an image file into its input.
         checkpoint: The run's file; None for a network of the registry.
         model: The network's name in the registry.
-        digest: The digest of its weights; empty for a network of the registry.
+        digest: The digest of the checkpoint; empty for a network of the registry.
+        precision: The precision that it is computed in.
         compute: Device and precision.
     """
 
@@ -46,11 +47,10 @@ class TorchNetwork:
         self.subject = subject
         self.class_names, self.preprocess = subject.class_names, subject.preprocess
         self.checkpoint, self.model = subject.checkpoint, subject.model
-        self.digest = subject.digest
         subject.network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._views = None if tta is None else build_views(tta, subject.augment)
         self._classifier = subject.classifier().to(compute.device)
-        self.compute = compute
+        self.compute, self.precision, self.digest = compute, compute.precision, subject.digest
 
     def answer(self, images: Array) -> Array:
         """Return the probabilities (N, K) in float64 of a batch (N, H, W, C)."""

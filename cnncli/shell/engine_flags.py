@@ -8,6 +8,7 @@ import typer
 
 from cnncli.choices import Engine, Precision
 from cnncli.errors import CnncliError
+from cnncli.models.registry import find_model
 
 AnsweringEngine = Annotated[
     Engine,
@@ -36,6 +37,14 @@ Exact = Annotated[
         rich_help_panel="Device",
     ),
 ]
+Verify = Annotated[
+    bool,
+    typer.Option(
+        "--verify",
+        help="Check an exported network by the samples in its file, in place of INPUT; exit with "
+        "1 if it answers otherwise here.",
+    ),
+]
 
 
 def settle_exact(
@@ -53,3 +62,22 @@ def settle_exact(
     if precision not in (None, "fp32"):
         raise CnncliError(f"--exact: computes in fp32; leave it or --precision {precision} out")
     return "torch", "fp32"
+
+
+def check_network(checkpoint: list[str] | None, model: str | None, weights: str | None) -> None:
+    """Refuse flags that do not say which trained network is to predict."""
+    if model is None:
+        if weights is not None:
+            raise CnncliError(
+                f"--weights {weights}: of which network? Name it with --model; a run is given with "
+                "--checkpoint"
+            )
+        return
+    if checkpoint:
+        raise CnncliError("--checkpoint and --model: give one of them")
+    find_model(model)
+    if weights is None:
+        raise CnncliError(
+            f"--model {model}: predict needs trained weights: --weights default, or the PATH of a "
+            "file"
+        )
