@@ -19,6 +19,7 @@ CONFIG_FILE = "config.yaml"
 SPLITS_FILE = "splits.csv"
 BAD_IMAGES_FILE = "bad_images.csv"
 EXCLUDED_FILE = "excluded.csv"
+DATA_CHECK_FILE = "data_check.json"  # what was warned of before epoch 1
 METRICS_FILE = "metrics.csv"
 BEST_FILE = "best.safetensors"
 LAST_FILE = "last.pt"

@@ -7,7 +7,7 @@ import gc
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import nn
 
 from cnncli.arrays import Array
 from cnncli.engine.metadata import INPUT, OUTPUT
+from cnncli.engine.onnx_file import DIGEST_KEY, compute_digest
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 
 # The oldest set of operators that torch's exporter writes; newer ones are converted from it.
@@ -117,16 +118,19 @@ def set_temperature(model: Any, temperature: float | None) -> None:
         graph.node.append(helper.make_node(kind, inputs, [output], name=name, **options))
 
 
-def set_props(model: Any, props: dict[str, str]) -> None:
-    """Write metadata into a model, in place of all that it has."""
-    from onnx import helper
+def to_bytes(model: Any, props: Mapping[str, str]) -> bytes:
+    """Return the content of a model's file; the same model and texts give the same bytes.
 
+    Args:
+        model: What `build_graph` returned; its metadata are replaced.
+        props: The metadata; a digest of the whole file is added to them.
+    """
     del model.metadata_props[:]
-    helper.set_model_props(model, props)
-
-
-def to_bytes(model: Any) -> bytes:
-    """Return the content of a model's file; the same model gives the same bytes."""
+    for key, text in props.items():
+        model.metadata_props.add(key=key, value=text)
+    if props:
+        digest = compute_digest(model.SerializeToString(deterministic=True))
+        model.metadata_props.add(key=DIGEST_KEY, value=digest)
     data: bytes = model.SerializeToString(deterministic=True)
     return data
 

@@ -15,10 +15,9 @@ from cnncli.arrays import Array
 from cnncli.data.samples import Samples
 from cnncli.data.splits import VAL
 from cnncli.engine.metadata import MOST_OF_ARRAY, GoldenSample, ModelMetadata
-from cnncli.engine.onnx_file import seal
 from cnncli.errors import RUNTIME_FAILURE, CnncliError, count_of, shorten
 from cnncli.export.golden import COUNT, draw_pictures
-from cnncli.export.graph import build_graph, set_props, set_temperature, to_bytes
+from cnncli.export.graph import build_graph, set_temperature, to_bytes
 from cnncli.export.parity import MOST_APART, OnnxModel, Parity, compare_networks
 from cnncli.export.reference import REFERENCE_FILE, can_reproduce, write_reference
 from cnncli.files import BEST_FILE, ONNX_FILE, check_output_file, write_atomically
@@ -233,8 +232,7 @@ def _make(
         model=subject.model,
         version=__version__,
     )
-    set_props(model, metadata.to_props())
-    data = seal(to_bytes(model))
+    data = to_bytes(model, metadata.to_props())
     del model
     parity = compare_networks(
         network.answer,

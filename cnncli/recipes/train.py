@@ -21,6 +21,7 @@ from cnncli.reporting import Reporter, TableLayout
 from cnncli.run.afters import After, finish_run, make_afters
 from cnncli.run.begun import BegunRun
 from cnncli.run.check import check_config
+from cnncli.run.data_check import save_data_check
 from cnncli.run.fit import fit
 from cnncli.run.fold import Fold
 from cnncli.run.folder import check_output, check_unfinished, new_run_dir, tell_finished
@@ -98,6 +99,7 @@ def train_run(
             text = dump_config(run.config)
             write_atomically(run_dir / CONFIG_FILE, lambda part: part.write_text(text, "utf-8"))
             write_splits(run_dir, run)
+            save_data_check(run_dir, run.data_check)
         _train(run, run_dir, reporter, None, on_epoch, evaluate_best=evaluate_best, started=started)
         if world.is_first and afters:
             finished = finish_run(run_dir, begun, config.time_limit, run.samples)

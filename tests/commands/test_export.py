@@ -1,5 +1,7 @@
 """``cnncli export``: a file that answers as torch does, or none."""
 
+import csv
+import io
 import json
 import shutil
 import sys
@@ -15,30 +17,7 @@ from helpers import run_process
 from cnncli.engine.metadata import ModelMetadata
 from cnncli.evaluation.calibration import apply_temperature
 from cnncli.recipes import export as recipe
-from cnncli.reporting import SilentReporter
-from cnncli.run.decision import Decision, save_decision
 from cnncli.training.checkpoint import load_checkpoint
-
-
-class Heard(SilentReporter):
-    """Keeps what is said."""
-
-    def __init__(self):
-        self.notes, self.warnings = [], []
-        self.note, self.warn = self.notes.append, self.warnings.append
-
-
-@pytest.fixture(scope="module")
-def exported(run_dir, tmp_path_factory):
-    """Return a copy of the shared run with a decision, exported, and what was said."""
-    folder = tmp_path_factory.mktemp("exported") / run_dir.name
-    shutil.copytree(run_dir, folder)
-    _, checkpoint = load_checkpoint(folder / "best.safetensors")
-    decision = Decision(checkpoint.class_names, temperature=2.0, abstain_below=0.4)
-    save_decision(folder / "best.safetensors", checkpoint.digest, decision)
-    heard = Heard()
-    recipe.export_run(recipe.ExportSettings(str(folder)), heard)
-    return folder, heard
 
 
 def read(path):
@@ -47,8 +26,8 @@ def read(path):
     return session, ModelMetadata.from_props(session.get_modelmeta().custom_metadata_map)
 
 
-def test_what_is_said(exported):
-    folder, heard = exported
+def test_what_is_said(exported_run):
+    folder, heard = exported_run
     assert heard.warnings == []
     _, compared, script = heard.notes
     assert compared.startswith(f"{folder / 'best.onnx'}: probabilities within ")
@@ -57,16 +36,16 @@ def test_what_is_said(exported):
 
 
 @pytest.mark.slow
-def test_nothing_else_is_said_in_a_process_of_its_own(exported):
-    folder, _ = exported
+def test_nothing_else_is_said_in_a_process_of_its_own(exported_run):
+    folder, _ = exported_run
     result = run_process("export", folder, cwd=folder.parent)
     assert result.code == 0, result.err
     assert result.out == f"{folder / 'best.onnx'}\n"
     assert len(result.err.splitlines()) == 3, result.err  # nothing of what torch's exporter says
 
 
-def test_the_file_is_valid_and_says_all(exported):
-    folder, _ = exported
+def test_the_file_is_valid_and_says_all(exported_run):
+    folder, _ = exported_run
     onnx.checker.check_model(onnx.load(folder / "best.onnx"), full_check=True)
     _, checkpoint = load_checkpoint(folder / "best.safetensors")
     _, metadata = read(folder / "best.onnx")
@@ -77,8 +56,8 @@ def test_the_file_is_valid_and_says_all(exported):
     assert (metadata.model, metadata.precision) == ("lenet5", "float32")
 
 
-def test_the_probabilities_are_those_of_torch_after_the_temperature(exported):
-    folder, _ = exported
+def test_the_probabilities_are_those_of_torch_after_the_temperature(exported_run):
+    folder, _ = exported_run
     network, checkpoint = load_checkpoint(folder / "best.safetensors")
     session, _ = read(folder / "best.onnx")
     images = np.random.default_rng(1).integers(
@@ -93,8 +72,8 @@ def test_the_probabilities_are_those_of_torch_after_the_temperature(exported):
     np.testing.assert_allclose(found[:1], session.run(None, {"image": images[:1]})[0], atol=1e-6)
 
 
-def test_the_golden_samples_hold_with_the_script_alone(exported, tmp_path):
-    folder, _ = exported
+def test_the_golden_samples_hold_with_the_script_alone(exported_run, tmp_path):
+    folder, _ = exported_run
     session, metadata = read(folder / "best.onnx")
     sys.path.insert(0, str(folder))
     try:
@@ -111,8 +90,8 @@ def test_the_golden_samples_hold_with_the_script_alone(exported, tmp_path):
         np.testing.assert_allclose(found, sample.probabilities, atol=1e-4)
 
 
-def test_no_file_where_the_network_answers_otherwise(exported, cli, monkeypatch, tmp_path):
-    folder, _ = exported
+def test_no_file_where_the_network_answers_otherwise(exported_run, cli, monkeypatch, tmp_path):
+    folder, _ = exported_run
 
     def worse(*args):
         model = onnx.load(folder / "best.onnx")
@@ -130,8 +109,8 @@ def test_no_file_where_the_network_answers_otherwise(exported, cli, monkeypatch,
 
 
 @pytest.mark.slow
-def test_val_images_as_golden_samples(exported, cli, tmp_path):
-    folder, _ = exported
+def test_val_images_as_golden_samples(exported_run, cli, tmp_path):
+    folder, _ = exported_run
     result = cli("export", folder, "--golden-from-val", "-o", tmp_path / "model.onnx")
     assert result.code == 0, result.err
     warning = next(line for line in result.err.splitlines() if line.startswith("Warning: "))
@@ -143,8 +122,8 @@ def test_val_images_as_golden_samples(exported, cli, tmp_path):
 
 
 @pytest.mark.slow
-def test_drawn_pictures_where_the_data_are_gone(exported, cli, tmp_path):
-    folder, _ = exported
+def test_drawn_pictures_where_the_data_are_gone(exported_run, cli, tmp_path):
+    folder, _ = exported_run
     shutil.copy(folder / "best.safetensors", tmp_path / "best.safetensors")
     result = cli("export", tmp_path / "best.safetensors")
     assert result.code == 0, result.err
@@ -162,3 +141,25 @@ def test_another_ending_is_refused_before_anything_is_read(cli):
     result = cli("export", "--output", "model.safetensors")
     assert result.code == 2
     assert result.error == "--output model.safetensors: must end in .onnx"
+
+
+@pytest.mark.slow
+def test_evaluate_and_predict_go_on_with_the_file(exported_run, cli, tmp_path):
+    folder, _ = exported_run
+    mine = shutil.copytree(folder, tmp_path / folder.name)
+    result = cli("evaluate", "--checkpoint", mine, "--raw", "--abstain-below", 0.3)
+    assert result.code == 0, result.err
+    assert f"{mine / 'best.onnx'}: has this decision too" in result.err
+    image = tmp_path / "image.png"
+    image.write_bytes(read(mine / "best.onnx")[1].golden[0].files[0])
+    results = {
+        engine: cli("predict", image, "--checkpoint", mine, "--engine", engine, "--probabilities")
+        for engine in ("torch", "onnx")
+    }
+    first, second = (list(csv.DictReader(io.StringIO(one.out))) for one in results.values())
+    assert [row.keys() for row in first] == [row.keys() for row in second]
+    for name, value in first[0].items():
+        if name.startswith("probability"):
+            assert float(second[0][name]) == pytest.approx(float(value), abs=1e-4)
+        else:
+            assert second[0][name] == value

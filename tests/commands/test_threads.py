@@ -2,6 +2,8 @@
 
 import csv
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +13,8 @@ from cnncli.config import RunConfig
 from cnncli.recipes.train import resume_run, train_run
 from cnncli.reporting import SilentReporter
 from cnncli.run import threads as run_threads
+from cnncli.run.fold_figures import read_threads
+from cnncli.training.device import choose_compute
 from cnncli.training.state import load_state
 
 
@@ -141,6 +145,31 @@ def test_a_number_that_is_given_is_taken(measured, config, monkeypatch):
     assert reporter.warnings == [
         "--threads 2: this process may use 1 core; more threads than cores are slower"
     ]
+
+
+def test_a_fold_begins_with_the_number_of_the_one_before(measured, config, cli, tmp_path):
+    measured += [2]  # for the first fold alone
+    folds = ("--folds", 3, "--epochs", 1, "--model", "lenet5", "--output", tmp_path)
+    folder = Path(cli("cross-validate", "--data", config().data, *folds).out.strip())
+    assert [threads_of(folder / f"fold{number}") for number in (1, 2, 3)] == [["2"]] * 3
+    assert read_threads(folder) == 2
+    (folder / "fold3" / "metrics.csv").unlink()
+    lines = (folder / "fold2" / "metrics.csv").read_text().splitlines()
+    without = "\n".join(line.rpartition(",")[0] for line in lines) + "\n"
+    (folder / "fold2" / "metrics.csv").write_text(without)  # of an older version
+    assert read_threads(folder) == 2
+    (folder / "fold1" / "metrics.csv").write_text(without)
+    assert read_threads(folder) == 0
+
+
+def test_features_are_computed_again_with_their_own_number(measured, config):
+    compute = choose_compute("cpu", "fp32")
+    run = SimpleNamespace(config=config(), compute=compute, threads=0, kept=None)
+    state = {"threads": 1, "rows": [{"threads": 3}, {"threads": 1}]}
+    reporter = Notes()
+    threads = run_threads.start_threads(run, None, state, reporter)
+    assert (threads.first, threads.now, torch.get_num_threads()) == (3, 1, 3)
+    assert not reporter.warnings
 
 
 def test_print_config_has_it(cli):

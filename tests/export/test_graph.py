@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from cnncli.engine.onnx_file import compute_digest
 from cnncli.errors import CnncliError
 from cnncli.export import graph
-from cnncli.export.graph import build_graph, set_props, set_temperature, to_bytes
+from cnncli.export.graph import build_graph, set_temperature, to_bytes
 
 
 class Tiny(nn.Module):
@@ -55,7 +56,7 @@ def test_no_temperature_after_one(tiny, model):
 
 
 def run(model, images):
-    session = onnxruntime.InferenceSession(to_bytes(model), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(to_bytes(model, {}), providers=["CPUExecutionProvider"])
     (image,) = session.get_inputs()
     assert (image.name, image.type, image.shape[1:]) == ("image", "tensor(uint8)", [4, 5, 2])
     assert isinstance(image.shape[0], str)  # free
@@ -80,13 +81,14 @@ def test_any_batch_and_any_temperature(tiny, model, temperature):
 @pytest.mark.slow
 def test_the_same_network_gives_the_same_bytes_but_for_the_metadata(tiny, model):
     set_temperature(model, None)
-    set_props(model, {"cnncli.version": "1"})
-    set_props(model, {"cnncli.version": "2"})
-    assert {one.key: one.value for one in model.metadata_props} == {"cnncli.version": "2"}
-    set_props(model, {})
+    to_bytes(model, {"cnncli.version": "1"})
+    to_bytes(model, {"cnncli.version": "2"})
+    (one, digest) = model.metadata_props
+    assert (one.key, one.value) == ("cnncli.version", "2")
+    assert digest.value == compute_digest(to_bytes(model, {"cnncli.version": "2"}))
     again = build_graph(tiny, np.ones((4, 5, 2), np.uint8), "tiny")
-    assert to_bytes(again) == to_bytes(model)
-    assert b"site-packages" not in to_bytes(model)  # where the exporter found things
+    assert to_bytes(again, {}) == to_bytes(model, {})
+    assert b"site-packages" not in to_bytes(model, {})  # where the exporter found things
 
 
 def test_a_network_that_cannot_be_written_is_said_in_one_line(capfd):

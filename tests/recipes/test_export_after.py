@@ -5,24 +5,15 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import run_process
+from helpers import Heard, run_process
 
 from cnncli.errors import CnncliError
 from cnncli.files import ONNX_FILE
 from cnncli.recipes import export as recipe
 from cnncli.recipes.export import onnx_after
-from cnncli.reporting import SilentReporter
 from cnncli.run.afters import FinishedRun, make_afters
 from cnncli.run.delete_run import list_foreign
 from cnncli.shell.after_flags import WantedAfters
-
-
-class Heard(SilentReporter):
-    """Keeps what is said."""
-
-    def __init__(self):
-        self.notes, self.warnings = [], []
-        self.note, self.warn = self.notes.append, self.warnings.append
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from torch import nn
 from cnncli.models.build import Classifier
 from cnncli.reporting import SilentReporter
 from cnncli.training.thread_count import ThreadCount
-from cnncli.training.threads import choose_threads, copied_steps
+from cnncli.training.threads import choose_threads, copied_steps, limited_blas
 
 
 class Machine:
@@ -141,3 +141,16 @@ def test_all_processes_have_the_smallest_number_of_theirs():
     count.measure(None)
     assert count.now == 1
     assert np.isfinite(count._ended)
+
+
+def test_numpy_gets_as_many_threads_as_torch(monkeypatch):
+    from threadpoolctl import threadpool_info
+
+    def blas():
+        return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    before = blas()
+    with limited_blas():
+        assert blas() == {2}
+    assert blas() == before

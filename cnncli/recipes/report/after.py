@@ -45,6 +45,8 @@ def _make_page(run: FinishedRun, reporter: Reporter) -> None:
     kept = read_kept(material)
     if kept is not None:
         material.answers = _with_samples(kept, run.samples)
+        if material.answers.samples is None:
+            material.missing.append(f"pictures: the images of {PREDICTIONS_FILE} are not at hand")
     elif not material.missing:
         material.missing.append(
             f"images, threshold, ranking and calibration: the run has kept no {PREDICTIONS_FILE}, "

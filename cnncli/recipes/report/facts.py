@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from cnncli.models.pretrained.digest import KEY
 from cnncli.models.pretrained.tensor_file import read_meta
 from cnncli.models.registry import short_name
 from cnncli.models.tracing.summary import LayerRow, add_up, summarise
+from cnncli.recipes.report.data_check import count_copies
 from cnncli.run.kept_out import load_kept_out
 from cnncli.run.read_folder import RunRecord
 from cnncli.training.checkpoint import Checkpoint
@@ -54,9 +56,14 @@ def describe_flow(run_dir: Path, splits: SplitFile | None) -> list[Row]:
         parts = {"kept out of all folds for test": splits.folds == NO_FOLD}
         known = np.unique(splits.folds[splits.folds != NO_FOLD]).tolist()
         parts |= {f"fold {number}": splits.folds == number for number in known}
+    bad, *others = left_out.items()
+    copies = count_copies(splits)
     return [
         {**count("found", splits.splits == splits.splits), "images": found},
-        *({"what": what, "images": number, "groups": None} for what, number in left_out.items()),
+        *(
+            {"what": what, "images": number, "groups": None}
+            for what, number in (bad, ("used, with the bytes of another image", copies), *others)
+        ),
         *(count(name, chosen) for name, chosen in parts.items()),
     ]
 
@@ -140,8 +147,16 @@ def list_commands(record: RunRecord, *, with_names: bool) -> list[tuple[str, str
     data = str(record.settings.get("data", "DATA")) if with_names else "DATA"
     return [
         ("train it again", f"cnncli {word} --config {config}"),
-        ("check the data", f"cnncli check-data {data}"),
+        ("check the data", f"cnncli check-data {data}{_name_columns(record, with_names)}"),
     ]
+
+
+def _name_columns(record: RunRecord, with_names: bool) -> str:
+    """Return the flags by which the run found labels, splits and groups."""
+    keys = ("image_col", "label_col", "split_col", "group_col", "group_regex")
+    given = {key: record.settings.get(key) for key in keys} if with_names else {}
+    flags = {key.replace("_", "-"): str(value) for key, value in given.items() if value}
+    return "".join(f" --{name} {shlex.quote(value)}" for name, value in flags.items())
 
 
 def describe_layers(network: nn.Module, checkpoint: Checkpoint) -> tuple[str, list[Row]]:

@@ -9,12 +9,14 @@ from cnncli.choices import SPLITS
 from cnncli.errors import CnncliError, count_of
 from cnncli.evaluation.intervals import Units
 from cnncli.evaluation.reliability import reliability_bins
+from cnncli.evaluation.report import explain_undefined
 from cnncli.files import (
     OUT_OF_FOLD,
     PREDICTIONS_FILE,
     REPORT_FILE,
     REPORT_PAGE,
     check_output_file,
+    run_dir_of,
     write_atomically,
 )
 from cnncli.page.charts import calibration_chart, ranking_charts
@@ -32,6 +34,7 @@ from cnncli.page.tables import (
     per_class_rows,
 )
 from cnncli.recipes.report.answers import Answers
+from cnncli.recipes.report.data_check import describe_check
 from cnncli.recipes.report.facts import (
     describe_flow,
     describe_layers,
@@ -43,6 +46,7 @@ from cnncli.recipes.report.folds import draw_learning, list_folds_of
 from cnncli.recipes.report.images import draw_images, name_images
 from cnncli.recipes.report.judging import HEAT_MAPS, judge_material
 from cnncli.recipes.report.material import Material, find_material
+from cnncli.recipes.report.parts import describe_groups, list_parts
 from cnncli.recipes.report.settings import ReportSettings
 from cnncli.reporting import Reporter
 from cnncli.run.report import Report, summary_rows
@@ -123,6 +127,7 @@ def _gather(settings: ReportSettings, material: Material) -> Content:
     matrix = report.get("confusion_matrix")
     named = settings.with_names
     what = "cross-validation" if material.has_folds else "run"
+    parts, lacking = list_parts(material, settings.end)
     return Content(
         title=f"Report of {what} {record.path.resolve().name}, {_describe_images(report)}",
         privacy=_tell_privacy(0, 0),
@@ -131,12 +136,14 @@ def _gather(settings: ReportSettings, material: Material) -> Content:
             *([("images judged", settings.data)] if settings.data and named else []),
         ],
         commands=list_commands(record, with_names=named),
+        # Each fold has checked the same images; their splits are its own.
+        data=describe_check(run_dir_of(material.files[0]), with_names=named),
         flow=describe_flow(record.path, material.splits),
         warnings=_list_warnings(material, with_names=named),
         missing=material.missing if named else [_hide_paths_of(text) for text in material.missing],
         figures=figure_rows(report, summary_rows(report)) if report else [],
         interval_note=interval_note(report),
-        undefined=material.undefined,
+        undefined=material.undefined or explain_undefined(report),
         class_names=list(material.checkpoint.class_names),
         matrix=matrix,
         pairs=confused_pairs(matrix) if matrix and len(matrix) ** 2 > MOST_CELLS else None,
@@ -144,6 +151,9 @@ def _gather(settings: ReportSettings, material: Material) -> Content:
         learning=draw_learning(material),
         folds=list_folds_of(material),
         settings=record.settings if named else hide_paths(record.settings),
+        by_group=describe_groups(material),
+        parts=parts,
+        parts_missing=lacking,
         layers=layers,
         network=network,
     )
@@ -181,7 +191,7 @@ def _list_warnings(material: Material, *, with_names: bool) -> list[str]:
 
 def _hide_paths_of(text: str) -> str:
     """Return what is missing, without why where the reason may name files."""
-    if text.startswith((f"{PREDICTIONS_FILE}: ", HEAT_MAPS)):
+    if text.startswith((f"{PREDICTIONS_FILE}: ", HEAT_MAPS, "pictures: ", "images, ")):
         return text
     return text.split(":")[0] if "cannot be judged" in text else "a file of the run is damaged"
 
@@ -202,7 +212,8 @@ def _add_images(
     listed = choose_listed(judged)
     room = _BUDGET - _BESIDES - len(to_json(judged, listed))
     judged, is_late = draw_images(judged, listed, room, settings, material, reporter)
-    bins = reliability_bins(targets, probabilities, Units(answers.group_numbers))
+    units = Units(answers.group_numbers)
+    bins = reliability_bins(targets, probabilities, units)
     wrong = answers.predicted != targets
     groups, note = ([], "") if judged.groups is None else group_rows(judged.groups, wrong)
     names = len(listed) if settings.with_names else 0
@@ -215,7 +226,11 @@ def _add_images(
         with_heat=bool(judged.heat),
         not_listed=len(judged) - len(listed),
         ranking=ranking_charts(
-            targets, probabilities, answers.class_names, material.report or {"per_class": []}
+            targets,
+            probabilities,
+            answers.class_names,
+            material.report or {"per_class": []},
+            units,
         ),
         calibration=calibration_chart(bins),
         bins=bins,
