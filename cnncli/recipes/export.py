@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnncli.choices import EXPORT_SUFFIXES, ExportFormat
 from cnncli.errors import CnncliError, count_of, shorten
 from cnncli.export.golden import COUNT
+from cnncli.export.openvino_file import OpenvinoModel, load_openvino
 from cnncli.export.parity import Parity
 from cnncli.export.reference import REFERENCE_FILE, can_reproduce, write_reference
 from cnncli.files import BEST_FILE, ONNX_FILE, check_output_file, write_atomically
@@ -16,7 +18,12 @@ from cnncli.run.afters import After, FinishedRun
 from cnncli.run.members import find_members
 from cnncli.run.split_images import SplitImages
 from cnncli.run.write_int8 import make_int8
-from cnncli.run.write_onnx import find_val_images, load_run_network, make_onnx
+from cnncli.run.write_onnx import (
+    compare_with_torch,
+    find_val_images,
+    load_run_network,
+    make_onnx,
+)
 
 # The most val images that are compared, and the most seconds that this takes: for the command, and
 # at the end of a run.
@@ -38,12 +45,14 @@ class ExportSettings:
         output: The file; None for one beside the checkpoint.
         golden_from_val: Whether the golden samples are val images in place of drawn pictures.
         int8: Whether weights and activations have 8 bits.
+        kind: ``onnx``, or ``openvino`` for OpenVINO's two files.
     """
 
     run: str | None = None
     output: Path | None = None
     golden_from_val: bool = False
     int8: bool = False
+    kind: ExportFormat = "onnx"
 
 
 def export_run(settings: ExportSettings, reporter: Reporter) -> Path:
@@ -60,8 +69,10 @@ def export_run(settings: ExportSettings, reporter: Reporter) -> Path:
         CnncliError: If there is no such run, torch's exporter cannot write its network, or the
             written network does not answer as torch does; there is then no file.
     """
+    if settings.kind == "openvino":
+        load_openvino()
     path = _find_checkpoint(settings.run, reporter)
-    output = settings.output or _choose_output(path, int8=settings.int8)
+    output = settings.output or _choose_output(path, settings)
     network = load_run_network(path, reporter)
     images = find_val_images(network.subject, reporter)
     if images is None and (settings.golden_from_val or settings.int8):
@@ -73,7 +84,12 @@ def export_run(settings: ExportSettings, reporter: Reporter) -> Path:
     if settings.int8 and images is not None:
         data, judgement = make_int8(network, data, images)
         told = judgement.describe()
-    write_atomically(output, lambda part: part.write_bytes(data))
+    if settings.kind == "openvino":
+        model = OpenvinoModel(data)
+        told = _tell(compare_with_torch(network, model, images, seconds=_SECONDS), images)
+        model.save(output)
+    else:
+        write_atomically(output, lambda part: part.write_bytes(data))
     reporter.note(f"{output}: {told}")
     _write_script(output, network.subject.preprocess, reporter)
     if chosen:
@@ -136,9 +152,10 @@ def _find_checkpoint(given: str | None, reporter: Reporter) -> Path:
     return files[0]
 
 
-def _choose_output(path: Path, *, int8: bool) -> Path:
+def _choose_output(path: Path, settings: ExportSettings) -> Path:
     stem = Path(ONNX_FILE).stem if path.name == BEST_FILE else path.stem
-    return check_output_file(str(path.with_name(f"{stem}{'.int8' * int8}{Path(ONNX_FILE).suffix}")))
+    name = f"{stem}{'.int8' * settings.int8}{EXPORT_SUFFIXES[settings.kind]}"
+    return check_output_file(str(path.with_name(name)))
 
 
 def _tell(parity: Parity, images: SplitImages | None) -> str:

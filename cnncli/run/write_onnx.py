@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,19 +126,39 @@ def make_onnx(
     )
     data = to_bytes(model, metadata.to_props())
     del model
-    parity = compare_networks(
-        network.answer,
-        OnnxModel(data, torch.get_num_threads()),
-        _list_arrays(images, [array for _, array in drawn]),
-        seconds=seconds,
-    )
+    runner = OnnxModel(data, torch.get_num_threads())
+    return data, compare_with_torch(network, runner, images, seconds=seconds)
+
+
+def compare_with_torch(
+    network: RunNetwork,
+    model: Callable[[Array], Array],
+    images: SplitImages | None,
+    *,
+    seconds: float,
+) -> Parity:
+    """Return how an exported network compares with torch.
+
+    Args:
+        network: The network.
+        model: The exported network: takes (N, H, W, C), returns probabilities (N, K).
+        images: Val images to compare it on; None for drawn pictures alone.
+        seconds: So long images are compared.
+
+    Raises:
+        CnncliError: If the exported network answers otherwise.
+    """
+    subject = network.subject
+    name, preprocess = short_name(subject.model), subject.preprocess
+    drawn = [preprocess(files) for files in draw_pictures(preprocess)]
+    parity = compare_networks(network.answer, model, _list_arrays(images, drawn), seconds=seconds)
     if not parity.is_kept:
         raise CnncliError(
             f"{name}: the exported network does not answer as torch does ({parity.describe()}, on "
             f"{count_of(parity.images, 'image')}; at most {MOST_APART:g} is allowed): not written",
             exit_code=RUNTIME_FAILURE,
         )
-    return data, parity
+    return parity
 
 
 def _list_arrays(images: SplitImages | None, drawn: list[Array]) -> Iterator[Array]:

@@ -190,3 +190,36 @@ def test_eight_bits(exported_run, cli, monkeypatch, tmp_path):
     last = result.err.splitlines()[-1]
     assert last.startswith("Error: --int8: lenet5 does not keep its answers in 8 bits (")
     assert not (tmp_path / "other.onnx").exists()
+
+
+@pytest.mark.slow
+def test_openvino(exported_run, cli, tmp_path):
+    openvino = pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    folder, _ = exported_run
+    path = tmp_path / "model.xml"
+    result = cli("export", folder, "--format", "openvino", "-o", path)
+    assert result.code == 0, result.err
+    assert "the same labels on 12 val images" in result.err
+    names = {"model.xml", "model.bin", "reference_preprocess.py"}
+    assert {file.name for file in tmp_path.iterdir()} == names
+    model = openvino.Core().read_model(path)
+    expected, metadata = read(folder / "best.onnx")
+    props = metadata.to_props()
+    for key in ("class_names", "preprocess", "decision", "golden"):
+        assert model.get_rt_info(["cnncli", key]).value == props[f"cnncli.{key}"]
+    images = np.stack([sample.array for sample in metadata.golden])
+    found = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(images)[0]
+    np.testing.assert_allclose(found, expected.run(None, {"image": images})[0], atol=1e-4)
+
+
+def test_openvino_that_is_not_installed(exported_run, cli, monkeypatch):
+    folder, _ = exported_run
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    result = cli("export", folder, "--format", "openvino")
+    assert result.code == 2
+    assert result.error == "--format openvino: needs OpenVINO; pip install 'cnncli[openvino]'"
+
+
+def test_flags_that_exclude_each_other(cli):
+    result = cli("export", "--int8", "--format", "openvino")
+    assert result.error == "--int8: OpenVINO reads best.int8.onnx; leave out --format openvino"
