@@ -19,8 +19,8 @@ from cnncli.run.engines import is_onnx_file
 from cnncli.run.members import find_all_members
 from cnncli.training.cores import most_threads
 
-# Probabilities are the same up to this: processors sum float32 in different orders, and round 8 bits
-# in different ways.
+# Probabilities are the same up to this: processors sum float32 in different orders, and round 8
+# bits in different ways.
 MOST_APART = {"float32": 1e-4, "int8": 1e-2}
 
 
