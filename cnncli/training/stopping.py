@@ -33,8 +33,8 @@ class Stopped(CnncliError):  # noqa: N818 - nothing is wrong
     """Training was stopped by a signal; everything that was trained is saved."""
 
 
-# Seconds for what takes the same time for every network: the curves, the report, a page without heat
-# maps, leaving.
+# Seconds for what takes the same time for every network: the curves, the report, a page without
+# heat maps, leaving.
 _SECONDS_TO_END = 3.0
 
 # No disk takes longer than that to bring a process to the import of this module.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -31,20 +32,20 @@ _NO_TIME = (
 )
 
 
-def list_parts(material: Material, end: float | None) -> tuple[list[PartsTable], str]:
+def list_parts(material: Material, end: float) -> tuple[list[PartsTable], str]:
     """Return the figures by property of the files and by column, and why some are missing.
 
     Those that ``report.json`` has are shown as they stand there.
 
     Args:
         material: The run, its images and its figures.
-        end: When the page has to be there, by ``time.monotonic``; None for no haste.
+        end: When the page is to be there, by ``time.monotonic``; infinite for no haste.
     """
     report: dict[str, Any] = material.report or {}
     kept = report.get("subgroups") or []
     known = {row["by"] for row in kept if row["of"] == "file"}
     asked = [SubgroupColumn(name, True) for name in FILE_PROPERTIES if name not in known]
-    if end is not None and _is_too_slow(material, end):
+    if end < math.inf and _is_too_slow(material, end):
         return [parts_table(row) for row in kept], _NO_TIME
     found, missing = _divide(material, asked)
     return [parts_table(row) for row in (*found, *kept)], missing
