@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnncli.choices import SplitChoice
+from cnncli.choices.subgroups import SubgroupColumn
 from cnncli.data.samples import CsvColumns
 
 
@@ -21,6 +22,7 @@ class ReportSettings:
         split: The split to judge; None for test, or val if the run has no test split.
         columns: Names of the columns of a CSV file.
         group_regex: Finds the group in a file's name; None for the groups of the run.
+        subgroups: Columns or properties of files to show the figures of each part of.
         device: The device as torch names it, or ``auto``.
         output: The page; None for ``report.html`` in the run's folder.
         images: Number of pictures in the page; None for as many as keep it below 5 MB.
@@ -36,6 +38,7 @@ class ReportSettings:
     split: SplitChoice | None = None
     columns: CsvColumns = field(default_factory=CsvColumns)
     group_regex: str | None = None
+    subgroups: tuple[SubgroupColumn, ...] = ()
     device: str = "auto"
     output: Path | None = None
     images: int | None = None
