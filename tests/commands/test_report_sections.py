@@ -11,8 +11,12 @@ import yaml
 from helpers import train, write_digits
 
 from cnncli.choices.subgroups import parse_subgroups
+from cnncli.config import load_recorded
 from cnncli.data.samples import CsvColumns
+from cnncli.errors import CnncliError
+from cnncli.recipes.check_data import check_data
 from cnncli.recipes.evaluate import EvaluateSettings, evaluate_run
+from cnncli.recipes.report import full_check
 from cnncli.recipes.report.data_check import describe_check
 from cnncli.reporting import SilentReporter
 
@@ -158,6 +162,46 @@ def test_the_verdict_on_the_images_comes_first(cli, grouped, tmp_path):
     assert re.search(r"<strong>Warning: \d+ faults? found: ", data)
     (rows,) = tables(data)
     assert rows[3][:2] == [["used, with the bytes of another image"], ["1"]]
+
+
+def test_report_makes_the_check_of_all_pixels(cli, grouped, tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNCLI_CACHE", str(tmp_path / "cache"))
+    config = load_recorded(str(grouped / "config.yaml"))
+    splits = {"splits": str(grouped / "splits.csv")}
+    expected = check_data(config.model_copy(update=splits), SilentReporter(), cache=False)
+    assert {"contradiction", "few-images"} & {row.kind for row in expected.findings}
+    flags = "--check", "--no-images", "--subgroup", "sex=1"
+    result = cli("report", grouped, "--output", tmp_path / "page.html", *flags)
+    assert result.code == 2
+    assert result.err.endswith(
+        "Error: --subgroup sex: holds texts, and no numbers to put into bands\n"
+    )
+    page = make(cli, grouped, tmp_path / "page.html", *flags[:3], "sex")
+    data = html.unescape(section(page, "data"))
+    for finding in expected.findings:
+        assert finding.text in data
+    assert "This is the check of cnncli check-data" in data
+    assert re.findall(r"<h3>By <bdi>(.*?)</bdi>", page) == ["format", "size", "brightness", "sex"]
+
+
+def test_a_check_that_takes_too_long_leaves_the_verdict_of_train(grouped, monkeypatch):
+    monkeypatch.setattr(full_check, "SECONDS", -1.0)
+
+    def check(config, reporter):
+        with reporter.progress("looking", 1) as advance:
+            advance(1)
+        pytest.fail("it went on")
+
+    told = {"with_names": True, "reporter": SilentReporter()}
+    kept = describe_check(grouped, **told)
+    found = describe_check(grouped, **told, check=check)
+    assert found.findings == kept.findings
+    assert "takes more than 10 seconds here" in found.how
+
+    def refuse(config, reporter):
+        raise CnncliError("no such folder")
+
+    assert describe_check(grouped, **told, check=refuse) == kept
 
 
 def test_names_are_left_out_of_the_verdict_and_old_runs_have_none(grouped, tmp_path):
