@@ -57,7 +57,7 @@ from cnncli.run.report import Report, summary_rows
 _BUDGET = 5_000_000
 # Of it, what the page needs besides the images: charts, tables, style and script.
 _BESIDES = 600_000
-_NO_TIME = "heat maps: there was no time for them; cnncli report makes the page anew, with them"
+_NO_TIME = "there was no time for them; cnncli report makes the page anew, with them"
 
 
 def write_report(settings: ReportSettings, reporter: Reporter, check: Check | None = None) -> Path:
@@ -132,7 +132,9 @@ def _choose_output(settings: ReportSettings, material: Material) -> Path:
 def _gather(settings: ReportSettings, material: Material) -> Content:
     """Return all of the page that needs no probabilities."""
     record, report = material.record, material.report or {}
-    network, layers = describe_layers(material.network, material.checkpoint)
+    network, layers = describe_layers(
+        material.network, material.checkpoint, in_haste=settings.in_haste
+    )
     matrix = report.get("confusion_matrix")
     named = settings.with_names
     what = "cross-validation" if material.has_folds else "run"
@@ -222,7 +224,7 @@ def _add_images(
     judged = replace(judged, least=min([judged.least, *filter(None, stored)]))
     listed = choose_listed(judged)
     room = _BUDGET - _BESIDES - len(to_json(judged, listed))
-    judged, is_late = draw_images(judged, listed, room, settings, material, reporter)
+    judged, lacks = draw_images(judged, listed, room, settings, material, reporter)
     units = Units(answers.group_numbers)
     bins = reliability_bins(targets, probabilities, units)
     wrong = answers.predicted != targets
@@ -231,7 +233,7 @@ def _add_images(
     return replace(
         content,
         privacy=_tell_privacy(len(judged.pictures), names),
-        missing=[*content.missing, *([_NO_TIME] if is_late else [])],
+        missing=[*content.missing, *(f"{what}: {_NO_TIME}" for what in lacks)],
         judged=to_json(judged, listed),
         point=point,
         with_heat=bool(judged.heat),
