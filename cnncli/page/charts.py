@@ -45,7 +45,8 @@ def ranking_charts(
         row = shown["per_class"][index]
         points = curve_points(is_it, scores)
         note = _area("AUROC", value_of(row["auroc"]))
-        roc.append(Line(class_names[index], points.false_alarms, points.recall, note, style=style))
+        x, y = points.false_alarms.tolist(), points.recall.tolist()
+        roc.append(Line(class_names[index], x, y, note, style=style))
         note = _area("AP", value_of(row["average_precision"]))
         steps = _as_steps(points.recall, points.precision)
         recall.append(Line(class_names[index], *steps, note, style=style))

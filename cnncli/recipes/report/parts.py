@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -53,7 +52,7 @@ def list_parts(material: Material, settings: ReportSettings) -> tuple[list[Parts
     done |= {(row["by"], row["of"]) for row in kept}
     asked = [SubgroupColumn(name, True) for name in FILE_PROPERTIES if (name, "file") not in done]
     found, missing = [], ""
-    if settings.end < math.inf and _is_too_slow(material, settings.end):
+    if settings.in_haste and _is_too_slow(material, settings.end):
         missing = _NO_TIME
     elif material.answers is None or material.answers.samples is None:
         missing = "The files cannot be read, so that their formats and sizes are not known."
