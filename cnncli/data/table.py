@@ -10,6 +10,7 @@ import pandas as pd
 
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS
+from cnncli.choices.missing import is_missing
 from cnncli.data.classes import sort_class_names
 from cnncli.data.group_texts import blank_missing, fill_groups
 from cnncli.data.label_text import is_blank
@@ -73,12 +74,31 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
         class_names=tuple(names),
         splits=splits,
         groups=groups,
-        notes=alone,
+        notes=(*alone, *_doubt_missing(label, texts, labels)),
         remarks=remarks,
         group_hint=_build_group_hint(roles.maybe_group, rows) if roles.maybe_group else None,
         files=len(images),
         extra=further,
     )
+
+
+def _doubt_missing(column: str, texts: Array, numbers: Array) -> list[str]:
+    """Return a sentence if labels read as if there were none, such as ``NaN``.
+
+    Args:
+        column: Name of the column.
+        texts: The K different labels.
+        numbers: (N,) the number of each row's label among them.
+    """
+    counts = np.bincount(numbers, minlength=len(texts)).tolist()
+    found = [(str(t), n) for t, n in zip(texts, counts, strict=True) if is_missing(str(t))]
+    if not found:
+        return []
+    named = shorten([f"{number:,} times {text!r}" for text, number in found])
+    return [
+        f"column {column!r} has {named}, which programs write where a label is missing; here it is "
+        "the name of a class: take these rows out if it is none"
+    ]
 
 
 def _find_paths(

@@ -66,6 +66,25 @@ def test_a_header_separated_otherwise_than_the_rows_is_told(tmp_path, header, ro
     )
 
 
+@pytest.mark.parametrize(("header", "row"), [(",", ";"), (";", ","), (",", "\t")])
+def test_a_row_further_down_that_is_separated_otherwise_is_told(tmp_path, header, row):
+    path = tmp_path / "x.csv"
+    path.write_text(f"image{header}label\n1.png{header}cat\n\n2.png{row}dog\n")
+    refuses_to_find(path, re.escape(f"x.csv, line 4: is separated by {row!r}, and the header"))
+
+
+@pytest.mark.parametrize("word", ["NaN", "NA", "None", "#N/A", "?", "null"])
+def test_labels_that_read_as_if_there_were_none_are_told(tmp_path, word):
+    path = tmp_path / "x.csv"
+    path.write_text(f"image,label\n1.png,cat\n2.png,{word}\n3.png,{word}\n")
+    for name in ("1.png", "2.png", "3.png"):
+        (tmp_path / name).write_bytes(TINY_PNG)
+    samples = find_below(path)
+    assert set(samples.class_names) == {"cat", word}
+    (told,) = samples.notes
+    assert told.startswith(f"column 'label' has 2 times {word!r}, which programs write where")
+
+
 def test_a_quote_that_is_never_closed_is_refused(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text('a,b\n"1,2\n3,4\n')
