@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from cnncli.models.pretrained.tensor_file import read_meta
 from cnncli.models.registry import short_name
 from cnncli.models.tracing.summary import LayerRow, add_up, summarise
 from cnncli.recipes.report.data_check import count_copies
-from cnncli.run.kept_out import load_kept_out
+from cnncli.run.kept_out import load_kept_out, load_unsplit
 from cnncli.run.read_folder import RunRecord
 from cnncli.training.checkpoint import Checkpoint
 from cnncli.training.find_run import list_folds
@@ -37,11 +38,13 @@ def describe_flow(run_dir: Path, splits: SplitFile | None) -> list[Row]:
     if splits is None:
         return []
     listed = load_excluded(run_dir)
-    kept_out = len(load_kept_out(run_dir) & listed.keys())
+    kept_out, unsplit = len(load_kept_out(run_dir) & listed.keys()), len(load_unsplit(run_dir))
     left_out = {
         f"cannot be read ({BAD_IMAGES_FILE})": _count_rows(run_dir / BAD_IMAGES_FILE),
-        f"excluded on request ({EXCLUDED_FILE})": len(listed) - kept_out,
+        f"excluded on request ({EXCLUDED_FILE})": len(listed) - kept_out - unsplit,
     }
+    if unsplit:
+        left_out["without a split in the file of --splits"] = unsplit
     if kept_out:
         left_out["kept out for test by the cross-validation"] = kept_out
 
@@ -159,9 +162,20 @@ def _name_columns(record: RunRecord, with_names: bool) -> str:
     return "".join(f" --{name} {shlex.quote(value)}" for name, value in flags.items())
 
 
-def describe_layers(network: nn.Module, checkpoint: Checkpoint) -> tuple[str, list[Row]]:
-    """Return what the network is in a line, and the rows of its table."""
+def describe_layers(
+    network: nn.Module, checkpoint: Checkpoint, *, in_haste: bool = False
+) -> tuple[str, list[Row]]:
+    """Return what the network is in a line, and the rows of its table.
+
+    Args:
+        network: The network.
+        checkpoint: The classifier that it is of.
+        in_haste: Whether to leave the table out where torch would first import its compiler, which
+            takes a second or two. After a training that is done.
+    """
     pre = checkpoint.preprocess
+    if in_haste and "torch._dynamo" not in sys.modules:
+        return f"{short_name(checkpoint.model)}; cnncli inspect-layers lists its layers", []
     try:
         layers = summarise(network, pre.image_size, pre.channels, depth=_DEPTH)
     except (RuntimeError, ValueError, AssertionError) as error:
