@@ -85,14 +85,14 @@ def _find_need_of_torch(settings: EngineSettings) -> str:
     if settings.engine == "torch":
         return "--engine torch asks for it"
     if read_place() is not None:
-        return "the processes of torchrun are joined by it"
+        return "the processes of torchrun are joined by torch"
     if settings.device not in ("auto", "cpu"):
-        return f"--device {settings.device} is computed by it"
+        return f"--device {settings.device} is computed by torch"
     if settings.tta is not None:
-        return f"--tta {settings.tta} is computed by it"
+        return f"--tta {settings.tta} is computed by torch"
     may_be = (None, "fp32", "bf16") if settings.engine == "openvino" else (None, "fp32")
     if settings.precision not in may_be:
-        return f"--precision {settings.precision} is computed by it"
+        return f"--precision {settings.precision} is computed by torch"
     if settings.device == "auto" and settings.engine == "auto" and may_have_gpu():
         return "this machine may have a GPU (--device cpu leaves it out)"
     return ""

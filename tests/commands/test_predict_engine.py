@@ -183,8 +183,8 @@ def test_a_file_that_is_not_the_runs_own_is_not_used_and_that_is_said(cli, own, 
 @pytest.mark.parametrize(
     ("flags", "why"),
     [
-        (["--tta", "flips"], "--tta flips is computed by it"),
-        (["--precision", "bf16"], "--precision bf16 is computed by it"),
+        (["--tta", "flips"], "--tta flips is computed by torch"),
+        (["--precision", "bf16"], "--precision bf16 is computed by torch"),
         (["--engine", "torch"], ""),
     ],
 )
