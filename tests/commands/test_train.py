@@ -20,6 +20,7 @@ QUICK = ("--model", "lenet5", "--epochs", "1", "--precision", "fp32", "--device"
 FILES = {
     "config.yaml",
     "splits.csv",
+    "data_check.json",
     "metrics.csv",
     "curves.png",
     "best.safetensors",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+
 from cnncli.arrays import Array
 from cnncli.data.samples import Samples
 from cnncli.data.store import map_in_threads
@@ -22,8 +25,9 @@ def draw_pictures(
     *,
     most: int | None,
     room: int,
-) -> dict[int, str]:
-    """Return pictures as data URIs, by the images' numbers.
+    end: float = math.inf,
+) -> tuple[dict[int, str], int]:
+    """Return pictures as data URIs, by the images' numbers; and for how many there was no time.
 
     Args:
         samples: The images.
@@ -32,6 +36,7 @@ def draw_pictures(
         reporter: Gets the progress, and how many cannot be read any more.
         most: Number of pictures; None takes as many as there is room for.
         room: Number of characters of all pictures together.
+        end: From when on no more are drawn, by ``time.monotonic``.
     """
     wanted = order[: len(order) if most is None else most].tolist()
 
@@ -42,9 +47,10 @@ def draw_pictures(
             return None
 
     pictures: dict[int, str] = {}
-    lost = taken = 0
+    lost = taken = left = 0
     with reporter.progress("pictures", len(wanted)) as advance:
-        for index, uri in zip(wanted, map_in_threads(draw, wanted, count_cpus()), strict=True):
+        drawn = map_in_threads(draw, wanted, count_cpus())
+        for number, (index, uri) in enumerate(zip(wanted, drawn, strict=True)):
             advance(1)
             if uri is None:
                 lost += 1
@@ -52,7 +58,10 @@ def draw_pictures(
             taken += len(uri)
             if most is None and taken > room:
                 break
+            if time.monotonic() > end:
+                left = len(wanted) - number
+                break
             pictures[index] = uri
     if lost:
         reporter.warn(f"{lost} images cannot be read any more; the page has no picture of them")
-    return pictures
+    return pictures, left
