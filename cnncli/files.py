@@ -231,6 +231,16 @@ def protect_cell(value: object) -> object:
     return f"'{value}" if formula else value
 
 
+def protect_column(name: str) -> str:
+    """Return the name of a CSV's column as `protect_cell` would have it.
+
+    The column of a class's probability has the class as it stands in the cells, so that a label
+    names its column.
+    """
+    begin = "probability_" if name.startswith("probability_") else ""
+    return f"{begin}{protect_cell(name[len(begin) :])}"
+
+
 def check_output_file(
     given: str, flag: str = "--output", *, suffixes: Sequence[str] = (), overwrite: bool = True
 ) -> Path:

@@ -118,4 +118,7 @@ def _check_extra() -> None:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
-        raise CnncliError(f"serve: needs {error.name}: pip install 'cnncli[serve]'") from None
+        missing = str(error.name).replace("_", "-")  # as pip has it
+        raise CnncliError(
+            f"serve: needs its extra, of which {missing} is missing: pip install 'cnncli[serve]'"
+        ) from None

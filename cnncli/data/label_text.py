@@ -20,6 +20,8 @@ _QUOTES = ("''", '""', "``", "\u2018\u2019", "\u201c\u201d", "\u201e\u201c", "\u
 _WHOLE = re.compile(r"-?\d+([.]0+)?")
 # With so many pairs such as "a" and "A", the classes are letters, and their case means something.
 _LETTER_PAIRS = 3
+# So many numbers as names of classes are rather the values of a measurement.
+_MANY = 8
 
 
 def normalise_label(label: str) -> str:
@@ -100,6 +102,7 @@ def doubt_labels(class_names: Sequence[str]) -> list[str]:
             for names in groups
         ),
         *_doubt_quotes(class_names),
+        *_doubt_measurements(class_names),
         *_doubt_combinations(class_names),
     ]
 
@@ -113,6 +116,19 @@ def _doubt_quotes(class_names: Sequence[str]) -> list[str]:
     return [
         f"{len(quoted)} of {len(class_names)} {classes} quotes around the name (such as "
         f"{quoted[0]}), which belong to it; take them out of the data if they were not meant"
+    ]
+
+
+def _doubt_measurements(class_names: Sequence[str]) -> list[str]:
+    """Return a sentence if names are many numbers, some with a fraction, as a measurement has."""
+    if len(class_names) < _MANY or not all(map(_NUMBER.fullmatch, class_names)):
+        return []
+    numbers = [float(name.replace(",", ".")) for name in class_names]
+    if all(number.is_integer() for number in numbers):
+        return []
+    return [
+        f"the classes are {len(numbers)} numbers from {min(numbers):g} to {max(numbers):g}: if "
+        "they measure something, each value is a class of its own here; write ranges in their place"
     ]
 
 

@@ -13,7 +13,7 @@ from cnncli.choices import SPLITS
 from cnncli.choices.missing import is_missing
 from cnncli.data.classes import sort_class_names
 from cnncli.data.group_texts import blank_missing, fill_groups
-from cnncli.data.label_text import is_blank
+from cnncli.data.label_text import is_blank, whole_number
 from cnncli.data.samples import (
     NO_SPLIT,
     SEPARATOR,
@@ -83,7 +83,7 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
 
 
 def _doubt_missing(column: str, texts: Array, numbers: Array) -> list[str]:
-    """Return a sentence if labels read as if there were none, such as ``NaN``.
+    """Return a sentence if labels read as if there were none, such as ``NaN``, or -1 beside 0.
 
     Args:
         column: Name of the column.
@@ -91,7 +91,14 @@ def _doubt_missing(column: str, texts: Array, numbers: Array) -> list[str]:
         numbers: (N,) the number of each row's label among them.
     """
     counts = np.bincount(numbers, minlength=len(texts)).tolist()
-    found = [(str(t), n) for t, n in zip(texts, counts, strict=True) if is_missing(str(t))]
+    whole = [whole_number(str(text)) for text in texts]
+    known = [number for number in whole if number is not None]
+    words = ["-1"] if len(known) == len(whole) and sorted(known)[:2] == [-1, 0] else []
+    found = [
+        (str(text), count)
+        for text, count in zip(texts, counts, strict=True)
+        if is_missing(str(text)) or str(text) in words
+    ]
     if not found:
         return []
     named = shorten([f"{number:,} times {text!r}" for text, number in found])

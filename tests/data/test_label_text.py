@@ -77,6 +77,14 @@ def test_quotes_that_belong_to_names_are_told():
     assert doubt_labels(["'", "''", "rock'n'roll", "'tis"]) == []
 
 
+def test_values_of_a_measurement_are_told():
+    values = [f"{number / 10:g}" for number in range(12)]
+    (told,) = doubt_labels(values)
+    assert told.startswith("the classes are 12 numbers from 0 to 1.1: if they measure something")
+    assert doubt_labels(list(map(str, range(12)))) == []  # grades
+    assert doubt_labels(["0.5", "1", "1.5", "2"]) == []
+
+
 def test_letters_are_classes_in_both_cases():
     assert doubt_labels(list("aAbBcC")) == []
     assert len(doubt_labels(["a", "A", "x"])) == 1

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cnncli.errors import RUNTIME_FAILURE, CnncliError, clip, shorten
-from cnncli.files import check_table, protect_cell
+from cnncli.files import check_table, protect_cell, protect_column
 from cnncli.recipes.watch.arrivals import State
 from cnncli.recipes.watch.lines import ENCODING, csv_line, end_of_records, json_line
 
@@ -72,7 +72,8 @@ class RowsFile:
         self._where = f"--output {path}"
         self._network = network
         self._labels = {str(protect_cell(label)) if csv_safe else label for label in labels}
-        self._protect = protect_cell if csv_safe else (lambda value: value)
+        self._csv_safe = csv_safe
+        self._header = [protect_column(name) for name in self.columns] if csv_safe else self.columns
         self._is_csv = path.suffix.lower() == ".csv"
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
@@ -104,7 +105,9 @@ class RowsFile:
         """
         whole = {**row, **dict(zip(OWN_COLUMNS, (*state, self._network), strict=True))}
         if self._is_csv:
-            cells = [self._protect(whole.get(name)) for name in self.columns]
+            cells = [whole.get(name) for name in self.columns]
+            if self._csv_safe:
+                cells = [protect_cell(cell) for cell in cells]
             self._write(csv_line(["" if cell is None else cell for cell in cells]))
         else:
             self._write(json_line(whole))
@@ -129,7 +132,7 @@ class RowsFile:
         check_table(self.path, self._where)
         content = self.path.read_bytes()
         self._end = len(content)
-        header = csv_line([self._protect(name) for name in self.columns]) if self._is_csv else b""
+        header = csv_line(self._header) if self._is_csv else b""
         end = end_of_records(content, quotes=self._is_csv)
         last = content[end:]
         if self._is_csv and f",{self._network}\n".encode() in last:  # no cut row: whole ones
@@ -195,7 +198,7 @@ class RowsFile:
     def _rows_of_csv(self, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
         """Yield the rows of a CSV, each with the number of its last line."""
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        wanted = [str(self._protect(name)) for name in self.columns]
+        wanted = self._header
         try:
             header = next(reader, wanted)
             if header != wanted:
