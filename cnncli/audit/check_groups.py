@@ -54,9 +54,9 @@ def check_groups(samples: Samples, splits: Array, files: Sequence[FileFacts]) ->
         return
     shared = group_equal([str(group) for group in ids.groups])
     most = max(map(len, shared))
-    each = "two" if most == 2 else f"two to {most}"
+    shown = "two files" if most == 2 else f"two to {most} files"
     text = (
-        f"{count_of(len(shared), 'id')} in front of {each} file names each "
+        f"{count_of(len(shared), 'id begins', 'ids each begin')} the names of {shown} "
         f"({_names(ids.groups, shared)}){_across(shared, splits)}; if they are "
         f"patients or series, keep each in one split with --group-regex '{ids.pattern}'"
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cnncli.errors import FINDINGS, count_of
+from cnncli.errors import FINDINGS, CnncliError, count_of
 from cnncli.reporting import TableLayout
 from cnncli.shell.cells import cell_width
 from cnncli.shell.flags import CsvSafe, Flags, takes
@@ -30,7 +30,7 @@ CheckFormat = Literal["table", "csv", "json"]
 
 _FLAGS = (
     *("data", "image_col", "label_col", "split_col", "splits", "fold"),
-    *("group_col", "group_regex"),
+    *("group_col", "group_regex", "exclude"),
 )
 _SEVERITY = {"spoils": "spoils a result", "note": "worth knowing"}
 _MOST_CLASSES = 40
@@ -70,14 +70,20 @@ def check_data(
     from cnncli.config import load_config
 
     config = load_config(None, flags, tell=TerminalReporter().note)
-    from cnncli.files import check_output_file
+    from cnncli.files import check_output_file, expand_path
     from cnncli.recipes.check_data import check_data as run_check
     from cnncli.recipes.check_data import check_move, move_drops, save_fix_list
 
     if move_to is not None:
         check_move(config, move_to)
     if fix_list is not None:
-        check_output_file(fix_list, "--fix-list")
+        path = check_output_file(fix_list, "--fix-list")
+        taken = None if config.exclude is None else expand_path(config.exclude)
+        if taken is not None and taken.exists() and path.exists() and path.samefile(taken):
+            raise CnncliError(
+                f"--fix-list {fix_list}: is the list of --exclude, and would hold only what is "
+                "found beside it; name another file"
+            )
     reporter = TerminalReporter()
     report = run_check(config, reporter, cache=cache)
     if fix_list is not None:  # before a reader of the answer may leave

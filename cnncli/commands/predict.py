@@ -5,20 +5,22 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import RowFormat, parse_shard
 from cnncli.choices.decision import check_probability
-from cnncli.errors import FINDINGS, CnncliError
-from cnncli.models.registry import find_model
+from cnncli.errors import FINDINGS, RUNTIME_FAILURE, CnncliError
 from cnncli.reporting import TableLayout
 from cnncli.shell.command import FLAG_HINTS
 from cnncli.shell.decision_flags import AbstainBelow, Raw
+from cnncli.shell.engine_flags import AnsweringEngine, Exact, Verify, check_network, settle_exact
 from cnncli.shell.flags import CsvSafe, JudgingPrecision, TestTimeViews, complete_model
-from cnncli.shell.terminal import choose_format, choose_reporter, print_rows
+from cnncli.shell.submission_flags import SAMPLE, TO_FILE, read_submission
+from cnncli.shell.terminal import choose_format, choose_reporter, print_rows, print_text
+from cnncli.shell.watch_flags import Interval, Watch, take_watch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,22 +28,25 @@ if TYPE_CHECKING:
     from cnncli.data.submission import Sample
     from cnncli.recipes.predict import Predictor
     from cnncli.reporting import Reporter
+    from cnncli.shell.watch_flags import Watched
 
 
 def predict(
     inputs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="INPUT...",
             help="Images, folders, globs, tables of images (.csv, .tsv); - reads paths from stdin.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     checkpoint: Annotated[
         list[str] | None,
         typer.Option(
             metavar="RUN",
-            help="Run folder, part of a run's name, last, a file, or a cross-validation; several "
-            "times for the mean of networks that know the same classes [newest finished run].",
+            help="Run folder, part of a run's name, last, a file (.onnx too), or a "
+            "cross-validation; several times for the mean of networks that know the same classes "
+            "[newest finished run].",
             show_default=False,
         ),
     ] = None,
@@ -77,8 +82,13 @@ def predict(
     ] = None,
     output: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="File to write; with --sample-submission only."),
+        typer.Option(
+            metavar="FILE", help="File to write, with --sample-submission or --watch only."
+        ),
     ] = None,
+    watch: Watch = None,
+    interval: Interval = None,
+    verify: Verify = False,
     batch_size: Annotated[int, typer.Option(help="Images per forward pass, at most.")] = 32,
     tta: TestTimeViews = None,
     shard: Annotated[
@@ -89,6 +99,8 @@ def predict(
         str, typer.Option(help="Device that computes: auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
     precision: JudgingPrecision = None,
+    engine: AnsweringEngine = "auto",
+    exact: Exact = False,
     output_format: Annotated[
         RowFormat | None,
         typer.Option("--format", help="Form of the answer [table on a terminal, csv in a pipe]."),
@@ -98,40 +110,63 @@ def predict(
     raw: Raw = False,
 ) -> None:
     """Predict the class of images: a row each, in the order given."""
-    for flag, value in (("--top-k", top_k), ("--batch-size", batch_size)):
-        if value < 1:
-            raise CnncliError(f"{flag} {value}: must be at least 1")
-    if abstain_below is not None:
-        check_probability(abstain_below, "--abstain-below")
-    _check_network(checkpoint, model, weights)
+    _check_numbers(top_k, batch_size, abstain_below)
+    check_network(checkpoint, model, weights)
+    engine, precision = settle_exact(exact, engine, precision)
+    inputs = inputs or []
+    if verify:
+        _verify(checkpoint or [], inputs, {"--model": model, "--watch": watch, "--tta": tta})
+        return
+    rest = {SAMPLE: sample_submission, "--image-col": image_col, "--shard": shard}
+    watched = take_watch(watch, interval, output, inputs, output_format, rest)
     others = {"--top-k": top_k != 1, "--probabilities": probabilities, "--shard": shard}
     others |= {"--format": output_format, "--csv-safe": csv_safe, "--abstain-below": abstain_below}
-    submission = _read_submission(sample_submission, output, image_col, inputs, others)
-    views = None if tta is None else parse_tta(tta)
-    share = (1, 1) if shard is None else parse_shard(shard)
+    if watched is not None:  # its --output is no submission
+        output = None
+    submission = read_submission(sample_submission, output, image_col, inputs, others)
+    chosen = choose_format(output_format, piped="csv") if watched is None else watched.form
+    given: dict[str, Any] = {
+        "checkpoints": tuple(checkpoint or ()),
+        "model": model,
+        "weights": weights or "default",
+        "top_k": top_k,
+        "probabilities": probabilities or submission is not None,
+        "nested": chosen.startswith("json") or submission is not None,
+        "batch_size": batch_size,
+        "device": device,
+        "precision": precision,
+        "engine": engine,
+        "tta": None if tta is None else parse_tta(tta),
+        "image_col": image_col,
+        "shard": (1, 1) if shard is None else parse_shard(shard),
+        "raw": raw,
+        "abstain_below": abstain_below,
+    }
+    reporter = choose_reporter()
+    if watched is not None:
+        _watch(watched, given, reporter, csv_safe=csv_safe)
+        return
+    _answer(given, inputs, submission, chosen, reporter, csv_safe=csv_safe)
+
+
+# The columns that go last of all where a terminal is narrow.
+_LAST = ("suggested", "probability", "label", "error")
+setattr(predict, FLAG_HINTS, dict.fromkeys(("--csv", "--out", "-o"), TO_FILE))
+
+
+def _answer(
+    given: Mapping[str, Any],
+    inputs: list[str],
+    submission: tuple[Sample, Path] | None,
+    chosen: str,
+    reporter: Reporter,
+    *,
+    csv_safe: bool,
+) -> None:
+    """Print a row for each image, or write a submission."""
     from cnncli.recipes.predict import Predictor, PredictSettings
-    from cnncli.run.scales import warn_of_dark_files
-    from cnncli.run.warn_of_cut import warn_of_colour, warn_unlike_training
     from cnncli.training.distributed import join_world
 
-    chosen = choose_format(output_format, piped="csv")
-    settings = PredictSettings(
-        checkpoints=tuple(checkpoint or ()),
-        model=model,
-        weights=weights or "default",
-        top_k=top_k,
-        probabilities=probabilities or submission is not None,
-        nested=chosen.startswith("json") or submission is not None,
-        batch_size=batch_size,
-        device=device,
-        precision=precision,
-        tta=views,
-        image_col=image_col,
-        shard=share,
-        raw=raw,
-        abstain_below=abstain_below,
-    )
-    reporter = choose_reporter()
     bad = 0
 
     def rows(predictor: Predictor) -> Iterator[dict[str, object]]:
@@ -140,8 +175,8 @@ def predict(
             bad += row["error"] != ""
             yield row
 
-    with join_world(device) as world:
-        predictor = Predictor(settings, reporter, world)
+    with join_world(given["device"]) as world:
+        predictor = Predictor(PredictSettings(**given), reporter, world)
         if submission is not None:
             bad = not _submit(submission, predictor, inputs, reporter)
         elif world.is_first:
@@ -151,57 +186,24 @@ def predict(
         else:
             deque(rows(predictor), maxlen=0)  # they go to rank 0
     if world.is_first:
-        warn_unlike_training(*predictor.odd["unlike"], predictor.preprocess, reporter)
-        warn_of_colour(*predictor.odd["coloured"], reporter)
-        warn_of_dark_files(*predictor.odd["dark"], predictor.preprocess, reporter)
+        _warn_of_odd(predictor, reporter)
     if bad:
         if submission is None:
             reporter.warn(f"{bad} of the inputs could not be read")
         raise typer.Exit(FINDINGS)
 
 
-# The columns that go last of all where a terminal is narrow.
-_LAST = ("suggested", "probability", "label", "error")
-_TO_FILE = "the rows go to stdout; write them with > FILE.csv"
-setattr(predict, FLAG_HINTS, dict.fromkeys(("--csv", "--out", "-o"), _TO_FILE))
-_SAMPLE = "--sample-submission"
-
-
-def _read_submission(
-    sample: str | None,
-    output: str | None,
-    id_col: str | None,
-    inputs: Sequence[str],
-    others: Mapping[str, object],
-) -> tuple[Sample, Path] | None:
-    """Return a sample submission and the file to write; None if neither is asked for.
-
-    Args:
-        sample: Path of the sample, as it was given.
-        output: Path of the file to write, as it was given.
-        id_col: Name of the column of ids, of the sample or of a table among the inputs.
-        inputs: The images, as they were given.
-        others: Flags that say how rows go to stdout, and whether they were given.
-    """
-    if sample is None:
-        if output is not None:
-            raise CnncliError(
-                f"--output {output}: {_TO_FILE}; a file is written in the form of a {_SAMPLE}"
-            )
-        return None
-    from cnncli.data.submission import read_sample
-    from cnncli.files import check_output_file, expand_path
-
-    if output is None:
-        raise CnncliError(f"{_SAMPLE} {sample}: name the file to write with --output FILE.csv")
-    for flag, given in others.items():
+def _verify(checkpoint: list[str], inputs: list[str], others: Mapping[str, object]) -> None:
+    """Say whether an exported network answers here as it should, and exit with 1 if not."""
+    for name, given in (("INPUT " + " ".join(inputs[:1]), inputs), *others.items()):
         if given:
-            raise CnncliError(f"{flag}: has no effect with {_SAMPLE}; leave one of them out")
-    path, target = expand_path(sample), check_output_file(output)
-    if path.exists() and target.exists() and path.samefile(target):
-        raise CnncliError(f"--output {output}: would write over the sample; name another file")
-    has_table = any(given.lower().endswith((".csv", ".tsv")) for given in inputs)
-    return read_sample(path, _SAMPLE, id_col, may_lack_it=has_table), target
+            raise CnncliError(f"{name}: has no effect with --verify; leave one of them out")
+    from cnncli.recipes.verify import verify
+
+    is_same, told = verify(checkpoint, choose_reporter())
+    print_text(told)
+    if not is_same:
+        raise typer.Exit(RUNTIME_FAILURE)
 
 
 def _submit(
@@ -220,8 +222,40 @@ def _submit(
         predictor.predict,
         predictor.class_names,
         reporter,
-        flag=_SAMPLE,
-        is_first=predictor.compute.world.is_first,
+        flag=SAMPLE,
+        is_first=predictor.world.is_first,
+    )
+
+
+def _warn_of_odd(predictor: Predictor, reporter: Reporter) -> None:
+    """Warn of images that the network hardly sees, or not as they are, and forget them."""
+    from cnncli.run.odd_images import warn_of_colour, warn_of_dark_files, warn_unlike_training
+
+    warn_unlike_training(*predictor.odd["unlike"], predictor.preprocess, reporter)
+    warn_of_colour(*predictor.odd["coloured"], reporter)
+    warn_of_dark_files(*predictor.odd["dark"], predictor.preprocess, reporter)
+    predictor.odd = dict.fromkeys(predictor.odd, (0, ""))
+
+
+def _watch(
+    watched: Watched, given: Mapping[str, Any], reporter: Reporter, *, csv_safe: bool
+) -> None:
+    """Answer the images of a folder as they arrive, until a signal comes."""
+    from cnncli.recipes.watch.loop import watch_folder
+
+    def load() -> Predictor:
+        from cnncli.recipes.predict import Predictor, PredictSettings
+
+        return Predictor(PredictSettings(**given), reporter)
+
+    watch_folder(
+        watched.folder,
+        watched.rows,
+        load,
+        reporter,
+        interval=watched.interval,
+        csv_safe=csv_safe,
+        after_round=lambda predictor: _warn_of_odd(predictor, reporter),
     )
 
 
@@ -244,20 +278,10 @@ def _lay_out(columns: Sequence[str], top_k: int) -> TableLayout:
     )
 
 
-def _check_network(checkpoint: list[str] | None, model: str | None, weights: str | None) -> None:
-    """Refuse flags that do not say which trained network is to predict."""
-    if model is None:
-        if weights is not None:
-            raise CnncliError(
-                f"--weights {weights}: of which network? Name it with --model; a run is given with "
-                "--checkpoint"
-            )
-        return
-    if checkpoint:
-        raise CnncliError("--checkpoint and --model: give one of them")
-    find_model(model)
-    if weights is None:
-        raise CnncliError(
-            f"--model {model}: predict needs trained weights: --weights default, or the PATH of a "
-            "file"
-        )
+def _check_numbers(top_k: int, batch_size: int, abstain_below: float | None) -> None:
+    """Refuse numbers that say nothing."""
+    for flag, value in (("--top-k", top_k), ("--batch-size", batch_size)):
+        if value < 1:
+            raise CnncliError(f"{flag} {value}: must be at least 1")
+    if abstain_below is not None:
+        check_probability(abstain_below, "--abstain-below")

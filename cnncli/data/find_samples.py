@@ -121,6 +121,8 @@ def _find_on_disk(data: str, columns: CsvColumns, flat: bool) -> Samples:
         return replace(samples, remarks=(*choice.remarks(samples.paths), *samples.remarks))
     if path.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".ods", ".numbers"):
         raise CnncliError(f"--data {data}: is a spreadsheet, and no CSV; save it as CSV UTF-8")
+    if path.name.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")):
+        raise CnncliError(f"--data {data}: is an archive; unpack it, and name its folder")
     if not path.is_dir():
         raise CnncliError(
             f"--data {data}: neither a folder nor a CSV nor a .npz data set; give a folder with "

@@ -15,9 +15,13 @@ _INVISIBLE = re.compile(
 # These join letters in some scripts and in emoji, but say nothing at the end of a word.
 _JOINERS = "\u200c\u200d"
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+# Pairs of quotes that a program has written as part of a text.
+_QUOTES = ("''", '""', "``", "\u2018\u2019", "\u201c\u201d", "\u201e\u201c", "\u00ab\u00bb")
 _WHOLE = re.compile(r"-?\d+([.]0+)?")
 # With so many pairs such as "a" and "A", the classes are letters, and their case means something.
 _LETTER_PAIRS = 3
+# So many numbers as names of classes are rather the values of a measurement.
+_MANY = 8
 
 
 def normalise_label(label: str) -> str:
@@ -52,19 +56,25 @@ def _normalise(label: str) -> str:
 def loosen_label(label: str) -> str:
     """Return a label in a form in which likely misspellings of it are the same.
 
-    Case does not count, nor do spaces, underscores and hyphens between letters, nor how a number
-    is written.
+    Case does not count, nor do quotes around it, spaces, underscores and hyphens between letters,
+    nor how a number is written.
 
     Args:
         label: The label as the data give it.
     """
-    text = unicodedata.normalize("NFKC", normalise_label(label)).casefold()
+    text = unicodedata.normalize("NFKC", _unquote(normalise_label(label))).casefold()
     if _NUMBER.fullmatch(text):
         return f"{float(text.replace(',', '.')):g}" if len(text) < 16 else text
     text = text.translate(dict.fromkeys(map(ord, _JOINERS)))
     text = re.sub("[\u2010-\u2015\u2212]", "-", text)
     text = re.sub(r"(?<=\d)[\s_-]+(?=\d)", "#", text)  # "1-2" is not 12
     return re.sub(r"(?<=[^\W_])[\s_-]+(?=[^\W_])", "", text)
+
+
+def _unquote(label: str) -> str:
+    """Return a label without quotes around it; as it is where nothing would be left."""
+    is_quoted = len(label) > 2 and label[0] + label[-1] in _QUOTES
+    return label[1:-1].strip() or label if is_quoted else label
 
 
 def whole_number(label: str) -> int | None:
@@ -91,7 +101,34 @@ def doubt_labels(class_names: Sequence[str]) -> list[str]:
             "give them one name"
             for names in groups
         ),
+        *_doubt_quotes(class_names),
+        *_doubt_measurements(class_names),
         *_doubt_combinations(class_names),
+    ]
+
+
+def _doubt_quotes(class_names: Sequence[str]) -> list[str]:
+    """Return a sentence if names have quotes around them."""
+    quoted = [name for name in class_names if _unquote(name) != name]
+    if not quoted:
+        return []
+    classes = "classes has" if len(quoted) == 1 else "classes have"
+    return [
+        f"{len(quoted)} of {len(class_names)} {classes} quotes around the name (such as "
+        f"{quoted[0]}), which belong to it; take them out of the data if they were not meant"
+    ]
+
+
+def _doubt_measurements(class_names: Sequence[str]) -> list[str]:
+    """Return a sentence if names are many numbers, some with a fraction, as a measurement has."""
+    if len(class_names) < _MANY or not all(map(_NUMBER.fullmatch, class_names)):
+        return []
+    numbers = [float(name.replace(",", ".")) for name in class_names]
+    if all(number.is_integer() for number in numbers):
+        return []
+    return [
+        f"the classes are {len(numbers)} numbers from {min(numbers):g} to {max(numbers):g}: if "
+        "they measure something, each value is a class of its own here; write ranges in their place"
     ]
 
 

@@ -10,9 +10,10 @@ import pandas as pd
 
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS
+from cnncli.choices.missing import is_missing
 from cnncli.data.classes import sort_class_names
 from cnncli.data.group_texts import blank_missing, fill_groups
-from cnncli.data.label_text import is_blank
+from cnncli.data.label_text import is_blank, whole_number
 from cnncli.data.samples import (
     NO_SPLIT,
     SEPARATOR,
@@ -73,12 +74,38 @@ def read_table(path: Path, columns: CsvColumns) -> Samples:
         class_names=tuple(names),
         splits=splits,
         groups=groups,
-        notes=alone,
+        notes=(*alone, *_doubt_missing(label, texts, labels)),
         remarks=remarks,
         group_hint=_build_group_hint(roles.maybe_group, rows) if roles.maybe_group else None,
         files=len(images),
         extra=further,
     )
+
+
+def _doubt_missing(column: str, texts: Array, numbers: Array) -> list[str]:
+    """Return a sentence if labels read as if there were none, such as ``NaN``, or -1 beside 0.
+
+    Args:
+        column: Name of the column.
+        texts: The K different labels.
+        numbers: (N,) the number of each row's label among them.
+    """
+    counts = np.bincount(numbers, minlength=len(texts)).tolist()
+    whole = [whole_number(str(text)) for text in texts]
+    known = [number for number in whole if number is not None]
+    words = ["-1"] if len(known) == len(whole) and sorted(known)[:2] == [-1, 0] else []
+    found = [
+        (str(text), count)
+        for text, count in zip(texts, counts, strict=True)
+        if is_missing(str(text)) or str(text) in words
+    ]
+    if not found:
+        return []
+    named = shorten([f"{number:,} times {text!r}" for text, number in found])
+    return [
+        f"column {column!r} has {named}, which programs write where a label is missing; here it is "
+        "the name of a class: take these rows out if it is none"
+    ]
 
 
 def _find_paths(

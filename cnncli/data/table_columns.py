@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from cnncli.arrays import Array
 from cnncli.choices.subgroups import FILE_PROPERTIES
 from cnncli.data.samples import CsvColumns, top_folders
 from cnncli.data.split_names import USUAL
-from cnncli.data.table_rows import read_header
-from cnncli.data.walk import is_hidden
-from cnncli.errors import CnncliError, did_you_mean, shorten
+from cnncli.data.table_rows import read_header, read_records
+from cnncli.data.walk import has_image_suffix, is_hidden
+from cnncli.errors import CnncliError, clip, did_you_mean, shorten
 
 IMAGE_COLUMNS = (
     *("image", "path", "file", "filename", "file_name", "filepath", "image_path", "img"),
@@ -23,6 +24,8 @@ LABEL_COLUMNS = (
     *("label", "class", "class_name", "classname", "target", "category"),
     *("diagnosis", "level", "grade", "dx", "breed"),
 )
+# So many lines of a table tell what its columns hold.
+_LOOKED_AT = 1000
 # Columns image_1, image_2, … are the channels of one sample.
 _NUMBERED = re.compile(r"(image|img|file|path|channel)_?(\d+)")
 # Folders with such a word in their name hold a table's images: no class is called so.
@@ -205,7 +208,38 @@ def choose_column(
 
 
 def _unnamed_column_error(path: Path, header: list[str], flag: str) -> CnncliError:
-    return CnncliError(f"{path}: name the column with {flag}; it has {shorten(header, 12)}")
+    named = [name for name in header if has_image_suffix(name)]
+    if named:
+        return CnncliError(
+            f"{path}: its first line names an image ({clip(named[0])}); begin the file with a line "
+            "of the columns' names, such as image,label"
+        )
+    told = f"{path}: name the column with {flag}; it has {shorten(header, 12)}"
+    flags = _find_zeros_and_ones(path, header) if flag == "--label-col" else []
+    if len(flags) > 1:
+        told += (
+            f"; {shorten(flags)} hold 0 and 1 alone: if each is a class, write the name of an "
+            "image's class into one column"
+        )
+    return CnncliError(told)
+
+
+def _find_zeros_and_ones(path: Path, header: list[str]) -> list[str]:
+    """Return the columns that hold 0 and 1 alone, and both, by the first rows of a CSV."""
+    rows = [fields for _, fields in islice(read_records(path), 1, _LOOKED_AT)]
+    values = {
+        name: {row[place].strip() for row in rows if place < len(row)}
+        for place, name in enumerate(header)
+    }
+    return [name for name, found in values.items() if {_number(v) for v in found} == {0, 1}]
+
+
+def _number(text: str) -> float | None:
+    """Return the number that a text is; None for any other text."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def find_extra_columns(path: Path, header: list[str], names: Sequence[str]) -> list[str]:

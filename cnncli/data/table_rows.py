@@ -85,6 +85,17 @@ def _read_all(path: Path) -> Iterator[tuple[int, list[str]]]:
             line = before + reader.line_num + 1
 
 
+def find_other_mark(fields: list[str], width: int) -> str:
+    """Return what separates a record, where that is not what separates the header; else nothing.
+
+    Args:
+        fields: The record, read with the header's separator: all of it is in the first field.
+        width: Number of columns.
+    """
+    row = fields[0] if width > 1 and fields and not any(fields[1:]) else ""
+    return next((mark for mark in _DELIMITERS if row and row.count(mark) == width - 1), "")
+
+
 def read_header(path: Path) -> list[str]:
     """Return the names of a CSV's columns.
 
@@ -96,11 +107,9 @@ def read_header(path: Path) -> list[str]:
         first: list[str] = []
         with suppress(CnncliError):  # told when the rows are read
             _, first = next(records, (0, []))
-        row = first[0] if len(header) > 1 and not any(first[1:]) and first else ""
-        torn = [mark for mark in _DELIMITERS if row and row.count(mark) == len(header) - 1]
-        if torn:
+        if mark := find_other_mark(first, len(header)):
             raise CnncliError(
-                f"{path}: the first row is separated by {torn[0]!r}, and the header is not; "
+                f"{path}: the first row is separated by {mark!r}, and the header is not; "
                 "separate both in one way"
             )
         return header

@@ -12,7 +12,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.data.samples import text_array
-from cnncli.data.table_rows import find_line, open_table
+from cnncli.data.table_rows import find_line, find_other_mark, open_table
 from cnncli.errors import CnncliError
 
 _CHUNK = 1 << 16  # records
@@ -90,6 +90,11 @@ def _read_chunks(path: Path, width: int) -> Iterator[list[list[str]]]:
                     raise CnncliError(
                         f"{path}: not a CSV in UTF-8: line {find_line(path, first + number)} has "
                         f"{len(fields)} fields, the header {width}"
+                    )
+                if mark := find_other_mark(fields, width):
+                    raise CnncliError(
+                        f"{path}, line {find_line(path, first + number)}: is separated by "
+                        f"{mark!r}, and the header is not; separate all rows in one way"
                     )
                 records[number] = fields[:width] + [""] * (width - len(fields))
             yield records

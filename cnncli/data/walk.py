@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from cnncli.errors import CnncliError
 from cnncli.files import (
@@ -60,26 +61,43 @@ def check_names(root: Path, names: Iterable[str]) -> None:
             )
 
 
-def walk_files(folder: Path) -> Iterator[str]:
+def walk_files(
+    folder: Path, unreadable: Callable[[str, OSError], object] | None = None
+) -> Iterator[str]:
     """Yield the files at any depth below a folder, as sorted relative paths with ``/``.
 
     Files and folders whose names begin with a dot are left out, and so are folders of the system,
     such as those of thumbnails. Symbolic links are followed, except those that lead back to a
     folder above.
 
+    Args:
+        folder: The folder.
+        unreadable: Is called with the path of each folder that cannot be read, which is then left
+            out; None raises in its place.
+
     Raises:
         CnncliError: If a folder cannot be read.
     """
-    yield from _walk(str(folder), "", frozenset())
+    yield from _walk(str(folder), "", frozenset(), unreadable or _refuse)
 
 
-def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
+def _refuse(folder: str, error: OSError) -> NoReturn:
+    raise CnncliError(f"{folder}: the folder cannot be read ({error.strerror})") from None
+
+
+def _walk(
+    folder: str,
+    prefix: str,
+    above: frozenset[tuple[int, int]],
+    unreadable: Callable[[str, OSError], object],
+) -> Iterator[str]:
     """Yield the files below a folder.
 
     Args:
         folder: The folder.
         prefix: What is put in front of each path: the folder's own path below the root and ``/``.
         above: Device and inode number of each folder above this one.
+        unreadable: Is called with a folder that cannot be read.
     """
     try:
         status = os.stat(folder)
@@ -88,11 +106,13 @@ def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterat
             return
         folders, files = _list(folder)
     except OSError as error:
-        raise CnncliError(f"{folder}: the folder cannot be read ({error.strerror})") from None
+        unreadable(folder, error)
+        return
     inside = set(folders)
     for name in sorted(folders + files):
         if name in inside:
-            yield from _walk(os.path.join(folder, name), f"{prefix}{name}/", above | {identity})
+            path = os.path.join(folder, name)
+            yield from _walk(path, f"{prefix}{name}/", above | {identity}, unreadable)
         else:
             yield prefix + name
 
@@ -106,7 +126,7 @@ def list_folder(folder: Path) -> tuple[list[str], list[str]]:
     try:
         folders, files = _list(str(folder))
     except OSError as error:
-        raise CnncliError(f"{folder}: the folder cannot be read ({error.strerror})") from None
+        _refuse(str(folder), error)
     return sorted(folders), sorted(files)
 
 

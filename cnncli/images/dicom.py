@@ -117,7 +117,7 @@ def _read(data: bytes, *, pixels: bool) -> Any:
     try:
         import pydicom
     except ImportError:
-        raise ImageError("is DICOM: install it with pip install 'cnncli[dicom]'") from None
+        raise ImageError("is DICOM, which needs pydicom: pip install 'cnncli[dicom]'") from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -30,7 +30,7 @@ def find_tag(keyword: str, where: str) -> int:
         from pydicom.datadict import dictionary_VR, keyword_dict
     except ImportError:
         raise CnncliError(
-            f"{where}: reads DICOM: install it with pip install 'cnncli[dicom]'"
+            f"{where}: a header field of DICOM needs pydicom: pip install 'cnncli[dicom]'"
         ) from None
     if not keyword or keyword not in keyword_dict:
         near = did_you_mean(keyword, filter(None, keyword_dict)) or ", such as PatientID"

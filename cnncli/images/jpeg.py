@@ -21,6 +21,8 @@ from cnncli.images.header import Header, ImageError, damaged
 
 _END = b"\xff\xd9"
 _START_OF_SCAN, _FILL = 0xDA, 0xFF
+# What libjpeg says of headers that are unusual, and goes on (the JWRN lines of its jerror.h).
+_UNUSUAL = ("Unknown Adobe", "Warning: unknown JFIF", "Invalid SOS", "Inconsistent progression")
 _LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0xd9\Z")
 # So many bytes may stand between the picture and the end marker, whatever they are.
 _MOST_LEFT_OVER = 4
@@ -77,12 +79,10 @@ def decode_jpeg(data: bytes, header: Header, reduction: int) -> Array:
     try:
         return _decode(data, header, reduction, strict=True)
     except ValueError as error:
-        if _tells_damage(str(error), data):
-            raise damaged(error) from None
-    try:
-        return _decode(data, header, reduction, strict=False)
-    except ValueError as error:
-        if not any(word in str(error) for word in ("subsampling", "color")):
+        said = str(error)
+        if _is_harmless(said, data):
+            return _decode(data, header, reduction, strict=False)
+        if not any(word in said for word in ("subsampling", "color")):
             raise damaged(error) from None
     return _decode_with_pillow(data, reduction)
 
@@ -132,8 +132,11 @@ def _mix(inks: Array) -> Array:
     return (black - ((255 - colours) * black >> 8)).astype(np.uint8)
 
 
-def _tells_damage(text: str, data: bytes) -> bool:
-    """Return whether libjpeg's words mean that the picture itself is not what it was.
+def _is_harmless(text: str, data: bytes) -> bool:
+    """Return whether libjpeg's words mean that the picture itself is what it was.
+
+    All else is damage: also where it gives up in the middle of the picture, since the rest is then
+    whatever lay in the memory.
 
     A decoder that wrong bytes brought out of step finds its last block too early: what is left of
     the picture then stands before the end marker. A few bytes there, or many of one value, are what
@@ -143,14 +146,12 @@ def _tells_damage(text: str, data: bytes) -> bool:
         text: What libjpeg said last.
         data: The bytes of the file.
     """
-    if not text.startswith(("Corrupt JPEG data", "Premature end")):
-        return False
     found = _LEFT_OVER.search(text)
     if found is None:
-        return True
+        return text.startswith(_UNUSUAL)
     count = int(found[1])
     end = data.find(_END, data.find(bytes((_FILL, _START_OF_SCAN))))
-    return count > _MOST_LEFT_OVER and len(set(data[max(0, end - count) : end])) > 1
+    return count <= _MOST_LEFT_OVER or len(set(data[max(0, end - count) : end])) <= 1
 
 
 def _tidy_header(data: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations, pairwise
 from statistics import median
 
@@ -13,6 +13,9 @@ _FULL_SCALES = (1.0, 255.0, 4095.0, 65535.0)
 # Pictures are of two scales if no picture ends between the two, the upper being so many times the
 # lower; a picture of the lower one then has 16 of 255 levels at most.
 _GAP = 16.0
+# So many times is enough where the pictures of either scale, two at least, end close together: the
+# greatest value of the brightest is no more than twice that of the darkest.
+_NEAR_GAP, _CLOSE = 5.0, 2.0
 # Pictures of two declared depths hold the same values if those of the deeper ones fit into the bits
 # of the others, and become at least so many times as dark.
 _DARKER = 3.0
@@ -47,7 +50,11 @@ def find_scales(pictures: Sequence[Levels]) -> tuple[list[int], list[int]] | Non
     top = highs[order[-1]]
     for position, (below, above) in enumerate(pairwise(order), start=1):
         end = highs[below]
-        is_apart = end > 0 and highs[above] >= _GAP * max(end, 1.0)
+        gap = highs[above] / max(end, 1.0) if end > 0 else 0.0
+        is_apart = gap >= _GAP or (
+            gap >= _NEAR_GAP
+            and all(_are_close(highs, part) for part in (order[:position], order[position:]))
+        )
         # Next to fractions everything is another scale, but next to levels only other levels are.
         if is_apart and _is_scale(end) and (end <= 1 + _BEYOND or _is_scale(top)):
             return sorted(order[:position]), sorted(order[position:])
@@ -65,8 +72,8 @@ def tell_scales(counts: Sequence[int], tops: Sequence[float], named: Sequence[st
     few, many = (f"{count:,} image{'s' * (count != 1)}" for count in counts)
     return (
         f"float values of two scales: {few} up to {tops[0]:.3g} (such as {named[0]}), {many} up to "
-        f"{tops[1]:.5g} (such as {named[1]}); beside these the first are nearly black: bring all "
-        "to one scale"
+        f"{tops[1]:.5g} (such as {named[1]}); beside these the first are "
+        f"{'nearly black' if tops[1] >= _GAP * tops[0] else 'dark'}: bring all to one scale"
     )
 
 
@@ -129,6 +136,11 @@ def tell_depths(counts: Sequence[int], firsts: Sequence[Levels], named: Sequence
         f"{few} without a window of {low} bits (such as {named[0]}), {many} of {high} bits whose "
         f"values fit into {low} (such as {named[1]}): beside the first these are {end}"
     )
+
+
+def _are_close(highs: Mapping[int, float], order: Sequence[int]) -> bool:
+    """Return whether two pictures or more, in the order of where they end, end close together."""
+    return len(order) > 1 and highs[order[-1]] <= _CLOSE * highs[order[0]]
 
 
 def _is_scale(end: float) -> bool:

@@ -28,7 +28,7 @@ from cnncli.run.check_folds import check_folds
 from cnncli.run.damaged_folds import check_fold_files
 from cnncli.run.fold import Fold, has_begun
 from cnncli.run.fold_clock import FoldClock
-from cnncli.run.fold_figures import count_seconds, fold_rows, read_fold
+from cnncli.run.fold_figures import count_seconds, fold_rows, read_fold, read_threads
 from cnncli.run.fold_reporter import FoldReporter
 from cnncli.run.folder import check_output, check_unfinished, new_run_dir, tell_finished
 from cnncli.run.lock import lock_run
@@ -184,6 +184,7 @@ class _Job:
         paths = [self._folder / f"fold{number}" for number in range(1, folds + 1)]
         todo = [p for p in paths if not self._world.from_first((p / REPORT_FILE).is_file())]
         if len(todo) < folds:
+            images.features.threads = self._world.from_first(read_threads(self._folder))
             self._reporter.note(f"finished before: {folds - len(todo)} of {folds} folds")
         if len(todo) > 1:
             told = f"the end of fold {paths.index(todo[0]) + 1} tells how long the others take"

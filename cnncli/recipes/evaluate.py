@@ -18,6 +18,7 @@ from cnncli.run.decision import load_decision, note_left_out, save_decision, war
 from cnncli.run.evaluate_settings import EvaluateSettings
 from cnncli.run.evaluated_images import check_groups, find_evaluated
 from cnncli.run.evaluation import Evaluation
+from cnncli.run.exported_decision import take_over_decision
 from cnncli.run.find_val import find_val
 from cnncli.run.fold_figures import describe_folds
 from cnncli.run.internal import add_internal
@@ -262,6 +263,9 @@ def _store_decision(evaluation: Evaluation, settings: EvaluateSettings) -> None:
         path = save_decision(evaluation.path, evaluation.checkpoint.digest, decision)
         evaluation.reporter.note(
             f"{path}: {decision.describe()}; predict and evaluate go by it, --raw leaves it out"
+        )
+        take_over_decision(
+            evaluation.path, evaluation.checkpoint.digest, path, decision, evaluation.reporter
         )
 
 

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import compress, islice, zip_longest
+from pathlib import Path
 from typing import TextIO
 
 import numpy as np
-import torch
 
 from cnncli.arrays import Array
 from cnncli.augmentation.notation import Tta
-from cnncli.choices import Precision
+from cnncli.choices import Engine, Precision
 from cnncli.data.inputs import expand_inputs, group_files, select_shard
-from cnncli.data.table_inputs import list_table
 from cnncli.errors import CnncliError
 from cnncli.reporting import Reporter
-from cnncli.run.decide import check_no_abstain, warn_of_abstaining
 from cnncli.run.decision import Decision, warn_of_views
-from cnncli.run.ensemble import Ensemble, load_members
+from cnncli.run.engines import load_networks
+from cnncli.run.fingerprint import fingerprint
+from cnncli.run.networks import EngineSettings, Ensemble, Loaded
+from cnncli.run.odd_images import find_dark, is_unlike_training
 from cnncli.run.prediction_row import Row, build_row, build_unreadable_row
 from cnncli.run.read_ahead import read_batches
-from cnncli.run.report import report_precision
-from cnncli.run.scales import is_dark
-from cnncli.run.subject import load_trained
-from cnncli.run.warn_of_cut import is_unlike_training
-from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
 
 
@@ -50,6 +45,7 @@ class PredictSettings:
             alone.
         image_col: Names of the columns of images of a table; None looks for the usual ones.
         shard: ``(I, N)`` takes the I-th of every N inputs, I from 1.
+        engine: What computes; ``auto`` takes ONNX Runtime where it gives the same answers.
         raw: Whether the decision that lies beside a run's weights is left out.
         abstain_below: Labels with a smaller probability are withheld; None for what the decision
             says.
@@ -65,6 +61,7 @@ class PredictSettings:
     device: str = "auto"
     precision: Precision | None = None
     tta: Tta | None = None
+    engine: Engine = "auto"
     image_col: str | None = None
     shard: tuple[int, int] = (1, 1)
     raw: bool = False
@@ -77,11 +74,13 @@ class Predictor:
     Attributes:
         settings: How to predict.
         reporter: Gets remarks.
-        compute: Device, precision, and the processes that work together.
+        world: The processes that work together.
         ensemble: The networks; mostly one.
         class_names: The names of the K classes.
         preprocess: Turns the content of an image file into the first network's input.
         decision: What is done with the probabilities.
+        digests: The digests of the networks' weights, of those that come from runs.
+        precision: The precision that the networks are computed in.
         top_k: Number of classes per row, at most K.
         odd: Number of the images predicted so far, and the path of the first, that are ``unlike``
             the training images, ``coloured`` for a grey network, or ``dark``: fractions for one
@@ -102,24 +101,17 @@ class Predictor:
         self.settings = settings
         self.reporter = reporter
         self.odd = dict.fromkeys(("unlike", "coloured", "dark"), (0, ""))
-        self.compute = choose_evaluation_compute(settings.device, settings.precision, world)
-        report_precision(self.compute.precision, settings.precision, reporter)
-        keep_freed_memory()
-        if settings.model is None:
-            subjects = load_members(settings.checkpoints, reporter, raw=settings.raw)
-        else:
-            subjects = [load_trained(settings.model, settings.weights, reporter)]
-        self.ensemble = Ensemble(subjects, self.compute, settings.tta)
+        self.world = world
+        loaded = self._load()
+        self.ensemble = Ensemble(loaded.networks)
         self.class_names = self.ensemble.class_names
         self.preprocess = self.ensemble.forms[0]
-        subject = subjects[0]
-        self.decision = subject.decision or Decision(self.class_names)
-        warn_of_views(subject.decision, settings.tta, reporter)
-        if settings.abstain_below is not None:
-            self.decision = replace(self.decision, abstain_below=settings.abstain_below)
-            warn_of_abstaining(self.decision, reporter)
-        if self.decision.abstain_below is not None:
-            check_no_abstain(self.class_names)
+        self.decision = loaded.decision or Decision(self.class_names)
+        warn_of_views(loaded.decision, settings.tta, reporter)
+        self._settle_abstaining()
+        self._rest = loaded.rest_of(self.decision)
+        self.digests = tuple(network.digest for network in loaded.networks if network.digest)
+        self.precision = loaded.networks[0].precision
         self.top_k = min(settings.top_k, len(self.class_names))
         places = {str(place) for place in range(2, self.top_k + 1)}
         clash = sorted(places & set(self.class_names)) if settings.probabilities else []
@@ -130,15 +122,47 @@ class Predictor:
                 "which keeps them apart"
             )
 
+    def _settle_abstaining(self) -> None:
+        """Let labels be withheld as the settings say, or the decision."""
+        asked = self.settings.abstain_below
+        if asked is None and self.decision.abstain_below is None:
+            return
+        from cnncli.run.decide import check_no_abstain, warn_of_abstaining
+
+        if asked is not None:
+            self.decision = replace(self.decision, abstain_below=asked)
+            warn_of_abstaining(self.decision, self.reporter)
+        check_no_abstain(self.class_names)
+
+    def _load(self) -> Loaded:
+        """Load the networks, with what is to compute them."""
+        given = self.settings
+        engine = EngineSettings(given.engine, given.device, given.precision, given.tta, given.raw)
+        if given.model is None:
+            return load_networks(given.checkpoints, engine, self.reporter, self.world)
+        from cnncli.run.torch_network import load_registered
+
+        return load_registered(given.model, given.weights, engine, self.reporter, self.world)
+
     @property
     def columns(self) -> list[str]:
-        """The names of the CSV's columns."""
+        """The names of the CSV's columns, or the keys of a row of JSON."""
         names = ["path", "label", "probability"]
         for place in range(2, self.top_k + 1):
             names += [f"label_{place}", f"probability_{place}"]
         if self.settings.probabilities and not self.settings.nested:
             names += [f"probability_{name}" for name in self.class_names]
+        elif self.settings.probabilities:
+            names.append("probabilities")
         return [*names, *self._withheld, "error"]
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells the answers of this network from those of another: 12 hex digits."""
+        named = self.settings
+        weights = self.digests or (named.model or "", named.weights)
+        how = (named.tta, self.precision)
+        return fingerprint(weights, self.class_names, self.decision, *how)
 
     @property
     def _withheld(self) -> list[str]:
@@ -156,15 +180,19 @@ class Predictor:
             CnncliError: If an input does not exist, or if several processes would have to read
                 stdin.
         """
-        world, count = self.compute.world, self.preprocess.count_files
+        world, count = self.world, self.preprocess.count_files
         if world.size > 1 and "-" in inputs:
             raise CnncliError(
                 "predict -: torchrun's processes have one stdin between them; name folders or "
                 "globs, or give each process its part of the list: cnncli predict --shard I/N"
             )
-        find = partial(
-            list_table, image_col=self.settings.image_col, count=count, tell=self.reporter.note
-        )
+
+        def find(table: Path) -> list[str]:
+            from cnncli.data.table_inputs import list_table
+
+            column, tell = self.settings.image_col, self.reporter.note
+            return list_table(table, image_col=column, count=count, tell=tell)
+
         files = group_files(expand_inputs(inputs, stdin, find), count)
         return select_shard(files, self.settings.shard)
 
@@ -181,7 +209,7 @@ class Predictor:
         Raises:
             CnncliError: If the network's probabilities are not finite.
         """
-        world = self.compute.world
+        world = self.world
         if world.size == 1:
             yield from self._predict(files)
             return
@@ -200,21 +228,21 @@ class Predictor:
         """Yield the rows of this process's images, each given as the paths of its files."""
         for batch in read_batches(files, self.ensemble.forms, self.settings.batch_size):
             images = [image for _, image, _, _ in batch if not isinstance(image, str)]
-            answers: Iterator[tuple[Array, int, bool]] = iter(())
+            answers: Iterator[tuple[Array, int, bool, bool]] = iter(())
             if images:
-                stacked = [torch.from_numpy(np.stack(form)) for form in zip(*images, strict=True)]
-                decided = self.decision.decide(self.ensemble.answer(stacked))
-                probabilities, labels, withheld = decided
-                answers = zip(probabilities, labels.tolist(), withheld.tolist(), strict=True)
+                stacked = [np.stack(form) for form in zip(*images, strict=True)]
+                probabilities, labels, held = self._rest.decide(self.ensemble.answer(stacked))
+                dark = find_dark(stacked[0], self.preprocess)
+                answers = zip(probabilities, labels.tolist(), held.tolist(), dark, strict=True)
             for path, image, cut, is_coloured in batch:
-                is_black = not isinstance(image, str) and is_dark(image[0], self.preprocess)
-                found = (is_unlike_training(cut, self.preprocess), is_coloured, is_black)
-                for kind in compress(self.odd, found):
-                    self.odd[kind] = self.odd[kind][0] + 1, self.odd[kind][1] or path
                 if isinstance(image, str):
                     yield self._unreadable_row(path, image)
-                else:
-                    yield self._row(path, *next(answers))
+                    continue
+                probability, label, is_withheld, is_dark = next(answers)
+                found = (is_unlike_training(cut, self.preprocess), is_coloured, is_dark)
+                for kind in compress(self.odd, found):
+                    self.odd[kind] = self.odd[kind][0] + 1, self.odd[kind][1] or path
+                yield self._row(path, probability, label, is_withheld)
 
     def _row(self, path: str, probabilities: Array, label: int, is_withheld: bool) -> Row:
         """Return the row of an image by its probabilities (K,) and the class it is given."""

@@ -19,9 +19,9 @@ from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
 from cnncli.run.bad_images import keep_good
-from cnncli.run.kept_out import load_kept_out
+from cnncli.run.kept_out import load_kept_out, load_unsplit
 from cnncli.run.report import warn_of_edited_splits
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 
 _CHOSEN_ON = "chosen on"
 
@@ -61,10 +61,13 @@ def _leave_out_excluded(samples: Samples, checkpoint: Path, reporter: Reporter) 
     found = find_excluded(samples, listed) if listed else np.array([], int)
     if not len(found):
         return samples
-    kept_out = load_kept_out(run_dir)
-    is_test = np.array([str(path) in kept_out for path in samples.paths[found]])
+    kept_out, unsplit = load_kept_out(run_dir), load_unsplit(run_dir)
+    paths = [str(path) for path in samples.paths[found]]
+    is_test = np.array([path in kept_out for path in paths])
+    is_unsplit = np.array([path in unsplit for path in paths])
     for numbers, why in (
-        (found[~is_test], "left out, as in the run (--exclude)"),
+        (found[~is_test & ~is_unsplit], "left out, as in the run (--exclude)"),
+        (found[is_unsplit], "left out, as in the run: its --splits has no split for them"),
         (found[is_test], "left out, as the cross-validation keeps them out for test"),
     ):
         if len(numbers):

@@ -25,8 +25,8 @@ from cnncli.data.splits import TEST
 from cnncli.errors import CnncliError, count_of
 from cnncli.files import SPLITS_FILE
 from cnncli.reporting import Reporter
-from cnncli.run.samples import label_samples
-from cnncli.training.device import count_cpus
+from cnncli.run.samples import label_samples, warn_of_unused
+from cnncli.training.cores import count_cpus
 
 _DEFAULT = 5  # folds, where neither the user nor a file of splits says how many
 
@@ -76,6 +76,8 @@ def plan_folds(
     in_order = order_classes(samples, None)  # so that another --class-order draws the same folds
     if read.folds is not None and (read.folds != NO_FOLD).any():
         numbers, folds = read.take(samples, folds)
+        if begun is None:
+            warn_of_unused(config, samples.splits, reporter, folds=True)
     else:
         folds = folds or _DEFAULT
         # Before any drawing, whose errors are of the largest class.

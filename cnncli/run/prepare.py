@@ -47,10 +47,12 @@ from cnncli.run.pretrained import Pretrained, find_pretrained
 from cnncli.run.samples import gather_samples
 from cnncli.run.scales import warn_of_scales
 from cnncli.run.settle_head import can_fit, refuse_fit, settle_head, tell_squash
+from cnncli.run.threads import measure_early
 from cnncli.run.warn_of_cut import warn_of_cut
 from cnncli.run.warn_of_reuse import warn_of_reuse
 from cnncli.training.batch_size import find_batch_size
-from cnncli.training.device import Compute, count_cpus
+from cnncli.training.cores import count_cpus
+from cnncli.training.device import Compute
 from cnncli.training.history import KAPPA
 from cnncli.training.state import seed_everything
 
@@ -155,6 +157,7 @@ def _settle(
 ) -> PreparedRun:
     """Return the run with what can only be decided by running the network on images."""
     if run.config.fits_head and asked.resize_mode is None and pretrained.expects is not None:
+        run = measure_early(run)
         run = _try_resize_modes(run, pretrained, images, reporter)
     if not run.config.fits_head:
         tell_squash(asked, run.config.resize_mode, pretrained.resize_mode, reporter)

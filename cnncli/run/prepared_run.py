@@ -45,6 +45,7 @@ class PreparedRun:
             and why.
         options: What is exchanged in the network, by the arguments of `build_network`.
         kept: Features that the folds of a cross-validation share; None for a run of its own.
+        threads: The number of threads that was measured so far; 0 for none.
         data_check: What was warned of about the images.
     """
 
@@ -58,6 +59,7 @@ class PreparedRun:
     bad: Bad = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     kept: KeptFeatures | None = None
+    threads: int = 0
     data_check: DataCheck = field(default_factory=DataCheck)
 
     @property

@@ -16,19 +16,20 @@ from cnncli.data.dicom_groups import propose_patients
 from cnncli.data.exclude import exclude_listed
 from cnncli.data.find_samples import find_samples, is_named_set, report_layout
 from cnncli.data.label_text import doubt_labels
-from cnncli.data.samples import CsvColumns, Samples
+from cnncli.data.samples import NO_SPLIT, CsvColumns, Samples
 from cnncli.data.split_match import apply_split_file
-from cnncli.data.splits import parse_groups, split_samples
+from cnncli.data.splits import VAL, parse_groups, split_samples
 from cnncli.errors import CnncliError, count_of
 from cnncli.files import BEST_FILE, CONFIG_FILE, expand_path, run_dir_of
 from cnncli.models.pretrained.tensor_file import read_meta
 from cnncli.reporting import Reporter
 from cnncli.run.begun import BegunRun
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 from cnncli.training.history import KAPPA
 
 # So many images, each of another class, are no set with small classes.
 _MANY = 10
+_FRACTIONS = ("val_fraction", "test_fraction")
 
 
 def gather_samples(
@@ -48,6 +49,8 @@ def gather_samples(
         CnncliError: If the data cannot be trained on.
     """
     samples = label_samples(config, reporter, begun)
+    if begun is None:
+        warn_of_unused(config, samples.splits, reporter)
     splits, warnings = split_samples(
         order_classes(samples, None),  # so that another --class-order draws the same splits
         val_fraction=config.val_fraction,
@@ -59,6 +62,33 @@ def gather_samples(
     for warning in warnings:
         reporter.warn(warning)
     return samples, splits
+
+
+def warn_of_unused(
+    config: RunConfig, given: Array, reporter: Reporter, *, folds: bool = False
+) -> None:
+    """Warn of settings that would draw splits, where a file or the data have them already.
+
+    A setting that says what holds without it is not told: ``config.yaml`` has all of them.
+
+    Args:
+        config: The settings.
+        given: (N,) the splits that the images have, as indices into SPLITS.
+        reporter: Gets the warning.
+        folds: Whether a file has folds, inside of which val is drawn.
+    """
+    if (given == NO_SPLIT).all() and not folds:
+        return
+    unused = [] if config.splits is None else ["split_col"]
+    default = {key: type(config).model_fields[key].default for key in (*_FRACTIONS, "split_col")}
+    if folds:
+        default["test_fraction"] = 0.0
+    unused += ["test_fraction"] + ["val_fraction"] * bool((given == VAL).any() and not folds)
+    told = [key for key in unused if getattr(config, key) != default[key]]
+    if told:
+        named = [f"--{key.replace('_', '-')} {getattr(config, key)}" for key in told]
+        whose = "the data fix" if config.splits is None else f"--splits {config.splits} fixes"
+        reporter.warn(f"{' and '.join(named)}: no effect, since {whose} the splits")
 
 
 def label_samples(

@@ -29,7 +29,8 @@ from cnncli.models.registry import CHAIN, MODELS, TIMM, ModelEntry, find_model, 
 from cnncli.models.tables.custom import CUSTOM
 from cnncli.reporting import Reporter
 from cnncli.run.decision import Decision, load_decision
-from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
+from cnncli.training.checkpoint import load_checkpoint
+from cnncli.training.find_checkpoint import find_checkpoint
 from cnncli.training.find_run import LAST, list_run_folders
 
 # Image side in pixels, channels and classes of a network with random weights, where it has no own.
@@ -51,6 +52,7 @@ class Subject:
         is_trained: Whether the weights come from a run or a file; otherwise they are random.
         augment: The augmentation that a run trained it with; empty for none.
         decision: What is done with the probabilities; None for nothing, and where nobody asked.
+        digest: Digest of the checkpoint; empty for a network of the registry.
     """
 
     model: str
@@ -61,6 +63,7 @@ class Subject:
     is_trained: bool
     augment: Pipeline = field(default_factory=list)
     decision: Decision | None = None
+    digest: str = ""
 
     def classifier(self) -> Classifier:
         """Return normalisation, network and softmax as one module, in eval mode."""
@@ -143,6 +146,7 @@ def read_run(path: Path, how: str, reporter: Reporter, *, decide: bool = False) 
         is_trained=True,
         augment=checkpoint.augment,
         decision=decision,
+        digest=checkpoint.digest,
     )
 
 

@@ -23,6 +23,16 @@ WithReport = Annotated[
     ),
 ]
 
+WithOnnx = Annotated[
+    bool,
+    typer.Option(
+        "--onnx/--no-onnx",
+        envvar="CNNCLI_ONNX",
+        help="Write the network for predict and other programs, best.onnx, at the end.",
+        rich_help_panel="Output",
+    ),
+]
+
 
 @dataclass(frozen=True)
 class WantedAfters:
@@ -30,17 +40,24 @@ class WantedAfters:
 
     Attributes:
         report: The page.
+        onnx: The network as an ONNX file.
     """
 
     report: bool
+    onnx: bool = False
 
     def load(self) -> list[After]:
         """Return what makes it; what that imports is heavy."""
-        if not self.report:
-            return []
-        from cnncli.recipes.report.after import page_after
+        afters = []
+        if self.report:
+            from cnncli.recipes.report.after import page_after
 
-        return [page_after()]
+            afters.append(page_after())
+        if self.onnx:
+            from cnncli.recipes.export import onnx_after
+
+            afters.append(onnx_after())
+        return afters
 
 
 def load_evaluation_page(data: str | None) -> Callable[[Evaluation], None]:

@@ -14,7 +14,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TextIO
 
 from cnncli.errors import CnncliError
-from cnncli.files import protect_cell
+from cnncli.files import protect_cell, protect_column
 from cnncli.reporting import UNSEEN_CHARACTERS, SilentReporter, TableLayout, show_controls
 from cnncli.shell.cells import CUT, wrap_words
 from cnncli.shell.columns import Row
@@ -56,7 +56,7 @@ def print_rows(
         protect = protect_cell if csv_safe else _keep
         rows = iter(rows)
         first = list(islice(rows, 1))
-        _write_csv([protect(column) for column in columns])
+        _write_csv([protect_column(name) if csv_safe else name for name in columns])
         for row in chain(first, rows):
             _write_csv(["" if row.get(c) is None else protect(row[c]) for c in columns])
     elif output_format == "jsonl":

@@ -260,7 +260,7 @@ def test_xray_sample(cli):
     assert {s["target"] for s in report["shortcuts"]} == {"Covid-19"}
     assert report["told_by_nothing"] == ["No_findings", "Pneumonia"]
     ids = found["shared-ids"]
-    assert "3 ids in front of two file names each (00001689, 00003140, 00011632)" in ids["text"]
+    assert "3 ids each begin the names of two files (00001689, 00003140, 00011632)" in ids["text"]
     assert [len(group) for group in ids["groups"]] == [2, 2, 2]
     assert found["stored-in-colour"]["text"] == (
         "26 images of 90 stored in colour or with alpha, 19 of them grey to look at"

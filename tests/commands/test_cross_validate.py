@@ -377,6 +377,23 @@ def test_a_fold_says_that_test_images_were_kept_out_and_not_excluded(cli, with_t
 
 
 @pytest.mark.slow
+def test_a_fold_says_that_its_splits_had_no_split_for_an_image(cli, data, tmp_path):
+    """The run that wrote the splits could not read an image that is mended since."""
+    images = tmp_path / "images"
+    shutil.copytree(data, images)
+    image = sorted(images.glob("*/*.png"))[0]
+    whole = image.read_bytes()
+    image.write_bytes(whole[:50])
+    first = cross_validate(tmp_path / "a", images, epochs=1, on_bad_image="skip")
+    image.write_bytes(whole)
+    second = cross_validate(tmp_path / "b", images, epochs=1, splits=str(first / "splits.csv"))
+    told = cli("evaluate", "--checkpoint", second / "fold1", "--data", images).err
+    name = image.relative_to(images)
+    assert f"left out, as in the run: its --splits has no split for them: 1 ({name})" in told
+    assert "--exclude" not in told
+
+
+@pytest.mark.slow
 def test_a_test_split_is_in_no_fold_and_judged_by_the_mean(cli, with_test, tmp_path):
     rows = read_rows(with_test / "splits.csv")
     kept = {row["path"] for row in rows if row["split"] == "test"}

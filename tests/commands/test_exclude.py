@@ -126,6 +126,20 @@ def test_check_datas_list_is_taken(cli, data):
     assert "none.txt: names no image, so none is left out" in result.err
 
 
+def test_check_data_looks_at_what_is_left(cli, data):
+    (data / "0" / "bad.png").write_text("no image")
+    assert cli("check-data", data, "--fix-list", "drop.txt", "--no-cache").code == 3
+    again = cli("check-data", data, "--exclude", "drop.txt", "--no-cache", "--format", "json")
+    assert "left out by --exclude drop.txt: " in again.err
+    found = json.loads(again.out)
+    assert not any(each["kind"] == "unreadable" for each in found["findings"])
+    before = Path("drop.txt").read_text()
+    flags = ("--exclude", "drop.txt", "--fix-list", "./drop.txt")
+    result = cli("check-data", data, *flags)
+    assert (result.code, "is the list of --exclude" in result.error) == (2, True)
+    assert Path("drop.txt").read_text() == before
+
+
 def test_a_sample_of_several_files_goes_as_a_whole(cli, data):
     names = names_in(data)
     pairs = zip(names[:-1:2], names[1::2], strict=True)

@@ -34,6 +34,7 @@ def grouped(tmp_path_factory):
         writer.writerow(("image", "label", "split", "sex", "patient"))
         for index, path in enumerate([*paths, root / "images" / "one" / "copy.png"]):
             split = ("train", "val", "test", "test")[index // 3 % 4]
+            split = "test" if path.name == "copy.png" else split
             row = path.relative_to(root), path.parent.name, split, "FM"[index // 12 % 2]
             writer.writerow((*row, f"p{index // 3}"))
     return train(
@@ -160,6 +161,12 @@ def test_the_verdict_on_the_images_comes_first(cli, grouped, tmp_path):
     assert f"<strong>spoils a result</strong> {html.escape(finding['text'])}" in data
     assert "(contradiction, 2 images)" in data
     assert re.search(r"<strong>Warning: \d+ faults? found: ", data)
+    flags = json.loads(re.search(r'id="content">(.*?)</script>', page, re.S)[1])["flags"]
+    assert "copy: the bytes of 1 other image in train (such as images/zero/" in str(flags)
+    assert (
+        "1 image has a flag (⚑). A flag says that an image has the bytes of another one"
+        in section(page, "confusions")
+    )
     (rows,) = tables(data)
     assert rows[3][:2] == [["used, with the bytes of another image"], ["1"]]
 

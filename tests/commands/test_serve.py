@@ -41,7 +41,8 @@ def test_flags_that_are_none(cli, flags, told):
 def test_without_the_extra(cli, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     result = cli("serve")
-    assert (result.code, result.error) == (2, "serve: needs uvicorn: pip install 'cnncli[serve]'")
+    told = "serve: needs its extra, of which uvicorn is missing: pip install 'cnncli[serve]'"
+    assert (result.code, result.error) == (2, told)
 
 
 def test_addresses_that_cannot_be_had(cli, run_dir):

@@ -67,6 +67,24 @@ def test_different(one, other):
     assert doubt_labels([one, other]) == []
 
 
+def test_quotes_that_belong_to_names_are_told():
+    one, several = doubt_labels(["'cat'", "cat", "dog"])
+    assert one.startswith("the classes \"'cat'\" and 'cat' may be one")
+    assert several.startswith("1 of 3 classes has quotes around the name (such as 'cat')")
+    for pair in ("''", '""', "\u201c\u201d", "\u00ab\u00bb"):
+        (told,) = doubt_labels([f"{pair[0]}{name}{pair[1]}" for name in ("cat", "dog")])
+        assert told.startswith("2 of 2 classes have quotes around the name")
+    assert doubt_labels(["'", "''", "rock'n'roll", "'tis"]) == []
+
+
+def test_values_of_a_measurement_are_told():
+    values = [f"{number / 10:g}" for number in range(12)]
+    (told,) = doubt_labels(values)
+    assert told.startswith("the classes are 12 numbers from 0 to 1.1: if they measure something")
+    assert doubt_labels(list(map(str, range(12)))) == []  # grades
+    assert doubt_labels(["0.5", "1", "1.5", "2"]) == []
+
+
 def test_letters_are_classes_in_both_cases():
     assert doubt_labels(list("aAbBcC")) == []
     assert len(doubt_labels(["a", "A", "x"])) == 1

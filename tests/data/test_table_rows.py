@@ -66,6 +66,52 @@ def test_a_header_separated_otherwise_than_the_rows_is_told(tmp_path, header, ro
     )
 
 
+@pytest.mark.parametrize(("header", "row"), [(",", ";"), (";", ","), (",", "\t")])
+def test_a_row_further_down_that_is_separated_otherwise_is_told(tmp_path, header, row):
+    path = tmp_path / "x.csv"
+    path.write_text(f"image{header}label\n1.png{header}cat\n\n2.png{row}dog\n")
+    refuses_to_find(path, re.escape(f"x.csv, line 4: is separated by {row!r}, and the header"))
+
+
+@pytest.mark.parametrize("word", ["NaN", "NA", "None", "#N/A", "?", "null"])
+def test_labels_that_read_as_if_there_were_none_are_told(tmp_path, word):
+    path = tmp_path / "x.csv"
+    path.write_text(f"image,label\n1.png,cat\n2.png,{word}\n3.png,{word}\n")
+    for name in ("1.png", "2.png", "3.png"):
+        (tmp_path / name).write_bytes(TINY_PNG)
+    samples = find_below(path)
+    assert set(samples.class_names) == {"cat", word}
+    (told,) = samples.notes
+    assert told.startswith(f"column 'label' has 2 times {word!r}, which programs write where")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("1.png,cat\n2.png,dog\n", r"its first line names an image \(1.png\); begin the file with"),
+        (
+            "image,cat,dog,n\n1.png,1,0,1\n2.png,0.0,1.0,4\n",
+            r"has image, cat, dog, n; cat, dog hold",
+        ),
+    ],
+)
+def test_tables_that_are_built_otherwise(tmp_path, text, why):
+    path = tmp_path / "x.csv"
+    path.write_text(text)
+    refuses_to_find(path, why)
+
+
+def test_minus_one_beside_other_numbers_is_told(tmp_path):
+    for name in ("1.png", "2.png", "3.png"):
+        (tmp_path / name).write_bytes(TINY_PNG)
+    path = tmp_path / "x.csv"
+    path.write_text("image,label\n1.png,0\n2.png,1\n3.png,-1\n")
+    (told,) = find_below(path).notes
+    assert told.startswith("column 'label' has 1 times '-1', which programs write where")
+    path.write_text("image,label\n1.png,-2\n2.png,1\n3.png,-1\n")
+    assert find_below(path).notes == ()
+
+
 def test_a_quote_that_is_never_closed_is_refused(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text('a,b\n"1,2\n3,4\n')
@@ -139,3 +185,9 @@ def test_rows_of_any_length_are_read_to_the_letter(tmp_path):
     path.write_text("image,label\n" + "\n" * 5000 + f"a\n{name},b" + "," * 5000 + "\n")
     records = [fields for part in table_texts._read_chunks(path, 2) for fields in part]
     assert records == [["image", "label"], *[["", ""]] * 5000, ["a", ""], [name, "b"]]
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.tar.gz"])
+def test_an_archive_is_to_be_unpacked(tmp_path, name):
+    (tmp_path / name).write_bytes(b"PK")
+    refuses_to_find(tmp_path / name, "is an archive; unpack it, and name its folder")

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from helpers import SHARED_DATA
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from cnncli.images.channels import is_grey, to_channels
 from cnncli.images.decode import decode
@@ -279,6 +279,21 @@ def test_a_png_with_wrong_bytes_is_refused_in_silence(seed, capfd):
         data[place] ^= 0x55
     with pytest.raises(ImageError, match="damaged"):
         decode(bytes(data))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P"])
+def test_an_odd_colour_profile_is_nothing_to_speak_of(mode, capfd):
+    """libpng says on stderr that the profile of colours does not belong to a grey picture."""
+    colours = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).convert(mode)
+    plain, odd = io.BytesIO(), io.BytesIO()
+    extra = {"transparency": 5} if mode == "L" else {}
+    image.save(plain, "PNG", **extra)
+    image.save(odd, "PNG", icc_profile=colours, **extra)
+    np.testing.assert_array_equal(
+        decode(odd.getvalue(), keep_alpha=True), decode(plain.getvalue(), keep_alpha=True)
+    )
     assert capfd.readouterr().err == ""
 
 

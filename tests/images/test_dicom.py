@@ -156,7 +156,9 @@ def test_half_a_file_is_refused(percent, capfd):
 def test_without_the_extra_it_says_what_to_install(monkeypatch):
     data = write(LEVELS)
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    with pytest.raises(ImageError, match=r"is DICOM: install .*cnncli\[dicom\]"):
+    with pytest.raises(
+        ImageError, match=r"is DICOM, which needs pydicom: pip install .*cnncli\[dicom\]"
+    ):
         decode(data)
 
 

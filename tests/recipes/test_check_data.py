@@ -146,7 +146,7 @@ def test_ids_that_names_share_are_proposed(data):
             path.rename(path.with_name(f"{number:05d}_{split}.png"))
     _, found = check(data, spoiled=False)
     text = found["shared-ids"]["text"]
-    assert r"10 ids in front of two file names each (00000, 00001, 00002 and 7 more)" in text
+    assert r"10 ids each begin the names of two files (00000, 00001, 00002 and 7 more)" in text
     assert "10 of them in several splits (10 in train and val)" in text
     pattern = text.partition("--group-regex '")[2].removesuffix("'")
     _, found = check(data, group_regex=pattern)

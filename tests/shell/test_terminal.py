@@ -127,6 +127,13 @@ def test_formulas_in_a_csv(capsys, start):
     assert row[0] == f"{start}1+1"
 
 
+def test_a_label_that_is_protected_names_its_column(capsys):
+    rows = [{"label": "=a", "probability_=a": 0.5}]
+    print_rows(rows, list(rows[0]), "csv", csv_safe=True)
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))
+    assert row[f"probability_{row['label']}"] == "0.5"
+
+
 TEXT = "größe-日本-\udcff"
 WRITTEN = {
     "ascii": rb"gr\xf6\xdfe-\u65e5\u672c-" + b"\xff",

@@ -24,7 +24,7 @@ from cnncli.models.pretrained.tensor_file import read_meta
 from cnncli.models.registry import short_name
 from cnncli.models.tracing.summary import LayerRow, add_up, summarise
 from cnncli.recipes.report.data_check import count_copies
-from cnncli.run.kept_out import load_kept_out
+from cnncli.run.kept_out import load_kept_out, load_unsplit
 from cnncli.run.read_folder import RunRecord
 from cnncli.training.checkpoint import Checkpoint
 from cnncli.training.find_run import list_folds
@@ -38,11 +38,13 @@ def describe_flow(run_dir: Path, splits: SplitFile | None) -> list[Row]:
     if splits is None:
         return []
     listed = load_excluded(run_dir)
-    kept_out = len(load_kept_out(run_dir) & listed.keys())
+    kept_out, unsplit = len(load_kept_out(run_dir) & listed.keys()), len(load_unsplit(run_dir))
     left_out = {
         f"cannot be read ({BAD_IMAGES_FILE})": _count_rows(run_dir / BAD_IMAGES_FILE),
-        f"excluded on request ({EXCLUDED_FILE})": len(listed) - kept_out,
+        f"excluded on request ({EXCLUDED_FILE})": len(listed) - kept_out - unsplit,
     }
+    if unsplit:
+        left_out["without a split in the file of --splits"] = unsplit
     if kept_out:
         left_out["kept out for test by the cross-validation"] = kept_out
 

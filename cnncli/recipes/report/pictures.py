@@ -14,7 +14,7 @@ from cnncli.page.pictures import picture_uri
 from cnncli.plots.grid import to_picture
 from cnncli.reporting import Reporter
 from cnncli.run.draw_sample import draw_sample
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 
 
 def draw_pictures(

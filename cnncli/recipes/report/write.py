@@ -42,6 +42,7 @@ from cnncli.recipes.report.facts import (
     hide_paths,
     list_commands,
 )
+from cnncli.recipes.report.flags import flag_images, tell_flags
 from cnncli.recipes.report.folds import draw_learning, list_folds_of
 from cnncli.recipes.report.full_check import Check
 from cnncli.recipes.report.images import draw_images, name_images
@@ -217,6 +218,8 @@ def _add_images(
     targets, probabilities = answers.targets, answers.probabilities
     point = material.point
     judged = name_images(settings, answers)
+    splits = None if settings.data is not None else material.splits
+    judged = replace(judged, flags=flag_images(answers, splits, with_names=settings.with_names))
     stored = (point.threshold, point.abstain) if point is not None else ()
     judged = replace(judged, least=min([judged.least, *filter(None, stored)]))
     listed = choose_listed(judged)
@@ -234,6 +237,7 @@ def _add_images(
         judged=to_json(judged, listed),
         point=point,
         with_heat=bool(judged.heat),
+        flagged=tell_flags(judged.flags),
         not_listed=len(judged) - len(listed),
         ranking=ranking_charts(
             targets,
