@@ -81,6 +81,8 @@ def test_evaluate_writes_it_into_its_folder(cli, flags, tmp_path, data, copy):
     assert json.loads(result.out) == json.loads((tmp_path / "with" / "report.json").read_text())
     assert len(content(tmp_path / "with" / "report.html")["names"]) == 36
     assert "with/report.html: " in result.err
+    page = (tmp_path / "with" / "report.html").read_text("utf-8")
+    assert f"<dt>images judged</dt><dd><bdi>{data}</bdi>" in page
     assert cli(*judged).code == 0  # without --output there is no file
     assert not (copy / "report.html").exists()
 
