@@ -140,10 +140,11 @@ def test_without_time_there_is_no_page_and_a_line(copy, data):
 
 
 def test_in_haste_it_has_no_heat_maps_and_says_so(copy, data):
-    after.page_after().make(finished(copy, data, seconds=1), SilentReporter())
+    after.page_after().make(finished(copy, data, seconds=0), SilentReporter())
     page = (copy / "report.html").read_text("utf-8")
     assert content(copy / "report.html")["heat"] == {}
     assert "heat maps: there was no time for them" in page
+    assert "There was no time to read the files at the end of the run" in page
 
 
 def test_a_run_without_predictions_has_a_page_of_its_figures(copy, data):
