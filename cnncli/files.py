@@ -19,6 +19,7 @@ CONFIG_FILE = "config.yaml"
 SPLITS_FILE = "splits.csv"
 BAD_IMAGES_FILE = "bad_images.csv"
 EXCLUDED_FILE = "excluded.csv"
+DATA_CHECK_FILE = "data_check.json"  # what was warned of before epoch 1
 METRICS_FILE = "metrics.csv"
 BEST_FILE = "best.safetensors"
 LAST_FILE = "last.pt"
@@ -33,6 +34,7 @@ STUDIES_FOLDER = "tune"  # beside runs: a folder for each study, with one for ea
 OUT_OF_FOLD = "out of fold"  # the split in the report of a cross-validation
 EPOCHS_FOLDER = "epochs"  # of checkpoints 0000.safetensors, 0005.safetensors …
 REPORT_PAGE = "report.html"  # of `cnncli report`
+ONNX_FILE = "best.onnx"  # beside the weights, at the end of a run and by `cnncli export`
 
 # The greatest files that are read, in bytes. An image of the most pixels that are decoded has 3 GiB
 # as 32-bit colour; a table of ten million images has one.
@@ -255,7 +257,7 @@ def check_output_file(
     """
     path = expand_path(given)
     if suffixes and path.suffix.lower() not in suffixes:
-        known = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+        known = " or ".join(filter(None, (", ".join(suffixes[:-1]), suffixes[-1])))
         raise CnncliError(f"{flag} {given}: must end in {known}")
     if path.is_dir():
         raise CnncliError(f"{flag} {given}: is a folder; name a file in it")

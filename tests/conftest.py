@@ -2,15 +2,19 @@
 
 import io
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
 
 import pytest
-from helpers import Result, train, write_digits
+from helpers import Heard, Result, train, write_digits
 
 # Before torch is imported, here and in every process that the tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Hundreds of runs are trained here: a page and an ONNX file of each would take minutes. The tests
+# of these switch them on.
+os.environ["CNNCLI_REPORT"] = os.environ["CNNCLI_ONNX"] = "0"
 for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
     os.environ.pop(name, None)
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -66,6 +70,23 @@ def run_dir(workspace):
     """Return the folder of the shared run."""
     (path,) = (workspace / "runs").iterdir()
     return path
+
+
+@pytest.fixture(scope="session")
+def exported_run(run_dir, tmp_path_factory):
+    """Return a copy of the shared run with a decision and ``best.onnx``, and what was said."""
+    from cnncli.recipes.export import ExportSettings, export_run
+    from cnncli.run.decision import Decision, save_decision
+    from cnncli.training.checkpoint import load_checkpoint
+
+    folder = tmp_path_factory.mktemp("exported") / run_dir.name
+    shutil.copytree(run_dir, folder)
+    _, checkpoint = load_checkpoint(folder / "best.safetensors")
+    decision = Decision(checkpoint.class_names, temperature=2.0, abstain_below=0.4)
+    save_decision(folder / "best.safetensors", checkpoint.digest, decision)
+    heard = Heard()
+    export_run(ExportSettings(str(folder)), heard)
+    return folder, heard
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from cnncli.data.find_samples import find_samples
 from cnncli.data.samples import CsvColumns
 from cnncli.errors import CnncliError
 from cnncli.models.registry import MODELS
+from cnncli.reporting import SilentReporter
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -54,6 +55,14 @@ class Result:
         assert len(lines) == 1, self.err
         assert lines[0].startswith("Error: "), self.err
         return lines[0].removeprefix("Error: ")
+
+
+class Heard(SilentReporter):
+    """A reporter that keeps what it is told."""
+
+    def __init__(self):
+        self.notes, self.warnings = [], []
+        self.note, self.warn = self.notes.append, self.warnings.append
 
 
 def run_process(*args, cwd, stdin="", env=None, timeout=120):

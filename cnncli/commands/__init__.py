@@ -73,6 +73,11 @@ TABLE: dict[str, Entry] = {
         "predict:predict",
         "Predict the class of images: a row each, in the order given.",
     ),
+    "export": Entry(
+        "Judge and use",
+        "export:export",
+        "Write a run's network as an ONNX file for other programs; print its path.",
+    ),
     "serve": Entry(
         "Judge and use",
         "serve:serve",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnncli.shell.after_flags import WantedAfters, WithReport
 from cnncli.shell.flags import ConfigFile, Flags, PrintConfig, takes
 from cnncli.shell.run_flags import FOLDS_FLAGS
 from cnncli.shell.start_folds import Finetune, Folds, ResumeFolds, start_folds
@@ -15,6 +16,7 @@ def cross_validate(
     finetune: Finetune = False,
     print_config: PrintConfig = False,
     resume: ResumeFolds = None,
+    report: WithReport = True,
 ) -> None:
     """Train K networks, judge every image by the one that did not see it; print the folder's path.
 
@@ -26,4 +28,11 @@ def cross_validate(
     if folds is not None:
         flags = {**flags, "folds": folds}
     config_class = FinetuneConfig if finetune else RunConfig
-    start_folds(config_class, flags, config, print_config=print_config, resume=resume)
+    start_folds(
+        config_class,
+        flags,
+        config,
+        print_config=print_config,
+        resume=resume,
+        afters=WantedAfters(report=report),
+    )

@@ -11,6 +11,7 @@ from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import OnBadImage, ReportFormat, SplitChoice
 from cnncli.errors import CnncliError
 from cnncli.files import PICTURES, check_output_file
+from cnncli.shell.after_flags import WithReport, load_evaluation_page
 from cnncli.shell.by_group_flags import BY_GROUP_FLAGS, take_by_group
 from cnncli.shell.decision_flags import DECISION_FLAGS, Raw, take_decision
 from cnncli.shell.flags import CsvSafe, Flags, JudgingPrecision, TestTimeViews, takes
@@ -83,6 +84,7 @@ def evaluate(
     ] = None,
     csv_safe: CsvSafe = False,
     raw: Raw = False,
+    report: WithReport = True,
 ) -> None:
     """Evaluate a trained classifier on labelled images."""
     views = None if tta is None else parse_tta(tta)
@@ -103,6 +105,8 @@ def evaluate(
     from cnncli.run.mistakes import DRAWN
     from cnncli.shell.report_tables import print_report
     from cnncli.training.distributed import join_world
+
+    make_page = load_evaluation_page() if report and output is not None else None
 
     columns = {key.removesuffix("_col"): flags[key] for key in flags if key.endswith("_col")}
     settings = EvaluateSettings(
@@ -125,10 +129,10 @@ def evaluate(
         decide=decide,
     )
     with join_world(device) as world:
-        report = evaluate_run(settings, choose_reporter(), world)
+        found = evaluate_run(settings, choose_reporter(), world, make_page=make_page)
     if not world.is_first:
         return
     if chosen == "json":
-        print_json(report)
+        print_json(found)
     else:
-        print_report(report)
+        print_report(found)

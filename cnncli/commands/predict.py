@@ -12,14 +12,14 @@ import typer
 from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import RowFormat, parse_shard
 from cnncli.choices.decision import check_probability
-from cnncli.errors import FINDINGS, CnncliError
-from cnncli.models.registry import find_model
+from cnncli.errors import FINDINGS, RUNTIME_FAILURE, CnncliError
 from cnncli.reporting import TableLayout
 from cnncli.shell.command import FLAG_HINTS
 from cnncli.shell.decision_flags import AbstainBelow, Raw
+from cnncli.shell.engine_flags import AnsweringEngine, Exact, Verify, check_network, settle_exact
 from cnncli.shell.flags import CsvSafe, JudgingPrecision, TestTimeViews, complete_model
 from cnncli.shell.submission_flags import SAMPLE, TO_FILE, read_submission
-from cnncli.shell.terminal import choose_format, choose_reporter, print_rows
+from cnncli.shell.terminal import choose_format, choose_reporter, print_rows, print_text
 from cnncli.shell.watch_flags import Interval, Watch, take_watch
 
 if TYPE_CHECKING:
@@ -44,8 +44,9 @@ def predict(
         list[str] | None,
         typer.Option(
             metavar="RUN",
-            help="Run folder, part of a run's name, last, a file, or a cross-validation; several "
-            "times for the mean of networks that know the same classes [newest finished run].",
+            help="Run folder, part of a run's name, last, a file (.onnx too), or a "
+            "cross-validation; several times for the mean of networks that know the same classes "
+            "[newest finished run].",
             show_default=False,
         ),
     ] = None,
@@ -87,6 +88,7 @@ def predict(
     ] = None,
     watch: Watch = None,
     interval: Interval = None,
+    verify: Verify = False,
     batch_size: Annotated[int, typer.Option(help="Images per forward pass, at most.")] = 32,
     tta: TestTimeViews = None,
     shard: Annotated[
@@ -97,6 +99,8 @@ def predict(
         str, typer.Option(help="Device that computes: auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
     precision: JudgingPrecision = None,
+    engine: AnsweringEngine = "auto",
+    exact: Exact = False,
     output_format: Annotated[
         RowFormat | None,
         typer.Option("--format", help="Form of the answer [table on a terminal, csv in a pipe]."),
@@ -107,8 +111,12 @@ def predict(
 ) -> None:
     """Predict the class of images: a row each, in the order given."""
     _check_numbers(top_k, batch_size, abstain_below)
-    _check_network(checkpoint, model, weights)
+    check_network(checkpoint, model, weights)
+    engine, precision = settle_exact(exact, engine, precision)
     inputs = inputs or []
+    if verify:
+        _verify(checkpoint or [], inputs, {"--model": model, "--watch": watch, "--tta": tta})
+        return
     rest = {SAMPLE: sample_submission, "--image-col": image_col, "--shard": shard}
     watched = take_watch(watch, interval, output, inputs, output_format, rest)
     others = {"--top-k": top_k != 1, "--probabilities": probabilities, "--shard": shard}
@@ -127,6 +135,7 @@ def predict(
         "batch_size": batch_size,
         "device": device,
         "precision": precision,
+        "engine": engine,
         "tta": None if tta is None else parse_tta(tta),
         "image_col": image_col,
         "shard": (1, 1) if shard is None else parse_shard(shard),
@@ -137,10 +146,27 @@ def predict(
     if watched is not None:
         _watch(watched, given, reporter, csv_safe=csv_safe)
         return
+    _answer(given, inputs, submission, chosen, reporter, csv_safe=csv_safe)
+
+
+# The columns that go last of all where a terminal is narrow.
+_LAST = ("suggested", "probability", "label", "error")
+setattr(predict, FLAG_HINTS, dict.fromkeys(("--csv", "--out", "-o"), TO_FILE))
+
+
+def _answer(
+    given: Mapping[str, Any],
+    inputs: list[str],
+    submission: tuple[Sample, Path] | None,
+    chosen: str,
+    reporter: Reporter,
+    *,
+    csv_safe: bool,
+) -> None:
+    """Print a row for each image, or write a submission."""
     from cnncli.recipes.predict import Predictor, PredictSettings
     from cnncli.training.distributed import join_world
 
-    settings = PredictSettings(**given)
     bad = 0
 
     def rows(predictor: Predictor) -> Iterator[dict[str, object]]:
@@ -149,8 +175,8 @@ def predict(
             bad += row["error"] != ""
             yield row
 
-    with join_world(device) as world:
-        predictor = Predictor(settings, reporter, world)
+    with join_world(given["device"]) as world:
+        predictor = Predictor(PredictSettings(**given), reporter, world)
         if submission is not None:
             bad = not _submit(submission, predictor, inputs, reporter)
         elif world.is_first:
@@ -167,9 +193,17 @@ def predict(
         raise typer.Exit(FINDINGS)
 
 
-# The columns that go last of all where a terminal is narrow.
-_LAST = ("suggested", "probability", "label", "error")
-setattr(predict, FLAG_HINTS, dict.fromkeys(("--csv", "--out", "-o"), TO_FILE))
+def _verify(checkpoint: list[str], inputs: list[str], others: Mapping[str, object]) -> None:
+    """Say whether an exported network answers here as it should, and exit with 1 if not."""
+    for name, given in (("INPUT " + " ".join(inputs[:1]), inputs), *others.items()):
+        if given:
+            raise CnncliError(f"{name}: has no effect with --verify; leave one of them out")
+    from cnncli.recipes.verify import verify
+
+    is_same, told = verify(checkpoint, choose_reporter())
+    print_text(told)
+    if not is_same:
+        raise typer.Exit(RUNTIME_FAILURE)
 
 
 def _submit(
@@ -189,14 +223,13 @@ def _submit(
         predictor.class_names,
         reporter,
         flag=SAMPLE,
-        is_first=predictor.compute.world.is_first,
+        is_first=predictor.world.is_first,
     )
 
 
 def _warn_of_odd(predictor: Predictor, reporter: Reporter) -> None:
     """Warn of images that the network hardly sees, or not as they are, and forget them."""
-    from cnncli.run.scales import warn_of_dark_files
-    from cnncli.run.warn_of_cut import warn_of_colour, warn_unlike_training
+    from cnncli.run.odd_images import warn_of_colour, warn_of_dark_files, warn_unlike_training
 
     warn_unlike_training(*predictor.odd["unlike"], predictor.preprocess, reporter)
     warn_of_colour(*predictor.odd["coloured"], reporter)
@@ -252,22 +285,3 @@ def _check_numbers(top_k: int, batch_size: int, abstain_below: float | None) -> 
             raise CnncliError(f"{flag} {value}: must be at least 1")
     if abstain_below is not None:
         check_probability(abstain_below, "--abstain-below")
-
-
-def _check_network(checkpoint: list[str] | None, model: str | None, weights: str | None) -> None:
-    """Refuse flags that do not say which trained network is to predict."""
-    if model is None:
-        if weights is not None:
-            raise CnncliError(
-                f"--weights {weights}: of which network? Name it with --model; a run is given with "
-                "--checkpoint"
-            )
-        return
-    if checkpoint:
-        raise CnncliError("--checkpoint and --model: give one of them")
-    find_model(model)
-    if weights is None:
-        raise CnncliError(
-            f"--model {model}: predict needs trained weights: --weights default, or the PATH of a "
-            "file"
-        )

@@ -24,7 +24,8 @@ def report(
         str | None,
         typer.Argument(
             metavar="RUN",
-            help="Run folder, part of a run's name, last, or a file [the newest finished run].",
+            help="Folder of a run or a cross-validation, part of its name, last, or a file [the "
+            "newest that is finished].",
             show_default=False,
         ),
     ] = None,

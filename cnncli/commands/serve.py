@@ -10,6 +10,7 @@ from cnncli.augmentation.notation import parse_tta
 from cnncli.errors import CnncliError
 from cnncli.shell.command import FLAG_HINTS
 from cnncli.shell.decision_flags import Raw
+from cnncli.shell.engine_flags import ServingEngine
 from cnncli.shell.flags import JudgingPrecision, TestTimeViews
 from cnncli.shell.terminal import choose_reporter, print_line, tell_begin
 
@@ -19,8 +20,8 @@ def serve(
         str | None,
         typer.Argument(
             metavar="RUN",
-            help="Run folder, part of a run's name, last, a file, or a cross-validation [newest "
-            "finished run].",
+            help="Run folder, part of a run's name, last, a file (.onnx too), or a "
+            "cross-validation [newest finished run].",
             show_default=False,
         ),
     ] = None,
@@ -46,6 +47,7 @@ def serve(
     ] = "auto",
     precision: JudgingPrecision = None,
     tta: TestTimeViews = None,
+    engine: ServingEngine = None,
     batch_size: Annotated[int, typer.Option(help="Images per forward pass, at most.")] = 32,
     max_megabytes: Annotated[int, typer.Option(help="Most megabytes of a request.")] = 32,
     max_megapixels: Annotated[int, typer.Option(help="Most millions of pixels of an image.")] = 50,
@@ -81,17 +83,18 @@ def serve(
     tell_begin("loading the network")
     from cnncli.recipes.serve import ServeSettings
     from cnncli.recipes.serve import serve as serve_run
+    from cnncli.run.engines import is_onnx_file
+    from cnncli.run.networks import EngineSettings
     from cnncli.serving.limits import Limits
 
+    # Heat maps are torch's, and a server that runs for days need not begin within a second.
+    engine = engine or ("auto" if run is not None and is_onnx_file(run) else "torch")
     settings = ServeSettings(
         checkpoint=run,
         host=host,
         port=port,
         names=tuple(allow_host or ()),
-        device=device,
-        precision=precision,
-        tta=views,
-        raw=raw,
+        engine=EngineSettings(engine, device, precision, views, raw),
         batch_size=batch_size,
         limits=Limits(
             bytes=max_megabytes * 1_000_000,

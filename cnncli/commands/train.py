@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnncli.shell.after_flags import WantedAfters, WithOnnx, WithReport
 from cnncli.shell.flags import ConfigFile, Flags, PrintConfig, takes
 from cnncli.shell.run_flags import TRAIN_FLAGS
 from cnncli.shell.start_run import Resume, start_run
@@ -13,8 +14,17 @@ def train(
     config: ConfigFile = None,
     print_config: PrintConfig = False,
     resume: Resume = None,
+    report: WithReport = True,
+    onnx: WithOnnx = True,
 ) -> None:
     """Train a classifier on a folder of images; print the run folder's path."""
     from cnncli.config import RunConfig
 
-    start_run(RunConfig, flags, config, print_config=print_config, resume=resume)
+    start_run(
+        RunConfig,
+        flags,
+        config,
+        print_config=print_config,
+        resume=resume,
+        afters=WantedAfters(report=report, onnx=onnx),
+    )

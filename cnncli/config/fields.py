@@ -9,6 +9,7 @@ from pydantic import Field
 from cnncli.choices import Heading
 
 Count = Annotated[int, Field(ge=1, lt=2**31)]
+Threads = Annotated[int, Field(ge=1, le=1024)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 # Bounds within which also the product of a rate and a strength is a float32.
 NotNegative = Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False)]

@@ -40,6 +40,7 @@ from cnncli.config.fields import (
     Fraction,
     LearningRate,
     NotNegative,
+    Threads,
     flag_name,
     setting,
 )
@@ -145,6 +146,7 @@ class RunConfig(BaseModel):
     channels_last: bool = setting(True, "Device")
     sync_bn: bool = setting(False, "Device")
     workers: Annotated[int, Field(ge=0, le=1024)] | None = setting(None, "Device", "place")
+    threads: Threads | Literal["auto"] = setting("auto", "Device", "place")
 
     output: str = setting("runs", "Output", "place", names_files=True)
     log: LogName | None = setting(None, "Output", "place")
@@ -171,6 +173,14 @@ class RunConfig(BaseModel):
         ):
             return value
         raise ValueError("must be a whole number from 1 to 999999999, or auto")
+
+    @field_validator("threads", mode="before")
+    @classmethod
+    def _check_threads(cls, value: object) -> object:
+        """Name both that it can be; a union's own errors are one for each."""
+        if re.fullmatch("auto|0*[1-9][0-9]{0,2}|0*10[01][0-9]|0*102[0-4]", str(value).strip()):
+            return value
+        raise ValueError("must be a whole number from 1 to 1024, or auto")
 
     @field_validator("intensity")
     @classmethod

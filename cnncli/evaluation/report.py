@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from cnncli.evaluation.class_figures import CLASS_FIGURES
 from cnncli.evaluation.figures import Figures, compute_figures
 from cnncli.evaluation.intervals import Estimate
@@ -102,6 +104,23 @@ def _per_class(
         }
         for index, class_name in enumerate(class_names)
     ]
+
+
+def explain_undefined(report: Mapping[str, Any], what: str = "image") -> list[str]:
+    """Return lines that say why figures of a report are undefined, from its confusion matrix.
+
+    Args:
+        report: A report as it was read; one without a matrix has no reasons.
+        what: What it has one answer for: ``image``, or ``group``.
+    """
+    if "confusion_matrix" not in report:
+        return []
+    names = [row["class_name"] for row in report["per_class"]]
+    figures = {name: report.get(name) for name in FIGURES}
+    units = {"groups": None, "resampled": what, "images": report.get("groups")}
+    known = {name: report.get(name, value) for name, value in units.items()}
+    counts = Counts.of(np.array(report["confusion_matrix"]))
+    return _explain_undefined({**figures, **known, "class_names": names}, counts, ordered=False)
 
 
 def _explain_undefined(report: dict[str, Any], counts: Counts, *, ordered: bool) -> list[str]:

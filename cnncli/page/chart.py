@@ -11,6 +11,7 @@ WIDTH, HEIGHT = 440, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 66, 12, 12, 42
 _LETTER, _ROW = 7, 13  # width of a letter of a count, and height of a row of them
 _MOST_POINTS = 400  # of a line; more cannot be told apart at this size
+_MOST_CORNERS = 90  # of each side of a band
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,23 @@ class Line:
     joined: bool = True
     style: int | None = 0
     solid: bool = False
+
+
+@dataclass(frozen=True)
+class Area:
+    """What a band of a chart covers.
+
+    Attributes:
+        x: Places, ascending.
+        low: Where it begins at each place.
+        high: Where it ends.
+        style: Number of its colour.
+    """
+
+    x: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
+    style: int
 
 
 @dataclass(frozen=True)
@@ -77,6 +95,9 @@ class Chart:
         mark: Place on the x axis that a vertical line marks; None for none.
         marked: What that line means.
         counts: Places on the x axis with a text that stands just above the axis.
+        areas: Bands behind the lines.
+        picked: Style of the one band that is shown at first, where all of them would hide each
+            other and the legend chooses one; None shows all.
     """
 
     title: str
@@ -87,6 +108,8 @@ class Chart:
     mark: float | None = None
     marked: str = ""
     counts: Sequence[tuple[float, str]] = ()
+    areas: Sequence[Area] = ()
+    picked: int | None = None
     size: tuple[int, int] = field(default=(WIDTH, HEIGHT))
 
     def raised_counts(self) -> list[tuple[float, float, str]]:
@@ -116,6 +139,14 @@ class Chart:
         _, top, _, bottom = self.box
         share = (value - self.y.low) / (self.y.high - self.y.low)
         return round(bottom - share * (bottom - top), 1)
+
+    def outline(self, area: Area) -> list[tuple[float, float]]:
+        """Return the corners of a band in the drawing, thinned to what can be seen."""
+        last = len(area.x) - 1
+        chosen = sorted({round(n * last / _MOST_CORNERS) for n in range(_MOST_CORNERS + 1)})
+        there = [(self.at_x(area.x[n]), self.at_y(area.high[n])) for n in chosen]
+        back = [(self.at_x(area.x[n]), self.at_y(area.low[n])) for n in reversed(chosen)]
+        return list(dict.fromkeys([*there, *back]))
 
     def points(self, line: Line) -> list[tuple[float, float]]:
         """Return a line's points in the drawing, thinned to what can be seen."""

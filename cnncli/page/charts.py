@@ -9,13 +9,20 @@ from typing import Any
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.page.chart import Axis, Chart, Line, axis_of
+from cnncli.evaluation.curve_bands import Band, band_curves
+from cnncli.evaluation.intervals import Units
+from cnncli.page.chart import Area, Axis, Chart, Line, axis_of
 
 MOST_CLASSES = 8  # as many lines as there are colours
+_MOST_BANDS = 3  # more would hide each other
 
 
 def ranking_charts(
-    targets: Array, probabilities: Array, class_names: Sequence[str], shown: Mapping[str, Any]
+    targets: Array,
+    probabilities: Array,
+    class_names: Sequence[str],
+    shown: Mapping[str, Any],
+    units: Units | None = None,
 ) -> list[Chart]:
     """Return the ROC curves and the precision-recall curves, each class against all others.
 
@@ -24,6 +31,7 @@ def ranking_charts(
         probabilities: (N, K).
         class_names: K names.
         shown: The report, whose figures stand in the legends.
+        units: What was drawn independently, images or groups; None for images.
 
     Returns:
         Two charts; none if every image is of one class.
@@ -32,7 +40,7 @@ def ranking_charts(
 
     chosen = choose_classes(shown)
     roc = [Line("chance", (0, 1), (0, 1), style=None)]
-    recall = []
+    recall, areas = [], []
     for style, index in enumerate(chosen):
         is_it, scores = targets == index, probabilities[:, index]
         row = shown["per_class"][index]
@@ -46,26 +54,53 @@ def ranking_charts(
         note = _area("AP", value_of(row["average_precision"]))
         steps = _as_steps(found[::-1], precision[::-1])
         recall.append(Line(class_names[index], *steps, note, style=style))
+        bands = band_curves(is_it, scores, units or Units())
+        areas.append([_as_area(band, style) for band in bands])
     if not chosen:
         return []
+    of_roc, of_recall = zip(*areas, strict=True)
+    picked = None
+    if len(chosen) > _MOST_BANDS:
+        worst = min(chosen, key=lambda index: value_of(shown["per_class"][index]["auroc"]) or 0)
+        picked = chosen.index(worst)
+    told = _tell_bands(units, picks=picked is not None)
     left_out = "" if len(chosen) in (1, _defined(shown)) else _told_few(len(chosen))
     return [
         Chart(
             "ROC curve",
-            "Sensitivity against the share of false alarms, at every threshold." + left_out,
+            f"Sensitivity against the share of false alarms, at every threshold. {told}{left_out}",
             Axis("1 − specificity"),
             Axis("sensitivity"),
             roc,
+            areas=of_roc,
+            picked=picked,
         ),
         Chart(
             "Precision and recall",
             "Precision (PPV) against recall (sensitivity), at every threshold. AP is the average "
-            "precision." + left_out,
+            f"precision. {told}{left_out}",
             Axis("recall"),
             Axis("precision"),
             recall,
+            areas=of_recall,
+            picked=picked,
         ),
     ]
+
+
+def _as_area(band: Band, style: int) -> Area:
+    return Area(band.x.tolist(), band.low.tolist(), band.high.tolist(), style)
+
+
+def _tell_bands(units: Units | None, *, picks: bool) -> str:
+    """Return what the bands are, and what they take as independent."""
+    drawn = "images" if units is None or units.groups is None else "whole groups of images"
+    of = " of the class that is chosen below the chart" if picks else ""
+    return (
+        f"Shaded: the pointwise 95 % band{of}, from Wilson’s intervals in both directions, with "
+        f"{drawn} as what is drawn independently. A curve leaves it somewhere more often than in "
+        "5 of 100 samples."
+    )
 
 
 def choose_classes(shown: Mapping[str, Any]) -> list[int]:

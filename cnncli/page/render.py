@@ -13,6 +13,8 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from cnncli.page.chart import Chart
+from cnncli.page.sections import DataSection, GroupFigures, PartsTable
+from cnncli.page.tables import format_figure
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -28,7 +30,9 @@ class Content:
         privacy: What the page holds of the images, in a sentence.
         facts: What the run was: names and texts.
         commands: Names and lines to type.
-        flow: Rows of where the images went: ``what``, ``images``, ``groups`` (None if unknown).
+        data: What a check found in the images.
+        flow: Rows of where the images went: ``what``, ``images``, ``groups`` (each None if
+            unknown).
         warnings: What may spoil the figures.
         missing: What the page lacks, and why.
         figures: The headline figures: ``name``, ``value``, ``low``, ``high``, ``why`` there is no
@@ -50,6 +54,10 @@ class Content:
         learning: The charts of the epochs.
         groups: Rows of groups: ``group``, ``images``, ``wrong``.
         group_note: How many groups are not listed; empty if all are.
+        by_group: The figures with one answer for each group; None without groups.
+        parts: The figures by property of the files and by column.
+        parts_missing: Why some of these are missing; empty if none is.
+        folds: Rows of the folds of a cross-validation: figures by name, as texts; ``fold`` first.
         settings: The run's settings, by name.
         layers: Rows of the network's table.
         network: What the network is, in a line.
@@ -59,6 +67,7 @@ class Content:
     privacy: str
     facts: Sequence[tuple[str, str]]
     commands: Sequence[tuple[str, str]]
+    data: DataSection
     flow: Sequence[Row]
     warnings: Sequence[str]
     missing: Sequence[str]
@@ -79,6 +88,10 @@ class Content:
     learning: Sequence[Chart] = ()
     groups: Sequence[Row] = ()
     group_note: str = ""
+    by_group: GroupFigures | None = None
+    parts: Sequence[PartsTable] = ()
+    parts_missing: str = ""
+    folds: Sequence[Mapping[str, str]] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     layers: Sequence[Row] = ()
     network: str = ""
@@ -112,11 +125,6 @@ def render_page(content: Content) -> str:
 def _digest(text: str) -> str:
     """Return the hash by which the page's policy knows a script or style of ours."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
-
-
-def format_figure(value: float | None) -> str:
-    """Return a figure as the page shows it."""
-    return "undefined" if value is None else f"{value:.4f}"
 
 
 def mark_flags(text: str) -> Markup:

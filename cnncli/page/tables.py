@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.page.render import format_figure
 
 Row = Mapping[str, Any]
 
@@ -18,7 +17,7 @@ _MOST_PAIRS = 100
 _MOST_GROUPS = 100
 
 _UNITS = {
-    "accuracy": "share of the images that is right",
+    "accuracy": "share of the {of} that is right",
     "balanced_accuracy": "mean of the classes' recall",
     "macro_f1": "mean of the classes' F1",
     "mcc": "from −1 to 1; 0 is chance",
@@ -43,16 +42,23 @@ _SPELT = {
 }
 
 
-def figure_rows(report: Mapping[str, Any], rows: Sequence[Row]) -> list[Row]:
+def format_figure(value: float | None) -> str:
+    """Return a figure as the page shows it."""
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def figure_rows(report: Mapping[str, Any], rows: Sequence[Row], *, of: str = "images") -> list[Row]:
     """Return the headline figures as texts.
 
     Args:
         report: The report.
         rows: Its figures: ``metric``, ``value``, ``low``, ``high``.
+        of: What it is of: ``images``, or ``groups`` that have one answer each.
     """
-    found: list[Row] = [
-        {"name": "images", "value": f"{report['images']:,}", "low": "", "why": "", "unit": ""}
-    ] * ("images" in report)
+    count = report.get("images", report.get("groups"))
+    found: list[Row] = []
+    if count is not None:
+        found.append({"name": of, "value": f"{count:,}", "low": "", "why": "", "unit": ""})
     for row in rows:
         low, high = row["low"], row["high"]
         name, value = str(row["metric"]), row["value"]
@@ -66,7 +72,7 @@ def figure_rows(report: Mapping[str, Any], rows: Sequence[Row]) -> list[Row]:
                 "low": "" if low is None else format_figure(low),
                 "high": "" if high is None else format_figure(high),
                 "why": undefined or "none",
-                "unit": _tell_unit(name, report),
+                "unit": _tell_unit(name, report, of),
             }
         )
     return found
@@ -86,9 +92,9 @@ def interval_note(report: Mapping[str, Any]) -> str:
     )
 
 
-def _tell_unit(name: str, report: Mapping[str, Any]) -> str:
+def _tell_unit(name: str, report: Mapping[str, Any], of: str) -> str:
     """Return what a figure is a figure of."""
-    told, matrix = _UNITS.get(name, ""), report.get("confusion_matrix")
+    told, matrix = _UNITS.get(name, "").format(of=of), report.get("confusion_matrix")
     if name in _RANKING:
         names = report.get("class_names", [])
         what = f"of class {names[1]}" if len(names) == 2 else "mean over the classes"
@@ -111,14 +117,15 @@ def per_class_rows(rows: Sequence[Row]) -> list[Mapping[str, tuple[str, str]]]:
     """
     return [
         {
-            "class" if name == "class_name" else spell(name): _with_interval(value)
+            "class" if name == "class_name" else spell(name): with_interval(value)
             for name, value in row.items()
         }
         for row in rows
     ]
 
 
-def _with_interval(value: Any) -> tuple[str, str]:
+def with_interval(value: Any) -> tuple[str, str]:
+    """Return a figure and its interval as texts; empty where there is no interval."""
     if not isinstance(value, Mapping):
         return _show(value), ""
     shown = _show(value.get("value"))

@@ -86,7 +86,8 @@ def draw_augmentation(settings: AugmentSettings, reporter: Reporter) -> Path:
     """
     steps, preprocess = settings.augment, None
     if settings.checkpoint is not None:
-        from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
+        from cnncli.training.checkpoint import load_checkpoint
+        from cnncli.training.find_checkpoint import find_checkpoint
 
         path, how = find_checkpoint(settings.checkpoint)
         if how:

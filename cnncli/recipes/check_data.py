@@ -31,7 +31,7 @@ from cnncli.errors import CnncliError, count_of
 from cnncli.files import expand_path
 from cnncli.reporting import Reporter
 from cnncli.run.samples import give_splits
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 
 # So many files of one picture are named.
 _MOST_COPIES = 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +21,14 @@ from cnncli.files import (
 )
 from cnncli.models.registry import short_name
 from cnncli.reporting import Reporter, SilentReporter, TableLayout
+from cnncli.run.afters import After, finish_run, make_afters
 from cnncli.run.check import check_config
 from cnncli.run.check_fold_settings import check_fold_settings, warn_of_other_settings
 from cnncli.run.check_folds import check_folds
 from cnncli.run.damaged_folds import check_fold_files
 from cnncli.run.fold import Fold, has_begun
 from cnncli.run.fold_clock import FoldClock
-from cnncli.run.fold_figures import count_seconds, fold_rows, read_fold
+from cnncli.run.fold_figures import count_seconds, fold_rows, read_fold, read_threads
 from cnncli.run.fold_reporter import FoldReporter
 from cnncli.run.folder import check_output, check_unfinished, new_run_dir, tell_finished
 from cnncli.run.lock import lock_run
@@ -65,6 +66,7 @@ def cross_validate(
     *,
     world: World,
     started: float,
+    afters: Sequence[After] = (),
 ) -> Path:
     """Train a network for each fold, and report on the images that each of them did not see.
 
@@ -75,6 +77,7 @@ def cross_validate(
         trainers: Train the folds.
         world: The processes that train together; only rank 0 writes files.
         started: From when on the time limit counts, by ``time.monotonic``.
+        afters: What is made from the folder when all folds have finished.
 
     Returns:
         The folder of the cross-validation.
@@ -90,12 +93,18 @@ def cross_validate(
         if world.is_first:
             text = dump_folds_config(config, plan.folds)
             write_atomically(folder / CONFIG_FILE, lambda part: part.write_text(text, "utf-8"))
-        _Job(folder, config, plan, reporter, trainers, world, started).run()
+        _Job(folder, config, plan, reporter, trainers, world, started).run(afters)
     return folder
 
 
 def resume_folds(
-    folder: Path, reporter: Reporter, trainers: Trainers, *, world: World, started: float
+    folder: Path,
+    reporter: Reporter,
+    trainers: Trainers,
+    *,
+    world: World,
+    started: float,
+    afters: Sequence[After] = (),
 ) -> Path:
     """Go on with a cross-validation where it was broken off; one that is finished is left as it is.
 
@@ -105,6 +114,7 @@ def resume_folds(
         trainers: Train the folds.
         world: The processes that train together; only rank 0 writes files.
         started: From when on the time limit counts, by ``time.monotonic``.
+        afters: What is made from the folder when all folds have finished.
 
     Returns:
         The folder.
@@ -127,7 +137,7 @@ def resume_folds(
             plan = plan_folds(config, folds, reporter, begun=begun)
             if world.is_first:  # of a fold that is lost
                 (folder / REPORT_FILE).unlink(missing_ok=True)
-            _Job(folder, config, plan, reporter, trainers, world, started).run()
+            _Job(folder, config, plan, reporter, trainers, world, started).run(afters)
     return folder
 
 
@@ -160,11 +170,11 @@ class _Job:
     ) -> None:
         self._folder, self._config, self._plan = folder, config, plan
         self._reporter, self._trainers, self._world = reporter, trainers, world
-        before = 0.0 if config.time_limit is None else world.from_first(count_seconds(folder))
-        self._clock = FoldClock(config.time_limit, started - before)
+        self._started = started - world.from_first(count_seconds(folder))
+        self._clock = FoldClock(config.time_limit, self._started)
 
-    def run(self) -> None:
-        """Train and report."""
+    def run(self, afters: Sequence[After]) -> None:
+        """Train and report, and make what is made from the folder then."""
         folds, kept = self._plan.folds, self._plan.kept_out
         told = count_of(int((self._plan.numbers > 0).sum()), "image")
         out = f"; {count_of(kept, 'test image is', 'test images are')} kept out" if kept else ""
@@ -174,6 +184,7 @@ class _Job:
         paths = [self._folder / f"fold{number}" for number in range(1, folds + 1)]
         todo = [p for p in paths if not self._world.from_first((p / REPORT_FILE).is_file())]
         if len(todo) < folds:
+            images.features.threads = self._world.from_first(read_threads(self._folder))
             self._reporter.note(f"finished before: {folds - len(todo)} of {folds} folds")
         if len(todo) > 1:
             told = f"the end of fold {paths.index(todo[0]) + 1} tells how long the others take"
@@ -190,6 +201,10 @@ class _Job:
             images.found.clear()
             images.features.found.clear()
             self._pool()
+        if self._world.is_first:
+            limit, samples = self._config.time_limit, self._plan.samples
+            finished = finish_run(self._folder, self._started, limit, samples)
+            make_afters(afters, finished, self._reporter)
 
     @contextmanager
     def _named_command(self) -> Iterator[None]:

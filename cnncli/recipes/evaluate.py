@@ -18,6 +18,7 @@ from cnncli.run.decision import load_decision, note_left_out, save_decision, war
 from cnncli.run.evaluate_settings import EvaluateSettings
 from cnncli.run.evaluated_images import check_groups, find_evaluated
 from cnncli.run.evaluation import Evaluation
+from cnncli.run.exported_decision import take_over_decision
 from cnncli.run.find_val import find_val
 from cnncli.run.fold_figures import describe_folds
 from cnncli.run.internal import add_internal
@@ -35,7 +36,13 @@ from cnncli.training.distributed import ALONE, World
 from cnncli.training.views import build_views
 
 
-def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = ALONE) -> Report:
+def evaluate_run(
+    settings: EvaluateSettings,
+    reporter: Reporter,
+    world: World = ALONE,
+    *,
+    make_page: Callable[[Evaluation], None] | None = None,
+) -> Report:
     """Evaluate a checkpoint.
 
     Args:
@@ -43,6 +50,7 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
         reporter: Gets remarks, warnings and progress.
         world: The processes that work together; each evaluates a slice of the images, and only
             rank 0 writes files.
+        make_page: Called in rank 0 when files were written, to write one of them in addition.
 
     Returns:
         The report, as ``report.json`` holds it, and ``mistakes`` if there is to be a list of them.
@@ -53,6 +61,8 @@ def evaluate_run(settings: EvaluateSettings, reporter: Reporter, world: World = 
     evaluation = _judge(settings, reporter, world)
     for step in _STEPS:
         step(evaluation, settings)
+    if make_page is not None and evaluation.folder is not None and world.is_first:
+        make_page(evaluation)
     return evaluation.report
 
 
@@ -253,6 +263,9 @@ def _store_decision(evaluation: Evaluation, settings: EvaluateSettings) -> None:
         path = save_decision(evaluation.path, evaluation.checkpoint.digest, decision)
         evaluation.reporter.note(
             f"{path}: {decision.describe()}; predict and evaluate go by it, --raw leaves it out"
+        )
+        take_over_decision(
+            evaluation.path, evaluation.checkpoint.digest, path, decision, evaluation.reporter
         )
 
 

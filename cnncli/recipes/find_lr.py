@@ -16,6 +16,7 @@ from cnncli.run.build_trainer import build_freeze_plan, build_trainer
 from cnncli.run.check import check_config
 from cnncli.run.fit_head import fit_run_head
 from cnncli.run.prepare import prepare
+from cnncli.run.threads import start_threads
 from cnncli.training.device import choose_compute, deterministic_algorithms, keep_freed_memory
 from cnncli.training.optimizers.build import OPTIMIZERS
 from cnncli.training.range_test import Curve, Suggestion, spread_rates, suggest, sweep
@@ -57,6 +58,7 @@ def find_lr(config: RunConfig, reporter: Reporter, *, steps: int) -> Found:
     plan = build_freeze_plan(run)
     # Features of a frozen backbone are not kept: the test does not need all images.
     inputs = build_inputs(run, plan)
+    start_threads(run, inputs, None, reporter)
     if run.config.fits_head:
         fit_run_head(run, inputs, reporter)
     factor = OPTIMIZERS[run.config.optimizer].lr_factor

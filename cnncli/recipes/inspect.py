@@ -21,7 +21,8 @@ from cnncli.models.tables.custom import CUSTOM
 from cnncli.models.tracing.summary import LayerRow, Totals, add_up, summarise
 from cnncli.reporting import Reporter
 from cnncli.run.subject import is_run
-from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
+from cnncli.training.checkpoint import load_checkpoint
+from cnncli.training.find_checkpoint import find_checkpoint
 
 # Image side in pixels, channels and classes where neither the user nor the model gives them. The
 # last number is for cnncli's own networks.

@@ -9,26 +9,22 @@ from itertools import compress, islice, zip_longest
 from typing import TextIO
 
 import numpy as np
-import torch
 
 from cnncli.arrays import Array
 from cnncli.augmentation.notation import Tta
-from cnncli.choices import Precision
+from cnncli.choices import Engine, Precision
 from cnncli.data.inputs import expand_inputs, group_files, select_shard
 from cnncli.data.table_inputs import list_table
 from cnncli.errors import CnncliError
 from cnncli.reporting import Reporter
 from cnncli.run.decide import check_no_abstain, warn_of_abstaining
 from cnncli.run.decision import Decision, warn_of_views
-from cnncli.run.ensemble import Ensemble, load_members
-from cnncli.run.fingerprint import fingerprint
+from cnncli.run.engines import load_networks
+from cnncli.run.fingerprint import digest_named, fingerprint
+from cnncli.run.networks import EngineSettings, Ensemble, Loaded
+from cnncli.run.odd_images import is_dark, is_unlike_training
 from cnncli.run.prediction_row import Row, build_row, build_unreadable_row
 from cnncli.run.read_ahead import read_batches
-from cnncli.run.report import report_precision
-from cnncli.run.scales import is_dark
-from cnncli.run.subject import load_trained
-from cnncli.run.warn_of_cut import is_unlike_training
-from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE, World
 
 
@@ -51,6 +47,7 @@ class PredictSettings:
             alone.
         image_col: Names of the columns of images of a table; None looks for the usual ones.
         shard: ``(I, N)`` takes the I-th of every N inputs, I from 1.
+        engine: What computes; ``auto`` takes ONNX Runtime where it gives the same answers.
         raw: Whether the decision that lies beside a run's weights is left out.
         abstain_below: Labels with a smaller probability are withheld; None for what the decision
             says.
@@ -66,6 +63,7 @@ class PredictSettings:
     device: str = "auto"
     precision: Precision | None = None
     tta: Tta | None = None
+    engine: Engine = "auto"
     image_col: str | None = None
     shard: tuple[int, int] = (1, 1)
     raw: bool = False
@@ -78,11 +76,13 @@ class Predictor:
     Attributes:
         settings: How to predict.
         reporter: Gets remarks.
-        compute: Device, precision, and the processes that work together.
+        world: The processes that work together.
         ensemble: The networks; mostly one.
         class_names: The names of the K classes.
         preprocess: Turns the content of an image file into the first network's input.
         decision: What is done with the probabilities.
+        digests: The digests of the networks' weights, of those that come from runs.
+        precision: The precision that the networks are computed in.
         top_k: Number of classes per row, at most K.
         odd: Number of the images predicted so far, and the path of the first, that are ``unlike``
             the training images, ``coloured`` for a grey network, or ``dark``: fractions for one
@@ -103,25 +103,21 @@ class Predictor:
         self.settings = settings
         self.reporter = reporter
         self.odd = dict.fromkeys(("unlike", "coloured", "dark"), (0, ""))
-        self.compute = choose_evaluation_compute(settings.device, settings.precision, world)
-        report_precision(self.compute.precision, settings.precision, reporter)
-        keep_freed_memory()
-        if settings.model is None:
-            subjects = load_members(settings.checkpoints, reporter, raw=settings.raw)
-        else:
-            subjects = [load_trained(settings.model, settings.weights, reporter)]
-        self.ensemble = Ensemble(subjects, self.compute, settings.tta)
+        self.world = world
+        loaded = self._load()
+        self.ensemble = Ensemble(loaded.networks)
         self.class_names = self.ensemble.class_names
         self.preprocess = self.ensemble.forms[0]
-        subject = subjects[0]
-        self.decision = subject.decision or Decision(self.class_names)
-        warn_of_views(subject.decision, settings.tta, reporter)
+        self.decision = loaded.decision or Decision(self.class_names)
+        warn_of_views(loaded.decision, settings.tta, reporter)
         if settings.abstain_below is not None:
             self.decision = replace(self.decision, abstain_below=settings.abstain_below)
             warn_of_abstaining(self.decision, reporter)
         if self.decision.abstain_below is not None:
             check_no_abstain(self.class_names)
-        self.digests = tuple(each.digest for each in subjects if each.digest)
+        self._rest = loaded.rest_of(self.decision)
+        self.digests = tuple(network.digest for network in loaded.networks if network.digest)
+        self.precision = loaded.networks[0].precision
         self.top_k = min(settings.top_k, len(self.class_names))
         places = {str(place) for place in range(2, self.top_k + 1)}
         clash = sorted(places & set(self.class_names)) if settings.probabilities else []
@@ -131,6 +127,16 @@ class Predictor:
                 f"would be both place {clash[0]} and class {clash[0]!r}; use --format jsonl, "
                 "which keeps them apart"
             )
+
+    def _load(self) -> Loaded:
+        """Load the networks, with what is to compute them."""
+        given = self.settings
+        engine = EngineSettings(given.engine, given.device, given.precision, given.tta, given.raw)
+        if given.model is None:
+            return load_networks(given.checkpoints, engine, self.reporter, self.world)
+        from cnncli.run.torch_network import load_registered
+
+        return load_registered(given.model, given.weights, engine, self.reporter, self.world)
 
     @property
     def columns(self) -> list[str]:
@@ -148,8 +154,8 @@ class Predictor:
     def fingerprint(self) -> str:
         """What tells the answers of this network from those of another: 12 hex digits."""
         named = self.settings
-        weights = self.digests or (named.model or "", named.weights)
-        how = (named.tta, self.compute.precision)
+        weights = self.digests or (named.model or "", digest_named(named.weights))
+        how = (named.tta, self.precision)
         return fingerprint(weights, self.class_names, self.decision, *how)
 
     @property
@@ -168,7 +174,7 @@ class Predictor:
             CnncliError: If an input does not exist, or if several processes would have to read
                 stdin.
         """
-        world, count = self.compute.world, self.preprocess.count_files
+        world, count = self.world, self.preprocess.count_files
         if world.size > 1 and "-" in inputs:
             raise CnncliError(
                 "predict -: torchrun's processes have one stdin between them; name folders or "
@@ -193,7 +199,7 @@ class Predictor:
         Raises:
             CnncliError: If the network's probabilities are not finite.
         """
-        world = self.compute.world
+        world = self.world
         if world.size == 1:
             yield from self._predict(files)
             return
@@ -214,8 +220,8 @@ class Predictor:
             images = [image for _, image, _, _ in batch if not isinstance(image, str)]
             answers: Iterator[tuple[Array, int, bool]] = iter(())
             if images:
-                stacked = [torch.from_numpy(np.stack(form)) for form in zip(*images, strict=True)]
-                decided = self.decision.decide(self.ensemble.answer(stacked))
+                stacked = [np.stack(form) for form in zip(*images, strict=True)]
+                decided = self._rest.decide(self.ensemble.answer(stacked))
                 probabilities, labels, withheld = decided
                 answers = zip(probabilities, labels.tolist(), withheld.tolist(), strict=True)
             for path, image, cut, is_coloured in batch:

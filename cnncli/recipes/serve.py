@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cnncli.augmentation.notation import Tta
-from cnncli.choices import Precision
 from cnncli.reporting import Reporter
+from cnncli.run.networks import EngineSettings
 from cnncli.serving.app import build_app
 from cnncli.serving.guard import is_loopback
 from cnncli.serving.limits import Limits
@@ -25,11 +24,7 @@ class ServeSettings:
         host: The address to listen on.
         port: The port; 0 takes a free one.
         names: Further host names to answer to.
-        device: The device as torch names it, or ``auto``.
-        precision: The precision to compute in; None for exact float32.
-        tta: Views of each image, over which the probabilities are averaged; None for the image
-            alone.
-        raw: Whether the decision that is stored beside the weights is left out.
+        engine: With what to compute.
         batch_size: Most images of a pass through the network.
         limits: What is held at once.
     """
@@ -38,10 +33,7 @@ class ServeSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     names: tuple[str, ...] = ()
-    device: str = "auto"
-    precision: Precision | None = None
-    tta: Tta | None = None
-    raw: bool = False
+    engine: EngineSettings = field(default_factory=EngineSettings)
     batch_size: int = 32
     limits: Limits = field(default_factory=Limits)
 
@@ -58,14 +50,7 @@ def serve(settings: ServeSettings, reporter: Reporter, ready: Callable[[str], No
         CnncliError: If the address cannot be taken, or the network cannot be used.
     """
     with open_socket(settings.host, settings.port) as listener:
-        network = ServedNetwork(
-            settings.checkpoint,
-            settings.device,
-            settings.precision,
-            reporter,
-            tta=settings.tta,
-            raw=settings.raw,
-        )
+        network = ServedNetwork(settings.checkpoint, settings.engine, reporter)
         if not is_loopback(settings.host):
             reporter.warn(
                 f"--host {settings.host}: other machines can reach this server; it asks nobody for "

@@ -17,7 +17,7 @@ from cnncli.errors import count_of
 from cnncli.files import check_output_file, write_atomically
 from cnncli.reporting import Reporter, TableLayout
 from cnncli.run.samples import gather_samples, label_samples
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 
 # The table that is shown has a row for each of so many classes, and one for all others.
 _MOST_CLASSES = 40

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
@@ -18,8 +18,10 @@ from cnncli.files import (
 )
 from cnncli.models.registry import short_name
 from cnncli.reporting import Reporter, TableLayout
+from cnncli.run.afters import After, finish_run, make_afters
 from cnncli.run.begun import BegunRun
 from cnncli.run.check import check_config
+from cnncli.run.data_check import save_data_check
 from cnncli.run.fit import fit
 from cnncli.run.fold import Fold
 from cnncli.run.folder import check_output, check_unfinished, new_run_dir, tell_finished
@@ -56,6 +58,7 @@ def train_run(
     world: World = ALONE,
     started: float | None = None,
     fold: Fold | None = None,
+    afters: Sequence[After] = (),
 ) -> Path:
     """Train a classifier and evaluate its best epoch.
 
@@ -68,6 +71,7 @@ def train_run(
         world: The processes that train together; only rank 0 writes files.
         started: From when on the time limit counts, by ``time.monotonic``; None for now.
         fold: The fold of a cross-validation that the run is of; None for a run of its own.
+        afters: What is made from the run when it has finished.
 
     Returns:
         The run folder.
@@ -76,7 +80,7 @@ def train_run(
         CnncliError: If a setting or an image is wrong, before anything is trained; or if
             training fails, with the best epoch so far in the run folder.
     """
-    started = time.monotonic() if started is None else started
+    started = begun = time.monotonic() if started is None else started
     check_config(config)
     compute = _choose_compute(config, world)
     keep_freed_memory()
@@ -95,7 +99,11 @@ def train_run(
             text = dump_config(run.config)
             write_atomically(run_dir / CONFIG_FILE, lambda part: part.write_text(text, "utf-8"))
             write_splits(run_dir, run)
+            save_data_check(run_dir, run.data_check)
         _train(run, run_dir, reporter, None, on_epoch, evaluate_best=evaluate_best, started=started)
+        if world.is_first and afters:
+            finished = finish_run(run_dir, begun, config.time_limit, run.samples)
+            make_afters(afters, finished, reporter)
     return run_dir
 
 
@@ -129,6 +137,7 @@ def resume_run(
     world: World = ALONE,
     started: float | None = None,
     fold: Fold | None = None,
+    afters: Sequence[After] = (),
 ) -> Path:
     """Resume a run from its last completed epoch or saved step.
 
@@ -141,6 +150,7 @@ def resume_run(
         world: The processes that train together; only rank 0 writes files.
         started: From when on the time limit counts, by ``time.monotonic``; None for now.
         fold: The fold of a cross-validation that the run is of; None for a run of its own.
+        afters: What is made from the run when it has finished.
 
     Returns:
         The run folder.
@@ -155,12 +165,17 @@ def resume_run(
     with lock_run(run_dir, reporter.note) if world.is_first else nullcontext():
         # Another process may have finished it while this one waited for the lock.
         if world.from_first(check_unfinished(run_dir)):
-            _resume(run_dir, reporter, world, started, fold)
+            _resume(run_dir, reporter, world, started, fold, afters)
     return run_dir
 
 
 def _resume(
-    run_dir: Path, reporter: Reporter, world: World, started: float | None, fold: Fold | None
+    run_dir: Path,
+    reporter: Reporter,
+    world: World,
+    started: float | None,
+    fold: Fold | None,
+    afters: Sequence[After],
 ) -> None:
     started = time.monotonic() if started is None else started
     config, state = load_unfinished(run_dir)
@@ -170,6 +185,10 @@ def _resume(
     keep_freed_memory()
     run = prepare(config, compute, reporter, begun, fold)
     _train(run, run_dir, reporter, state, None, started=started)
+    if world.is_first:
+        before = 0.0 if state is None else state["seconds"]
+        finished = finish_run(run_dir, started, config.time_limit, run.samples, before)
+        make_afters(afters, finished, reporter)
 
 
 def _train(

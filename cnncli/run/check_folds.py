@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnncli.data.split_file import NO_FOLD, load_split_file
+from cnncli.data.split_file import NO_FOLD, SplitFile, load_split_file
 from cnncli.data.splits import TEST
 from cnncli.errors import CnncliError, count_of
 from cnncli.files import CONFIG_FILE, SPLITS_FILE
@@ -40,9 +40,11 @@ def check_folds(folder: Path) -> dict[str, int]:
         The fold of each image by its path, ``NO_FOLD`` for one that is kept out.
 
     Raises:
-        CnncliError: If a fold that has begun was trained on other images than ``splits.csv`` says.
+        CnncliError: If a fold that has begun was trained on other images than ``splits.csv`` says,
+            or with other labels.
     """
-    fold_of = _load_folds(folder)
+    whole = _load_folds(folder)
+    fold_of = dict(zip(whole.paths.tolist(), whole.folds.tolist(), strict=True))
     inner = {path for path, fold in fold_of.items() if fold != NO_FOLD}
     for number, fold in enumerate(list_folds(folder), start=1):
         if not has_state(fold):
@@ -52,6 +54,7 @@ def check_folds(folder: Path) -> dict[str, int]:
         odd = np.flatnonzero(((own.splits == TEST) != (now == number)) | (now == NO_FOLD))
         lost = sorted(inner.difference(own.paths.tolist(), own.left_out))
         if not len(odd) and not lost:
+            _check_content(folder, whole, fold, own)
             continue
         path = lost[0] if not len(odd) else str(own.paths[odd[0]])
         was = "does not have it"
@@ -68,8 +71,30 @@ def check_folds(folder: Path) -> dict[str, int]:
     return fold_of
 
 
-def _load_folds(folder: Path) -> dict[str, int]:
-    """Return the fold of each image by its path, ``NO_FOLD`` for none."""
+def _check_content(folder: Path, whole: SplitFile, fold: Path, own: SplitFile) -> None:
+    """Refuse a cross-validation whose images have another hash or label than those of a fold.
+
+    By its hash an image is known again that was renamed: with another one, an image that a network
+    was trained on could be taken for one that it did not see.
+    """
+    place = {path: number for number, path in enumerate(whole.paths.tolist())}
+    rows = np.array([place[path] for path in own.paths.tolist()], np.int64)
+    for name, mine, theirs in (
+        ("hash", own.hashes, whole.hashes[rows]),
+        ("label", own.labels, whole.labels[rows]),
+    ):
+        odd = np.flatnonzero((mine != theirs) & (mine != "") & (theirs != ""))
+        if len(odd):
+            raise CnncliError(
+                f"{folder / SPLITS_FILE}: {count_of(len(odd), 'image')} with another {name} than "
+                f"in {fold.name}/{SPLITS_FILE} ({own.paths[odd[0]]}: {theirs[odd[0]]!s} and "
+                f"{mine[odd[0]]!s}); put the file back, or begin anew: cnncli cross-validate "
+                f"--config {folder / CONFIG_FILE}"
+            )
+
+
+def _load_folds(folder: Path) -> SplitFile:
+    """Return the images of a cross-validation with their folds."""
     file = load_split_file(str(folder), str(folder / SPLITS_FILE))
     known = np.unique(file.folds[file.folds != NO_FOLD]).tolist()
     count = len(list_folds(folder))
@@ -79,4 +104,4 @@ def _load_folds(folder: Path) -> dict[str, int]:
             f"{folder / CONFIG_FILE}: has folds: {count}, and {SPLITS_FILE} beside it has "
             f"{has if known else 'no folds'}; one of them was edited: put it back"
         )
-    return dict(zip(file.paths.tolist(), file.folds.tolist(), strict=True))
+    return file

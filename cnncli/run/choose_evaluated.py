@@ -21,7 +21,7 @@ from cnncli.reporting import Reporter
 from cnncli.run.bad_images import keep_good
 from cnncli.run.kept_out import load_kept_out, load_unsplit
 from cnncli.run.report import warn_of_edited_splits
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 
 _CHOSEN_ON = "chosen on"
 

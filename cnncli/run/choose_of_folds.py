@@ -19,7 +19,7 @@ from cnncli.reporting import Reporter
 from cnncli.run.check_folds import check_folds
 from cnncli.run.judge_images import Member
 from cnncli.run.report import warn_of_edited_splits
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 
 
 def choose_of_folds(

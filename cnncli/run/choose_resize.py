@@ -21,10 +21,11 @@ from cnncli.models.stages import network_head
 from cnncli.reporting import Reporter
 from cnncli.run.fit_head import choose_judged, draw_head_folds
 from cnncli.run.prepared_run import PreparedRun
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 from cnncli.training.head_features import compute_vectors
 from cnncli.training.head_fit import Judgement, is_better, judge_strengths
 from cnncli.training.kept_features import digest_layers
+from cnncli.training.threads import limited_blas
 
 # Another mode must be better than the one of the weights by so many standard errors.
 _ERRORS = 2.0
@@ -72,9 +73,10 @@ def choose_resize(
             if vectors is not None:
                 views = vectors[:, np.searchsorted(looked_at, indices)]
                 kept = choose_judged(views, num_classes)
-                judged[mode] = judge_strengths(
-                    views[:, kept], targets[kept], num_classes, folds[kept]
-                )
+                with limited_blas():
+                    judged[mode] = judge_strengths(
+                        views[:, kept], targets[kept], num_classes, folds[kept]
+                    )
     best = usual
     for mode in others:
         if mode in judged and is_better(judged[mode], judged[usual], errors=_ERRORS):

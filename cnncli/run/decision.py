@@ -139,7 +139,7 @@ def load_decision(
         return None
     try:
         content = json.loads(read_file(path, most=_MOST_OF_FILE))
-        decision = _parse(content)
+        decision = parse_decision(content)
     except OSError as error:
         raise CnncliError(f"{path}: cannot be read ({error.strerror}); {_WAY_OUT}") from None
     except (ValueError, RecursionError) as error:
@@ -203,8 +203,11 @@ def save_decision(checkpoint: Path, digest: str, decision: Decision) -> Path:
     return path
 
 
-def _parse(content: Any) -> Decision:
+def parse_decision(content: Any) -> Decision:
     """Return the decision that a file holds.
+
+    Args:
+        content: Its JSON.
 
     Raises:
         ValueError: If a key is missing, or a value is not what it can be.

@@ -12,7 +12,8 @@ from cnncli.config import ResolvedConfig, RunConfig
 from cnncli.data.survey import ImageSurvey
 from cnncli.models.registry import find_model
 from cnncli.run.pretrained import Pretrained
-from cnncli.training.device import Compute, count_cpus
+from cnncli.training.cores import count_cpus
+from cnncli.training.device import Compute
 from cnncli.training.optimizers.build import OPTIMIZERS
 
 # The head's fit, and the epochs after it.

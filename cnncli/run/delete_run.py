@@ -16,10 +16,10 @@ _OF_TRAINING = (METRICS_FILE, BEST_FILE, LAST_FILE)
 # All that a run, its evaluation and its logs write; of the folders, all that is in them.
 _OWN = re.compile(
     r"(config\.yaml|splits\.csv|(bad_images|excluded)\.csv|metrics\.csv|best\.safetensors|last\.pt"
-    r"|run\.lock|note\.txt|decision\.json|curves\.png|report\.json|(val_)?predictions\.csv"
+    r"|data_check\.json|run\.lock|note\.txt|decision\.json|curves\.png|report\.json|(val_)?predictions\.csv"
     r"|confusion_matrix\.(csv|png)"
     r"|mlflow\.db|(mlflow|wandb)_run_id\.txt)(\.part)?|features-\w+"
-    r"|report\.html(\.part)?"
+    r"|report\.html(\.part)?|best\.(onnx|xml|bin)(\.part)?|reference_preprocess\.py(\.part)?"
 )
 _OWN_FOLDERS = (EPOCHS_FOLDER, "tensorboard", "mlflow_artifacts", "wandb")
 _MOST_NAMED = 3

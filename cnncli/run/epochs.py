@@ -13,6 +13,7 @@ from cnncli.errors import CnncliError, count_of
 from cnncli.evaluation.metrics import log_loss, validation_metrics
 from cnncli.files import BEST_FILE, make_output_folder
 from cnncli.reporting import Reporter
+from cnncli.run.epoch_lines import report_epoch
 from cnncli.run.prepared_run import PreparedRun
 from cnncli.run.unreadable import refuse_lost, settle_unreadable
 from cnncli.training.checkpoint import Checkpoint, epoch_path, save_checkpoint
@@ -24,10 +25,6 @@ from cnncli.training.session import Session
 from cnncli.training.stopping import sync_stop_request
 
 Advance = Callable[[int, str], None]
-
-# Columns of the lines of epochs, in the order in which they go on a narrow terminal: 79 cells have
-# room for all but the first two.
-_LESS_VALUABLE = ("images/s", "lr", "train acc", "time", "macro F1", "train loss")
 
 
 def train_epochs(
@@ -174,6 +171,7 @@ def validate(session: Session, progress: Progress, advance: Advance, *, ordered:
         "val_loss": log_loss(targets, probabilities),
         **{f"val_{name}": value for name, value in scores.items()},
         "stage": "head" if session.plan.backbone_is_fixed else "all",
+        "threads": session.threads.now,
     }
     return world.from_first(row)  # rank 0 has the sums over all processes
 
@@ -199,6 +197,8 @@ def _save_epoch(
         keep_epoch(session, run.config.keep_every, checkpoint)
     session.epoch = epoch
     session.history.append(row)
+    if not _is_over(session, run.config.epochs):
+        session.threads.look_again(session.history.rows, session.inputs, reporter)
     session.save()
     session.write_history()
     return is_best
@@ -260,41 +260,3 @@ def _show_rate(epoch: int, advance: Advance) -> Advance:
         advance(count, f"epoch {epoch}, {rate:,.0f} images/s")
 
     return show
-
-
-def report_epoch(row: Row, epochs: int, reporter: Reporter, *, is_best: bool) -> None:
-    """Report a row of ``metrics.csv``.
-
-    Args:
-        row: The row.
-        epochs: Number of epochs that are planned.
-        reporter: Gets it as a line of text, or as cells below those of the rows before it.
-        is_best: Whether it is the best so far.
-    """
-    text = _describe_epoch(row, epochs, is_best=is_best)
-    reporter.row(_epoch_cells(row, epochs, is_best=is_best), text, drop=_LESS_VALUABLE)
-
-
-def _describe_epoch(row: Row, epochs: int, *, is_best: bool) -> str:
-    return (
-        f"epoch {row['epoch']:>3}/{epochs}  {row['seconds']:6.1f} s  "
-        f"train loss {row['train_loss']:.4f} accuracy {row['train_accuracy']:.4f}  "
-        f"val loss {row['val_loss']:.4f} accuracy {row['val_accuracy']:.4f} "
-        f"macro F1 {row['val_macro_f1']:.4f}{'  best' if is_best else ''}"
-    )
-
-
-def _epoch_cells(row: Row, epochs: int, *, is_best: bool) -> dict[str, str]:
-    """Return an epoch's cells as they stand in a table; the best so far is marked."""
-    return {
-        "epoch": f"{row['epoch']:>{len(str(epochs))}}/{epochs}",
-        "time": f"{row['seconds']:6,.1f} s",
-        "images/s": f"{row['images_per_second']:8,.0f}",
-        "lr": f"{row['lr']:<8.3g}",
-        "train loss": f"{row['train_loss']:.4f}",
-        "train acc": f"{row['train_accuracy']:.4f}",
-        "val loss": f"{row['val_loss']:.4f}",
-        "val acc": f"{row['val_accuracy']:.4f}",
-        "macro F1": f"{row['val_macro_f1']:.4f}",
-        "": "best" if is_best else "",
-    }

@@ -17,7 +17,7 @@ from cnncli.reporting import Reporter, SilentReporter
 from cnncli.run.choose_evaluated import leave_out_unreadable
 from cnncli.run.samples import data_of_run
 from cnncli.training.checkpoint import Checkpoint
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 
 
 def find_val(

@@ -31,6 +31,7 @@ from cnncli.run.fit_head import fit_run_head
 from cnncli.run.head_stage import keep_fit, report_choice, restore_fit
 from cnncli.run.prepared_run import PreparedRun
 from cnncli.run.resume import record_settings
+from cnncli.run.threads import start_threads
 from cnncli.run.unreadable import still_unreadable
 from cnncli.training.balance import balance_rows
 from cnncli.training.distributed import World
@@ -39,6 +40,7 @@ from cnncli.training.history import EarlyStopping, History, OnEpoch
 from cnncli.training.session import Session
 from cnncli.training.state import State
 from cnncli.training.stopping import StopRequest, TimeLimit
+from cnncli.training.thread_count import ThreadCount
 
 
 def fit(
@@ -73,12 +75,14 @@ def fit(
     config, world = run.config, run.compute.world
     plan = build_freeze_plan(run)
     with closing(build_inputs(run, plan)) as images:
+        threads = start_threads(run, images, state, reporter)
         keeps = cache_features and not config.fits_head
         inputs = keep_features(run, plan, images, run_dir, reporter) if keeps else images
-        _report_plan(run, plan, inputs, reporter)
+        threads.apply()
+        _report_plan(run, plan, inputs, threads, reporter)
         fits = config.fits_head and state is None
         fitted = fit_run_head(run, inputs, reporter) if fits else None
-        session = _build_session(run, run_dir, plan, inputs, reporter, started)
+        session = _build_session(run, run_dir, plan, inputs, threads, reporter, started)
         if state is not None:
             _restore(session, run, state, reporter)
             restore_fit(session, run)
@@ -102,6 +106,8 @@ def fit(
             if fitted is not None:
                 run = keep_fit(session, run, fitted, reporter, advance=advance, on_epoch=on_epoch)
             run = train_epochs(session, run, reporter, advance=advance, on_epoch=on_epoch)
+    if run.kept is not None:
+        run.kept.threads = threads.now
     best = session.early_stopping.best
     assert best is not None
     if config.fits_head:
@@ -116,6 +122,7 @@ def _build_session(
     run_dir: Path,
     plan: FreezePlan,
     inputs: EpochInputs,
+    threads: ThreadCount,
     reporter: Reporter,
     started: float | None,
 ) -> Session:
@@ -136,6 +143,7 @@ def _build_session(
             limit, quiet=not is_first, lock=run_dir / LOCK_FILE if is_first else None
         ),
         preprocess=run.store.preprocess,
+        threads=threads,
         plateau=plateau,
         settings=record_settings(config),
         images=record_images(config.data, run.samples, run.splits),
@@ -149,13 +157,6 @@ def _restore(session: Session, run: PreparedRun, state: State, reporter: Reporte
     session.stop_request.time_limit.before = state["seconds"]
     session.stop_request.time_limit.lead += state.get("lead", 0.0)  # of an older state: unknown
     reporter.note(f"going on from {session.place()}")
-    threads = torch.get_num_threads()
-    if state["threads"] != threads:
-        reporter.warn(
-            f"{count_of(threads, 'thread')} where the run had {state['threads']}: results may "
-            "differ in the "
-            "last digits"
-        )
 
 
 def _seed_by_rank(world: World, seed: int) -> None:
@@ -165,11 +166,15 @@ def _seed_by_rank(world: World, seed: int) -> None:
 
 
 def _report_plan(
-    run: PreparedRun, plan: FreezePlan, inputs: EpochInputs, reporter: Reporter
+    run: PreparedRun,
+    plan: FreezePlan,
+    inputs: EpochInputs,
+    threads: ThreadCount,
+    reporter: Reporter,
 ) -> None:
     """Report what is going to be trained on what."""
     config = run.config
-    _report_run(run, len(inputs.train), reporter)
+    _report_run(run, len(inputs.train), threads, reporter)
     if config.freeze != "none" or len(set(plan.scales.values())) > 1:
         if config.freeze.startswith("stages:") and plan.backbone_is_fixed:
             reporter.note(f"--freeze {config.freeze}: all stages, the same as --freeze backbone")
@@ -180,12 +185,13 @@ def _report_plan(
         reporter.table(f"balance {config.balance}", rows)
 
 
-def _report_run(run: PreparedRun, steps: int, reporter: Reporter) -> None:
+def _report_run(run: PreparedRun, steps: int, threads: ThreadCount, reporter: Reporter) -> None:
     """Report what is going to be trained, on what, in two lines.
 
     Args:
         run: The run.
         steps: Number of steps per epoch.
+        threads: The number of torch's threads.
         reporter: Gets the lines.
     """
     config, counts = run.config, split_counts(run.splits)
@@ -201,7 +207,7 @@ def _report_run(run: PreparedRun, steps: int, reporter: Reporter) -> None:
     reporter.note(
         f"{config.model}, {count_of(count_parameters(run.network), 'parameter')}; "
         f"{run.compute.device}, "
-        f"{run.compute.precision}, {count_of(torch.get_num_threads(), 'thread')}, "
+        f"{run.compute.precision}, {threads.describe()}, "
         f"{count_of(config.workers, 'worker')}; " + _describe_epochs(run, steps)
     )
 

@@ -29,6 +29,7 @@ from cnncli.training.head_fit import (
     judge_strengths,
 )
 from cnncli.training.kept_features import digest_layers
+from cnncli.training.threads import limited_blas
 
 # A random part of each image, at least half of it, enlarged to the whole size.
 _VIEW = "crop 0.5:1 ratio=0.9:1.1 p=1"
@@ -77,11 +78,11 @@ def fit_run_head(run: PreparedRun, inputs: EpochInputs, reporter: Reporter) -> F
     weights = None
     if run.config.balance != "none":
         weights = np.array(class_weights(targets, num_classes))[targets]
-    chosen, judged = _choose(run, views, indices, weights)
-    strength = _DEFAULT_STRENGTH if judged is None else judged.strength
-    head = fit_head(
-        thin(views[:chosen], num_classes, _MOST_FITTED), targets, num_classes, strength, weights
-    )
+    with limited_blas():
+        chosen, judged = _choose(run, views, indices, weights)
+        strength = _DEFAULT_STRENGTH if judged is None else judged.strength
+        fitted = thin(views[:chosen], num_classes, _MOST_FITTED)
+        head = fit_head(fitted, targets, num_classes, strength, weights)
     put_head(run.network, path, head)
     logits = head.logits(views[0].astype(np.float64))
     seconds = time.perf_counter() - start

@@ -30,7 +30,7 @@ from cnncli.run.opened_images import OpenedImages
 from cnncli.run.plan_folds import FoldPlan
 from cnncli.run.prepared_run import PreparedRun
 from cnncli.run.resume import was_trained
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 from cnncli.training.find_run import list_folds
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from cnncli.files import BEST_FILE, REPORT_FILE
 from cnncli.models.pretrained.tensor_file import read_meta
 from cnncli.run.read_folder import survey_run
 from cnncli.training.find_run import list_folds
+from cnncli.training.history import Row
 
 # The figures of a fold's report that are laid side by side.
 FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "auroc", "log_loss", "ece")
@@ -50,9 +52,23 @@ def count_seconds(folder: Path) -> float:
     Args:
         folder: The folder of a cross-validation, whose folds need not have begun.
     """
+    return float(sum(row.get("seconds", 0.0) for rows in _read_rows(folder) for row in rows))
+
+
+def read_threads(folder: Path) -> int:
+    """Return the number of threads that the last fold to begin has; 0 where it is not known.
+
+    Args:
+        folder: The folder of a cross-validation, whose folds need not have begun.
+    """
+    numbers = [rows[-1].get("threads", math.nan) for rows in _read_rows(folder) if rows]
+    return next((int(number) for number in reversed(numbers) if math.isfinite(number)), 0)
+
+
+def _read_rows(folder: Path) -> list[Sequence[Row]]:
+    """Return the rows of ``metrics.csv`` of each fold that has begun, in the order of the folds."""
     begun = [path for path in list_folds(folder) if path.is_dir()]
-    records = [survey_run(path, path.name, with_images=False)[0] for path in begun]
-    return float(sum(row.get("seconds", 0.0) for record in records for row in record.history))
+    return [survey_run(path, path.name, with_images=False)[0].history for path in begun]
 
 
 def read_fold(path: Path, number: int) -> dict[str, Any]:

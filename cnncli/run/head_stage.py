@@ -13,7 +13,8 @@ import torch
 
 from cnncli.files import BEST_FILE
 from cnncli.reporting import Reporter
-from cnncli.run.epochs import keep_epoch, report_epoch, validate
+from cnncli.run.epoch_lines import report_epoch
+from cnncli.run.epochs import keep_epoch, validate
 from cnncli.run.fit_head import FittedHead
 from cnncli.run.prepared_run import PreparedRun
 from cnncli.run.unreadable import settle_unreadable

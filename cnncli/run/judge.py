@@ -21,10 +21,11 @@ from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import Classifier
 from cnncli.reporting import Reporter
 from cnncli.run.bad_images import check_bad, keep_good
+from cnncli.run.odd_images import is_unlike_training, warn_of_colour, warn_unlike_training
 from cnncli.run.report import evaluation_batch
 from cnncli.run.scales import warn_of_dark
-from cnncli.run.warn_of_cut import is_unlike_training, warn_of_colour, warn_unlike_training
-from cnncli.training.device import Compute, count_cpus
+from cnncli.training.cores import count_cpus
+from cnncli.training.device import Compute
 from cnncli.training.predictions import predict_split
 from cnncli.training.views import Views
 

@@ -10,8 +10,9 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.errors import CnncliError, shorten
 from cnncli.files import BEST_FILE, REPORT_FILE, expand_path
-from cnncli.run.check_folds import check_fold_count
-from cnncli.training.checkpoint import find_checkpoint
+from cnncli.reporting import Reporter
+from cnncli.run.decision import note_left_out
+from cnncli.training.find_checkpoint import find_checkpoint
 from cnncli.training.find_run import LAST, find_by_name, find_newest, list_folds
 
 
@@ -42,6 +43,8 @@ def find_members(
     if folder is None or not folds:
         path, how = find_checkpoint(given, output, flag=flag)
         return path, [path], how
+    from cnncli.run.check_folds import check_fold_count  # with all that reads images for training
+
     check_fold_count(folder)
     files = [fold / BEST_FILE for fold in folds]
     done = sum((fold / REPORT_FILE).is_file() for fold in folds)
@@ -62,6 +65,40 @@ def _find_folder(given: str | None, output: str, flag: str) -> tuple[Path | None
     if path.exists():
         return (path, "") if path.is_dir() else (None, "")
     return find_by_name(given, f"{flag}{given}", Path(output)), f"the run that {given} names"
+
+
+def find_all_members(
+    given: Sequence[str], reporter: Reporter, *, raw: bool
+) -> list[tuple[Path, str]]:
+    """Find the networks of runs and cross-validations.
+
+    Args:
+        given: What ``--checkpoint`` takes, as often as it was given; empty for the newest finished
+            run or cross-validation.
+        reporter: Is told where several networks are averaged, and that the decision of one among
+            several is left out, since it was chosen for that network alone.
+        raw: Whether decisions are left out anyway.
+
+    Returns:
+        The file of each network, and how it was chosen; empty if the path was given.
+
+    Raises:
+        CnncliError: If there is no such run, or one is named twice.
+    """
+    named = [find_members(name) for name in given or (None,)]
+    found = [(file, how if len(files) == 1 else "") for _, files, how in named for file in files]
+    seen: set[Path] = set()
+    for path, _ in found:
+        if path.resolve() in seen:
+            raise CnncliError(f"--checkpoint {path}: given twice, and would count twice")
+        seen.add(path.resolve())
+    for path, files, how in named:
+        if len(files) > 1:
+            networks = f"{path.parent}: the mean of its {len(files)} networks"
+            reporter.note(f"checkpoint: {networks}{f' ({how})' if how else ''}")
+    if len(found) > 1 and not raw:
+        note_left_out([path for path, _ in found], reporter)
+    return found
 
 
 def align_classes(wanted: Sequence[str], found: Sequence[str], where: object) -> Array:

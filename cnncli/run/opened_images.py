@@ -18,7 +18,7 @@ from cnncli.data.store import (
 )
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 from cnncli.training.kept_features import KeptFeatures
 
 Opened = tuple[ImageStore, FileDigests, Bad]

@@ -11,7 +11,7 @@ from cnncli.evaluation.metrics import FloatArray, IntArray
 from cnncli.files import PREDICTIONS_FILE, REPORT_FILE, SPLITS_FILE
 from cnncli.run.check_folds import check_folds
 from cnncli.run.members import find_members
-from cnncli.run.predictions import read_predictions
+from cnncli.run.predictions import Predictions, read_predictions
 from cnncli.run.read_folder import read_report
 from cnncli.training.find_run import LAST, find_folds_of, list_folds, list_run_folders
 
@@ -73,22 +73,33 @@ def load_out_of_fold(folder: Path) -> OutOfFold:
         CnncliError: If the file is missing or is not what a cross-validation writes, or if
             the folds are not those of the networks any more.
     """
-    fold_of = check_folds(folder)
+    found = read_out_of_fold(folder)
+    if found is None:
+        path = folder / PREDICTIONS_FILE
+        raise CnncliError(f"{path}: no such file; {_tell_command(folder)} makes it")
+    targets = found.number(found.targets)
+    return OutOfFold(folder, found.paths, targets, found.probabilities, found.class_names)
+
+
+def read_out_of_fold(folder: Path) -> Predictions | None:
+    """Return the ``predictions.csv`` of a cross-validation; None if there is no such file.
+
+    Args:
+        folder: Its folder.
+
+    Raises:
+        CnncliError: If it is not what a cross-validation writes, or if the folds are not those of
+            the networks any more.
+    """
     path = folder / PREDICTIONS_FILE
     found = read_predictions(path)
     if found is None:
-        raise CnncliError(f"{path}: no such file; {_tell_command(folder)} makes it")
+        return None
+    fold_of = check_folds(folder)
     if not found.folds:
         raise CnncliError(f"{path}: not the file of a cross-validation: it has no column fold")
-    targets = found.number(found.targets)
     _check_rows(path, found.paths, found.folds, fold_of)
-    return OutOfFold(
-        folder,
-        found.paths,
-        targets,
-        found.probabilities,
-        found.class_names,
-    )
+    return found
 
 
 def _check_rows(

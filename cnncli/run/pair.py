@@ -19,6 +19,7 @@ from cnncli.files import MOST_OF_TABLE, PREDICTIONS_FILE, SPLITS_FILE, check_reg
 from cnncli.reporting import Reporter
 from cnncli.run.predictions import Predictions, read_predictions
 from cnncli.run.read_folder import RunRecord
+from cnncli.training.find_run import list_folds
 
 _Image = tuple[str, str]  # path and target
 
@@ -39,11 +40,12 @@ def pair_runs(runs: Sequence[RunRecord], reporter: Reporter) -> dict[str, Any] |
         predictions of the same images.
 
     Raises:
-        CnncliError: If a file is not what a run or ``evaluate`` wrote.
+        CnncliError: If a file is not what a run or ``evaluate`` wrote, or the folds of a
+            cross-validation are not those of its networks any more.
     """
     if len(runs) != 2:
         return None
-    first, second = (read_predictions(run.path / PREDICTIONS_FILE) for run in runs)
+    first, second = (_read(run.path) for run in runs)
     if first is None or second is None:
         return None
     places = _index_images(first), _index_images(second)
@@ -67,6 +69,15 @@ def pair_runs(runs: Sequence[RunRecord], reporter: Reporter) -> dict[str, Any] |
         "p": mcnemar_p(only_first, only_second) if units is None else None,
         "differences": differences,
     }
+
+
+def _read(folder: Path) -> Predictions | None:
+    """Return the predictions of a run; of a cross-validation only if they are out of fold."""
+    if not list_folds(folder):
+        return read_predictions(folder / PREDICTIONS_FILE)
+    from cnncli.run.out_of_fold import read_out_of_fold  # torch, which single runs do not need
+
+    return read_out_of_fold(folder)
 
 
 def _are_graded(runs: Sequence[RunRecord]) -> bool:

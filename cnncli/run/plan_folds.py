@@ -26,7 +26,7 @@ from cnncli.errors import CnncliError, count_of
 from cnncli.files import SPLITS_FILE
 from cnncli.reporting import Reporter
 from cnncli.run.samples import label_samples, warn_of_unused
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 
 _DEFAULT = 5  # folds, where neither the user nor a file of splits says how many
 

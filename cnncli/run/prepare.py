@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from cnncli.arrays import Array
+from cnncli.audit.findings import Finding
 from cnncli.audit.quick import check_quickly
 from cnncli.augmentation.classes import complete_steps
 from cnncli.augmentation.dry_run import check_pipeline
@@ -26,7 +27,7 @@ from cnncli.data.store import (
 from cnncli.errors import CnncliError, count_of
 from cnncli.images.header import ImageError
 from cnncli.models.build import build_network
-from cnncli.reporting import Reporter
+from cnncli.reporting import ListeningReporter, Reporter
 from cnncli.run.bad_images import exclude_bad
 from cnncli.run.begun import BegunRun
 from cnncli.run.choose_preprocess import (
@@ -37,6 +38,7 @@ from cnncli.run.choose_preprocess import (
     survey_as_read,
 )
 from cnncli.run.choose_resize import choose_resize
+from cnncli.run.data_check import as_data_check
 from cnncli.run.defaults import fill_in, size_of, with_batch_size
 from cnncli.run.fold import Fold
 from cnncli.run.opened_images import OpenedImages
@@ -45,10 +47,12 @@ from cnncli.run.pretrained import Pretrained, find_pretrained
 from cnncli.run.samples import gather_samples
 from cnncli.run.scales import warn_of_scales
 from cnncli.run.settle_head import can_fit, refuse_fit, settle_head, tell_squash
+from cnncli.run.threads import measure_early
 from cnncli.run.warn_of_cut import warn_of_cut
 from cnncli.run.warn_of_reuse import warn_of_reuse
 from cnncli.training.batch_size import find_batch_size
-from cnncli.training.device import Compute, count_cpus
+from cnncli.training.cores import count_cpus
+from cnncli.training.device import Compute
 from cnncli.training.history import KAPPA
 from cnncli.training.state import seed_everything
 
@@ -75,12 +79,13 @@ def prepare(
     """
     asked, config = config, settle_head(config, compute, reporter)
     pretrained = find_pretrained(config)
-    samples, splits = _gather(config, reporter, begun, fold)
+    heard: list[str] = []
+    listener = ListeningReporter(reporter, heard)
+    samples, splits = _gather(config, listener, begun, fold)
     images = OpenedImages() if fold is None else fold.images
     survey = survey_as_read(samples, config.intensity, config.in_channels, threads=count_cpus())
-    expected = pretrained.expects.in_channels if pretrained.expects else None
-    channels = choose_channels(config.in_channels, expected, survey)
-    intensity, intensity_ranges = choose_intensity(config.intensity, survey, reporter)
+    channels = choose_channels(config.in_channels, _expected_channels(pretrained), survey)
+    intensity, intensity_ranges = choose_intensity(config.intensity, survey, listener)
     resolved = fill_in(
         config,
         pretrained,
@@ -114,24 +119,22 @@ def prepare(
     if resolved.fits_head and not can_fit(network, resolved.model, preprocess):
         return prepare(refuse_fit(asked, reporter), compute, reporter, begun, fold)
     pretrained.load(network, resolved, samples.class_names, normalisation, reporter)
-    store, digests, bad = images.open(samples, preprocess, reporter)
-    warn_of_cut(samples, store, intensity, reporter, named=config.intensity is not None)
-    warn_of_scales(samples, survey, store, reporter)
+    store, digests, bad = images.open(samples, preprocess, listener)
+    warn_of_cut(samples, store, intensity, listener, named=config.intensity is not None)
+    warn_of_scales(samples, survey, store, listener)
     if bad:
-        splits = exclude_bad(samples, splits, bad, config.on_bad_image, reporter)
+        splits = exclude_bad(samples, splits, bad, config.on_bad_image, listener)
     _check_monitor(config.monitor, samples.targets[splits == VAL])
-    warn_of_data(samples, splits, digests, reporter)
-    if begun is None and pretrained.source is not None:
-        warn_of_reuse(pretrained.source.path, samples, splits, reporter)
+    findings = warn_of_data(samples, splits, digests, listener)
+    _warn_of_weights(pretrained, samples, splits, begun, listener)
+    of_train = np.flatnonzero(splits == TRAIN)
     if normalisation is None:
-        fitted = fit_normalisation(store, np.flatnonzero(splits == TRAIN))
-        store = replace(store, preprocess=fitted)
-    resolved = check_augment(resolved, store, np.flatnonzero(splits == TRAIN))
-    kept = None if fold is None else fold.images.features
-    run = PreparedRun(
-        resolved, samples, splits, store, digests, compute, network, bad, options, kept
-    )
+        store = replace(store, preprocess=fit_normalisation(store, of_train))
+    resolved = check_augment(resolved, store, of_train)
+    run = PreparedRun(resolved, samples, splits, store, digests, compute, network, bad, options)
     _check_shares(run)
+    kept = None if fold is None else fold.images.features
+    run = replace(run, kept=kept, data_check=as_data_check(findings, heard))
     return _settle(run, config, pretrained, images, reporter)
 
 
@@ -154,6 +157,7 @@ def _settle(
 ) -> PreparedRun:
     """Return the run with what can only be decided by running the network on images."""
     if run.config.fits_head and asked.resize_mode is None and pretrained.expects is not None:
+        run = measure_early(run)
         run = _try_resize_modes(run, pretrained, images, reporter)
     if not run.config.fits_head:
         tell_squash(asked, run.config.resize_mode, pretrained.resize_mode, reporter)
@@ -245,10 +249,29 @@ def check_augment(config: ResolvedConfig, store: ImageStore, indices: Array) -> 
     return config.model_copy(update={"augment": complete_steps(config.augment)})
 
 
-def warn_of_data(samples: Samples, splits: Array, digests: FileDigests, reporter: Reporter) -> None:
-    """Warn of faults in the data that can be found without decoding the images."""
+def _expected_channels(pretrained: Pretrained) -> int | None:
+    return pretrained.expects.in_channels if pretrained.expects else None
+
+
+def _warn_of_weights(
+    pretrained: Pretrained,
+    samples: Samples,
+    splits: Array,
+    begun: BegunRun | None,
+    reporter: Reporter,
+) -> None:
+    """Warn of images that the weights of a new run were trained on."""
+    if begun is None and pretrained.source is not None:
+        warn_of_reuse(pretrained.source.path, samples, splits, reporter)
+
+
+def warn_of_data(
+    samples: Samples, splits: Array, digests: FileDigests, reporter: Reporter
+) -> list[Finding]:
+    """Warn of faults in the data that can be found without decoding the images; return them."""
     found = list(check_quickly(samples, splits, digests.hashes, threads=count_cpus()))
     for finding in found:
         reporter.warn(finding.text)
     if found:
         reporter.note("cnncli check-data says more, and names the images")
+    return found

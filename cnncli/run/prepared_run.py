@@ -23,6 +23,7 @@ from cnncli.data.store import (
 )
 from cnncli.models.build import has_batch_norm
 from cnncli.models.registry import find_model
+from cnncli.run.data_check import DataCheck
 from cnncli.training.checkpoint import Checkpoint
 from cnncli.training.device import Compute
 from cnncli.training.kept_features import KeptFeatures
@@ -44,6 +45,8 @@ class PreparedRun:
             and why.
         options: What is exchanged in the network, by the arguments of `build_network`.
         kept: Features that the folds of a cross-validation share; None for a run of its own.
+        threads: The number of threads that was measured so far; 0 for none.
+        data_check: What was warned of about the images.
     """
 
     config: ResolvedConfig
@@ -56,6 +59,8 @@ class PreparedRun:
     bad: Bad = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     kept: KeptFeatures | None = None
+    threads: int = 0
+    data_check: DataCheck = field(default_factory=DataCheck)
 
     @property
     def shared(self) -> KeptFeatures | None:

@@ -11,7 +11,7 @@ from cnncli.arrays import Array
 from cnncli.files import MOST_OF_IMAGE, read_file
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import Preprocess
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 
 # The path of an image, the image (H, W, C) in each form or why it cannot be read, how much of it
 # was cut in the first form, and whether it lost its colour in one of them.

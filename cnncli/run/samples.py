@@ -24,7 +24,7 @@ from cnncli.files import BEST_FILE, CONFIG_FILE, expand_path, run_dir_of
 from cnncli.models.pretrained.tensor_file import read_meta
 from cnncli.reporting import Reporter
 from cnncli.run.begun import BegunRun
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 from cnncli.training.history import KAPPA
 
 # So many images, each of another class, are no set with small classes.

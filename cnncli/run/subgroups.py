@@ -25,7 +25,7 @@ from cnncli.evaluation.subgroups import (
 from cnncli.images.formats import read_header
 from cnncli.images.preprocess import Preprocess
 from cnncli.run.evaluation import Evaluation
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 
 _FLAG = "--subgroup"
 _FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")

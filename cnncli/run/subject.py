@@ -29,7 +29,8 @@ from cnncli.models.registry import CHAIN, MODELS, TIMM, ModelEntry, find_model, 
 from cnncli.models.tables.custom import CUSTOM
 from cnncli.reporting import Reporter
 from cnncli.run.decision import Decision, load_decision
-from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
+from cnncli.training.checkpoint import load_checkpoint
+from cnncli.training.find_checkpoint import find_checkpoint
 from cnncli.training.find_run import LAST, list_run_folders
 
 # Image side in pixels, channels and classes of a network with random weights, where it has no own.

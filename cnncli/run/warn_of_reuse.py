@@ -14,7 +14,7 @@ from cnncli.data.splits import TEST, TRAIN, VAL
 from cnncli.errors import CnncliError
 from cnncli.files import SPLITS_FILE, run_dir_of
 from cnncli.reporting import Reporter
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 
 
 def warn_of_reuse(weights: Path, samples: Samples, splits: Array, reporter: Reporter) -> None:

@@ -31,7 +31,7 @@ from cnncli.serving.guard import Guard
 from cnncli.serving.limits import Limits
 from cnncli.serving.metrics import CONTENT_TYPE, Metrics
 from cnncli.serving.network import ServedNetwork, Wanted
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 
 _PAGE = {
     "/": ("page.html", "text/html"),

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from cnncli.arrays import Array
-from cnncli.augmentation.notation import Tta
-from cnncli.choices import Precision
 from cnncli.errors import CnncliError
 from cnncli.files import run_dir_of
 from cnncli.images.formats import read_header
@@ -19,14 +17,22 @@ from cnncli.plots.grid import to_picture
 from cnncli.reporting import Reporter, SilentReporter
 from cnncli.run.decide import check_no_abstain
 from cnncli.run.decision import Decision, warn_of_views
-from cnncli.run.ensemble import Ensemble, load_members
+from cnncli.run.engines import load_networks
+from cnncli.run.networks import EngineSettings, Ensemble
+from cnncli.run.odd_images import (
+    is_dark,
+    is_unlike_training,
+    warn_of_colour,
+    warn_of_dark_files,
+    warn_unlike_training,
+)
 from cnncli.run.prediction_row import Row, build_row, build_unreadable_row
-from cnncli.run.report import report_precision
-from cnncli.run.scales import is_dark, warn_of_dark_files
-from cnncli.run.warn_of_cut import is_unlike_training, warn_of_colour, warn_unlike_training
-from cnncli.serving.heat import draw_small, find_heat_maps, lay_over, to_data_uri
-from cnncli.training.device import choose_evaluation_compute, keep_freed_memory
+from cnncli.serving.picture import draw_small, to_data_uri
 from cnncli.training.distributed import ALONE
+
+if TYPE_CHECKING:
+    from cnncli.run.networks import Network
+    from cnncli.serving.heat import HeatMaps
 
 _RGBA_BITS = 4 * 16
 
@@ -83,48 +89,37 @@ class ServedNetwork:
 
     Args:
         checkpoint: What ``--checkpoint`` takes; None for the newest finished run.
-        device: The device as torch names it, or ``auto``.
-        precision: The precision to compute in; None for exact float32.
+        settings: With what to compute.
         reporter: Gets remarks.
-        tta: Views of each image, over which the probabilities are averaged; None for the image
-            alone.
-        raw: Whether the decision that is stored beside the weights is left out.
 
     Raises:
         CnncliError: If the network cannot be used.
     """
 
     def __init__(
-        self,
-        checkpoint: str | None,
-        device: str,
-        precision: Precision | None,
-        reporter: Reporter,
-        *,
-        tta: Tta | None = None,
-        raw: bool = False,
+        self, checkpoint: str | None, settings: EngineSettings, reporter: Reporter
     ) -> None:
-        self.compute = choose_evaluation_compute(device, precision, ALONE)
-        report_precision(self.compute.precision, precision, reporter)
-        keep_freed_memory()
+        given = () if checkpoint is None else (checkpoint,)
         try:
-            subjects = load_members(() if checkpoint is None else (checkpoint,), reporter, raw=raw)
+            loaded = load_networks(given, settings, reporter, ALONE)
         except CnncliError as error:
             if checkpoint is None:
                 raise
             # Here the run is an argument, and no value of --checkpoint.
             raise CnncliError(str(error).removeprefix("--checkpoint ")) from None
-        first = subjects[0]
-        self.count = len(subjects)
-        self.heat_maps = find_heat_maps(first, self.compute.device) if self.count == 1 else None
-        self.ensemble = Ensemble(subjects, self.compute, tta)
+        first = loaded.networks[0]
+        self.count = len(loaded.networks)
+        self.heat_maps = _find_heat_maps(first) if self.count == 1 else None
+        self.ensemble = Ensemble(loaded.networks)
         self.class_names, self.preprocess = self.ensemble.class_names, self.ensemble.forms[0]
-        self.decision = first.decision or Decision(self.class_names)
-        warn_of_views(first.decision, tta, reporter)
+        self.decision = loaded.decision or Decision(self.class_names)
+        self._rest = loaded.rest_of(self.decision)
+        warn_of_views(loaded.decision, settings.tta, reporter)
         if self.decision.abstain_below is not None:
             check_no_abstain(self.class_names)
         assert first.checkpoint is not None
-        self.model, folder = first.model, run_dir_of(first.checkpoint).resolve()
+        self.model, self.engine = first.model, first.engine
+        folder = run_dir_of(first.checkpoint).resolve()
         self.run = folder.name if self.count == 1 else folder.parent.name
 
     def about(self) -> Row:
@@ -133,6 +128,7 @@ class ServedNetwork:
         return {
             "run": self.run,
             "model": self.model,
+            "engine": self.engine,
             "networks": self.count,
             "class_names": list(self.class_names),
             "image_size": list(self.preprocess.image_size),
@@ -183,8 +179,8 @@ class ServedNetwork:
             CnncliError: If the network's probabilities are not finite.
         """
         forms = zip(*(image.pixels for image in images), strict=True)
-        stacked = [torch.from_numpy(np.stack(form)) for form in forms]
-        probabilities, labels, withheld = self.decision.decide(self.ensemble.answer(stacked))
+        stacked = [np.stack(form) for form in forms]
+        probabilities, labels, withheld = self._rest.decide(self.ensemble.answer(stacked))
         heats: list[Array | None] = [None] * len(images)
         shown = [place for place, image in enumerate(images) if image.picture is not None]
         if shown and self.heat_maps is not None:
@@ -226,6 +222,8 @@ class ServedNetwork:
         assert image.picture is not None
         assert answer.heat is not None
         assert self.heat_maps is not None
+        from cnncli.serving.heat import lay_over
+
         return {
             "class": self.class_names[answer.label],
             "method": self.heat_maps.method,
@@ -233,6 +231,17 @@ class ServedNetwork:
             "values": answer.heat.round(6).tolist(),
             "picture": to_data_uri(lay_over(image.picture, answer.heat, self.preprocess)),
         }
+
+
+def _find_heat_maps(network: Network) -> HeatMaps | None:
+    """Return what computes the heat maps of a network; only torch can."""
+    if network.engine != "torch":
+        return None
+    from cnncli.run.torch_network import TorchNetwork
+    from cnncli.serving.heat import find_heat_maps
+
+    assert isinstance(network, TorchNetwork)
+    return find_heat_maps(network.subject, network.compute.device)
 
 
 def _check_size(header: Header, most: int) -> None:

@@ -262,6 +262,7 @@ RUN_FLAGS: Mapping[str, Any] = {
             "--sync-bn",
         ),
         workers=flag(int, "Processes that load images [by the device]."),
+        threads=flag(str, "CPU threads; auto measures how many are best [auto].", metavar="N|auto"),
     ),
     **_under(
         "Output",

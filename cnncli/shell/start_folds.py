@@ -8,6 +8,7 @@ import typer
 
 from cnncli.errors import CnncliError
 from cnncli.files import CONFIG_FILE, expand_path
+from cnncli.shell.after_flags import WantedAfters
 from cnncli.shell.flags import Flags
 from cnncli.shell.run_flags import RUN_FLAGS, TRAIN_FLAGS
 from cnncli.shell.start_run import is_of_run, print_run, print_settings
@@ -55,6 +56,7 @@ def start_folds(
     *,
     print_config: bool,
     resume: str | None,
+    afters: WantedAfters,
 ) -> None:
     """Cross-validate and print the folder's path, or print the settings only.
 
@@ -64,6 +66,7 @@ def start_folds(
         config: Path of the YAML file, or None.
         print_config: Print the settings as YAML instead.
         resume: The cross-validation to go on with, or None.
+        afters: What is made from the folder when all folds have finished.
     """
     if resume is not None and print_config:
         raise CnncliError(
@@ -71,7 +74,7 @@ def start_folds(
             f"{CONFIG_FILE}; leave one of them out"
         )
     if resume is not None:
-        _resume(resume, flags, config)
+        _resume(resume, flags, config, afters)
         return
     if config is not None:
         _refuse_one_fold(config)
@@ -105,7 +108,13 @@ def start_folds(
     print_run(
         settings.device,
         lambda reporter, world: cross_validate(
-            settings, folds, reporter, trainers, world=world, started=process_start()
+            settings,
+            folds,
+            reporter,
+            trainers,
+            world=world,
+            started=process_start(),
+            afters=afters.load(),
         ),
     )
 
@@ -122,7 +131,7 @@ def _refuse_one_fold(config: str) -> None:
         )
 
 
-def _resume(resume: str, flags: Flags, config: str | None) -> None:
+def _resume(resume: str, flags: Flags, config: str | None, afters: WantedAfters) -> None:
     from cnncli.config import load_recorded
     from cnncli.run.folder import check_unfinished, find_unfinished, tell_finished, tell_no_run
     from cnncli.training.find_run import find_folds_of, list_folds
@@ -162,7 +171,12 @@ def _resume(resume: str, flags: Flags, config: str | None) -> None:
     print_run(
         settings.device,
         lambda reporter, world: resume_folds(
-            folder, reporter, trainers, world=world, started=process_start()
+            folder,
+            reporter,
+            trainers,
+            world=world,
+            started=process_start(),
+            afters=afters.load(),
         ),
     )
 

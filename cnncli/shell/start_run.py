@@ -8,6 +8,7 @@ import typer
 
 from cnncli.errors import CnncliError
 from cnncli.files import CONFIG_FILE, expand_path
+from cnncli.shell.after_flags import WantedAfters
 from cnncli.shell.flags import Flags
 from cnncli.shell.terminal import can_print, choose_reporter, print_line, tell_begin
 from cnncli.torchrun import is_follower
@@ -39,6 +40,7 @@ def start_run(
     *,
     print_config: bool,
     resume: str | None,
+    afters: WantedAfters,
 ) -> None:
     """Train and print the run folder's path, or print the settings only.
 
@@ -48,6 +50,7 @@ def start_run(
         config: Path of the YAML file, or None.
         print_config: Print the settings as YAML instead.
         resume: The run to go on with, or None.
+        afters: What is made from the run when it has finished.
     """
     if resume is not None and print_config:
         raise CnncliError(
@@ -55,7 +58,7 @@ def start_run(
             f"{CONFIG_FILE}; leave one of them out"
         )
     if resume is not None:
-        _resume(resume, flags, config)
+        _resume(resume, flags, config, afters)
         return
     from cnncli.config import load_config, take_network
     from cnncli.run.check import check_config, check_list
@@ -76,7 +79,9 @@ def start_run(
 
     print_run(
         settings.device,
-        lambda reporter, world: train_run(settings, reporter, world=world, started=process_start()),
+        lambda reporter, world: train_run(
+            settings, reporter, world=world, started=process_start(), afters=afters.load()
+        ),
     )
 
 
@@ -102,7 +107,7 @@ def print_settings(settings: RunConfig, folds: int | None = None) -> None:
     print_line(text.rstrip())
 
 
-def _resume(resume: str, flags: Flags, config: str | None) -> None:
+def _resume(resume: str, flags: Flags, config: str | None, afters: WantedAfters) -> None:
     from cnncli.config import load_config
     from cnncli.run.folder import check_unfinished, find_unfinished, tell_finished
     from cnncli.training.find_run import list_folds
@@ -145,7 +150,9 @@ def _resume(resume: str, flags: Flags, config: str | None) -> None:
     settings = load_config(str(run_dir / CONFIG_FILE), {})
     print_run(
         settings.device,
-        lambda reporter, world: resume_run(run_dir, reporter, world=world, started=process_start()),
+        lambda reporter, world: resume_run(
+            run_dir, reporter, world=world, started=process_start(), afters=afters.load()
+        ),
     )
 
 

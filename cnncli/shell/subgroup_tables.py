@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from cnncli.errors import count_of, shorten
-from cnncli.evaluation.intervals import FEW
+from cnncli.evaluation.tell_subgroups import tell_parts
 from cnncli.reporting import TableLayout
 from cnncli.run.report import summary_rows
 from cnncli.shell.cells import format_cell
@@ -42,7 +41,7 @@ def print_subgroups(report: Mapping[str, Any]) -> None:
             keep=() if gap is None else (gap["figure"],),
         )
         print_rows(rows, list(rows[0]), "table", layout=layout)
-        for sentence in _tell(by["by"], parts, gap):
+        for sentence in tell_parts(by["by"], parts, gap):
             print_sentence(sentence)
     if len(report["subgroups"]) > 1:
         print_sentence("Each of these is looked at alone; their combinations are not.")
@@ -55,44 +54,6 @@ def _part_row(part: Mapping[str, Any]) -> dict[str, Any]:
     return {
         n: value if isinstance(value, int) else show_figure(value) for n, value in shown.items()
     }
-
-
-def _tell(by: str, parts: Sequence[Mapping[str, Any]], gap: Mapping[str, Any] | None) -> list[str]:
-    """Return what is to be said below the table of a column."""
-    told = []
-    if len(parts) == 1:
-        told.append(f"All images are the same in {by}: there is nothing to compare.")
-    elif gap is None:
-        told.append(f"No gap by {by}: fewer than two of its parts have the figure.")
-    else:
-        told.append(_tell_gap(by, parts, gap))
-    small = [part["value"] for part in parts if part["small"]]
-    if small:
-        what = "images" if parts[0]["groups"] is None else "groups"
-        told.append(f"Fewer than {FEW} {what}, too few to say much: {shorten(small, 8)}.")
-    most = max(part["classes"] for part in parts)
-    fewer = [part["value"] for part in parts if part["classes"] < most]
-    if fewer:
-        told.append(
-            f"Averages are over fewer classes, as others have no image: {shorten(fewer, 8)}."
-        )
-    return told
-
-
-def _tell_gap(by: str, parts: Sequence[Mapping[str, Any]], gap: Mapping[str, Any]) -> str:
-    name = gap["figure"].replace("_", " ")
-    low, high = (next(p for p in parts if p["value"] == gap[end]) for end in ("lowest", "highest"))
-    one, other = (
-        f"{part[gap['figure']]['value']:.2f} for {part['value']} "
-        f"({count_of(part['images'], 'image')})"
-        for part in (low, high)
-    )
-    told = f"Largest gap by {by}: {name} {one} and {other}, a difference of {gap['value']:.3f}"
-    if gap["low"] is None:
-        return f"{told}. It has no interval, and may be chance."
-    several = f", widened for the largest of {gap['pairs']}" if gap["pairs"] > 1 else ""
-    verdict = "it may be chance" if gap["may_be_chance"] else "more than chance"
-    return f"{told} (95 % interval {gap['low']:.3f} to {gap['high']:.3f}{several}): {verdict}."
 
 
 def print_internal(report: Mapping[str, Any]) -> None:

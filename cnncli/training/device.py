@@ -14,6 +14,7 @@ import torch
 
 from cnncli.choices import Precision
 from cnncli.errors import CnncliError
+from cnncli.training.cores import most_threads
 from cnncli.training.distributed import ALONE, World
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -54,24 +55,11 @@ class Compute:
         return replace(self, precision="fp32", exact=True)
 
 
-def count_cpus() -> int:
-    """Return how many cores this process may use, by its affinity and its container's quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = cores or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            cores = min(cores, max(1, round(int(quota) / int(period))))
-    except (OSError, ValueError):
-        pass
-    return cores
-
-
 def choose_compute(device: str, precision: Precision, world: World = ALONE) -> Compute:
-    """Choose device and precision, and limit torch's threads to the cores this process may use.
+    """Choose device and precision, and give torch a thread for each core this process may use.
 
     By default torch starts a thread for each core of the machine, even in a container that may use
-    only two of them.
+    only two of them. ``OMP_NUM_THREADS`` is an upper bound.
 
     Args:
         device: ``auto`` (CUDA if there is a GPU, else MPS, else CPU), or a name of torch's such as
@@ -92,8 +80,7 @@ def choose_compute(device: str, precision: Precision, world: World = ALONE) -> C
         chosen = torch.device("cuda", world.local_rank)
     if world.size > 1 and chosen.type == "mps":
         raise CnncliError("--device mps: for one process only; use cpu")
-    if (cores := count_cpus()) < torch.get_num_threads():
-        torch.set_num_threads(cores)
+    torch.set_num_threads(most_threads(world.local_size))
     if precision == "auto":
         return Compute(chosen, _native_precision(chosen), world)
     if precision == "fp16" and chosen.type == "cpu":

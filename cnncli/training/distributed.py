@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, TypeVar
-
-import torch
-from torch import distributed, nn
-from torch.distributed.rendezvous import rendezvous
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnncli.arrays import Array
 from cnncli.errors import RUNTIME_FAILURE, CnncliError, ReportedElsewhereError, count_of
 from cnncli.torchrun import Place, read_place
+
+# A process that is alone never needs torch here: `predict` asks for it, and runs without.
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 T = TypeVar("T")
 
@@ -55,6 +56,8 @@ class World:
     def sum_(self, tensor: torch.Tensor) -> torch.Tensor:
         """Sum a tensor over all processes, in place; all get exactly the same sum."""
         if self.joined:
+            from torch import distributed
+
             distributed.all_reduce(tensor)
         return tensor
 
@@ -62,6 +65,8 @@ class World:
         """Return the values of all processes, in the order of their ranks, to each of them."""
         if not self.joined:
             return [value]
+        from torch import distributed
+
         values: list[Any] = [None] * self.size
         distributed.all_gather_object(values, value)
         return values
@@ -70,6 +75,8 @@ class World:
         """Return the value that rank 0 has given, to all processes."""
         if not self.joined:
             return value
+        from torch import distributed
+
         values = [value]
         distributed.broadcast_object_list(values, src=0)
         return values[0]
@@ -77,6 +84,8 @@ class World:
     def copy_buffers(self, module: nn.Module) -> None:
         """Give a module's buffers, such as BatchNorm's statistics, the values of rank 0."""
         if self.joined:
+            from torch import distributed
+
             for buffer in module.buffers():
                 distributed.broadcast(buffer, src=0)
 
@@ -117,6 +126,8 @@ def join_world(device: str) -> Iterator[World]:
     if place is None:
         yield ALONE
         return
+    from torch import distributed
+
     store = _join(place, device)
     try:
         yield World(place.rank, place.size, place.local_rank, place.local_size, joined=True)
@@ -135,6 +146,10 @@ def join_world(device: str) -> Iterator[World]:
 
 def _join(place: Place, device: str) -> Any:
     """Connect the processes; return the store of keys and values that they share."""
+    import torch
+    from torch import distributed
+    from torch.distributed.rendezvous import rendezvous
+
     backend = "gloo"
     if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
         if not torch.cuda.is_available():
@@ -163,6 +178,8 @@ def _join(place: Place, device: str) -> Any:
 
 def _explain(error: Exception, rank: int) -> Exception:
     """Return the error to show to the user; one that is a bug is returned unchanged."""
+    from torch import distributed
+
     text = str(error).lower()
     lost = isinstance(error, distributed.DistError) or "gloo" in text or "nccl" in text
     if isinstance(error, RuntimeError) and lost:

@@ -22,11 +22,12 @@ COLUMNS = (
     "val_balanced_accuracy",
     "val_macro_f1",
     "stage",
+    "threads",
 )
 # A column of those runs whose classes are grades; empty where it is undefined.
 KAPPA = "val_quadratic_kappa"
-# Columns that differ when the same run is repeated.
-TIME_COLUMNS = ("seconds", "images_per_second")
+# Columns that differ when the same run is repeated: they are of the machine and of the moment.
+TIME_COLUMNS = ("seconds", "images_per_second", "threads")
 # Columns by which the best epoch can be chosen.
 MONITORS = tuple(name for name in COLUMNS if name.startswith("val_"))
 
@@ -44,7 +45,7 @@ class History:
     Attributes:
         path: The file.
         rows: A row per epoch, from epoch 1 on, and before them row 0 of a head that was fitted; its
-            keys are the columns, without ``stage`` in the rows of old runs.
+            keys are the columns, without ``stage`` or ``threads`` in the rows of old runs.
     """
 
     def __init__(self, path: Path) -> None:

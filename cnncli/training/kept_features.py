@@ -25,9 +25,12 @@ class KeptFeatures:
 
     Attributes:
         found: What was computed, by all that it depends on.
+        threads: The number of threads that the last run ended with, which the next one begins
+            with; 0 before the first has ended.
     """
 
     found: dict[Hashable, Any] = field(default_factory=dict)
+    threads: int = 0
 
     def take(self, key: Hashable, compute: Callable[[], T]) -> tuple[T, bool]:
         """Return what ``compute`` returns, and whether an earlier run computed it.

@@ -22,6 +22,7 @@ from cnncli.training.progress import Progress
 from cnncli.training.schedule import Plateau
 from cnncli.training.state import State, load_state, random_state, restore_random_state, save_state
 from cnncli.training.stopping import StopRequest
+from cnncli.training.thread_count import ThreadCount
 
 # Number of times that a run may go back because its loss is not finite.
 _MOST_ROLLBACKS = 3
@@ -41,6 +42,7 @@ class Session:
         early_stopping: The best epoch so far, and how long ago it was.
         stop_request: The time limit, and the signals received.
         preprocess: How images are preprocessed; a resumed run must do the same.
+        threads: The number of torch's threads.
         plateau: Lowers the learning rate when val gets no better; None for other schedulers.
         settings: The settings by which the run trains; a resumed run must have the same.
         images: What of its images must be the same in a resumed run.
@@ -58,6 +60,7 @@ class Session:
     early_stopping: EarlyStopping
     stop_request: StopRequest
     preprocess: Preprocess
+    threads: ThreadCount
     plateau: Plateau | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     images: Mapping[str, Any] = field(default_factory=dict)

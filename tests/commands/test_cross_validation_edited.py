@@ -82,11 +82,13 @@ EDITS = (exchange_folds, move_to_test, lose_a_row)
 
 
 @pytest.mark.parametrize("change", EDITS, ids=lambda change: change.__name__)
-def test_no_network_judges_images_that_it_was_trained_on(cli, folder, change):
+def test_no_network_judges_images_that_it_was_trained_on(cli, whole, folder, change):
     change(folder)
     for command in (
         ("evaluate", "--checkpoint", folder),
         ("suspect-labels", folder),
+        ("report", folder),
+        ("compare", folder, whole),
     ):
         result = cli(*command)
         assert (result.code, result.out) == (2, "")
@@ -97,6 +99,23 @@ def test_no_network_judges_images_that_it_was_trained_on(cli, folder, change):
     assert (resumed.code, resumed.out) == (2, "")
     assert "in another place than the network of fold 1 was trained with" in resumed.err
     assert not (folder / "report.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told"),
+    [
+        (r"^(0/.*,)[0-9a-f]{32}(,1)$", r"\g<1>" + "0" * 32 + r"\2"),
+        (r"^(0/[^,]*),0,(.*,1)$", r"\1,7,\2"),
+    ],
+    ids=["hash", "label"],
+)
+def test_a_hash_or_label_that_no_fold_has_is_refused(cli, folder, pattern, told):
+    edit(folder / "splits.csv", pattern, told)
+    name = "hash" if "0000" in told else "label"
+    for command in (("evaluate", "--checkpoint", folder), ("report", folder)):
+        result = cli(*command)
+        assert (result.code, result.out) == (2, "")
+        assert f"{folder}/splits.csv: 4 images with another {name} than in fold1/" in result.error
 
 
 @pytest.mark.parametrize("count", [2, 4])

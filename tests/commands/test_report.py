@@ -194,9 +194,10 @@ def test_it_tells_where_the_images_went(cli, folder_data, tmp_path):
     page, _ = make(cli, run, tmp_path / "page.html", "--no-images")
     with (run / "splits.csv").open(newline="", encoding="utf-8") as file:
         splits = Counter(row["split"] for row in csv.DictReader(file))
-    rows = {name: int(count) for name, count in cells(page, "run")}
+    rows = {name: int(count) for name, count in cells(page, "data")}
     assert rows.pop("found") == splits.total() + 1
     assert rows.pop("cannot be read (bad_images.csv)") == 1
+    assert rows.pop("used, with the bytes of another image") == 0
     assert rows.pop("excluded on request (excluded.csv)") == 0
     assert rows == dict(splits)
 

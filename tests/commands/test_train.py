@@ -20,6 +20,7 @@ QUICK = ("--model", "lenet5", "--epochs", "1", "--precision", "fp32", "--device"
 FILES = {
     "config.yaml",
     "splits.csv",
+    "data_check.json",
     "metrics.csv",
     "curves.png",
     "best.safetensors",
@@ -70,6 +71,7 @@ def test_metrics_csv(digits_run):
     assert [row["epoch"] for row in rows] == ["1", "2"]
     for row in rows:
         assert row.pop("stage") == "all"
+        assert row.pop("threads") == "1"
         values = {name: float(value) for name, value in row.items()}
         assert all(np.isfinite(list(values.values())))
         assert values["seconds"] > 0

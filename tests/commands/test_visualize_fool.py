@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from cnncli.training.checkpoint import find_checkpoint, load_checkpoint
+from cnncli.training.checkpoint import load_checkpoint
+from cnncli.training.find_checkpoint import find_checkpoint
 
 VIEW = ("visualize", "fool")
 

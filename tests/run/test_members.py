@@ -6,7 +6,7 @@ import pytest
 
 from cnncli.errors import CnncliError
 from cnncli.run.members import find_members
-from cnncli.training.checkpoint import find_checkpoint
+from cnncli.training.find_checkpoint import find_checkpoint
 
 
 def touch(path, time):

@@ -9,9 +9,10 @@ import pytest
 def network(run_dir):
     """Return the shared run's network."""
     from cnncli.reporting import SilentReporter
+    from cnncli.run.networks import EngineSettings
     from cnncli.serving.network import ServedNetwork
 
-    return ServedNetwork(str(run_dir), "cpu", None, SilentReporter())
+    return ServedNetwork(str(run_dir), EngineSettings("torch", "cpu"), SilentReporter())
 
 
 @pytest.fixture(scope="session")

@@ -105,10 +105,11 @@ def test_a_browser_tells_the_stored_decision(decided):
     from browser import open_browser
 
     from cnncli.reporting import SilentReporter
+    from cnncli.run.networks import EngineSettings
     from cnncli.serving.limits import Limits
     from cnncli.serving.network import ServedNetwork
 
-    network = ServedNetwork(str(decided), "cpu", None, SilentReporter())
+    network = ServedNetwork(str(decided), EngineSettings("torch", "cpu"), SilentReporter())
     with open_browser() as browser, serving(network, Limits()) as client:
         browser._post("/url", url=f"http://127.0.0.1:{client.port}/")
         shown = browser.run_until_called(

@@ -15,6 +15,7 @@ from helpers import TINY_PNG
 from PIL import Image
 
 from cnncli.reporting import SilentReporter
+from cnncli.run.networks import EngineSettings
 from cnncli.serving.limits import Limits
 from cnncli.serving.network import ServedNetwork
 
@@ -57,7 +58,7 @@ def test_the_stored_decision_is_that_of_predict(decided, cli, images, tmp_path):
     assert "abstain" in {row["label"] for row in good}
     likeliest = [max(row["probabilities"], key=row["probabilities"].get) for row in good]
     assert likeliest != [row["suggested"] for row in good]
-    network = ServedNetwork(str(decided), "cpu", None, SilentReporter())
+    network = ServedNetwork(str(decided), EngineSettings("torch", "cpu"), SilentReporter())
     files = [(path.name, path.read_bytes()) for path in chosen]
     with served.serving(network, Limits()) as client:
         rows = client.predict_form(files, "?probabilities=1&top_k=3").value
@@ -72,7 +73,7 @@ def test_the_stored_decision_is_that_of_predict(decided, cli, images, tmp_path):
         "abstain_below": 0.5,
     }
     assert shown["heat_map"]["class"] == expected[0]["suggested"]
-    raw = ServedNetwork(str(decided), "cpu", None, SilentReporter(), raw=True)
+    raw = ServedNetwork(str(decided), EngineSettings("torch", "cpu", raw=True), SilentReporter())
     assert raw.about()["decision"] == dict.fromkeys(told)
 
 
@@ -84,7 +85,7 @@ def test_the_folder_of_a_cross_validation_is_a_checkpoint(run_dir, cli, images, 
     (folder / "config.yaml").write_text("folds: 2\n")
     flags = ("--format", "json", "--probabilities", "--checkpoint", folder)
     (expected,) = json.loads(cli("predict", images[0], *flags).out)
-    network = ServedNetwork(str(folder), "cpu", None, SilentReporter())
+    network = ServedNetwork(str(folder), EngineSettings("torch", "cpu"), SilentReporter())
     told = network.about()
     assert (told["networks"], told["run"], told["heat_map"]) == (2, "folds", None)
     with served.serving(network, Limits()) as client:

@@ -18,10 +18,10 @@ from cnncli.files import write_atomically
 from cnncli.images.preprocess import Preprocess
 from cnncli.training.checkpoint import (
     Checkpoint,
-    find_checkpoint,
     load_checkpoint,
     save_checkpoint,
 )
+from cnncli.training.find_checkpoint import find_checkpoint
 from cnncli.training.state import save_state
 
 PREPROCESS = Preprocess(32, 32, 1, mean=(0.3,), std=(0.2,))

@@ -239,20 +239,6 @@ def test_the_native_precision_is_taken_from_the_hardware(monkeypatch):
     assert choose_compute("cpu", "bf16") == Compute(torch.device("cpu"), "bf16")
 
 
-def test_torch_has_no_more_threads_than_cores(monkeypatch):
-    from cnncli.training import device
-
-    before = torch.get_num_threads()
-    monkeypatch.setattr(device, "count_cpus", lambda: 2)
-    try:
-        for threads, expected in ((3, 2), (1, 1)):
-            torch.set_num_threads(threads)
-            choose_compute("cpu", "fp32")
-            assert torch.get_num_threads() == expected
-    finally:
-        torch.set_num_threads(before)
-
-
 def test_bf16_is_near_fp32():
     torch.manual_seed(4)
     images, _ = data(6)

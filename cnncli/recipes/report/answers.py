@@ -28,6 +28,8 @@ class Answers:
         split: What the images are called in the report.
         samples: The images themselves; None if they are not there any more.
         groups: N names of groups, empty for an image without one; None if there are no groups.
+        folds: (N,) fold of each image, from 1, where the network of a cross-validation that did not
+            see it has judged it, and 0 where the mean of all networks has; None for a run.
     """
 
     paths: Sequence[str]
@@ -39,6 +41,7 @@ class Answers:
     split: str = ""
     samples: Samples | None = None
     groups: Sequence[str] | None = None
+    folds: Array | None = None
 
     @property
     def group_numbers(self) -> Array | None:
@@ -69,6 +72,7 @@ def as_answers(kept: Predictions) -> Answers:
         probabilities=kept.probabilities,
         class_names=kept.class_names,
         predicted=kept.number(kept.labels),
+        folds=np.array(kept.folds) if kept.folds else None,
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,18 @@ from torch import nn
 from cnncli.choices import SPLITS, format_channels, format_size
 from cnncli.config import keys_that_name_files
 from cnncli.data.exclude import load_excluded
-from cnncli.data.split_file import SplitFile
+from cnncli.data.split_file import NO_FOLD, SplitFile
 from cnncli.errors import count_of
 from cnncli.files import BAD_IMAGES_FILE, CONFIG_FILE, EXCLUDED_FILE, NOTE_FILE
 from cnncli.models.pretrained.digest import KEY
 from cnncli.models.pretrained.tensor_file import read_meta
 from cnncli.models.registry import short_name
 from cnncli.models.tracing.summary import LayerRow, add_up, summarise
+from cnncli.recipes.report.data_check import count_copies
 from cnncli.run.kept_out import load_kept_out, load_unsplit
 from cnncli.run.read_folder import RunRecord
 from cnncli.training.checkpoint import Checkpoint
+from cnncli.training.find_run import list_folds
 
 Row = Mapping[str, Any]
 _DEPTH = 3  # of the names in the network's table, in parts
@@ -50,10 +53,20 @@ def describe_flow(run_dir: Path, splits: SplitFile | None) -> list[Row]:
         return {"what": what, "images": len(groups), "groups": named}
 
     found = len(splits.paths) + sum(left_out.values())
+    parts = {str(name): splits.splits == number for number, name in enumerate(SPLITS)}
+    if list_folds(run_dir):
+        parts = {"kept out of all folds for test": splits.folds == NO_FOLD}
+        known = np.unique(splits.folds[splits.folds != NO_FOLD]).tolist()
+        parts |= {f"fold {number}": splits.folds == number for number in known}
+    bad, *others = left_out.items()
+    copies = count_copies(splits)
     return [
         {**count("found", splits.splits == splits.splits), "images": found},
-        *({"what": what, "images": number, "groups": None} for what, number in left_out.items()),
-        *(count(name, splits.splits == number) for number, name in enumerate(SPLITS)),
+        *(
+            {"what": what, "images": number, "groups": None}
+            for what, number in (bad, ("used, with the bytes of another image", copies), *others)
+        ),
+        *(count(name, chosen) for name, chosen in parts.items()),
     ]
 
 
@@ -66,28 +79,57 @@ def _count_rows(path: Path) -> int:
 
 
 def describe_run(
-    record: RunRecord, checkpoint_path: Path, checkpoint: Checkpoint, *, with_names: bool
+    record: RunRecord, files: Sequence[Path], checkpoint: Checkpoint, *, with_names: bool
 ) -> list[tuple[str, str]]:
-    """Return names and texts of what the run was."""
-    settings, digest = record.settings, str(read_meta(checkpoint_path).get(KEY, ""))
+    """Return names and texts of what the run, or the cross-validation, was.
+
+    Args:
+        record: What its files say.
+        files: The files of its networks.
+        checkpoint: The first of these.
+        with_names: Whether paths and notes may be told.
+    """
+    settings = record.settings
     data = str(settings.get("data", "")) if with_names else "(left out: --no-names)"
     versions = ", ".join(f"{name} {version}" for name, version in checkpoint.versions.items())
     kept = f"epoch {checkpoint.epoch}" if checkpoint.epoch else "the fitted head"
     note = record.path / NOTE_FILE
     has_note = note.is_file() and with_names  # a person wrote it
     facts = [
-        ("run", record.path.name),
+        ("run" if len(files) == 1 else "cross-validation", record.path.resolve().name),
+        ("folds", _describe_folds(files)),
         ("note", note.read_text("utf-8", "replace").strip() if has_note else ""),
         ("data", data),
         ("network", _describe_network(record, checkpoint)),
         ("classes", str(len(checkpoint.class_names))),
-        ("epochs", f"{len(record.epochs)}; kept: {kept}"),
+        ("epochs", f"{len(record.epochs)}; kept: {kept}" if len(files) == 1 else ""),
         ("seed", str(settings.get("seed", ""))),
         ("versions", versions),
-        ("fingerprint of the weights (digest)", digest or "none: of an earlier version"),
+        *_list_digests(files),
         ("fingerprint of the splits (digest)", str((record.report or {}).get("splits_hash", ""))),
     ]
     return [(name, text) for name, text in facts if text]
+
+
+def _list_digests(files: Sequence[Path]) -> list[tuple[str, str]]:
+    """Return names and digests of the networks' weights."""
+    texts = [str(read_meta(path).get(KEY, "")) or "none: of an earlier version" for path in files]
+    if len(files) == 1:
+        return [("fingerprint of the weights (digest)", texts[0])]
+    return [
+        (f"fingerprint of the weights of fold {number}", text)
+        for number, text in enumerate(texts, start=1)
+    ]
+
+
+def _describe_folds(files: Sequence[Path]) -> str:
+    """Return how many networks a cross-validation has; empty for a run."""
+    if len(files) == 1:
+        return ""
+    return (
+        f"{len(files)}, each judged by a network that was trained on the images of the others "
+        "(out of fold)"
+    )
 
 
 def _describe_network(record: RunRecord, checkpoint: Checkpoint) -> str:
@@ -99,13 +141,24 @@ def _describe_network(record: RunRecord, checkpoint: Checkpoint) -> str:
 
 def list_commands(record: RunRecord, *, with_names: bool) -> list[tuple[str, str]]:
     """Return the lines that train the run again, and that look at its data."""
-    word = "train" if record.settings.get("weights", "none") == "none" else "finetune"
+    from_weights = record.settings.get("weights", "none") != "none"
+    word = "finetune" if from_weights else "train"
+    if list_folds(record.path):
+        word = f"cross-validate{' --finetune' * from_weights}"
     config = os.path.join(record.path, CONFIG_FILE) if with_names else CONFIG_FILE
     data = str(record.settings.get("data", "DATA")) if with_names else "DATA"
     return [
         ("train it again", f"cnncli {word} --config {config}"),
-        ("check the data", f"cnncli check-data {data}"),
+        ("check the data", f"cnncli check-data {data}{_name_columns(record, with_names)}"),
     ]
+
+
+def _name_columns(record: RunRecord, with_names: bool) -> str:
+    """Return the flags by which the run found labels, splits and groups."""
+    keys = ("image_col", "label_col", "split_col", "group_col", "group_regex")
+    given = {key: record.settings.get(key) for key in keys} if with_names else {}
+    flags = {key.replace("_", "-"): str(value) for key, value in given.items() if value}
+    return "".join(f" --{name} {shlex.quote(value)}" for name, value in flags.items())
 
 
 def describe_layers(network: nn.Module, checkpoint: Checkpoint) -> tuple[str, list[Row]]:

@@ -15,19 +15,19 @@ from cnncli.data.samples import Samples
 from cnncli.errors import CnncliError
 from cnncli.explain.cam import class_maps
 from cnncli.explain.deletion import COPIES, PASSES, deletion_test
-from cnncli.explain.map_layer import MapLayer, find_map_layer
+from cnncli.explain.map_layer import find_map_layer
 from cnncli.images.header import ImageError
 from cnncli.images.placement import Box, find_seen_box, place_map
 from cnncli.models.head import main_logits
 from cnncli.models.stages import network_head
 from cnncli.page.pictures import heat_uri
 from cnncli.plots.grid import to_picture
+from cnncli.recipes.report.networks import FindJudging, Judging
 from cnncli.reporting import Reporter
 from cnncli.run.draw_sample import draw_sample
-from cnncli.training.checkpoint import Checkpoint
 
-# Seconds that the maps, and then their tests, may take; a begun test is finished.
-_SECONDS_OF_MAPS, _SECONDS_OF_TESTS = 4.0, 6.0
+SECONDS = 10.0  # that maps and their tests may take
+_SHARE_OF_MAPS = 0.4  # of that time; a begun map, or test, is finished
 NOT_TESTED = "this heat map was not tested"
 
 
@@ -49,38 +49,37 @@ class Map:
 
 
 def draw_heat(
-    network: nn.Module,
-    checkpoint: Checkpoint,
+    find_judging: FindJudging,
     samples: Samples,
     chosen: Sequence[int],
     reporter: Reporter,
+    *,
+    seconds: float = SECONDS,
 ) -> tuple[dict[int, str], dict[int, str]]:
     """Draw Grad-CAM's map of the predicted class over images, and test as many as time allows.
 
     Args:
-        network: In eval mode, on the CPU.
-        checkpoint: The classifier that it is of.
+        find_judging: Returns the network that has judged an image; None where there is no single
+            one, and no map is drawn.
         samples: The images.
         chosen: Numbers of images, those that matter most first.
         reporter: Gets the progress, and why there are no maps.
+        seconds: How long it may take.
 
     Returns:
         Data URIs, and what the maps' tests say, by the images' numbers.
     """
-    classifier = checkpoint.classifier(network).eval()
-    head = network_head(checkpoint.model, network)
     maps: dict[int, Map] = {}
-    layer: MapLayer | None = None
     begun = time.monotonic()
     with reporter.progress("heat maps", 2 * len(chosen)) as advance:
         for index in chosen:
-            if time.monotonic() - begun > _SECONDS_OF_MAPS:
+            if time.monotonic() - begun >= _SHARE_OF_MAPS * seconds:
                 break
+            judging = find_judging(index)
+            if judging is None:
+                continue
             try:
-                pixels = checkpoint.preprocess(samples.source.read(index))
-                image = classifier.normalise(torch.from_numpy(pixels[None]))
-                layer = layer or find_map_layer(network, image, head=head)
-                maps[index] = _draw_map(network, checkpoint, samples, index, image, layer)
+                maps[index] = _draw_map(judging, samples, index)
             except CnncliError as error:
                 reporter.note(f"no heat maps: {error}")
                 return {}, {}
@@ -88,22 +87,26 @@ def draw_heat(
                 continue
             advance(1)
         told = {}
-        begun = time.monotonic()
         for index, one in maps.items():
-            late = time.monotonic() - begun + _estimate(network, one.image) > _SECONDS_OF_TESTS
-            told[index] = NOT_TESTED if late else _test(network, one)
+            judging = find_judging(index)
+            assert judging is not None
+            late = time.monotonic() - begun >= seconds
+            late = (
+                late or time.monotonic() - begun + _estimate(judging.network, one.image) > seconds
+            )
+            told[index] = NOT_TESTED if late else _test(judging.network, one)
             advance(1)
     return {index: one.uri for index, one in maps.items()}, told
 
 
-def _draw_map(
-    network: nn.Module,
-    checkpoint: Checkpoint,
-    samples: Samples,
-    index: int,
-    image: torch.Tensor,
-    layer: MapLayer,
-) -> Map:
+def _draw_map(judging: Judging, samples: Samples, index: int) -> Map:
+    network, checkpoint = judging.network, judging.checkpoint
+    pixels = checkpoint.preprocess(samples.source.read(index))
+    image = checkpoint.classifier(network).eval().normalise(torch.from_numpy(pixels[None]))
+    layer = judging.layer
+    if layer is None:
+        head = network_head(checkpoint.model, network)
+        layer = judging.layer = find_map_layer(network, image, head=head)
     with torch.no_grad():
         target = int(main_logits(network(image)).argmax())
     method = "hires-cam" if layer.layout == "tokens" else "grad-cam"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+
 from cnncli.arrays import Array
 from cnncli.data.samples import Samples
 from cnncli.data.store import map_in_threads
@@ -11,7 +14,7 @@ from cnncli.page.pictures import picture_uri
 from cnncli.plots.grid import to_picture
 from cnncli.reporting import Reporter
 from cnncli.run.draw_sample import draw_sample
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 
 
 def draw_pictures(
@@ -22,6 +25,7 @@ def draw_pictures(
     *,
     most: int | None,
     room: int,
+    end: float = math.inf,
 ) -> dict[int, str]:
     """Return pictures as data URIs, by the images' numbers.
 
@@ -32,6 +36,7 @@ def draw_pictures(
         reporter: Gets the progress, and how many cannot be read any more.
         most: Number of pictures; None takes as many as there is room for.
         room: Number of characters of all pictures together.
+        end: From when on no more are drawn, by ``time.monotonic``.
     """
     wanted = order[: len(order) if most is None else most].tolist()
 
@@ -50,7 +55,7 @@ def draw_pictures(
                 lost += 1
                 continue
             taken += len(uri)
-            if most is None and taken > room:
+            if (most is None and taken > room) or time.monotonic() > end:
                 break
             pictures[index] = uri
     if lost:

@@ -14,7 +14,8 @@ class ReportSettings:
     """What to write.
 
     Attributes:
-        run: Path of a run folder or a checkpoint; None for the newest finished run.
+        run: Path of a run folder, of that of a cross-validation or of a checkpoint; None for the
+            newest that is finished.
         data: Images to judge the run on, as ``train`` takes them; None for those of the run.
         split: The split to judge; None for test, or val if the run has no test split.
         columns: Names of the columns of a CSV file.
@@ -24,6 +25,8 @@ class ReportSettings:
         images: Number of pictures in the page; None for as many as keep it below 5 MB.
         with_images: Whether the page holds pictures.
         with_names: Whether the page holds the names of files and groups.
+        end: When the page has to be there, by ``time.monotonic``; None for no haste. What there is
+            no time for is left out: heat maps first, then pictures.
     """
 
     run: str | None = None
@@ -36,6 +39,7 @@ class ReportSettings:
     images: int | None = None
     with_images: bool = True
     with_names: bool = True
+    end: float | None = None
 
     @property
     def is_own(self) -> bool:

@@ -21,7 +21,7 @@ from cnncli.models.tracing.trace import trace_network
 from cnncli.recipes.visualize.settings import VisualizeSettings
 from cnncli.reporting import Reporter
 from cnncli.run.subject import Subject
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 
 _MOST = 2000  # images
 _BATCH = 32

@@ -31,7 +31,7 @@ from cnncli.reporting import Reporter
 from cnncli.run.draw_sample import draw_file, draw_sample
 from cnncli.run.samples import data_of_run
 from cnncli.run.subject import Subject
-from cnncli.training.device import count_cpus
+from cnncli.training.cores import count_cpus
 
 
 @dataclass(frozen=True)

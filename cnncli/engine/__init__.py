@@ -1,0 +1,1 @@
+"""Exported networks: what their files say, and how they are run without torch."""

@@ -1,0 +1,99 @@
+"""The number of torch's threads in a run: measured before epoch 1, and again when epochs change."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from cnncli.errors import count_of
+from cnncli.reporting import Reporter
+from cnncli.training.distributed import ALONE, World
+from cnncli.training.epoch_inputs import EpochInputs
+from cnncli.training.history import Row
+
+# Epochs are slower or quicker than the usual one by this factor before the number is measured anew.
+_CHANGE = 1.5
+# Seconds of training for each second of measuring, from one measurement to the next.
+_TRAINED_PER_MEASURED = 50
+
+
+@dataclass
+class ThreadCount:
+    """The number of torch's threads in a run.
+
+    Attributes:
+        now: The number for the epoch that is trained, or for the next one.
+        first: The number with which the features of a frozen backbone are computed.
+        most: Largest number that a measurement may choose; 1 where nothing is measured.
+        find: Measures which number is best for what an epoch trains.
+        world: The processes that train together; all have the same number.
+        fixed: Whether it stays as it is once training has begun.
+        measured: Whether it was measured.
+    """
+
+    now: int
+    first: int = 0
+    most: int = 1
+    find: Callable[[EpochInputs], int] = lambda inputs: 1
+    world: World = ALONE
+    fixed: bool = False
+    measured: bool = False
+
+    def __post_init__(self) -> None:
+        self.first = self.first or self.now
+        self._looked = 0  # epochs that were trained before the last measurement
+        self._cost, self._ended = 0.0, -float("inf")
+
+    def describe(self) -> str:
+        """Return the number in words, and whether it was measured."""
+        told = f" (measured: the best of up to {self.most})" if self.measured else ""
+        return f"{count_of(self.now, 'thread')}{told}"
+
+    def apply(self) -> None:
+        """Give torch the number for the epochs."""
+        torch.set_num_threads(self.now)
+
+    def measure(self, inputs: EpochInputs) -> None:
+        """Measure which number is best now.
+
+        Args:
+            inputs: What an epoch trains; it is left as it is.
+        """
+        start = time.monotonic()
+        self.now = min(self.world.gather(self.find(inputs)))
+        self._ended = time.monotonic()
+        self._cost, self.measured = self._ended - start, True
+
+    def look_again(self, rows: list[Row], inputs: EpochInputs, reporter: Reporter) -> None:
+        """Measure anew after an epoch that was far from the usual ones; for the epochs to come.
+
+        Args:
+            rows: The rows of ``metrics.csv``, the last epoch's among them.
+            inputs: What an epoch trains.
+            reporter: Gets a line where the number changes.
+        """
+        if self.fixed or self.most == 1 or not self.world.from_first(self._has_changed(rows)):
+            return
+        before, epoch, rate = self.now, rows[-1]["epoch"], rows[-1]["images_per_second"]
+        self.measure(inputs)
+        self._looked = epoch
+        self.apply()
+        if self.now != before:
+            reporter.note(
+                f"{count_of(self.now, 'thread')} in place of {before} from epoch {epoch + 1} on, "
+                f"by a new measurement: epoch {epoch} was at {rate:,.0f} images/s"
+            )
+
+    def _has_changed(self, rows: list[Row]) -> bool:
+        """Return whether the last epoch was so slow, or so quick, that it is time to measure."""
+        rates = [max(0.1, r["images_per_second"]) for r in rows if r["epoch"] > self._looked]
+        if len(rates) < 2:
+            return False
+        ratio = statistics.median(rates[:-1]) / rates[-1]
+        trained = time.monotonic() - self._ended
+        far = not 1 / _CHANGE < ratio < _CHANGE
+        return far and trained > _TRAINED_PER_MEASURED * self._cost

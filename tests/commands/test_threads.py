@@ -1,0 +1,186 @@
+"""``--threads``, the column of ``metrics.csv``, and what a resumed run takes from ``last.pt``."""
+
+import csv
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+import yaml
+
+from cnncli.config import RunConfig
+from cnncli.recipes.train import resume_run, train_run
+from cnncli.reporting import SilentReporter
+from cnncli.run import threads as run_threads
+from cnncli.run.fold_figures import read_threads
+from cnncli.training.device import choose_compute
+from cnncli.training.state import load_state
+
+
+class KilledError(Exception):
+    """Ends a run as a power cut does."""
+
+
+class Notes(SilentReporter):
+    """Keeps the lines of a run."""
+
+    def __init__(self):
+        self.notes, self.warnings = [], []
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def warn(self, text):
+        self.warnings.append(text)
+
+
+def pretend(patch):
+    """Let measurements of up to four threads return the numbers in a list, which is returned.
+
+    Torch computes with one thread whatever it is told.
+    """
+    torch_has, numbers = [1], []
+    patch.setattr(torch, "set_num_threads", lambda number: torch_has.__setitem__(0, number))
+    patch.setattr(torch, "get_num_threads", lambda: torch_has[0])
+    patch.setattr(run_threads, "most_threads", lambda processes: 4)
+    patch.setattr(
+        run_threads, "choose_threads", lambda step, batch, most: step(2, 1e9) and numbers.pop(0)
+    )
+    return numbers
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Return the list of the numbers that measurements will give."""
+    return pretend(monkeypatch)
+
+
+@pytest.fixture
+def config(folder_data, tmp_path):
+    """Return a function that returns the settings of a small run."""
+    own = {"data": str(folder_data), "model": "lenet5", "output": str(tmp_path / "runs")}
+    return lambda **settings: RunConfig(**own, **settings)
+
+
+@pytest.fixture(scope="module")
+def killed(folder_data, tmp_path_factory):
+    """Return a run that ended after its first epoch of two, with two threads, and what it said."""
+    root, reporter = tmp_path_factory.mktemp("killed"), Notes()
+
+    def kill(row):
+        raise KilledError
+
+    settings = {"data": str(folder_data), "model": "lenet5", "output": str(root), "epochs": 2}
+    with pytest.MonkeyPatch.context() as patch:
+        pretend(patch).append(2)
+        with pytest.raises(KilledError):
+            train_run(RunConfig(**settings), reporter, kill)
+    (run_dir,) = root.iterdir()
+    return run_dir, reporter
+
+
+@pytest.fixture
+def own_copy(killed, tmp_path):
+    """Return a copy of that run to go on with."""
+    return shutil.copytree(killed[0], tmp_path / "killed")
+
+
+def threads_of(run_dir):
+    with (run_dir / "metrics.csv").open() as file:
+        return [row["threads"] for row in csv.DictReader(file)]
+
+
+def test_the_number_is_told_and_saved(killed):
+    run_dir, reporter = killed
+    (plan,) = [note for note in reporter.notes if "parameters" in note]
+    assert "2 threads (measured: the best of up to 4)" in plan
+    assert threads_of(run_dir) == ["2"]
+    assert load_state(run_dir / "last.pt")["threads"] == 2
+    assert yaml.safe_load((run_dir / "config.yaml").read_text())["threads"] == "auto"
+
+
+def test_a_resumed_run_takes_the_number_from_its_state(measured, own_copy):
+    reporter = Notes()
+    resume_run(own_copy, reporter)  # a measurement would find no number in the list
+    assert threads_of(own_copy) == ["2", "2"]
+    assert not reporter.warnings
+
+
+def test_a_state_without_the_column_is_gone_on_with(measured, own_copy, monkeypatch):
+    state = load_state(own_copy / "last.pt")
+    for row in state["rows"]:
+        del row["threads"]
+    monkeypatch.setattr("cnncli.run.resume.load_state", lambda path: state)
+    resume_run(own_copy, Notes())
+    assert threads_of(own_copy) == ["", "2"]
+
+
+def test_fewer_cores_than_the_run_had_are_warned_of(measured, own_copy, monkeypatch):
+    monkeypatch.setattr(run_threads, "most_threads", lambda processes: 1)
+    reporter = Notes()
+    resume_run(own_copy, reporter)
+    told = "1 thread where the run had 2: results may differ in the last digits"
+    assert reporter.warnings == [told]
+    assert threads_of(own_copy) == ["2", "1"]
+
+
+def test_a_second_look_counts_from_the_next_epoch_on(measured, config, monkeypatch):
+    measured += [2, 1]
+    asked = iter([False, True, False])
+    monkeypatch.setattr(
+        "cnncli.training.thread_count.ThreadCount._has_changed", lambda self, rows: next(asked)
+    )
+    reporter = Notes()
+    run_dir = train_run(config(epochs=4), reporter)
+    assert threads_of(run_dir) == ["2", "2", "1", "1"]
+    (told,) = [note for note in reporter.notes if "in place of" in note]
+    assert told.startswith("1 thread in place of 2 from epoch 3 on")
+
+
+def test_a_number_that_is_given_is_taken(measured, config, monkeypatch):
+    monkeypatch.setattr(run_threads, "count_cpus", lambda: 1)
+    reporter = Notes()
+    assert threads_of(train_run(config(epochs=1, threads=2), reporter)) == ["2"]
+    assert reporter.warnings == [
+        "--threads 2: this process may use 1 core; more threads than cores are slower"
+    ]
+
+
+def test_a_fold_begins_with_the_number_of_the_one_before(measured, config, cli, tmp_path):
+    measured += [2]  # for the first fold alone
+    folds = ("--folds", 3, "--epochs", 1, "--model", "lenet5", "--output", tmp_path)
+    folder = Path(cli("cross-validate", "--data", config().data, *folds).out.strip())
+    assert [threads_of(folder / f"fold{number}") for number in (1, 2, 3)] == [["2"]] * 3
+    assert read_threads(folder) == 2
+    (folder / "fold3" / "metrics.csv").unlink()
+    lines = (folder / "fold2" / "metrics.csv").read_text().splitlines()
+    without = "\n".join(line.rpartition(",")[0] for line in lines) + "\n"
+    (folder / "fold2" / "metrics.csv").write_text(without)  # of an older version
+    assert read_threads(folder) == 2
+    (folder / "fold1" / "metrics.csv").write_text(without)
+    assert read_threads(folder) == 0
+
+
+def test_features_are_computed_again_with_their_own_number(measured, config):
+    compute = choose_compute("cpu", "fp32")
+    run = SimpleNamespace(config=config(), compute=compute, threads=0, kept=None)
+    state = {"threads": 1, "rows": [{"threads": 3}, {"threads": 1}]}
+    reporter = Notes()
+    threads = run_threads.start_threads(run, None, state, reporter)
+    assert (threads.first, threads.now, torch.get_num_threads()) == (3, 1, 3)
+    assert not reporter.warnings
+
+
+def test_print_config_has_it(cli):
+    for given, shown in (((), "auto"), (("--threads", "3"), 3), (("--threads", "auto"), "auto")):
+        result = cli("train", "--data", "digits", *given, "--print-config")
+        assert yaml.safe_load(result.out)["threads"] == shown
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "two", "1025", "1.5"])
+def test_a_wrong_number_is_one_line(cli, wrong):
+    result = cli("train", "--data", "digits", "--threads", wrong)
+    assert result.code == 2
+    told = f"--threads {wrong}: must be a whole number from 1 to 1024, or auto"
+    assert result.err.strip() == f"Error: {told}"
