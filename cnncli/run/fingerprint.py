@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from cnncli.files import MOST_OF_WEIGHTS, expand_path, read_file
+from cnncli.files import expand_path
 from cnncli.run.decision import Decision
 
 
@@ -32,4 +32,8 @@ def digest_named(weights: str) -> str:
     path = expand_path(weights)
     if not path.is_file():
         return weights
-    return hashlib.blake2b(read_file(path, most=MOST_OF_WEIGHTS), digest_size=32).hexdigest()
+    digest = hashlib.blake2b(digest_size=32)
+    with path.open("rb") as file:
+        while data := file.read(1 << 20):
+            digest.update(data)
+    return digest.hexdigest()
