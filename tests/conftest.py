@@ -14,7 +14,7 @@ from helpers import Heard, Result, train, write_digits
 os.environ["OMP_NUM_THREADS"] = "1"
 # Hundreds of runs are trained here: a page and an ONNX file of each would take minutes. The tests
 # of these switch them on.
-os.environ["CNNCLI_REPORT"] = os.environ["CNNCLI_ONNX"] = "0"
+os.environ["CNNCLI_REPORT"] = os.environ["CNNCLI_ONNX"] = os.environ["CNNCLI_CHECK"] = "0"
 for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
     os.environ.pop(name, None)
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

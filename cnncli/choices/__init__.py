@@ -15,6 +15,7 @@ ResizeMode = Literal["squash", "pad", "crop"]
 Interpolation = Literal["area", "bilinear", "bicubic"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Engine = Literal["auto", "torch", "onnx", "openvino"]
+ExportFormat = Literal["onnx", "openvino"]
 ActivationName = Literal["relu", "leaky_relu", "elu", "gelu", "mish", "silu", "tanh", "sigmoid"]
 NormName = Literal["batch", "layer", "instance", "group", "none"]
 BatchNormMode = Literal["frozen", "train"]
@@ -45,6 +46,9 @@ Aggregate = Literal["mean", "max", "vote"]
 OnBadImage = Literal["error", "skip"]
 OnNan = Literal["error", "rollback"]
 # What a run's settings stand under, in this order: in help, in YAML and in the documentation.
+# The endings of exported files; OpenVINO's .xml has a .bin beside it.
+EXPORT_SUFFIXES: dict[ExportFormat, str] = {"onnx": ".onnx", "openvino": ".xml"}
+
 Heading = Literal[
     "Most used",
     "Data",

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import io
-import logging
-import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,6 +15,7 @@ from cnncli.arrays import Array
 from cnncli.engine.metadata import INPUT, OUTPUT
 from cnncli.engine.onnx_file import DIGEST_KEY, compute_digest
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
+from cnncli.export.silence import silence
 
 # The oldest set of operators that torch's exporter writes; newer ones are converted from it.
 OPSET = 18
@@ -54,7 +52,7 @@ def build_graph(classifier: nn.Module, example: Array, name: str) -> Any:
             exit_code=RUNTIME_FAILURE,
         )
     images = torch.from_numpy(np.repeat(example[None], _TRACED, axis=0))
-    with _silence(), _no_collection(), torch.no_grad():
+    with silence(), _no_collection(), torch.no_grad():
         try:
             program = torch.onnx.export(
                 classifier,
@@ -143,25 +141,6 @@ def _refuse(name: str, error: Exception) -> CnncliError:
     return CnncliError(
         f"torch's ONNX exporter cannot write {name}: {reason}", exit_code=RUNTIME_FAILURE
     )
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Keep what the exporter warns of, logs and prints from the user: the parity check judges."""
-    loggers = [logging.getLogger(name) for name in ("torch", "onnxscript", "onnx_ir", "onnx")]
-    before = [(logger.level, logger.disabled) for logger in loggers]
-    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
-        warnings.simplefilter("ignore")
-        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL + 1)
-        try:
-            yield
-        finally:
-            for logger, (level, disabled) in zip(loggers, before, strict=True):
-                logger.setLevel(level)
-                logger.disabled = disabled
 
 
 @contextlib.contextmanager

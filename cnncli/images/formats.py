@@ -11,6 +11,7 @@ import importlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Protocol, cast
 
 from cnncli.arrays import Array
@@ -79,7 +80,12 @@ class ImageFormat:
 
     def load(self) -> FormatModule:
         """Import the module that reads the format and return it."""
-        return cast(FormatModule, importlib.import_module(f"{__package__}.{self.module}"))
+        return _import(self.module)
+
+
+@cache
+def _import(module: str) -> FormatModule:
+    return cast(FormatModule, importlib.import_module(f"{__package__}.{module}"))
 
 
 def _begins(*marks: bytes) -> Callable[[bytes], bool]:
@@ -232,6 +238,9 @@ def find_format(data: bytes) -> ImageFormat:
     """
     if not data:
         raise ImageError("is empty (0 bytes)")
+    for row in FORMATS[:2]:  # PNG and JPEG: nearly every file, and no other format begins so
+        if row.magic(data):
+            return row
     for unread in UNREAD_FORMATS:  # first: a Canon raw file begins like a TIFF
         if unread.magic is not None and unread.magic(data):
             raise ImageError(_unread(unread))

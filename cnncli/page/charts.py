@@ -10,6 +10,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.evaluation.curve_bands import Band, band_curves
+from cnncli.evaluation.curves import curve_points
 from cnncli.evaluation.intervals import Units
 from cnncli.page.chart import Area, Axis, Chart, Line, axis_of
 
@@ -36,23 +37,18 @@ def ranking_charts(
     Returns:
         Two charts; none if every image is of one class.
     """
-    from sklearn.metrics import precision_recall_curve, roc_curve
-
     chosen = choose_classes(shown)
     roc = [Line("chance", (0, 1), (0, 1), style=None)]
     recall, areas = [], []
     for style, index in enumerate(chosen):
         is_it, scores = targets == index, probabilities[:, index]
         row = shown["per_class"][index]
-        false, true, _ = roc_curve(is_it, scores)
-        roc.append(
-            Line(
-                class_names[index], false, true, _area("AUROC", value_of(row["auroc"])), style=style
-            )
-        )
-        precision, found, _ = precision_recall_curve(is_it, scores)
+        points = curve_points(is_it, scores)
+        note = _area("AUROC", value_of(row["auroc"]))
+        x, y = points.false_alarms.tolist(), points.recall.tolist()
+        roc.append(Line(class_names[index], x, y, note, style=style))
         note = _area("AP", value_of(row["average_precision"]))
-        steps = _as_steps(found[::-1], precision[::-1])
+        steps = _as_steps(points.recall, points.precision)
         recall.append(Line(class_names[index], *steps, note, style=style))
         bands = band_curves(is_it, scores, units or Units())
         areas.append([_as_area(band, style) for band in bands])

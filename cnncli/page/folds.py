@@ -38,7 +38,7 @@ def _head(name: str) -> str:
 
 def _show(name: str, value: Any) -> str:
     if name == "fold":
-        return {"sd": "standard deviation"}.get(value, str(value))
+        return {"mean": "mean", "sd": "standard deviation"}.get(value, f"fold {value}")
     if name in ("images", "best_epoch"):
         return "" if value is None else f"{value:,}"
     return "undefined" if value is None else f"{value:.4f}"

@@ -38,6 +38,7 @@ class Judged:
         pictures: A data URI for some of the images, by number.
         heat: A data URI of a heat map for some of the images, by number.
         told: What the heat maps of these images say, by number.
+        flags: What is to be known of single images, such as that it is a copy, by number.
         least: Probabilities below this are left out; no threshold of the page is smaller, but 0.
     """
 
@@ -51,6 +52,7 @@ class Judged:
     pictures: Mapping[int, str] = field(default_factory=dict)
     heat: Mapping[int, str] = field(default_factory=dict)
     told: Mapping[int, str] = field(default_factory=dict)
+    flags: Mapping[int, str] = field(default_factory=dict)
     least: float = LEAST_PROBABILITY
 
     def __len__(self) -> int:
@@ -155,6 +157,7 @@ def to_json(judged: Judged, listed: Array) -> Markup:
                 ("pictures", judged.pictures),
                 ("heat", judged.heat),
                 ("told", judged.told),
+                ("flags", judged.flags),
             )
         },
     }

@@ -46,6 +46,7 @@ class Content:
         judged: The JSON of the images; None if their probabilities are not known.
         point: The stored operating point: ``told``, ``positive``, ``threshold`` and ``abstain``;
             None if there is none.
+        flagged: How many images have a flag, and what that means; empty if none has.
         not_listed: Number of images that are judged and not in the page.
         with_heat: Whether images have heat maps.
         ranking: ROC, and precision and recall.
@@ -80,6 +81,7 @@ class Content:
     per_class: Sequence[Mapping[str, tuple[str, str]]]
     judged: Markup | None = None
     point: Any = None
+    flagged: str = ""
     not_listed: int = 0
     with_heat: bool = False
     ranking: Sequence[Chart] = ()

@@ -28,6 +28,7 @@ class DataSection:
             first.
         warnings: What else was warned of while the images were read.
         hidden: What is not told of them, so that no file is named; empty if all is told.
+        hidden_warnings: Number of warnings that are not told.
     """
 
     verdict: str
@@ -36,6 +37,12 @@ class DataSection:
     findings: Sequence[Row] = ()
     warnings: Sequence[str] = ()
     hidden: str = ""
+    hidden_warnings: int = 0
+
+
+def is_spoiled(findings: Sequence[Row]) -> bool:
+    """Return whether a finding spoils a result."""
+    return any(row["severity"] == "spoils" for row in findings)
 
 
 def tell_verdict(findings: Sequence[Row]) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import compress, islice, zip_longest
+from pathlib import Path
 from typing import TextIO
 
 import numpy as np
@@ -14,15 +14,13 @@ from cnncli.arrays import Array
 from cnncli.augmentation.notation import Tta
 from cnncli.choices import Engine, Precision
 from cnncli.data.inputs import expand_inputs, group_files, select_shard
-from cnncli.data.table_inputs import list_table
 from cnncli.errors import CnncliError
 from cnncli.reporting import Reporter
-from cnncli.run.decide import check_no_abstain, warn_of_abstaining
 from cnncli.run.decision import Decision, warn_of_views
 from cnncli.run.engines import load_networks
 from cnncli.run.fingerprint import digest_named, fingerprint
 from cnncli.run.networks import EngineSettings, Ensemble, Loaded
-from cnncli.run.odd_images import is_dark, is_unlike_training
+from cnncli.run.odd_images import find_dark, is_unlike_training
 from cnncli.run.prediction_row import Row, build_row, build_unreadable_row
 from cnncli.run.read_ahead import read_batches
 from cnncli.training.distributed import ALONE, World
@@ -110,11 +108,7 @@ class Predictor:
         self.preprocess = self.ensemble.forms[0]
         self.decision = loaded.decision or Decision(self.class_names)
         warn_of_views(loaded.decision, settings.tta, reporter)
-        if settings.abstain_below is not None:
-            self.decision = replace(self.decision, abstain_below=settings.abstain_below)
-            warn_of_abstaining(self.decision, reporter)
-        if self.decision.abstain_below is not None:
-            check_no_abstain(self.class_names)
+        self._settle_abstaining()
         self._rest = loaded.rest_of(self.decision)
         self.digests = tuple(network.digest for network in loaded.networks if network.digest)
         self.precision = loaded.networks[0].precision
@@ -127,6 +121,18 @@ class Predictor:
                 f"would be both place {clash[0]} and class {clash[0]!r}; use --format jsonl, "
                 "which keeps them apart"
             )
+
+    def _settle_abstaining(self) -> None:
+        """Let labels be withheld as the settings say, or the decision."""
+        asked = self.settings.abstain_below
+        if asked is None and self.decision.abstain_below is None:
+            return
+        from cnncli.run.decide import check_no_abstain, warn_of_abstaining
+
+        if asked is not None:
+            self.decision = replace(self.decision, abstain_below=asked)
+            warn_of_abstaining(self.decision, self.reporter)
+        check_no_abstain(self.class_names)
 
     def _load(self) -> Loaded:
         """Load the networks, with what is to compute them."""
@@ -180,9 +186,13 @@ class Predictor:
                 "predict -: torchrun's processes have one stdin between them; name folders or "
                 "globs, or give each process its part of the list: cnncli predict --shard I/N"
             )
-        find = partial(
-            list_table, image_col=self.settings.image_col, count=count, tell=self.reporter.note
-        )
+
+        def find(table: Path) -> list[str]:
+            from cnncli.data.table_inputs import list_table
+
+            column, tell = self.settings.image_col, self.reporter.note
+            return list_table(table, image_col=column, count=count, tell=tell)
+
         files = group_files(expand_inputs(inputs, stdin, find), count)
         return select_shard(files, self.settings.shard)
 
@@ -218,21 +228,21 @@ class Predictor:
         """Yield the rows of this process's images, each given as the paths of its files."""
         for batch in read_batches(files, self.ensemble.forms, self.settings.batch_size):
             images = [image for _, image, _, _ in batch if not isinstance(image, str)]
-            answers: Iterator[tuple[Array, int, bool]] = iter(())
+            answers: Iterator[tuple[Array, int, bool, bool]] = iter(())
             if images:
                 stacked = [np.stack(form) for form in zip(*images, strict=True)]
-                decided = self._rest.decide(self.ensemble.answer(stacked))
-                probabilities, labels, withheld = decided
-                answers = zip(probabilities, labels.tolist(), withheld.tolist(), strict=True)
+                probabilities, labels, held = self._rest.decide(self.ensemble.answer(stacked))
+                dark = find_dark(stacked[0], self.preprocess)
+                answers = zip(probabilities, labels.tolist(), held.tolist(), dark, strict=True)
             for path, image, cut, is_coloured in batch:
-                is_black = not isinstance(image, str) and is_dark(image[0], self.preprocess)
-                found = (is_unlike_training(cut, self.preprocess), is_coloured, is_black)
-                for kind in compress(self.odd, found):
-                    self.odd[kind] = self.odd[kind][0] + 1, self.odd[kind][1] or path
                 if isinstance(image, str):
                     yield self._unreadable_row(path, image)
-                else:
-                    yield self._row(path, *next(answers))
+                    continue
+                probability, label, is_withheld, is_dark = next(answers)
+                found = (is_unlike_training(cut, self.preprocess), is_coloured, is_dark)
+                for kind in compress(self.odd, found):
+                    self.odd[kind] = self.odd[kind][0] + 1, self.odd[kind][1] or path
+                yield self._row(path, probability, label, is_withheld)
 
     def _row(self, path: str, probabilities: Array, label: int, is_withheld: bool) -> Row:
         """Return the row of an image by its probabilities (K,) and the class it is given."""

@@ -19,7 +19,7 @@ _OWN = re.compile(
     r"|data_check\.json|run\.lock|note\.txt|decision\.json|curves\.png|report\.json|(val_)?predictions\.csv"
     r"|confusion_matrix\.(csv|png)"
     r"|mlflow\.db|(mlflow|wandb)_run_id\.txt)(\.part)?|features-\w+"
-    r"|report\.html(\.part)?|best\.(onnx|xml|bin)(\.part)?|reference_preprocess\.py(\.part)?"
+    r"|report\.html(\.part)?|best(\.int8)?\.(onnx|xml|bin)(\.part)?|reference_preprocess\.py(\.part)?"
 )
 _OWN_FOLDERS = (EPOCHS_FOLDER, "tensorboard", "mlflow_artifacts", "wandb")
 _MOST_NAMED = 3

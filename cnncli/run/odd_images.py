@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterator
 from itertools import zip_longest
 
+import numpy as np
+
 from cnncli.arrays import Array
 from cnncli.errors import count_of
 from cnncli.images.intensity import bits_of_dark
@@ -39,18 +41,20 @@ def is_unlike_training(cut: float, preprocess: Preprocess) -> bool:
     return cut > _MUCH_CUT_ELSEWHERE[windows[0].unit] if windows else cut > 0
 
 
-def is_dark(image: Array, preprocess: Preprocess) -> bool:
-    """Return whether an image is nearly black to a network, as `dark_limits` has it.
+def find_dark(images: Array, preprocess: Preprocess) -> list[bool]:
+    """Return which images are nearly black to a network, as `dark_limits` has it.
 
     Args:
-        image: (H, W, C) uint8 or float32, preprocessed.
+        images: (N, H, W, C) uint8 or float32, preprocessed.
         preprocess: The preprocessing of the run.
     """
+    found = np.zeros(len(images), dtype=bool)
     for channels, above, limit, _ in dark_limits(preprocess):
-        pixels = image[..., channels]
-        if max(pixels.min(), above) < pixels.max() <= limit:
-            return True
-    return False
+        pixels = images[..., channels]
+        highest = pixels.max(axis=(1, 2, 3))
+        for place in np.flatnonzero(highest <= limit).tolist():  # mostly none
+            found[place] |= max(pixels[place].min(), above) < highest[place]
+    return [bool(each) for each in found]
 
 
 def warn_of_colour(count: int, first: str, reporter: Reporter) -> None:
@@ -100,7 +104,7 @@ def warn_unlike_training(
 
 
 def warn_of_dark_files(count: int, first: str, preprocess: Preprocess, reporter: Reporter) -> None:
-    """Warn of images for which `is_dark` is true.
+    """Warn of images that `find_dark` has found.
 
     Args:
         count: Their number; none is no warning.

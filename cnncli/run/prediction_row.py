@@ -34,8 +34,10 @@ def build_row(
         every: Whether the row also holds the probability of every class.
     """
     row: Row = {"path": path}
-    likeliest = np.argsort(-probabilities, kind="stable")[:top_k].tolist()
-    order = [label, *(target for target in likeliest if target != label)][:top_k]
+    order = [label]
+    if top_k > 1:
+        likeliest = np.argsort(-probabilities, kind="stable")[:top_k].tolist()
+        order = [label, *(target for target in likeliest if target != label)][:top_k]
     for place, target in enumerate(order, start=1):
         suffix = "" if place == 1 else f"_{place}"
         row[f"label{suffix}"] = class_names[target]

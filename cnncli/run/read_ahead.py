@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, Queue
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 from cnncli.arrays import Array
 from cnncli.files import MOST_OF_IMAGE, read_file
@@ -16,6 +16,11 @@ from cnncli.training.cores import count_cpus
 # The path of an image, the image (H, W, C) in each form or why it cannot be read, how much of it
 # was cut in the first form, and whether it lost its colour in one of them.
 Loaded = tuple[str, "tuple[Array, ...] | str", float, bool]
+
+
+# So many images at most are read in a row by one thread: to hand over a small one takes longer than
+# to read it.
+_MOST_OF_CHUNK = 16
 
 
 def read_batches(
@@ -31,16 +36,20 @@ def read_batches(
         forms: What each image is turned into.
         batch_size: Largest number of images of a batch.
     """
+    most = max(1, min(_MOST_OF_CHUNK, batch_size // 2))
     # The queue holds two batches at most; the walking thread then waits, which limits the memory.
-    queue: Queue[Future[Loaded] | BaseException | None] = Queue(maxsize=2 * batch_size)
+    queue: Queue[Future[list[Loaded]] | BaseException | None] = Queue(2 * batch_size // most)
     stop = Event()
 
     def walk() -> None:
         try:
+            chunk: _Chunk | None = None
             for files in inputs:
                 if stop.is_set():
                     return
-                queue.put(pool.submit(_read, files, forms))
+                if chunk is None or not chunk.add(files, most):
+                    chunk = _Chunk(files)
+                    queue.put(pool.submit(chunk.read, forms))
             queue.put(None)
         except BaseException as error:  # raised again in the main thread
             queue.put(error)
@@ -55,10 +64,41 @@ def read_batches(
                 queue.get_nowait()
 
 
+class _Chunk:
+    """Images that one thread reads in a row; some may be added until it begins.
+
+    Where inputs come slowly each is read at once, and where they come fast the chunks are full.
+    """
+
+    def __init__(self, files: tuple[str, ...]) -> None:
+        self._lock = Lock()
+        self._inputs = [files]
+        self._has_begun = False
+
+    def add(self, files: tuple[str, ...], most: int) -> bool:
+        """Add an image; return whether there was room for it.
+
+        Args:
+            files: The paths of its files.
+            most: Most images of the chunk.
+        """
+        with self._lock:
+            if self._has_begun or len(self._inputs) == most:
+                return False
+            self._inputs.append(files)
+            return True
+
+    def read(self, forms: Sequence[Preprocess]) -> list[Loaded]:
+        """Read all of them, and take no more."""
+        with self._lock:
+            self._has_begun = True
+        return [_read(files, forms) for files in self._inputs]
+
+
 def _collect(
-    queue: Queue[Future[Loaded] | BaseException | None], batch_size: int
+    queue: Queue[Future[list[Loaded]] | BaseException | None], batch_size: int
 ) -> Iterator[list[Loaded]]:
-    """Yield batches from a queue of images, which ends with None or with an error to raise."""
+    """Yield batches from a queue of chunks, which ends with None or with an error to raise."""
     batch: list[Loaded] = []
     while True:
         try:
@@ -70,9 +110,11 @@ def _collect(
             batch = []
             continue
         if isinstance(item, Future):
-            batch.append(item.result())
-            if len(batch) < batch_size:
-                continue
+            batch += item.result()
+            while len(batch) >= batch_size:
+                yield batch[:batch_size]
+                batch = batch[batch_size:]
+            continue
         if batch:
             yield batch
             batch = []

@@ -20,7 +20,7 @@ from cnncli.run.decision import Decision, warn_of_views
 from cnncli.run.engines import load_networks
 from cnncli.run.networks import EngineSettings, Ensemble
 from cnncli.run.odd_images import (
-    is_dark,
+    find_dark,
     is_unlike_training,
     warn_of_colour,
     warn_of_dark_files,
@@ -169,7 +169,7 @@ class ServedNetwork:
         told, name = _Told(), name or "sent without a name"
         warn_unlike_training(int(is_unlike_training(cuts[0], pre)), name, pre, told)
         warn_of_colour(int(any(coloured)), name, told)
-        warn_of_dark_files(int(is_dark(pixels[0], pre)), name, pre, told)
+        warn_of_dark_files(sum(find_dark(pixels[0][None], pre)), name, pre, told)
         return Ready(pixels, picture, tuple(told.texts))
 
     def answer(self, images: Sequence[Ready]) -> list[Answer]:

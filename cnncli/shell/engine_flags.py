@@ -8,7 +8,6 @@ import typer
 
 from cnncli.choices import Engine, Precision
 from cnncli.errors import CnncliError
-from cnncli.models.registry import find_model
 
 AnsweringEngine = Annotated[
     Engine,
@@ -75,6 +74,8 @@ def check_network(checkpoint: list[str] | None, model: str | None, weights: str 
         return
     if checkpoint:
         raise CnncliError("--checkpoint and --model: give one of them")
+    from cnncli.models.registry import find_model  # the tables of all networks
+
     find_model(model)
     if weights is None:
         raise CnncliError(

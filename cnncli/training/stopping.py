@@ -33,8 +33,9 @@ class Stopped(CnncliError):  # noqa: N818 - nothing is wrong
     """Training was stopped by a signal; everything that was trained is saved."""
 
 
-# Seconds for what takes the same time for every network: the curves, the report, leaving.
-_SECONDS_TO_END = 2.0
+# Seconds for what takes the same time for every network: the curves, the report, a page without
+# heat maps, leaving.
+_SECONDS_TO_END = 3.0
 
 # No disk takes longer than that to bring a process to the import of this module.
 _SECONDS_TO_IMPORT = 120.0

@@ -16,7 +16,8 @@ from helpers import run_process
 
 from cnncli.engine.metadata import ModelMetadata
 from cnncli.evaluation.calibration import apply_temperature
-from cnncli.recipes import export as recipe
+from cnncli.export import quantise
+from cnncli.run import write_onnx
 from cnncli.training.checkpoint import load_checkpoint
 
 
@@ -100,7 +101,7 @@ def test_no_file_where_the_network_answers_otherwise(exported_run, cli, monkeypa
         weights.CopyFrom(onnx.numpy_helper.from_array(array, weights.name))
         return model
 
-    monkeypatch.setattr(recipe, "build_graph", worse)
+    monkeypatch.setattr(write_onnx, "build_graph", worse)
     result = cli("export", folder, "--output", tmp_path / "model.onnx")
     assert result.code == 1
     last = result.err.splitlines()[-1]
@@ -163,3 +164,62 @@ def test_evaluate_and_predict_go_on_with_the_file(exported_run, cli, tmp_path):
             assert float(second[0][name]) == pytest.approx(float(value), abs=1e-4)
         else:
             assert second[0][name] == value
+
+
+@pytest.mark.slow
+def test_eight_bits(exported_run, cli, monkeypatch, tmp_path):
+    folder, _ = exported_run
+    path = tmp_path / "small.onnx"
+    monkeypatch.setattr(quantise, "MOST_CHANGED", 1.0)
+    monkeypatch.setattr(quantise, "MOST_LOST", 1.0)
+    result = cli("export", folder, "--int8", "-o", path)
+    assert result.code == 0, result.err
+    assert "of 12 labels changed, accuracy " in result.err
+    whole, small = read(folder / "best.onnx"), read(path)
+    assert small[1].precision == "int8"
+    assert small[1].decision == whole[1].decision
+    images = np.stack([sample.array for sample in small[1].golden])
+    found = small[0].run(None, {"image": images})[0]
+    np.testing.assert_allclose(found, whole[0].run(None, {"image": images})[0], atol=0.05)
+    np.testing.assert_allclose(found, [one.probabilities for one in small[1].golden], atol=0.02)
+    kinds = [node.op_type for node in onnx.load(path).graph.node]
+    assert "QuantizeLinear" in kinds
+    monkeypatch.setattr(quantise, "MOST_LOST", -1.0)
+    result = cli("export", folder, "--int8", "-o", tmp_path / "other.onnx")
+    assert result.code == 1
+    last = result.err.splitlines()[-1]
+    assert last.startswith("Error: --int8: lenet5 does not keep its answers in 8 bits (")
+    assert not (tmp_path / "other.onnx").exists()
+
+
+@pytest.mark.slow
+def test_openvino(exported_run, cli, tmp_path):
+    openvino = pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    folder, _ = exported_run
+    path = tmp_path / "model.xml"
+    result = cli("export", folder, "--format", "openvino", "-o", path)
+    assert result.code == 0, result.err
+    assert "the same labels on 12 val images" in result.err
+    names = {"model.xml", "model.bin", "reference_preprocess.py"}
+    assert {file.name for file in tmp_path.iterdir()} == names
+    model = openvino.Core().read_model(path)
+    expected, metadata = read(folder / "best.onnx")
+    props = metadata.to_props()
+    for key in ("class_names", "preprocess", "decision", "golden"):
+        assert model.get_rt_info(["cnncli", key]).value == props[f"cnncli.{key}"]
+    images = np.stack([sample.array for sample in metadata.golden])
+    found = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(images)[0]
+    np.testing.assert_allclose(found, expected.run(None, {"image": images})[0], atol=1e-4)
+
+
+def test_openvino_that_is_not_installed(exported_run, cli, monkeypatch):
+    folder, _ = exported_run
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    result = cli("export", folder, "--format", "openvino")
+    assert result.code == 2
+    assert result.error == "--format openvino: needs OpenVINO; pip install 'cnncli[openvino]'"
+
+
+def test_flags_that_exclude_each_other(cli):
+    result = cli("export", "--int8", "--format", "openvino")
+    assert result.error == "--int8: OpenVINO reads best.int8.onnx; leave out --format openvino"

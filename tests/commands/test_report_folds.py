@@ -95,7 +95,7 @@ def test_the_figures_are_out_of_fold_and_the_folds_stand_side_by_side(page, fold
         for number in "123"
         if (mine := [(r["target"], r["label"]) for r in kept if r["fold"] == number])
     ]
-    assert [row[0] for row in folds] == ["1", "2", "3"]
+    assert [row[0] for row in folds] == ["fold 1", "fold 2", "fold 3"]
     assert [row[1] for row in folds] == ["12", "12", "12"]
     assert [row[3] for row in folds] == [f"{value:.4f}" for value in accuracies]
     assert mean[3] == f"{statistics.fmean(accuracies):.4f}"

@@ -11,8 +11,12 @@ import yaml
 from helpers import train, write_digits
 
 from cnncli.choices.subgroups import parse_subgroups
+from cnncli.config import load_recorded
 from cnncli.data.samples import CsvColumns
+from cnncli.errors import CnncliError
+from cnncli.recipes.check_data import check_data
 from cnncli.recipes.evaluate import EvaluateSettings, evaluate_run
+from cnncli.recipes.report import full_check
 from cnncli.recipes.report.data_check import describe_check
 from cnncli.reporting import SilentReporter
 
@@ -30,6 +34,7 @@ def grouped(tmp_path_factory):
         writer.writerow(("image", "label", "split", "sex", "patient"))
         for index, path in enumerate([*paths, root / "images" / "one" / "copy.png"]):
             split = ("train", "val", "test", "test")[index // 3 % 4]
+            split = "test" if path.name == "copy.png" else split
             row = path.relative_to(root), path.parent.name, split, "FM"[index // 12 % 2]
             writer.writerow((*row, f"p{index // 3}"))
     return train(
@@ -156,8 +161,54 @@ def test_the_verdict_on_the_images_comes_first(cli, grouped, tmp_path):
     assert f"<strong>spoils a result</strong> {html.escape(finding['text'])}" in data
     assert "(contradiction, 2 images)" in data
     assert re.search(r"<strong>Warning: \d+ faults? found: ", data)
+    flags = json.loads(re.search(r'id="content">(.*?)</script>', page, re.S)[1])["flags"]
+    assert "copy: the bytes of 1 other image in train (such as images/zero/" in str(flags)
+    assert (
+        "1 image has a flag (⚑). A flag says that an image has the bytes of another one"
+        in section(page, "confusions")
+    )
     (rows,) = tables(data)
     assert rows[3][:2] == [["used, with the bytes of another image"], ["1"]]
+
+
+def test_report_makes_the_check_of_all_pixels(cli, grouped, tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNCLI_CACHE", str(tmp_path / "cache"))
+    config = load_recorded(str(grouped / "config.yaml"))
+    splits = {"splits": str(grouped / "splits.csv")}
+    expected = check_data(config.model_copy(update=splits), SilentReporter(), cache=False)
+    assert {"contradiction", "few-images"} & {row.kind for row in expected.findings}
+    flags = "--check", "--no-images", "--subgroup", "sex=1"
+    result = cli("report", grouped, "--output", tmp_path / "page.html", *flags)
+    assert result.code == 2
+    assert result.err.endswith(
+        "Error: --subgroup sex: holds texts, and no numbers to put into bands\n"
+    )
+    page = make(cli, grouped, tmp_path / "page.html", *flags[:3], "sex")
+    data = html.unescape(section(page, "data"))
+    for finding in expected.findings:
+        assert finding.text in data
+    assert "This is the check of cnncli check-data" in data
+    assert re.findall(r"<h3>By <bdi>(.*?)</bdi>", page) == ["format", "size", "brightness", "sex"]
+
+
+def test_a_check_that_takes_too_long_leaves_the_verdict_of_train(grouped, monkeypatch):
+    monkeypatch.setattr(full_check, "SECONDS", -1.0)
+
+    def check(config, reporter):
+        with reporter.progress("looking", 1) as advance:
+            advance(1)
+        pytest.fail("it went on")
+
+    told = {"with_names": True, "reporter": SilentReporter()}
+    kept = describe_check(grouped, **told)
+    found = describe_check(grouped, **told, check=check)
+    assert found.findings == kept.findings
+    assert "takes more than 10 seconds here" in found.how
+
+    def refuse(config, reporter):
+        raise CnncliError("no such folder")
+
+    assert describe_check(grouped, **told, check=refuse) == kept
 
 
 def test_names_are_left_out_of_the_verdict_and_old_runs_have_none(grouped, tmp_path):

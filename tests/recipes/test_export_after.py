@@ -9,8 +9,8 @@ from helpers import Heard, run_process
 
 from cnncli.errors import CnncliError
 from cnncli.files import ONNX_FILE
-from cnncli.recipes import export as recipe
 from cnncli.recipes.export import onnx_after
+from cnncli.run import write_onnx
 from cnncli.run.afters import FinishedRun, make_afters
 from cnncli.run.delete_run import list_foreign
 from cnncli.shell.after_flags import WantedAfters
@@ -57,7 +57,7 @@ def test_what_fails_is_a_warning(finished, monkeypatch, error, told):
     def fail(*args):
         raise error
 
-    monkeypatch.setattr(recipe, "build_graph", fail)
+    monkeypatch.setattr(write_onnx, "build_graph", fail)
     heard = make(finished)
     (warning,) = heard.warnings
     assert "best.onnx was not made" in warning

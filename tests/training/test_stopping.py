@@ -67,14 +67,14 @@ def test_a_second_signal_ends_a_long_step_too():
 def test_the_schedule_is_as_far_as_the_time(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("cnncli.training.stopping.time.monotonic", lambda: now[0])
-    limit = TimeLimit(1000.0)  # of which 3 % and 2 s are for the end
+    limit = TimeLimit(1000.0)  # of which 3 % and 3 s are for the end
     assert limit.progress == 0
-    now[0] += 484
+    now[0] += 483.5
     assert limit.progress == pytest.approx(0.5)
     limit.keep_for_the_end(120)  # three passes and a half: 420 s
-    assert limit.progress == pytest.approx(484 / 580)
+    assert limit.progress == pytest.approx(483.5 / 580)
     assert not limit.is_over
-    now[0] += 96
+    now[0] += 96.5
     assert limit.is_over
     limit.keep_for_the_end(10_000)
     assert limit.reserve == 500
@@ -85,9 +85,9 @@ def test_the_limit_counts_what_came_before_training_and_the_schedule_does_not(mo
     monkeypatch.setattr("cnncli.training.stopping.time.monotonic", lambda: now[0])
     limit = TimeLimit(1000.0, 100.0)  # 300 s of imports and reading
     assert (limit.read(), limit.progress) == (300.0, 0.0)
-    now[0] += 334  # of 1000 - 300 - 32 for training
+    now[0] += 333.5  # of 1000 - 300 - 33 for training
     assert limit.progress == pytest.approx(0.5)
-    now[0] += 334
+    now[0] += 333.5
     assert limit.is_over
     assert TimeLimit(200.0, 100.0).is_over
 

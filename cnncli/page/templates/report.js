@@ -56,6 +56,7 @@
       ` ${sureness(image).toFixed(4)}`);
     item.append(line, element("bdi", name));
     if (content.groups) item.append(element("div", `group ${content.groups[image]}`));
+    if (content.flags[image]) item.append(element("div", `⚑ ${content.flags[image]}`, { className: "flag" }));
     if (content.told[image]) item.append(element("div", content.told[image], { className: "soft" }));
     return item;
   }
@@ -63,6 +64,7 @@
   const ORDERS = {
     sure: (one, other) => sureness(other) - sureness(one),
     doubtful: (one, other) => sureness(one) - sureness(other),
+    flagged: (one, other) => (other in content.flags) - (one in content.flags) || ORDERS.sure(one, other),
     name: (one, other) => content.names[one].localeCompare(content.names[other]),
   };
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 
@@ -112,10 +113,10 @@ def _take_evaluation(material: Material, evaluation: Evaluation) -> None:
 
 def _write(material: Material, run: FinishedRun, reporter: Reporter) -> None:
     """Write the page within its time, and say in one line where it is."""
-    seconds = min(_MOST, _SHARE * run.seconds)
-    if run.left is not None:
-        seconds = min(seconds, run.left - _SECONDS_TO_EXIT)
-    settings = ReportSettings(end=time.monotonic() + seconds)
+    now, left = time.monotonic(), run.left
+    latest = math.inf if left is None else now + left - _SECONDS_TO_EXIT
+    end = min(latest, now + min(_MOST, _SHARE * run.seconds))
+    settings = ReportSettings(end=end, latest=min(latest, now + _MOST))
     for text in material.missing:
         reporter.warn(text)
     write_page(settings, material, run.folder / REPORT_PAGE, reporter)

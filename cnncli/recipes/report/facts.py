@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -161,9 +162,20 @@ def _name_columns(record: RunRecord, with_names: bool) -> str:
     return "".join(f" --{name} {shlex.quote(value)}" for name, value in flags.items())
 
 
-def describe_layers(network: nn.Module, checkpoint: Checkpoint) -> tuple[str, list[Row]]:
-    """Return what the network is in a line, and the rows of its table."""
+def describe_layers(
+    network: nn.Module, checkpoint: Checkpoint, *, in_haste: bool = False
+) -> tuple[str, list[Row]]:
+    """Return what the network is in a line, and the rows of its table.
+
+    Args:
+        network: The network.
+        checkpoint: The classifier that it is of.
+        in_haste: Whether to leave the table out where torch would first import its compiler, which
+            takes a second or two. After a training that is done.
+    """
     pre = checkpoint.preprocess
+    if in_haste and "torch._dynamo" not in sys.modules:
+        return f"{short_name(checkpoint.model)}; cnncli inspect-layers lists its layers", []
     try:
         layers = summarise(network, pre.image_size, pre.channels, depth=_DEPTH)
     except (RuntimeError, ValueError, AssertionError) as error:

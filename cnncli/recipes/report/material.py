@@ -12,6 +12,7 @@ from cnncli.data.split_file import SplitFile, load_split_file
 from cnncli.errors import CnncliError
 from cnncli.files import BEST_FILE, REPORT_FILE, SPLITS_FILE, run_dir_of
 from cnncli.models.build import count_parameters
+from cnncli.page.sections import DataSection
 from cnncli.recipes.report.answers import Answers
 from cnncli.recipes.report.networks import FindJudging, Judging, find_by_fold
 from cnncli.recipes.report.operating_point import OperatingPoint, as_operating_point
@@ -44,6 +45,7 @@ class Material:
         warnings: What may spoil the figures.
         missing: What the page lacks, and why.
         heard: What was warned of while the images were judged.
+        data: What a check found in the images; None for what the run has kept of its own.
     """
 
     path: Path
@@ -59,6 +61,7 @@ class Material:
     warnings: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
+    data: DataSection | None = None
 
     @property
     def has_folds(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from cnncli.images.header import ImageError
 from cnncli.page.sections import GroupFigures, PartsTable, parts_table, tell_aggregate
 from cnncli.page.tables import figure_rows
 from cnncli.recipes.report.material import Material
+from cnncli.recipes.report.settings import ReportSettings
 from cnncli.reporting import SilentReporter
 from cnncli.run.by_group import figures_by_group
 from cnncli.run.draw_sample import draw_sample
@@ -31,23 +33,35 @@ _NO_TIME = (
 )
 
 
-def list_parts(material: Material, end: float | None) -> tuple[list[PartsTable], str]:
+def list_parts(material: Material, settings: ReportSettings) -> tuple[list[PartsTable], str]:
     """Return the figures by property of the files and by column, and why some are missing.
 
     Those that ``report.json`` has are shown as they stand there.
 
     Args:
         material: The run, its images and its figures.
-        end: When the page has to be there, by ``time.monotonic``; None for no haste.
+        settings: What to divide them by besides their files, and until when.
+
+    Raises:
+        CnncliError: If a column that was asked for does not divide the images.
     """
     report: dict[str, Any] = material.report or {}
-    kept = report.get("subgroups") or []
-    known = {row["by"] for row in kept if row["of"] == "file"}
-    asked = [SubgroupColumn(name, True) for name in FILE_PROPERTIES if name not in known]
-    if end is not None and _is_too_slow(material, end):
-        return [parts_table(row) for row in kept], _NO_TIME
-    found, missing = _divide(material, asked)
-    return [parts_table(row) for row in (*found, *kept)], missing
+    wanted = _divide(material, settings.subgroups)
+    done = {(row["by"], row["of"]) for row in wanted}
+    kept = [row for row in report.get("subgroups") or [] if (row["by"], row["of"]) not in done]
+    done |= {(row["by"], row["of"]) for row in kept}
+    asked = [SubgroupColumn(name, True) for name in FILE_PROPERTIES if (name, "file") not in done]
+    found, missing = [], ""
+    if settings.in_haste and _is_too_slow(material, settings.end):
+        missing = _NO_TIME
+    elif material.answers is None or material.answers.samples is None:
+        missing = "The files cannot be read, so that their formats and sizes are not known."
+    else:
+        try:
+            found = _divide(material, asked)
+        except (ImageError, OSError) as error:
+            missing = f"A file cannot be read any more: {type(error).__name__}."
+    return [parts_table(row) for row in (*found, *kept, *wanted)], missing
 
 
 def _is_too_slow(material: Material, end: float) -> bool:
@@ -68,12 +82,11 @@ def _is_too_slow(material: Material, end: float) -> bool:
     return each * len(samples) > _SHARE * (end - time.monotonic())
 
 
-def _divide(material: Material, asked: list[SubgroupColumn]) -> tuple[list[dict[str, Any]], str]:
+def _divide(material: Material, asked: Sequence[SubgroupColumn]) -> list[dict[str, Any]]:
+    """Return the figures of each part of the images that are there, as ``report.json`` has them."""
     answers = material.answers
-    if not asked:
-        return [], ""
-    if answers is None or answers.samples is None:
-        return [], "The files cannot be read, so that their formats and sizes are not known."
+    if not asked or answers is None or answers.samples is None:
+        return []
     evaluation = Evaluation(
         path=material.path,
         checkpoint=material.checkpoint,
@@ -87,13 +100,9 @@ def _divide(material: Material, asked: list[SubgroupColumn]) -> tuple[list[dict[
         reporter=SilentReporter(),
         world=ALONE,
     )
-    try:
-        add_subgroups(evaluation, asked)
-    except (ImageError, OSError) as error:
-        return [], f"A file cannot be read any more: {type(error).__name__}."
-    except CnncliError as error:
-        return [], str(error)
-    return evaluation.report["subgroups"], ""
+    add_subgroups(evaluation, asked)
+    found: list[dict[str, Any]] = evaluation.report["subgroups"]
+    return found
 
 
 def describe_groups(material: Material) -> GroupFigures | None:

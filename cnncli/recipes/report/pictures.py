@@ -26,8 +26,8 @@ def draw_pictures(
     most: int | None,
     room: int,
     end: float = math.inf,
-) -> dict[int, str]:
-    """Return pictures as data URIs, by the images' numbers.
+) -> tuple[dict[int, str], int]:
+    """Return pictures as data URIs, by the images' numbers; and for how many there was no time.
 
     Args:
         samples: The images.
@@ -47,17 +47,21 @@ def draw_pictures(
             return None
 
     pictures: dict[int, str] = {}
-    lost = taken = 0
+    lost = taken = left = 0
     with reporter.progress("pictures", len(wanted)) as advance:
-        for index, uri in zip(wanted, map_in_threads(draw, wanted, count_cpus()), strict=True):
+        drawn = map_in_threads(draw, wanted, count_cpus())
+        for number, (index, uri) in enumerate(zip(wanted, drawn, strict=True)):
             advance(1)
             if uri is None:
                 lost += 1
                 continue
             taken += len(uri)
-            if (most is None and taken > room) or time.monotonic() > end:
+            if most is None and taken > room:
+                break
+            if time.monotonic() > end:
+                left = len(wanted) - number
                 break
             pictures[index] = uri
     if lost:
         reporter.warn(f"{lost} images cannot be read any more; the page has no picture of them")
-    return pictures
+    return pictures, left

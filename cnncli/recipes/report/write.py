@@ -42,7 +42,9 @@ from cnncli.recipes.report.facts import (
     hide_paths,
     list_commands,
 )
+from cnncli.recipes.report.flags import flag_images, tell_flags
 from cnncli.recipes.report.folds import draw_learning, list_folds_of
+from cnncli.recipes.report.full_check import Check
 from cnncli.recipes.report.images import draw_images, name_images
 from cnncli.recipes.report.judging import HEAT_MAPS, judge_material
 from cnncli.recipes.report.material import Material, find_material
@@ -55,15 +57,16 @@ from cnncli.run.report import Report, summary_rows
 _BUDGET = 5_000_000
 # Of it, what the page needs besides the images: charts, tables, style and script.
 _BESIDES = 600_000
-_NO_TIME = "heat maps: there was no time for them; cnncli report makes the page anew, with them"
+_NO_TIME = "there was no time for them; cnncli report makes the page anew, with them"
 
 
-def write_report(settings: ReportSettings, reporter: Reporter) -> Path:
+def write_report(settings: ReportSettings, reporter: Reporter, check: Check | None = None) -> Path:
     """Write the page of a run, and return its path.
 
     Args:
         settings: What to write.
         reporter: Gets remarks, warnings and progress.
+        check: What ``check-data`` does; None goes by what the run has kept of its own check.
 
     Raises:
         CnncliError: If there is no such run, if images that are named cannot be judged, or if the
@@ -72,6 +75,12 @@ def write_report(settings: ReportSettings, reporter: Reporter) -> Path:
     material = find_material(settings.run, reporter)
     output = settings.output or _choose_output(settings, material)
     judge_material(material, settings, reporter)
+    material.data = describe_check(
+        run_dir_of(material.files[0]),
+        with_names=settings.with_names,
+        check=check,
+        reporter=reporter,
+    )
     write_page(settings, material, output, reporter)
     return output
 
@@ -123,11 +132,13 @@ def _choose_output(settings: ReportSettings, material: Material) -> Path:
 def _gather(settings: ReportSettings, material: Material) -> Content:
     """Return all of the page that needs no probabilities."""
     record, report = material.record, material.report or {}
-    network, layers = describe_layers(material.network, material.checkpoint)
+    network, layers = describe_layers(
+        material.network, material.checkpoint, in_haste=settings.in_haste
+    )
     matrix = report.get("confusion_matrix")
     named = settings.with_names
     what = "cross-validation" if material.has_folds else "run"
-    parts, lacking = list_parts(material, settings.end)
+    parts, lacking = list_parts(material, settings)
     return Content(
         title=f"Report of {what} {record.path.resolve().name}, {_describe_images(report)}",
         privacy=_tell_privacy(0, 0),
@@ -137,7 +148,7 @@ def _gather(settings: ReportSettings, material: Material) -> Content:
         ],
         commands=list_commands(record, with_names=named),
         # Each fold has checked the same images; their splits are its own.
-        data=describe_check(run_dir_of(material.files[0]), with_names=named),
+        data=material.data or describe_check(run_dir_of(material.files[0]), with_names=named),
         flow=describe_flow(record.path, material.splits),
         warnings=_list_warnings(material, with_names=named),
         missing=material.missing if named else [_hide_paths_of(text) for text in material.missing],
@@ -207,11 +218,13 @@ def _add_images(
     targets, probabilities = answers.targets, answers.probabilities
     point = material.point
     judged = name_images(settings, answers)
+    splits = None if settings.data is not None else material.splits
+    judged = replace(judged, flags=flag_images(answers, splits, with_names=settings.with_names))
     stored = (point.threshold, point.abstain) if point is not None else ()
     judged = replace(judged, least=min([judged.least, *filter(None, stored)]))
     listed = choose_listed(judged)
     room = _BUDGET - _BESIDES - len(to_json(judged, listed))
-    judged, is_late = draw_images(judged, listed, room, settings, material, reporter)
+    judged, lacks = draw_images(judged, listed, room, settings, material, reporter)
     units = Units(answers.group_numbers)
     bins = reliability_bins(targets, probabilities, units)
     wrong = answers.predicted != targets
@@ -220,10 +233,11 @@ def _add_images(
     return replace(
         content,
         privacy=_tell_privacy(len(judged.pictures), names),
-        missing=[*content.missing, *([_NO_TIME] if is_late else [])],
+        missing=[*content.missing, *(f"{what}: {_NO_TIME}" for what in lacks)],
         judged=to_json(judged, listed),
         point=point,
         with_heat=bool(judged.heat),
+        flagged=tell_flags(judged.flags),
         not_listed=len(judged) - len(listed),
         ranking=ranking_charts(
             targets,
