@@ -47,7 +47,7 @@ P = TypeVar("P", bound=Network)
 # away for a moment, a program that still holds the file. So often such a file is tried.
 _PASSING = "cannot be read: "
 _TRIES = 3
-# The wait is so many times as long as a look, at least: a folder of 100,000 files keeps no core busy.
+# The wait is so many times as long as a look, at least: 100,000 files keep no core busy.
 _LOOKS = 4
 _SLICE = 0.1  # seconds after which a signal is noticed, at most
 
