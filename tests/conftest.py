@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from helpers import Heard, Result, train, write_digits
 
-# Before torch is imported, here and in every process that the tests start.
+# Before torch is imported, here and in every process that the tests start. It is the most that a
+# measurement of threads may choose too, so that nothing is measured and bits can be compared.
 os.environ["OMP_NUM_THREADS"] = "1"
 # Hundreds of runs are trained here: a page and an ONNX file of each would take minutes. The tests
 # of these switch them on.

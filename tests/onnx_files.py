@@ -5,7 +5,7 @@ import warnings
 import torch
 
 from cnncli.engine.metadata import GoldenSample, ModelMetadata
-from cnncli.engine.onnx_file import seal
+from cnncli.engine.onnx_file import DIGEST_KEY, compute_digest
 from cnncli.training.checkpoint import load_checkpoint
 
 
@@ -60,7 +60,9 @@ def write_onnx(checkpoint, path, *, decision=None, change=None, golden=(), **rep
 
 
 def save_with_digest(proto, path):
-    path.write_bytes(seal(proto.SerializeToString()))
+    digest = compute_digest(proto.SerializeToString())
+    proto.metadata_props.add(key=DIGEST_KEY, value=digest)
+    path.write_bytes(proto.SerializeToString())
 
 
 def golden_of(checkpoint, files):

@@ -106,7 +106,7 @@ def evaluate(
     from cnncli.shell.report_tables import print_report
     from cnncli.training.distributed import join_world
 
-    make_page = load_evaluation_page() if report and output is not None else None
+    make_page = load_evaluation_page(flags.get("data")) if report and output is not None else None
 
     columns = {key.removesuffix("_col"): flags[key] for key in flags if key.endswith("_col")}
     settings = EvaluateSettings(

@@ -78,7 +78,7 @@ def open_onnx(path: Path, where: str = "") -> OnnxFile:
     with content, memoryview(content) as view:
         size = len(view)
         try:
-            props = _read_props(view)
+            props = read_props(view)
         except ValueError as error:
             raise CnncliError(
                 f"{told}: not an ONNX file, or cut short ({clip(str(error))}); {_WAY_OUT}"
@@ -125,23 +125,11 @@ def compute_digest(content: bytes | memoryview) -> str:
     return digest.hexdigest()
 
 
-def seal(content: bytes) -> bytes:
-    """Return an ONNX file with its digest in its metadata.
+def read_props(view: memoryview) -> dict[str, str]:
+    """Return the texts of the metadata of an ONNX file.
 
     Args:
-        content: A file without one.
-
-    Raises:
-        ValueError: If it is no ONNX file.
-    """
-    key, text = DIGEST_KEY.encode(), compute_digest(content).encode()
-    entry = bytes([1 << 3 | PIECE, len(key)]) + key + bytes([2 << 3 | PIECE, len(text)]) + text
-    # A message may be put together from parts: the new entry goes behind all that is there.
-    return content + bytes([_MODEL_PROPS << 3 | PIECE, len(entry)]) + entry
-
-
-def _read_props(view: memoryview) -> dict[str, str]:
-    """Return the texts of the metadata.
+        view: Its bytes.
 
     Raises:
         ValueError: If the bytes are no ONNX file, or the file ends too early.

@@ -135,8 +135,8 @@ def _mix(inks: Array) -> Array:
 def _is_harmless(text: str, data: bytes) -> bool:
     """Return whether libjpeg's words mean that the picture itself is what it was.
 
-    All else is damage: also where it gives up in the middle of the picture, since the rest is then
-    whatever lay in the memory.
+    All else is damage: also where it gives up in the middle of the picture, whose rest is missing
+    then.
 
     A decoder that wrong bytes brought out of step finds its last block too early: what is left of
     the picture then stands before the end marker. A few bytes there, or many of one value, are what

@@ -94,8 +94,7 @@ def _tell_bands(units: Units | None, *, picks: bool) -> str:
     of = " of the class that is chosen below the chart" if picks else ""
     return (
         f"Shaded: the pointwise 95 % band{of}, from Wilson’s intervals in both directions, with "
-        f"{drawn} as what is drawn independently. A curve leaves it somewhere more often than in "
-        "5 of 100 samples."
+        f"{drawn} as what is drawn independently. A whole curve is inside less often."
     )
 
 

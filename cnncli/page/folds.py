@@ -65,11 +65,13 @@ def fold_charts(histories: Sequence[Rows]) -> list[Chart]:
         if not any(map(math.isfinite, values)):
             continue
         upright = Axis(label) if label == _ACCURACY else axis_of(label, values, from_zero=True)
+        thin = ""
         if len(histories) > MOST_CLASSES:
             lines = [Line("", line.x, line.y, style=None, solid=True) for line in lines]
             lines.append(_mean(histories, column))
+            thin = " Thin lines: the folds."
         charts.append(
-            Chart(title, f"{told}, over the epochs of each fold.", across, upright, lines)
+            Chart(title, f"{told}, over the epochs of each fold.{thin}", across, upright, lines)
         )
     return charts
 

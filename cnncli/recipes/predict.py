@@ -18,7 +18,7 @@ from cnncli.errors import CnncliError
 from cnncli.reporting import Reporter
 from cnncli.run.decision import Decision, warn_of_views
 from cnncli.run.engines import load_networks
-from cnncli.run.fingerprint import fingerprint
+from cnncli.run.fingerprint import digest_named, fingerprint
 from cnncli.run.networks import EngineSettings, Ensemble, Loaded
 from cnncli.run.odd_images import find_dark, is_unlike_training
 from cnncli.run.prediction_row import Row, build_row, build_unreadable_row
@@ -160,7 +160,7 @@ class Predictor:
     def fingerprint(self) -> str:
         """What tells the answers of this network from those of another: 12 hex digits."""
         named = self.settings
-        weights = self.digests or (named.model or "", named.weights)
+        weights = self.digests or (named.model or "", digest_named(named.weights))
         how = (named.tta, self.precision)
         return fingerprint(weights, self.class_names, self.decision, *how)
 

@@ -13,6 +13,7 @@ from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnncli.engine.exported_network import ExportedNetwork
 from cnncli.engine.gpu import may_have_gpu
 from cnncli.engine.onnx_file import OnnxFile, open_onnx
 from cnncli.errors import CnncliError, count_of
@@ -84,13 +85,14 @@ def _find_need_of_torch(settings: EngineSettings) -> str:
     if settings.engine == "torch":
         return "--engine torch asks for it"
     if read_place() is not None:
-        return "the processes of torchrun are joined by it"
+        return "the processes of torchrun are joined by torch"
     if settings.device not in ("auto", "cpu"):
-        return f"--device {settings.device} is computed by it"
+        return f"--device {settings.device} is computed by torch"
     if settings.tta is not None:
-        return f"--tta {settings.tta} is computed by it"
-    if settings.precision not in (None, "fp32"):
-        return f"--precision {settings.precision} is computed by it"
+        return f"--tta {settings.tta} is computed by torch"
+    may_be = (None, "fp32", "bf16") if settings.engine == "openvino" else (None, "fp32")
+    if settings.precision not in may_be:
+        return f"--precision {settings.precision} is computed by torch"
     if settings.device == "auto" and settings.engine == "auto" and may_have_gpu():
         return "this machine may have a GPU (--device cpu leaves it out)"
     return ""
@@ -232,10 +234,21 @@ def _start(
     files: Sequence[OnnxFile], settings: EngineSettings, reporter: Reporter
 ) -> list[Network]:
     """Load exported networks, and say with what they compute."""
+    kind = _find_engine(settings)
+    threads, asked = most_threads(), settings.precision or "fp32"
+    networks: list[Network] = [kind(file, threads, asked) for file in files]
+    precision = networks[0].precision
+    named = str(files[0].path) if len(files) == 1 else count_of(len(files), "file")
+    rounded = "" if precision == "fp32" else f", computed in {precision}"
+    reporter.note(f"engine: {kind.engine}, with {named}{rounded}")
+    return networks
+
+
+def _find_engine(settings: EngineSettings) -> type[ExportedNetwork]:
+    if settings.engine == "openvino":
+        from cnncli.engine.openvino_network import OpenvinoNetwork
+
+        return OpenvinoNetwork
     from cnncli.engine.onnx_network import OnnxNetwork
 
-    threads = most_threads()
-    networks: list[Network] = [OnnxNetwork(file, threads) for file in files]
-    named = str(files[0].path) if len(files) == 1 else count_of(len(files), "file")
-    reporter.note(f"engine: onnx, with {named}")
-    return networks
+    return OnnxNetwork

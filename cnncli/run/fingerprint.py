@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from cnncli.files import expand_path
 from cnncli.run.decision import Decision
 
 
@@ -24,3 +25,15 @@ def fingerprint(
     done = {name: value for name, value in asdict(decision).items() if name != "val"}
     content = json.dumps([list(weights), list(class_names), done, [str(each) for each in how]])
     return hashlib.blake2b(content.encode(errors="surrogateescape"), digest_size=6).hexdigest()
+
+
+def digest_named(weights: str) -> str:
+    """Return a digest of the file that ``--weights`` names; the name itself where it is no file."""
+    path = expand_path(weights)
+    if not path.is_file():
+        return weights
+    digest = hashlib.blake2b(digest_size=32)
+    with path.open("rb") as file:
+        while data := file.read(1 << 20):
+            digest.update(data)
+    return digest.hexdigest()

@@ -137,10 +137,14 @@ def _measure(
 
 
 def _draw_batch(run: PreparedRun) -> torch.Tensor:
-    """Return a batch like those of training, without reading an image or drawing from a stream."""
-    size = max(2, run.config.batch_size)
+    """Return a batch like those of training, without reading an image or drawing from a stream.
+
+    Its images are one image, which is in memory once.
+    """
     form, draws = run.store.preprocess, np.random.default_rng(0)
-    shape = (size, *form.image_size, form.channels)
+    shape = (*form.image_size, form.channels)
     if form.dtype == "uint8":
-        return torch.from_numpy(draws.integers(0, 256, shape, dtype=np.uint8))
-    return torch.from_numpy(draws.random(shape, dtype=np.float32))
+        image = torch.from_numpy(draws.integers(0, 256, shape, dtype=np.uint8))
+    else:
+        image = torch.from_numpy(draws.random(shape, dtype=np.float32))
+    return image.expand(max(2, run.config.batch_size), *shape)

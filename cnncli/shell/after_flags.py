@@ -60,9 +60,13 @@ class WantedAfters:
         return afters
 
 
-def load_evaluation_page() -> Callable[[Evaluation], None]:
-    """Return what writes the page of an evaluation; what that imports is heavy."""
+def load_evaluation_page(data: str | None) -> Callable[[Evaluation], None]:
+    """Return what writes the page of an evaluation; what that imports is heavy.
+
+    Args:
+        data: The images as the user named them; None for those of the run.
+    """
     from cnncli.recipes.report.after import write_evaluation_page
     from cnncli.training.stopping import process_start
 
-    return partial(write_evaluation_page, started=process_start())
+    return partial(write_evaluation_page, started=process_start(), data=data)

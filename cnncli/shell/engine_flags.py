@@ -13,8 +13,8 @@ AnsweringEngine = Annotated[
     Engine,
     typer.Option(
         "--engine",
-        help="What computes: onnx runs a run's best.onnx without torch; auto takes it where it "
-        "gives the same answers.",
+        help="What computes: onnx and openvino (an extra) run a run's best.onnx without torch, and "
+        "auto takes onnx where it gives the same answers.",
         rich_help_panel="Device",
     ),
 ]

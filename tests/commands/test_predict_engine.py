@@ -87,6 +87,23 @@ def test_the_answers_are_those_of_torch(cli, exported, images, name):
     assert_equal(rows_of(onnx_says), rows_of(torch_says))
 
 
+@pytest.mark.parametrize(
+    ("flags", "most", "end"),
+    [([], 1e-5, ""), (["--precision", "bf16"], 0.02, ", computed in bf16")],
+    ids=["fp32", "bf16"],
+)
+def test_openvino_answers_as_torch_does(cli, exported, images, flags, most, end):
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    ask = ["predict", *images, "--probabilities", "--checkpoint", exported]
+    result = cli(*ask, "--engine", "openvino", *flags)
+    assert result.err == f"engine: openvino, with {exported / 'best.onnx'}{end}\n"
+    expected = rows_of(cli(*ask, "--exact"))
+    for row, other in zip(rows_of(result), expected, strict=True):
+        assert row["path"] == other["path"]
+        for key in ("probability_one", "probability_two", "probability_zero"):
+            assert float(row[key]) == pytest.approx(float(other[key]), abs=most)
+
+
 @pytest.mark.parametrize("temperature", [0.4, 2.5])
 def test_a_decision_counts_once(cli, own, images, temperature):
     """The temperature is part of the exported network; the rest is done with its answers."""
@@ -166,8 +183,8 @@ def test_a_file_that_is_not_the_runs_own_is_not_used_and_that_is_said(cli, own, 
 @pytest.mark.parametrize(
     ("flags", "why"),
     [
-        (["--tta", "flips"], "--tta flips is computed by it"),
-        (["--precision", "bf16"], "--precision bf16 is computed by it"),
+        (["--tta", "flips"], "--tta flips is computed by torch"),
+        (["--precision", "bf16"], "--precision bf16 is computed by torch"),
         (["--engine", "torch"], ""),
     ],
 )

@@ -48,7 +48,7 @@ def test_other_probabilities_are_told(cli, own):
     result = cli("predict", "--verify", "--checkpoint", own)
     assert result.code == 1
     assert result.out.count("\n") == 1
-    assert "apart from torch's, and at most 0.0001 is rounding" in result.out
+    assert "apart from those that the file holds, and at most 0.0001 is" in result.out
 
 
 def test_another_array_is_told(cli, own, golden):

@@ -81,6 +81,8 @@ def test_evaluate_writes_it_into_its_folder(cli, flags, tmp_path, data, copy):
     assert json.loads(result.out) == json.loads((tmp_path / "with" / "report.json").read_text())
     assert len(content(tmp_path / "with" / "report.html")["names"]) == 36
     assert "with/report.html: " in result.err
+    page = (tmp_path / "with" / "report.html").read_text("utf-8")
+    assert f"<dt>images judged</dt><dd><bdi>{data}</bdi>" in page
     assert cli(*judged).code == 0  # without --output there is no file
     assert not (copy / "report.html").exists()
 
@@ -138,10 +140,11 @@ def test_without_time_there_is_no_page_and_a_line(copy, data):
 
 
 def test_in_haste_it_has_no_heat_maps_and_says_so(copy, data):
-    after.page_after().make(finished(copy, data, seconds=1), SilentReporter())
+    after.page_after().make(finished(copy, data, seconds=0), SilentReporter())
     page = (copy / "report.html").read_text("utf-8")
     assert content(copy / "report.html")["heat"] == {}
     assert "heat maps: there was no time for them" in page
+    assert "There was no time to read the files at the end of the run" in page
 
 
 def test_a_run_without_predictions_has_a_page_of_its_figures(copy, data):

@@ -153,7 +153,7 @@ def test_a_stdout_that_lacks_characters(encoding):
         "print_rows([{'path': text}], ['path'], 'table')\n"
         "from cnncli.config import *\n"
         "from cnncli.shell.start_run import start_run\n"
-        "start_run(RunConfig, {'data': text}, None, print_config=True, resume=None)\n"
+        "start_run(RunConfig, {'data': text}, None, print_config=True, resume=None, afters=None)\n"
         "TerminalReporter().note(text); print_error(text)\n"
         "TerminalReporter().table(text, [{'path': text}])\n"
     )

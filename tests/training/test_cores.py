@@ -3,9 +3,12 @@
 import os
 
 import pytest
+import torch
 
 from cnncli.training import cores
 from cnncli.training.cores import find_quotas, most_threads
+from cnncli.training.device import choose_compute, choose_evaluation_compute
+from cnncli.training.distributed import ALONE, World
 
 
 def tree(root, files, own):
@@ -83,3 +86,14 @@ def test_the_most_threads_of_a_process(monkeypatch, asked, processes, most):
 )
 def test_processes_share_the_cores(monkeypatch, asked, processes, most):
     check_most(monkeypatch, asked, processes, most)
+
+
+def test_every_command_that_computes_keeps_to_the_bound(monkeypatch):
+    given = []
+    monkeypatch.setattr(torch, "set_num_threads", given.append)
+    monkeypatch.setattr(cores, "count_cpus", lambda: 6)
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    choose_compute("cpu", "fp32")
+    choose_evaluation_compute("cpu", None, ALONE)
+    choose_compute("cpu", "fp32", World(size=3, local_size=3))
+    assert given == [4, 4, 2]

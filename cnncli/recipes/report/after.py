@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import replace
 
@@ -34,12 +33,8 @@ def page_after() -> After:
 
 def _make_page(run: FinishedRun, reporter: Reporter) -> None:
     """Make the page from what the run has kept: nothing is judged again."""
-    left = run.left
-    if left is not None and left < _LEAST + _SECONDS_TO_EXIT:
-        reporter.note(
-            f"no {REPORT_PAGE}: {left:.1f} s are left of --time-limit; to make it: cnncli report "
-            f"{run.folder}"
-        )
+    settings = _choose_time(run)
+    if not _has_time(run, reporter):
         return
     files = [path / BEST_FILE for path in list_folds(run.folder) or [run.folder]]
     material = read_material(run.folder / BEST_FILE, files, SilentReporter())
@@ -54,7 +49,29 @@ def _make_page(run: FinishedRun, reporter: Reporter) -> None:
             "as it would be too large; cnncli report judges the images again"
         )
     choose_figures(material, is_own=True)
-    _write(material, run, reporter)
+    for text in material.missing:
+        reporter.warn(text)
+    if _has_time(run, reporter):
+        write_page(settings, material, run.folder / REPORT_PAGE, reporter)
+
+
+def _choose_time(run: FinishedRun) -> ReportSettings:
+    """Return until when a page may be made that is begun now."""
+    now, left = time.monotonic(), run.left
+    latest = now + (_MOST if left is None else min(_MOST, left - _SECONDS_TO_EXIT))
+    return ReportSettings(end=min(latest, now + _SHARE * run.seconds), latest=latest)
+
+
+def _has_time(run: FinishedRun, reporter: Reporter) -> bool:
+    """Return whether ``--time-limit`` leaves time for a page; if it does not, say so in a line."""
+    left = run.left
+    if left is None or left >= _LEAST + _SECONDS_TO_EXIT:
+        return True
+    reporter.note(
+        f"no {REPORT_PAGE}: {left:.1f} s are left of --time-limit; to make it: cnncli report "
+        f"{run.folder}"
+    )
+    return False
 
 
 def _with_samples(kept: Answers, samples: Samples | None) -> Answers:
@@ -69,21 +86,23 @@ def _with_samples(kept: Answers, samples: Samples | None) -> Answers:
     return replace(kept, samples=select_samples(samples, chosen))
 
 
-def write_evaluation_page(evaluation: Evaluation, started: float) -> None:
+def write_evaluation_page(evaluation: Evaluation, started: float, data: str | None) -> None:
     """Write the page of an evaluation into its folder; what fails is one warning.
 
     Args:
         evaluation: What ``evaluate --output`` has written.
         started: When the command was started, by ``time.monotonic``.
+        data: The images as the user named them; None for those of the run.
     """
     assert evaluation.folder is not None
 
     def make(run: FinishedRun, reporter: Reporter) -> None:
+        settings = replace(_choose_time(run), data=data)
         folder = evaluation.run_dir
         files = [path / BEST_FILE for path in list_folds(folder)] or [evaluation.path]
         material = read_material(evaluation.path, files, SilentReporter())
         _take_evaluation(material, evaluation)
-        _write(material, run, reporter)
+        write_page(settings, material, run.folder / REPORT_PAGE, reporter)
 
     run = evaluation.run_dir if evaluation.path.name == BEST_FILE else evaluation.path
     later = f"cnncli report {run} --output {evaluation.folder / REPORT_PAGE}"
@@ -109,14 +128,3 @@ def _take_evaluation(material: Material, evaluation: Evaluation) -> None:
             "probabilities as the network gives them"
         )
     tell_of_no_heat(material)
-
-
-def _write(material: Material, run: FinishedRun, reporter: Reporter) -> None:
-    """Write the page within its time, and say in one line where it is."""
-    now, left = time.monotonic(), run.left
-    latest = math.inf if left is None else now + left - _SECONDS_TO_EXIT
-    end = min(latest, now + min(_MOST, _SHARE * run.seconds))
-    settings = ReportSettings(end=end, latest=min(latest, now + _MOST))
-    for text in material.missing:
-        reporter.warn(text)
-    write_page(settings, material, run.folder / REPORT_PAGE, reporter)

@@ -1,8 +1,10 @@
 """What stands in the file of rows is done, wherever its writing was cut."""
 
 import csv
+import errno
 import io
 import json
+import os
 
 import pytest
 
@@ -59,7 +61,8 @@ def test_rows_are_read_again_as_they_were_written(file):
     rows.close()
 
 
-def test_a_file_that_was_cut_at_any_byte_is_mended(file):
+def test_a_file_that_was_cut_at_any_byte_is_mended(file, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda handle: None)  # hundreds of them, and no power cut
     whole = fill(file)
     for cut in range(len(whole)):
         file.write_bytes(whole[:cut])
@@ -135,6 +138,27 @@ def test_a_file_that_was_changed_or_taken_away_meanwhile_is_not_written_to(file)
     with pytest.raises(CnncliError, match="removed or replaced it"):
         rows.append(row(PATHS[1]), STATE)
     rows.close()
+
+
+def test_a_full_disk_leaves_whole_rows_and_a_line(file, monkeypatch):
+    rows = opened(file)
+    rows.append(row(PATHS[0]), STATE)
+    before, write = file.read_bytes(), os.write
+
+    def write_some(handle, content):
+        if len(content) < 20:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(handle, content[:20])
+
+    monkeypatch.setattr(os, "write", write_some)
+    with pytest.raises(CnncliError, match="cannot be written: No space left on device") as failed:
+        rows.append(row(PATHS[1]), STATE)
+    assert failed.value.exit_code == 1
+    monkeypatch.undo()
+    assert file.read_bytes() == before
+    rows.append(row(PATHS[1]), STATE)  # once there is room again
+    rows.close()
+    assert read(file) == PATHS[:2]
 
 
 def test_formulas_are_protected(tmp_path):
