@@ -9,7 +9,7 @@ import sys
 import pytest
 from rich.cells import cell_len
 
-from cnncli.run.epochs import _LESS_VALUABLE, _describe_epoch, _epoch_cells
+from cnncli.run.epoch_lines import _LESS_VALUABLE, _describe_epoch, _epoch_cells
 
 ROW = {
     **{"seconds": 12.5, "images_per_second": 812.0, "lr": 0.00123, "val_macro_f1": 0.25},
