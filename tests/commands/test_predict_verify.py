@@ -66,6 +66,20 @@ def test_another_array_is_told(cli, own, golden):
     [
         (["x.png"], "INPUT x.png: has no effect with --verify"),
         (["--tta", "flips"], "--tta: has no effect with --verify"),
+        (["--engine", "torch"], "--engine: has no effect with --verify"),
+        (["--exact"], "--exact: has no effect with --verify"),
+        (["--raw"], "--raw: has no effect with --verify"),
+        (["--device", "cpu"], "--device: has no effect with --verify"),
+        (["--precision", "bf16"], "--precision: has no effect with --verify"),
+        (["--output", "x.csv"], "--output: has no effect with --verify"),
+        (["--shard", "1/2"], "--shard: has no effect with --verify"),
+        (["--sample-submission", "s.csv"], "--sample-submission: has no effect with --verify"),
+        (["--image-col", "path"], "--image-col: has no effect with --verify"),
+        (["--interval", "0"], "--interval: has no effect with --verify"),
+        (["--abstain-below", "0.5"], "--abstain-below: has no effect with --verify"),
+        (["--batch-size", "1"], "--batch-size: has no effect with --verify"),
+        (["--format", "json"], "--format: has no effect with --verify"),
+        (["--watch", "in"], "--watch: has no effect with --verify"),
     ],
 )
 def test_what_goes_not_with_it_is_refused(cli, own, flags, why):
