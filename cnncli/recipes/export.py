@@ -25,12 +25,8 @@ from cnncli.run.write_onnx import (
     make_onnx,
 )
 
-# The most val images that are compared, and the most seconds that this takes: for the command, and
-# at the end of a run.
-_MOST_IMAGES = 500
+# The most seconds that the comparison with torch takes: for the command, and at the end of a run.
 _SECONDS, _SECONDS_AFTER = 30.0, 1.0
-# Bytes of golden samples that hold images of the run.
-_MOST_OF_GOLDEN = 2**25
 # Seconds that torch's exporter takes for the smallest network, and for each layer, on a slow core;
 # a run whose time limit leaves less is not held up for it.
 _SECONDS_LEAST, _SECONDS_PER_LAYER = 4.0, 0.06
