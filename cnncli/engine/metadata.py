@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -172,7 +173,7 @@ def _read_json(props: Mapping[str, str], key: str) -> Any:
 def _read_preprocess(values: Any) -> Preprocess:
     try:
         preprocess = Preprocess.from_dict(values)
-    except (TypeError, ValueError, AttributeError, KeyError):
+    except (TypeError, ValueError, AttributeError, KeyError, OverflowError):
         raise ValueError(f"{PREFIX}preprocess is not what cnncli writes") from None
     if len(preprocess.mean) != preprocess.channels:
         raise ValueError(f"{PREFIX}preprocess has no mean and std for each channel")
@@ -204,14 +205,14 @@ def _read_golden(
         if source not in ("seed", "val") or not isinstance(samples, list):
             raise ValueError  # noqa: TRY301
         return source, tuple(_read_sample(sample, preprocess, count) for sample in samples)
-    except (TypeError, ValueError, KeyError, zlib.error):
+    except (TypeError, ValueError, KeyError, OverflowError, zlib.error):
         raise ValueError(f"{PREFIX}golden is not what cnncli writes") from None
 
 
 def _read_sample(values: Any, preprocess: Preprocess, count: int) -> GoldenSample:
     shape = (*preprocess.image_size, preprocess.channels)
     kind = np.dtype(preprocess.dtype)
-    size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+    size = math.prod(shape) * kind.itemsize
     unpack = zlib.decompressobj()
     if size > MOST_OF_ARRAY:
         raise ValueError("a larger array than cnncli writes")
