@@ -14,11 +14,11 @@ from cnncli import __version__
 from cnncli.arrays import Array
 from cnncli.data.samples import Samples
 from cnncli.data.splits import VAL
-from cnncli.engine.metadata import MOST_OF_ARRAY, GoldenSample, ModelMetadata
+from cnncli.engine.metadata import MOST_APART, MOST_OF_ARRAY, GoldenSample, ModelMetadata
 from cnncli.errors import RUNTIME_FAILURE, CnncliError, count_of
 from cnncli.export.golden import draw_pictures
 from cnncli.export.graph import build_graph, set_temperature, to_bytes
-from cnncli.export.parity import MOST_APART, OnnxModel, Parity, compare_networks
+from cnncli.export.parity import OnnxModel, Parity, compare_networks
 from cnncli.models.registry import short_name
 from cnncli.reporting import Reporter
 from cnncli.run.decision import Decision, find_decision_file, load_decision
@@ -155,7 +155,8 @@ def compare_with_torch(
     if not parity.is_kept:
         raise CnncliError(
             f"{name}: the exported network does not answer as torch does ({parity.describe()}, on "
-            f"{count_of(parity.images, 'image')}; at most {MOST_APART:g} is allowed): not written",
+            f"{count_of(parity.images, 'image')}; at most {MOST_APART['float32']:g} is allowed): not "
+            "written",
             exit_code=RUNTIME_FAILURE,
         )
     return parity

@@ -51,6 +51,17 @@ def test_other_probabilities_are_told(cli, own):
     assert "apart from those that the file holds, and at most 0.0001 is" in result.out
 
 
+@pytest.mark.parametrize(("precision", "code"), [("float32", 1), ("int8", 0)])
+def test_8_bits_are_rounded_in_other_ways_by_other_processors(cli, own, golden, precision, code):
+    from dataclasses import replace
+
+    shift = [0.004, -0.004, 0]
+    moved = [replace(one, probabilities=one.probabilities + shift) for one in golden]
+    write_onnx(own / "best.safetensors", own / "best.onnx", golden=moved, precision=precision)
+    result = cli("predict", "--verify", "--checkpoint", own / "best.onnx")
+    assert result.code == code
+
+
 def test_another_array_is_told(cli, own, golden):
     from dataclasses import replace
 
