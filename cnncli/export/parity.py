@@ -12,6 +12,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.engine.metadata import INPUT, MOST_APART, OUTPUT
+from cnncli.engine.onnx_network import import_onnxruntime
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 
 # The least difference of the two largest probabilities for another label to count.
@@ -38,7 +39,9 @@ class Parity:
     @property
     def is_kept(self) -> bool:
         """Whether the network may be used in torch's place, in float32."""
-        return self.apart <= MOST_APART["float32"] and not self.changed  # NaN is no number that is small
+        return (
+            self.apart <= MOST_APART["float32"] and not self.changed
+        )  # NaN is no number that is small
 
     def describe(self) -> str:
         """Return the difference in words."""
@@ -57,10 +60,9 @@ class OnnxModel:
             threads: Number of threads; 0 for one per core.
 
         Raises:
-            CnncliError: If ONNX Runtime cannot run it.
+            CnncliError: If ONNX Runtime does not load, or cannot run it.
         """
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 4  # only what ends the process; the comparison judges

@@ -37,8 +37,11 @@ def test_a_pair_is_of_one_network(tmp_path, monkeypatch, fails):
         with pytest.raises(CnncliError, match="cannot be written"):
             model.save(tmp_path / "best.xml")
     found = {file.suffix: file.read_text() for file in tmp_path.iterdir()}
-    assert found == {
-        None: {".xml": "new False", ".bin": "new"},
-        ".bin": {".bin": "old"},
-        ".xml": {".bin": "new"},
-    }[fails]
+    assert (
+        found
+        == {
+            None: {".xml": "new False", ".bin": "new"},
+            ".bin": {".bin": "old"},
+            ".xml": {".bin": "new"},
+        }[fails]
+    )
