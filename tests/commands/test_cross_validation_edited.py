@@ -192,7 +192,7 @@ def test_a_damaged_fold_is_named_with_the_way_out(cli, folder, what, is_finished
 
 
 ROWS = {
-    (r"^.*7/.*\n", ""): "12 of the 36 images of report.json have no row",
+    (r"^.*/7/.*\n", ""): "12 of the 36 images of report.json have no row",
     (r"\A(.*\n)(.*\n)", r"\1\2\2"): "37 rows for the 36 images of report.json",
     (",1$", ",2"): "is in fold 2 here, and in fold 1 of splits.csv",
 }
