@@ -207,10 +207,8 @@ def _refuse_twice(networks: Sequence[Network]) -> None:
         assert path is not None
         for key in (path.resolve(), network.digest):
             if key in seen:
-                raise CnncliError(
-                    f"--checkpoint {path}: the same network as {seen[key]}: given twice, and would "
-                    "count twice"
-                )
+                other = "" if seen[key] == path else f"the same network as {seen[key]}, "
+                raise CnncliError(f"--checkpoint {path}: {other}given twice, and would count twice")
             if key:
                 seen[key] = path
 
