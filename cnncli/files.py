@@ -35,6 +35,8 @@ OUT_OF_FOLD = "out of fold"  # the split in the report of a cross-validation
 EPOCHS_FOLDER = "epochs"  # of checkpoints 0000.safetensors, 0005.safetensors …
 REPORT_PAGE = "report.html"  # of `cnncli report`
 ONNX_FILE = "best.onnx"  # beside the weights, at the end of a run and by `cnncli export`
+INT8_FILE = "best.int8.onnx"  # by `cnncli export --int8`
+OPENVINO_FILE = "best.xml"  # by `cnncli export --format openvino`
 
 # The greatest files that are read, in bytes. An image of the most pixels that are decoded has 3 GiB
 # as 32-bit colour; a table of ten million images has one.

@@ -45,10 +45,10 @@ ReportFormat = Literal["table", "json"]
 Aggregate = Literal["mean", "max", "vote"]
 OnBadImage = Literal["error", "skip"]
 OnNan = Literal["error", "rollback"]
-# What a run's settings stand under, in this order: in help, in YAML and in the documentation.
 # The endings of exported files; OpenVINO's .xml has a .bin beside it.
 EXPORT_SUFFIXES: dict[ExportFormat, str] = {"onnx": ".onnx", "openvino": ".xml"}
 
+# What a run's settings stand under, in this order: in help, in YAML and in the documentation.
 Heading = Literal[
     "Most used",
     "Data",

@@ -114,13 +114,17 @@ def predict(
     check_network(checkpoint, model, weights)
     engine, precision = settle_exact(exact, engine, precision)
     inputs = inputs or []
-    if verify:
-        _verify(checkpoint or [], inputs, {"--model": model, "--watch": watch, "--tta": tta})
-        return
     rest = {SAMPLE: sample_submission, "--image-col": image_col, "--shard": shard}
-    watched = take_watch(watch, interval, output, inputs, output_format, rest)
     others = {"--top-k": top_k != 1, "--probabilities": probabilities, "--shard": shard}
-    others |= {"--format": output_format, "--csv-safe": csv_safe, "--abstain-below": abstain_below}
+    others |= {"--format": output_format, "--csv-safe": csv_safe}
+    others |= {"--abstain-below": abstain_below is not None}
+    if verify:
+        others |= {"--model": model, "--exact": exact, "--engine": engine != "auto", "--tta": tta}
+        others |= {"--device": device != "auto", "--precision": precision, "--raw": raw}
+        others |= {"--watch": watch, "--interval": interval is not None, "--output": output}
+        _verify(checkpoint or [], inputs, {**rest, **others, "--batch-size": batch_size != 32})
+        return
+    watched = take_watch(watch, interval, output, inputs, output_format, rest)
     if watched is not None:  # its --output is no submission
         output = None
     submission = read_submission(sample_submission, output, image_col, inputs, others)

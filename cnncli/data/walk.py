@@ -179,16 +179,29 @@ def has_image_suffix(path: str) -> bool:
 
 
 def looks_like_image(path: str) -> bool:
-    """Return whether a file is meant to be an image: by its name's ending, or its first bytes."""
+    """Return whether a file is meant to be an image; one that cannot be read is none.
+
+    Args:
+        path: Its path. By the ending of its name it is an image without being read.
+    """
+    try:
+        return read_whether_image(path)
+    except OSError:
+        return False
+
+
+def read_whether_image(path: str) -> bool:
+    """Return whether a file is meant to be an image: by its name's ending, or its first bytes.
+
+    Raises:
+        OSError: If its name does not say so, and it cannot be read.
+    """
     if has_image_suffix(path):
         return True
     if Path(path).name.upper() == "DICOMDIR":  # the table of contents of a DICOM disc
         return False
-    try:
-        with open(path, "rb") as file:
-            return is_image(file.read(HEAD_BYTES))
-    except OSError:
-        return False
+    with open(path, "rb") as file:
+        return is_image(file.read(HEAD_BYTES))
 
 
 def holds_image(folder: Path) -> bool:

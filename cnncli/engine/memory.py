@@ -34,7 +34,7 @@ def bounded_memory() -> Iterator[None]:
         return
     tighter = [value for value in before if value != resource.RLIM_INFINITY]
     with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (min(bound, *tighter, bound), before[1]))
+        resource.setrlimit(resource.RLIMIT_AS, (min([bound, *tighter]), before[1]))
     try:
         yield
     finally:

@@ -22,7 +22,7 @@ class OnnxNetwork(ExportedNetwork):
     engine = "onnx"
 
     def _load(self, threads: int) -> None:
-        runtime = _import_onnxruntime()
+        runtime = import_onnxruntime()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -54,7 +54,7 @@ class OnnxNetwork(ExportedNetwork):
         return clip(re.sub(r"\S*/onnxruntime/\S*", "", rest or kind or text), 200)
 
 
-def _import_onnxruntime() -> Any:
+def import_onnxruntime() -> Any:
     """Return ONNX Runtime.
 
     Raises:
@@ -64,8 +64,8 @@ def _import_onnxruntime() -> Any:
         import onnxruntime
     except ImportError as error:
         raise CnncliError(
-            f"ONNX Runtime does not load ({clip(str(error))}): pip install onnxruntime, or name "
-            "the run with --engine torch",
+            f"ONNX Runtime does not load ({clip(str(error))}): pip install onnxruntime, or let "
+            "torch compute the run: --engine torch",
             exit_code=RUNTIME_FAILURE,
         ) from None
     return onnxruntime

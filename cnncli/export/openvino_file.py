@@ -58,12 +58,14 @@ class OpenvinoModel:
         """Write the ``.xml`` and beside it the ``.bin``, in float32.
 
         Raises:
-            CnncliError: If a file cannot be written; neither is changed then.
+            CnncliError: If a file cannot be written. An earlier pair stays as it is, or its
+                ``.xml`` is gone; the files of two networks are never left side by side.
         """
         try:
             with tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as folder:
                 part = Path(folder) / path.name
                 load_openvino().save_model(self._model, part, compress_to_fp16=False)
+                path.unlink(missing_ok=True)
                 for file in (part.with_suffix(".bin"), part):
                     file.replace(path.with_name(file.name))
         except (OSError, RuntimeError) as error:

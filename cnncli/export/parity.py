@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.engine.metadata import INPUT, OUTPUT
+from cnncli.engine.metadata import INPUT, MOST_APART, OUTPUT
+from cnncli.engine.onnx_network import import_onnxruntime
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 
-# The greatest difference of a probability, and the least one of the two largest probabilities for
-# another label to count.
-MOST_APART = 1e-4
-_TIE = 2e-4
+# The least difference of the two largest probabilities for another label to count.
+_TIE = 2 * MOST_APART["float32"]
 # The sizes of batches that are tried: of one, of the size that was traced, and of another.
 _BATCHES = (1, 2, 7)
 
@@ -40,7 +39,9 @@ class Parity:
     @property
     def is_kept(self) -> bool:
         """Whether the network may be used in torch's place, in float32."""
-        return self.apart <= MOST_APART and not self.changed  # NaN is no number that is small
+        return (
+            self.apart <= MOST_APART["float32"] and not self.changed
+        )  # NaN is no number that is small
 
     def describe(self) -> str:
         """Return the difference in words."""
@@ -59,10 +60,9 @@ class OnnxModel:
             threads: Number of threads; 0 for one per core.
 
         Raises:
-            CnncliError: If ONNX Runtime cannot run it.
+            CnncliError: If ONNX Runtime does not load, or cannot run it.
         """
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 4  # only what ends the process; the comparison judges

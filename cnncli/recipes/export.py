@@ -25,12 +25,8 @@ from cnncli.run.write_onnx import (
     make_onnx,
 )
 
-# The most val images that are compared, and the most seconds that this takes: for the command, and
-# at the end of a run.
-_MOST_IMAGES = 500
+# The most seconds that val images are compared: for the command, and at the end of a run.
 _SECONDS, _SECONDS_AFTER = 30.0, 1.0
-# Bytes of golden samples that hold images of the run.
-_MOST_OF_GOLDEN = 2**25
 # Seconds that torch's exporter takes for the smallest network, and for each layer, on a slow core;
 # a run whose time limit leaves less is not held up for it.
 _SECONDS_LEAST, _SECONDS_PER_LAYER = 4.0, 0.06
@@ -77,8 +73,10 @@ def export_run(settings: ExportSettings, reporter: Reporter) -> Path:
     images = find_val_images(network.subject, reporter)
     if images is None and (settings.golden_from_val or settings.int8):
         flag = "--golden-from-val" if settings.golden_from_val else "--int8"
-        raise CnncliError(f"{flag}: needs the run's val images, and they are not there")
+        raise CnncliError(f"{flag}: needs the run's val images, and none can be read")
     chosen = list(images.read(COUNT)) if settings.golden_from_val and images else []
+    if settings.golden_from_val and not chosen:
+        raise CnncliError("--golden-from-val: none of the val images that were chosen can be read")
     data, parity = make_onnx(network, images, chosen, seconds=_SECONDS)
     told = _tell(parity, images)
     if settings.int8 and images is not None:

@@ -18,7 +18,7 @@ from cnncli.errors import CnncliError
 from cnncli.reporting import Reporter
 from cnncli.run.decision import Decision, warn_of_views
 from cnncli.run.engines import load_networks
-from cnncli.run.fingerprint import digest_named, fingerprint
+from cnncli.run.fingerprint import fingerprint
 from cnncli.run.networks import EngineSettings, Ensemble, Loaded
 from cnncli.run.odd_images import find_dark, is_unlike_training
 from cnncli.run.prediction_row import Row, build_row, build_unreadable_row
@@ -79,7 +79,6 @@ class Predictor:
         class_names: The names of the K classes.
         preprocess: Turns the content of an image file into the first network's input.
         decision: What is done with the probabilities.
-        digests: The digests of the networks' weights, of those that come from runs.
         precision: The precision that the networks are computed in.
         top_k: Number of classes per row, at most K.
         odd: Number of the images predicted so far, and the path of the first, that are ``unlike``
@@ -110,7 +109,6 @@ class Predictor:
         warn_of_views(loaded.decision, settings.tta, reporter)
         self._settle_abstaining()
         self._rest = loaded.rest_of(self.decision)
-        self.digests = tuple(network.digest for network in loaded.networks if network.digest)
         self.precision = loaded.networks[0].precision
         self.top_k = min(settings.top_k, len(self.class_names))
         places = {str(place) for place in range(2, self.top_k + 1)}
@@ -159,10 +157,9 @@ class Predictor:
     @property
     def fingerprint(self) -> str:
         """What tells the answers of this network from those of another: 12 hex digits."""
-        named = self.settings
-        weights = self.digests or (named.model or "", digest_named(named.weights))
-        how = (named.tta, self.precision)
-        return fingerprint(weights, self.class_names, self.decision, *how)
+        digests = [network.digest for network in self.ensemble.networks]
+        how = (self.settings.tta, self.precision)
+        return fingerprint(digests, self.class_names, self.decision, *how)
 
     @property
     def _withheld(self) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnncli.engine.metadata import GoldenSample
+from cnncli.engine.metadata import MOST_APART, GoldenSample
 from cnncli.engine.onnx_file import open_onnx
 from cnncli.engine.onnx_network import OnnxNetwork
 from cnncli.errors import CnncliError, count_of
@@ -19,16 +19,13 @@ from cnncli.run.engines import is_onnx_file
 from cnncli.run.members import find_all_members
 from cnncli.training.cores import most_threads
 
-# Probabilities are the same up to this: processors sum float32 in different orders, and round 8
-# bits in different ways.
-MOST_APART = {"float32": 1e-4, "int8": 1e-2}
-
 
 def verify(given: Sequence[str], reporter: Reporter) -> tuple[bool, str]:
     """Send the golden samples of an exported network through it.
 
     Each sample holds image files, the array that they become, and the probabilities that were
-    answered to it where the network was exported: by torch, or of 8 bits by ONNX Runtime.
+    answered to it where the network was exported: by torch, or by ONNX Runtime if the network has 8
+    bits or its decision was taken over later.
 
     Args:
         given: What ``--checkpoint`` takes: an ONNX file, or a run with one; empty for the newest

@@ -86,8 +86,9 @@ def make_afters(afters: Sequence[After], run: FinishedRun, reporter: Reporter) -
         run: The run.
         reporter: Gets the warnings, and what the makers say.
     """
-    for after in afters:
-        later = "to make it: " + after.command.replace("{folder}", str(run.folder))
+    commands = [after.command.replace("{folder}", str(run.folder)) for after in afters]
+    for place, after in enumerate(afters):
+        later = f"to make it: {commands[place]}"
         try:
             after.make(run, reporter)
         except (CnncliError, OSError) as error:
@@ -95,6 +96,11 @@ def make_afters(afters: Sequence[After], run: FinishedRun, reporter: Reporter) -
         except Exception as error:  # a bug there must not cost a run of many hours
             reason = f"{type(error).__name__}: {error}".split("\n")[0]
             reporter.warn(f"{after.name} was not made ({reason}); {later}")
-        except BaseException:  # a signal
-            reporter.note(f"{run.folder} is finished; {after.name} was not made; {later}")
+        except BaseException:  # a signal; those that follow are not made either
+            names = [each.name for each in afters[place:]]
+            were, them = ("was", "it") if len(names) == 1 else ("were", "them")
+            reporter.note(
+                f"{run.folder} is finished; {' and '.join(names)} {were} not made; to make {them}: "
+                + " && ".join(commands[place:])
+            )
             raise

@@ -1,4 +1,4 @@
-"""The decision in an exported network beside a checkpoint follows the one that evaluate stores."""
+"""The decision in exported networks beside a checkpoint follows the one that evaluate stores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from cnncli import __version__
 from cnncli.engine.onnx_file import open_onnx
 from cnncli.errors import CnncliError
-from cnncli.files import BEST_FILE, ONNX_FILE, write_atomically
+from cnncli.files import BEST_FILE, INT8_FILE, ONNX_FILE, OPENVINO_FILE, write_atomically
 from cnncli.reporting import Reporter
 from cnncli.run.decision import Decision
 
@@ -19,7 +19,7 @@ from cnncli.run.decision import Decision
 def take_over_decision(
     checkpoint: Path, digest: str, file: Path, decision: Decision, reporter: Reporter
 ) -> None:
-    """Write a decision into the exported network of a checkpoint, if there is one.
+    """Write a decision into the exported networks of a checkpoint: `best.onnx`, `best.int8.onnx`.
 
     Nothing is exported anew: the temperature is a part of the graph of its own, and the rest of the
     decision stands in the metadata. What fails is one warning, since `predict` uses no file of
@@ -32,19 +32,28 @@ def take_over_decision(
         decision: The decision.
         reporter: Is told what was done.
     """
-    path = checkpoint.with_name(ONNX_FILE)
-    if checkpoint.name != BEST_FILE or not path.exists():
+    if checkpoint.name != BEST_FILE:
         return
-    try:
-        is_written = _write_decision(path, digest, json.loads(file.read_text("utf-8")), decision)
-    except (CnncliError, OSError, ImportError) as error:
-        reporter.warn(
-            f"{path} has not got this decision, and predict does not use it: {error}; to make it "
-            f"anew: cnncli export {path.parent}"
-        )
-    else:
-        if is_written:
-            reporter.note(f"{path}: has this decision too")
+    anew = f"to make it anew: cnncli export {checkpoint.parent}"
+    for name, flag in ((ONNX_FILE, ""), (INT8_FILE, " --int8")):
+        path = checkpoint.with_name(name)
+        if not path.exists():
+            continue
+        try:
+            is_written = _write_decision(
+                path, digest, json.loads(file.read_text("utf-8")), decision
+            )
+        except (CnncliError, OSError, ImportError) as error:
+            reporter.warn(
+                f"{path} has not got this decision, and predict does not use it: {error}; "
+                f"{anew}{flag}"
+            )
+        else:
+            if is_written:
+                reporter.note(f"{path}: has this decision too")
+    path = checkpoint.with_name(OPENVINO_FILE)
+    if path.exists():
+        reporter.warn(f"{path} has not got this decision; {anew} --format openvino")
 
 
 def _write_decision(

@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from cnncli.files import expand_path
 from cnncli.run.decision import Decision
 
 
@@ -17,7 +16,7 @@ def fingerprint(
     """Return 12 hex digits that differ where answers may.
 
     Args:
-        weights: The digests of the networks' weights, or their names.
+        weights: The digests of the networks' weights.
         class_names: The K names.
         decision: What is done with the probabilities. What it was chosen on does not count.
         *how: In which other ways images are judged, such as the views of each.
@@ -25,15 +24,3 @@ def fingerprint(
     done = {name: value for name, value in asdict(decision).items() if name != "val"}
     content = json.dumps([list(weights), list(class_names), done, [str(each) for each in how]])
     return hashlib.blake2b(content.encode(errors="surrogateescape"), digest_size=6).hexdigest()
-
-
-def digest_named(weights: str) -> str:
-    """Return a digest of the file that ``--weights`` names; the name itself where it is no file."""
-    path = expand_path(weights)
-    if not path.is_file():
-        return weights
-    digest = hashlib.blake2b(digest_size=32)
-    with path.open("rb") as file:
-        while data := file.read(1 << 20):
-            digest.update(data)
-    return digest.hexdigest()

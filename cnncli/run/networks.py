@@ -58,7 +58,7 @@ class Network(Protocol):
 
     @property
     def digest(self) -> str:
-        """The digest of the checkpoint; empty for a network of the registry."""
+        """The digest of its weights and of what belongs to them; it may take a moment."""
 
     @property
     def precision(self) -> str:
@@ -99,6 +99,7 @@ class Ensemble:
     """Networks that know the same classes.
 
     Attributes:
+        networks: The networks.
         class_names: The K classes in the order of the first network.
         forms: The forms in which the networks take images, that of the first network first. Mean
             and deviation do not count: each network normalises.
@@ -113,6 +114,7 @@ class Ensemble:
         Raises:
             CnncliError: If they do not know the same classes, or take other files per image.
         """
+        self.networks = networks
         self.class_names = networks[0].class_names
         self.forms: list[Preprocess] = []
         self._parts = [(network, *self._fit(network)) for network in networks]

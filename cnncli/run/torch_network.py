@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ import torch
 from cnncli.arrays import Array
 from cnncli.augmentation.notation import Tta
 from cnncli.errors import CnncliError
+from cnncli.models.pretrained.digest import compute_digest
 from cnncli.reporting import Reporter
 from cnncli.run.networks import EngineSettings, Loaded
 from cnncli.run.report import report_precision
@@ -29,7 +31,6 @@ class TorchNetwork:
         preprocess: Turns the content of an image file into its input.
         checkpoint: The run's file; None for a network of the registry.
         model: The network's name in the registry.
-        digest: The digest of the checkpoint; empty for a network of the registry.
         precision: The precision that it is computed in.
         compute: Device and precision.
     """
@@ -50,7 +51,17 @@ class TorchNetwork:
         subject.network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._views = None if tta is None else build_views(tta, subject.augment)
         self._classifier = subject.classifier().to(compute.device)
-        self.compute, self.precision, self.digest = compute, compute.precision, subject.digest
+        self.compute, self.precision = compute, compute.precision
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of the checkpoint; of a network of the registry, that of what was loaded."""
+        if self.subject.digest:
+            return self.subject.digest
+        tensors = {name: value.cpu() for name, value in self.subject.network.state_dict().items()}
+        return compute_digest(
+            tensors, {"model": self.model, "preprocess": self.preprocess.to_dict()}
+        )
 
     def answer(self, images: Array) -> Array:
         """Return the probabilities (N, K) in float64 of a batch (N, H, W, C)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -33,8 +34,8 @@ def make_int8(network: RunNetwork, data: bytes, val: SplitImages) -> tuple[bytes
         val: The run's val images.
 
     Raises:
-        CnncliError: If the quantiser fails, the run's train images are not there, or the labels or
-            the accuracy change by more than is allowed.
+        CnncliError: If the quantiser fails, no train or no val image of the run can be read, or the
+            labels or the accuracy change by more than is allowed.
     """
     import onnx
 
@@ -48,7 +49,11 @@ def make_int8(network: RunNetwork, data: bytes, val: SplitImages) -> tuple[bytes
     )
     temperature = None if subject.decision is None else subject.decision.temperature
     set_temperature(model, None)
-    model = quantise(model, (image.array for image in train.read(_CALIBRATED)))
+    arrays = (image.array for image in train.read(_CALIBRATED))
+    first = next(arrays, None)
+    if first is None:
+        raise CnncliError("--int8: needs the run's train images, and none can be read")
+    model = quantise(model, chain([first], arrays))
     set_temperature(model, temperature)
     small = OnnxModel(to_bytes(model, {}), torch.get_num_threads())
     golden = [
@@ -77,6 +82,8 @@ def _judge(network: RunNetwork, data: bytes, small: OnnxModel, val: SplitImages)
         targets += [image.target for image in batch]
         before.append(network.label(whole(images)))
         after.append(network.label(small(images)))
+    if not targets:
+        raise CnncliError("--int8: needs the run's val images, and none can be read")
     return judge_labels(np.array(targets), np.concatenate(before), np.concatenate(after))
 
 

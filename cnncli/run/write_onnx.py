@@ -14,11 +14,11 @@ from cnncli import __version__
 from cnncli.arrays import Array
 from cnncli.data.samples import Samples
 from cnncli.data.splits import VAL
-from cnncli.engine.metadata import MOST_OF_ARRAY, GoldenSample, ModelMetadata
+from cnncli.engine.metadata import MOST_APART, MOST_OF_ARRAY, GoldenSample, ModelMetadata
 from cnncli.errors import RUNTIME_FAILURE, CnncliError, count_of
 from cnncli.export.golden import draw_pictures
 from cnncli.export.graph import build_graph, set_temperature, to_bytes
-from cnncli.export.parity import MOST_APART, OnnxModel, Parity, compare_networks
+from cnncli.export.parity import OnnxModel, Parity, compare_networks
 from cnncli.models.registry import short_name
 from cnncli.reporting import Reporter
 from cnncli.run.decision import Decision, find_decision_file, load_decision
@@ -79,7 +79,7 @@ def load_run_network(path: Path, reporter: Reporter) -> RunNetwork:
 def find_val_images(
     subject: Subject, reporter: Reporter, samples: Samples | None = None
 ) -> SplitImages | None:
-    """Return the run's val images; None, with a warning, if they are not there.
+    """Return the run's val images; None, with a warning, if none is there or can be read.
 
     Args:
         subject: The run's network.
@@ -88,11 +88,16 @@ def find_val_images(
     """
     assert subject.checkpoint is not None
     names, preprocess = subject.class_names, subject.preprocess
+    told = "compared on drawn pictures, and not on the run's val images"
     try:
-        return find_split_images(subject.checkpoint, names, preprocess, VAL, samples)
+        images = find_split_images(subject.checkpoint, names, preprocess, VAL, samples)
     except CnncliError as error:
-        reporter.warn(f"compared on drawn pictures, and not on the run's val images: {error}")
+        reporter.warn(f"{told}: {error}")
         return None
+    if next(images.read(_MOST_IMAGES), None) is None:
+        reporter.warn(f"{told}: none of {count_of(len(images), 'image')} can be read")
+        return None
+    return images
 
 
 def make_onnx(
@@ -155,7 +160,8 @@ def compare_with_torch(
     if not parity.is_kept:
         raise CnncliError(
             f"{name}: the exported network does not answer as torch does ({parity.describe()}, on "
-            f"{count_of(parity.images, 'image')}; at most {MOST_APART:g} is allowed): not written",
+            f"{count_of(parity.images, 'image')}; at most {MOST_APART['float32']:g} is allowed): "
+            "not written",
             exit_code=RUNTIME_FAILURE,
         )
     return parity

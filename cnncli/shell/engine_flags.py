@@ -32,7 +32,7 @@ Exact = Annotated[
     bool,
     typer.Option(
         "--exact",
-        help="Compute with torch in float32: the same as --engine torch --precision fp32.",
+        help="Compute with torch, in exact float32.",
         rich_help_panel="Device",
     ),
 ]
@@ -49,7 +49,7 @@ Verify = Annotated[
 def settle_exact(
     exact: bool, engine: Engine, precision: Precision | None
 ) -> tuple[Engine, Precision | None]:
-    """Return engine and precision, which ``--exact`` names both.
+    """Return engine and precision, which ``--exact`` names both; None is exact float32.
 
     Raises:
         CnncliError: If one of them is named besides, and is another.
@@ -60,7 +60,7 @@ def settle_exact(
         raise CnncliError(f"--exact: computes with torch; leave it or --engine {engine} out")
     if precision not in (None, "fp32"):
         raise CnncliError(f"--exact: computes in fp32; leave it or --precision {precision} out")
-    return "torch", "fp32"
+    return "torch", None
 
 
 def check_network(checkpoint: list[str] | None, model: str | None, weights: str | None) -> None:

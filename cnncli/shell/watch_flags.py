@@ -27,7 +27,7 @@ class Watched:
     """What is to be watched.
 
     Attributes:
-        folder: The folder, as an absolute path.
+        folder: The folder, as an absolute path without symbolic links and ``..``.
         rows: The file of rows.
         interval: Seconds between two looks into the folder.
     """
@@ -87,7 +87,9 @@ def take_watch(
     path = expand_path(folder)
     if not path.is_dir():
         raise CnncliError(f"{where}: {_tell_missing(path)}")
-    return Watched(path.absolute(), rows, 1.0 if interval is None else interval)
+    # One folder has one path, in whatever way it is named: the rows are known by it. A shell that
+    # stands in a folder behind a link names it without the link too.
+    return Watched(path.resolve(), rows, 1.0 if interval is None else interval)
 
 
 def _check_rows(output: str, output_format: str | None) -> Path:

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from helpers import smallest_of_each_family
 
-from cnncli.engine.metadata import ModelMetadata
+from cnncli.engine.metadata import MOST_APART, ModelMetadata
 from cnncli.export.golden import draw_pictures
 from cnncli.export.graph import build_graph, to_bytes
-from cnncli.export.parity import MOST_APART, OnnxModel, compare_networks
+from cnncli.export.parity import OnnxModel, compare_networks
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import Classifier, build_network
 from cnncli.models.head import main_logits
@@ -90,7 +90,7 @@ def measure(name):
     # A network of random weights may amplify rounding: then torch's own float32 is as far away from
     # float64 as the exported network is.
     own = compare_networks(exact_answer, torch_answer, images, seconds=99)
-    assert parity.apart <= max(MOST_APART, 5 * own.apart), (name, parity, own)
+    assert parity.apart <= max(MOST_APART["float32"], 5 * own.apart), (name, parity, own)
     one = images[0][None].copy()
     times = []
     for answer in (torch_answer, onnx_answer):

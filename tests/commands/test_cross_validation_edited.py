@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers import write_digits
+from helpers import Heard, write_digits
 
 from cnncli.config import RunConfig
 from cnncli.recipes import cross_validate as recipe
@@ -192,7 +192,7 @@ def test_a_damaged_fold_is_named_with_the_way_out(cli, folder, what, is_finished
 
 
 ROWS = {
-    (r"^.*7/.*\n", ""): "12 of the 36 images of report.json have no row",
+    (r"^.*/7/.*\n", ""): "12 of the 36 images of report.json have no row",
     (r"\A(.*\n)(.*\n)", r"\1\2\2"): "37 rows for the 36 images of report.json",
     (",1$", ",2"): "is in fold 2 here, and in fold 1 of splits.csv",
 }
@@ -220,12 +220,8 @@ def test_compare_takes_nothing_of_one_fold_for_all(cli, whole, folder):
 def test_a_warning_of_a_fold_names_it(tmp_path):
     write_digits(tmp_path / "figures", classes=("0", "1"), per_class=9)
     write_digits(tmp_path / "figures", classes=("7",), per_class=3)
-    told = []
-
-    class Heard(SilentReporter):
-        def warn(self, text):
-            told.append(text)
-
-    plan_folds(RunConfig(data=str(tmp_path / "figures"), test_fraction=0.0), FOLDS, Heard())
+    heard = Heard()
+    plan_folds(RunConfig(data=str(tmp_path / "figures"), test_fraction=0.0), FOLDS, heard)
+    told = heard.warnings
     assert [text.partition(": ")[0] for text in told] == ["fold 1", "fold 2", "fold 3"]
     assert all("too few images" in text and text.endswith("7") for text in told)

@@ -14,11 +14,18 @@ import pytest
 import torch
 from helpers import run_process
 
+from cnncli.data.find_samples import find_samples
+from cnncli.data.samples import CsvColumns
 from cnncli.engine.metadata import ModelMetadata
 from cnncli.evaluation.calibration import apply_temperature
 from cnncli.export import quantise
 from cnncli.run import write_onnx
+from cnncli.run.samples import data_of_run
 from cnncli.training.checkpoint import load_checkpoint
+
+
+def load_samples(folder):
+    return find_samples(*data_of_run(folder / "best.safetensors", CsvColumns()))
 
 
 def read(path):
@@ -130,6 +137,34 @@ def test_drawn_pictures_where_the_data_are_gone(exported_run, cli, tmp_path):
     assert result.code == 0, result.err
     assert "compared on drawn pictures" in result.err
     assert "on 10 drawn pictures" in result.err
+
+
+@pytest.fixture
+def unreadable(exported_run, monkeypatch):
+    """Return a run whose images are there, and none of them can be read."""
+
+    def fail(self, number):
+        raise OSError(5, "Input/output error")
+
+    folder, _ = exported_run
+    monkeypatch.setattr(type(load_samples(folder).source), "read", fail)
+    return folder
+
+
+@pytest.mark.parametrize("flag", ["--golden-from-val", "--int8"])
+def test_what_needs_val_images_is_refused_where_none_can_be_read(unreadable, cli, tmp_path, flag):
+    result = cli("export", unreadable, flag, "-o", tmp_path / "model.onnx")
+    assert result.code == 2
+    assert "val images: none of 12 images can be read" in result.err
+    assert result.err.endswith(f"{flag}: needs the run's val images, and none can be read\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_drawn_pictures_are_called_so_where_no_val_image_can_be_read(unreadable, cli, tmp_path):
+    result = cli("export", unreadable, "-o", tmp_path / "model.onnx")
+    assert result.code == 0
+    assert "Warning: compared on drawn pictures, and not on the run's val images" in result.err
+    assert "the same labels on 10 drawn pictures" in result.err
 
 
 def test_a_run_that_is_not_there(cli, tmp_path):

@@ -3,7 +3,7 @@
 import csv
 
 import pytest
-from helpers import train, write_digits
+from helpers import Heard, train, write_digits
 
 from cnncli.config import RunConfig
 from cnncli.errors import CnncliError
@@ -24,14 +24,6 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
-class Ears(SilentReporter):
-    def __init__(self):
-        self.warnings = []
-
-    def warn(self, text):
-        self.warnings.append(text)
-
-
 def read_rows(path):
     return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
@@ -43,7 +35,7 @@ def lose(data, output, split, after, restore=None, **settings):
     """
     config = {"model": "lenet5", "epochs": 3, "device": "cpu", "precision": "fp32", "workers": 0}
     config = RunConfig(data=str(data), output=str(output), **(config | settings))
-    ears, victim, error = Ears(), [], None
+    ears, victim, error = Heard(), [], None
 
     def damage(row):
         if row["epoch"] == after:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import sys
 
 import numpy as np
 import onnx
@@ -12,7 +13,7 @@ from fresh_process import HEAVY, run
 from onnx_files import write_onnx
 
 from cnncli.run.decision import Decision, save_decision
-from cnncli.training.checkpoint import load_checkpoint
+from cnncli.training.checkpoint import load_checkpoint, save_checkpoint
 
 # What `predict` with an exported network never imports; OpenCV decodes images.
 NEVER = HEAVY - {"cv2", "safetensors"}
@@ -81,7 +82,7 @@ def test_a_fresh_process_never_imports_torch(exported, images):
 def test_the_answers_are_those_of_torch(cli, exported, images, name):
     flags = ["--probabilities", "--checkpoint"]
     torch_says = cli("predict", *images, *flags, exported, "--exact")
-    assert torch_says.err == "--precision fp32: computed in fp32\n"
+    assert torch_says.err == ""
     onnx_says = cli("predict", *images, *flags, exported / name)
     assert onnx_says.err == f"engine: onnx, with {exported / 'best.onnx'}\n"
     assert_equal(rows_of(onnx_says), rows_of(torch_says))
@@ -204,16 +205,95 @@ def test_a_run_without_the_file_is_computed_by_torch(cli, run_dir, images):
     assert f"there is no {run_dir / 'best.onnx'}; cnncli export" in refused.err
 
 
-def test_several_networks_are_averaged(cli, exported, own, images):
-    """The mean of a network and itself is its answer; the second comes in another order."""
-    both = ["--checkpoint", exported, "--checkpoint", own / "best.onnx", "--probabilities"]
-    result = cli("predict", *images, *both)
+@pytest.fixture
+def other(own):
+    """Return a run whose network is another one."""
+    weights = own / "best.safetensors"
+    network, checkpoint = load_checkpoint(weights)
+    for parameter in network.parameters():
+        parameter.data.mul_(1.5)
+    save_checkpoint(weights, network, checkpoint)
+    write_onnx(weights, own / "best.onnx")
+    return own
+
+
+def test_several_networks_are_averaged(cli, exported, other, images):
+    flags = ["--probabilities", "--exact", "--checkpoint"]
+    result = cli("predict", *images, *flags[::2], exported, "--checkpoint", other / "best.onnx")
     assert "engine: onnx, with 2 files" in result.err
-    expected = cli("predict", *images, "--checkpoint", exported, "--probabilities", "--exact")
-    assert_equal(rows_of(result), rows_of(expected))
-    twice = cli("predict", images[0], *["--checkpoint", own / "best.onnx"] * 2)
-    assert twice.code == 2
-    assert "given twice" in twice.err
+    first, second = (rows_of(cli("predict", *images, *flags, run)) for run in (exported, other))
+    assert first != second
+    for row, one, two in zip(rows_of(result), first, second, strict=True):
+        for key in (key for key in row if key.startswith("probability_")):
+            mean = (float(one[key]) + float(two[key])) / 2
+            assert float(row[key]) == pytest.approx(mean, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "names", [("", "best.onnx"), ("best.onnx", "best.onnx"), ("best.onnx", "copy/best.onnx")]
+)
+def test_the_same_network_does_not_count_twice(cli, own, images, names):
+    (own / "copy").mkdir()
+    shutil.copy(own / "best.onnx", own / "copy")
+    given = [text for name in names for text in ("--checkpoint", own / name)]
+    result = cli("predict", images[0], *given)
+    assert result.code == 2
+    assert "given twice, and would count twice" in result.err
+
+
+@pytest.mark.parametrize("flags", [[], ["--exact"]], ids=["onnx", "torch"])
+def test_a_copied_run_does_not_count_twice(cli, exported, own, images, flags):
+    result = cli("predict", images[0], "--checkpoint", exported, "--checkpoint", own, *flags)
+    assert result.code == 2
+    assert f"{own.name}" in result.err
+    assert "the same network as" in result.err
+
+
+@pytest.mark.parametrize("spoil", [other_digest, other_decision, lost_decision])
+def test_a_named_file_is_not_used_against_the_run_that_it_lies_in(cli, own, images, spoil):
+    why = spoil(own)
+    named = own / "best.int8.onnx"
+    shutil.copy(own / "best.onnx", named)
+    for file in (own / "best.onnx", named):
+        result = cli("predict", images[0], "--checkpoint", file)
+        assert result.code == 2
+        assert why.partition(";")[0] in result.err
+        assert "writes it anew" in result.err
+    alone = own / "alone"
+    alone.mkdir()
+    shutil.copy(named, alone)
+    assert cli("predict", images[0], "--checkpoint", alone / named.name).code == 0
+
+
+def test_a_file_of_another_name_may_be_of_other_weights_and_that_is_said(cli, own, images):
+    other_digest(own)
+    (own / "best.onnx").rename(own / "epoch5.onnx")
+    result = cli("predict", images[0], "--checkpoint", own / "epoch5.onnx")
+    assert result.code == 0
+    assert "epoch5.onnx: is of other weights than best.safetensors beside it" in result.err
+
+
+def test_without_onnx_runtime_torch_answers(cli, exported, images, monkeypatch):
+    expected = cli("predict", *images, "--checkpoint", exported, "--exact")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    result = cli("predict", *images, "--checkpoint", exported)
+    assert rows_of(result) == rows_of(expected)
+    (line,) = [line for line in result.err.splitlines() if line.startswith("engine: ")]
+    assert line.startswith("engine: torch; ONNX Runtime does not load (")
+    for flags in ((exported, "--engine", "onnx"), (exported / "best.onnx",)):
+        assert "ONNX Runtime does not load" in cli("predict", images[0], "--checkpoint", *flags).err
+
+
+def test_a_file_that_onnx_runtime_refuses_is_computed_by_torch(cli, own, images):
+    def add(model):
+        model.graph.node.append(onnx.helper.make_node("NoSuchOperator", ["image"], ["extra"]))
+
+    decision = decide(own, positive="two", threshold=0.2)
+    write_onnx(own / "best.safetensors", own / "best.onnx", change=add, decision=decision)
+    result = cli("predict", *images, "--checkpoint", own)
+    assert f"engine: torch; {own / 'best.onnx'}: cannot be run: " in result.err
+    assert result.err.count("threshold 0.2") == 1
+    assert rows_of(result) == rows_of(cli("predict", *images, "--checkpoint", own, "--exact"))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 
 import pytest
 import torch
@@ -13,6 +14,8 @@ from torchvision.models import SqueezeNet1_1_Weights, squeezenet1_1
 
 from cnncli.models.build import build_network
 from cnncli.models.pretrained import download
+from cnncli.recipes.predict import Predictor, PredictSettings
+from cnncli.reporting import SilentReporter
 
 REAL = SHARED_DATA.parent / "weights" / "squeezenet1_1_imagenet.safetensors"
 
@@ -28,6 +31,22 @@ def save_weights(path, name="squeezenet1_1", classes=1000, without=()):
     network = build_network(name, num_classes=classes, in_channels=3, image_size=(224, 224))
     save_file({k: v for k, v in network.state_dict().items() if k not in without}, path)
     return path
+
+
+def test_the_fingerprint_is_of_the_weights_that_were_loaded(tmp_path):
+    def load(path):
+        return Predictor(
+            PredictSettings(model="squeezenet1_1", weights=str(path), device="cpu"),
+            SilentReporter(),
+        )
+
+    file = save_weights(tmp_path / "a.safetensors")
+    copy = shutil.copy(file, tmp_path / "b.safetensors")
+    before, same = load(file), load(copy)
+    changed = load_file(file)
+    changed["features.0.bias"][0] += 1
+    save_file(changed, file)  # meanwhile another program writes new ones
+    assert load(file).fingerprint != before.fingerprint == same.fingerprint
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason=f"no real weights in {REAL.parent}")

@@ -51,6 +51,17 @@ def test_other_probabilities_are_told(cli, own):
     assert "apart from those that the file holds, and at most 0.0001 is" in result.out
 
 
+@pytest.mark.parametrize(("precision", "code"), [("float32", 1), ("int8", 0)])
+def test_8_bits_are_rounded_in_other_ways_by_other_processors(cli, own, golden, precision, code):
+    from dataclasses import replace
+
+    shift = [0.004, -0.004, 0]
+    moved = [replace(one, probabilities=one.probabilities + shift) for one in golden]
+    write_onnx(own / "best.safetensors", own / "best.onnx", golden=moved, precision=precision)
+    result = cli("predict", "--verify", "--checkpoint", own / "best.onnx")
+    assert result.code == code
+
+
 def test_another_array_is_told(cli, own, golden):
     from dataclasses import replace
 
@@ -66,6 +77,20 @@ def test_another_array_is_told(cli, own, golden):
     [
         (["x.png"], "INPUT x.png: has no effect with --verify"),
         (["--tta", "flips"], "--tta: has no effect with --verify"),
+        (["--engine", "torch"], "--engine: has no effect with --verify"),
+        (["--exact"], "--exact: has no effect with --verify"),
+        (["--raw"], "--raw: has no effect with --verify"),
+        (["--device", "cpu"], "--device: has no effect with --verify"),
+        (["--precision", "bf16"], "--precision: has no effect with --verify"),
+        (["--output", "x.csv"], "--output: has no effect with --verify"),
+        (["--shard", "1/2"], "--shard: has no effect with --verify"),
+        (["--sample-submission", "s.csv"], "--sample-submission: has no effect with --verify"),
+        (["--image-col", "path"], "--image-col: has no effect with --verify"),
+        (["--interval", "0"], "--interval: has no effect with --verify"),
+        (["--abstain-below", "0.5"], "--abstain-below: has no effect with --verify"),
+        (["--batch-size", "1"], "--batch-size: has no effect with --verify"),
+        (["--format", "json"], "--format: has no effect with --verify"),
+        (["--watch", "in"], "--watch: has no effect with --verify"),
     ],
 )
 def test_what_goes_not_with_it_is_refused(cli, own, flags, why):

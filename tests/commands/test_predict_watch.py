@@ -9,6 +9,8 @@ import time
 import pytest
 from helpers import started
 
+from cnncli.shell.watch_flags import take_watch
+
 
 @pytest.mark.parametrize(
     ("flags", "why"),
@@ -39,6 +41,26 @@ def test_a_folder_that_is_none(cli, tmp_path):
     rows.touch()
     result = cli("predict", "--watch", rows, "--output", tmp_path / "other.csv")
     assert "is no folder; name the one in which images arrive" in result.error
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links")
+def test_one_folder_has_one_path_in_whatever_way_it_is_named(tmp_path, monkeypatch):
+    """Rows are known by the paths of their images: another path would be another image."""
+    folder = tmp_path / "disk" / "incoming"
+    folder.mkdir(parents=True)
+    (tmp_path / "disk" / "other").mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    for start, name in (
+        (tmp_path, "disk/incoming"),
+        (tmp_path / "disk" / "other", "../incoming"),
+        (tmp_path, "link/../incoming"),  # for the system, ".." of a link is beside its target
+        (tmp_path, "link"),
+        (tmp_path / "link", "."),
+        (folder, "."),
+    ):
+        monkeypatch.chdir(start)
+        watched = take_watch(name, None, str(tmp_path / "rows.csv"), [], None, {})
+        assert str(watched.folder) == str(folder.resolve())
 
 
 def test_flags_of_watch_alone(cli):

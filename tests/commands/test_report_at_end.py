@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import train, write_digits
+from helpers import Heard, train, write_digits
 
 from cnncli.data.find_samples import find_samples
 from cnncli.data.samples import CsvColumns
@@ -113,16 +113,6 @@ def test_a_signal_leaves_a_whole_run_and_no_half_page(cli, flags, tmp_path, monk
     assert not (folder / "run.lock").exists()
 
 
-class Heard(SilentReporter):
-    def __init__(self):
-        self.told = []
-
-    def note(self, text):
-        self.told.append(text)
-
-    warn = note
-
-
 def finished(run, data, *, seconds, left=None):
     """Return a run that took so long, with so much left of its limit."""
     limit = None if left is None else seconds + left
@@ -133,7 +123,7 @@ def finished(run, data, *, seconds, left=None):
 def test_without_time_there_is_no_page_and_a_line(copy, data):
     heard = Heard()
     after.page_after().make(finished(copy, data, seconds=100, left=0.7), heard)
-    (line,) = heard.told
+    (line,) = heard.notes
     assert re.match(r"no report.html: 0\.[0-7] s are left of --time-limit; to make it: ", line)
     assert line.endswith(f"cnncli report {copy}")
     assert not (copy / "report.html").exists()
@@ -151,5 +141,5 @@ def test_a_run_without_predictions_has_a_page_of_its_figures(copy, data):
     (copy / "predictions.csv").unlink()
     heard = Heard()
     after.page_after().make(finished(copy, data, seconds=100), heard)
-    assert "the run has kept no predictions.csv" in heard.told[0]
+    assert "the run has kept no predictions.csv" in heard.warnings[0]
     assert "Headline figures" in (copy / "report.html").read_text("utf-8")

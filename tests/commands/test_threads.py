@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
+from helpers import Heard
 
 from cnncli.config import RunConfig
 from cnncli.recipes.train import resume_run, train_run
-from cnncli.reporting import SilentReporter
 from cnncli.run import threads as run_threads
 from cnncli.run.fold_figures import read_threads
 from cnncli.training.device import choose_compute
@@ -20,19 +20,6 @@ from cnncli.training.state import load_state
 
 class KilledError(Exception):
     """Ends a run as a power cut does."""
-
-
-class Notes(SilentReporter):
-    """Keeps the lines of a run."""
-
-    def __init__(self):
-        self.notes, self.warnings = [], []
-
-    def note(self, text):
-        self.notes.append(text)
-
-    def warn(self, text):
-        self.warnings.append(text)
 
 
 def pretend(patch):
@@ -66,7 +53,7 @@ def config(folder_data, tmp_path):
 @pytest.fixture(scope="module")
 def killed(folder_data, tmp_path_factory):
     """Return a run that ended after its first epoch of two, with two threads, and what it said."""
-    root, reporter = tmp_path_factory.mktemp("killed"), Notes()
+    root, reporter = tmp_path_factory.mktemp("killed"), Heard()
 
     def kill(row):
         raise KilledError
@@ -101,7 +88,7 @@ def test_the_number_is_told_and_saved(killed):
 
 
 def test_a_resumed_run_takes_the_number_from_its_state(measured, own_copy):
-    reporter = Notes()
+    reporter = Heard()
     resume_run(own_copy, reporter)  # a measurement would find no number in the list
     assert threads_of(own_copy) == ["2", "2"]
     assert not reporter.warnings
@@ -112,13 +99,13 @@ def test_a_state_without_the_column_is_gone_on_with(measured, own_copy, monkeypa
     for row in state["rows"]:
         del row["threads"]
     monkeypatch.setattr("cnncli.run.resume.load_state", lambda path: state)
-    resume_run(own_copy, Notes())
+    resume_run(own_copy, Heard())
     assert threads_of(own_copy) == ["", "2"]
 
 
 def test_fewer_cores_than_the_run_had_are_warned_of(measured, own_copy, monkeypatch):
     monkeypatch.setattr(run_threads, "most_threads", lambda processes: 1)
-    reporter = Notes()
+    reporter = Heard()
     resume_run(own_copy, reporter)
     told = "1 thread where the run had 2: results may differ in the last digits"
     assert reporter.warnings == [told]
@@ -131,7 +118,7 @@ def test_a_second_look_counts_from_the_next_epoch_on(measured, config, monkeypat
     monkeypatch.setattr(
         "cnncli.training.thread_count.ThreadCount._has_changed", lambda self, rows: next(asked)
     )
-    reporter = Notes()
+    reporter = Heard()
     run_dir = train_run(config(epochs=4), reporter)
     assert threads_of(run_dir) == ["2", "2", "1", "1"]
     (told,) = [note for note in reporter.notes if "in place of" in note]
@@ -140,7 +127,7 @@ def test_a_second_look_counts_from_the_next_epoch_on(measured, config, monkeypat
 
 def test_a_number_that_is_given_is_taken(measured, config, monkeypatch):
     monkeypatch.setattr(run_threads, "count_cpus", lambda: 1)
-    reporter = Notes()
+    reporter = Heard()
     assert threads_of(train_run(config(epochs=1, threads=2), reporter)) == ["2"]
     assert reporter.warnings == [
         "--threads 2: this process may use 1 core; more threads than cores are slower"
@@ -166,7 +153,7 @@ def test_features_are_computed_again_with_their_own_number(measured, config):
     compute = choose_compute("cpu", "fp32")
     run = SimpleNamespace(config=config(), compute=compute, threads=0, kept=None)
     state = {"threads": 1, "rows": [{"threads": 3}, {"threads": 1}]}
-    reporter = Notes()
+    reporter = Heard()
     threads = run_threads.start_threads(run, None, state, reporter)
     assert (threads.first, threads.now, torch.get_num_threads()) == (3, 1, 3)
     assert not reporter.warnings

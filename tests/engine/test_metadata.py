@@ -77,6 +77,10 @@ def golden(**changes: object) -> str:
     return json.dumps(values)
 
 
+def preprocessing(**changes: object) -> str:
+    return json.dumps(made().preprocess.to_dict() | changes)
+
+
 @pytest.mark.parametrize(
     ("key", "text", "said"),
     [
@@ -101,6 +105,10 @@ def golden(**changes: object) -> str:
         ),
         ("golden", golden(probabilities=[1]), "golden is not"),
         ("golden", golden(files=[]), "golden is not"),
+        ("golden", golden(probabilities=[10**400, 0]), "golden is not"),
+        ("preprocess", preprocessing(mean=[10**400]), "preprocess is not what cnncli writes"),
+        ("preprocess", preprocessing(height=10**30), "golden is not"),
+        ("preprocess", preprocessing(height=2**40, width=2**40), "golden is not"),
     ],
 )
 def test_other_texts_are_refused(key: str, text: str | None, said: str) -> None:

@@ -3,26 +3,13 @@
 import time
 
 import pytest
-from helpers import train
+from helpers import Heard, train
 
 from cnncli.config import RunConfig
 from cnncli.errors import CnncliError
 from cnncli.recipes.train import train_run
 from cnncli.reporting import SilentReporter
 from cnncli.run.afters import After, FinishedRun, finish_run, make_afters
-
-
-class Heard(SilentReporter):
-    """Keeps what is reported."""
-
-    def __init__(self):
-        self.notes, self.warnings = [], []
-
-    def note(self, text):
-        self.notes.append(text)
-
-    def warn(self, text):
-        self.warnings.append(text)
 
 
 def _after(make):
@@ -56,7 +43,25 @@ def test_a_signal_ends_it_and_says_that_the_run_is_whole(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         make_afters([_after(_raise(KeyboardInterrupt()))], FinishedRun(tmp_path, 0.0), heard)
     (note,) = heard.notes
-    assert note.startswith(f"{tmp_path} is finished; thing.bin was not made")
+    assert note == (
+        f"{tmp_path} is finished; thing.bin was not made; to make it: cnncli thing {tmp_path}"
+    )
+
+
+def test_a_signal_names_all_that_is_left(tmp_path):
+    heard, made = Heard(), []
+    first = After("first", "cnncli first {folder}", lambda run, reporter: made.append(1))
+    rest = [
+        _after(_raise(KeyboardInterrupt())),
+        After("best.onnx", "cnncli export {folder}", lambda run, reporter: made.append(2)),
+    ]
+    with pytest.raises(KeyboardInterrupt):
+        make_afters([first, *rest], FinishedRun(tmp_path, 0.0), heard)
+    assert made == [1]
+    assert heard.notes == [
+        f"{tmp_path} is finished; thing.bin and best.onnx were not made; to make them: "
+        f"cnncli thing {tmp_path} && cnncli export {tmp_path}"
+    ]
 
 
 def test_the_time_that_is_left_is_never_below_zero(tmp_path):

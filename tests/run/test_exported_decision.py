@@ -2,14 +2,17 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from helpers import Heard
 
 from cnncli.engine.onnx_file import open_onnx
 from cnncli.evaluation.calibration import apply_temperature
+from cnncli.export.graph import to_bytes
 from cnncli.files import ONNX_FILE
 from cnncli.run.decision import Decision, save_decision
 from cnncli.run.exported_decision import take_over_decision
@@ -54,6 +57,28 @@ def test_the_temperature_and_the_golden_samples_change(folder):
         np.testing.assert_allclose(answer(folder, images), expected, atol=1e-6)
         written = [sample.probabilities for sample in metadata.golden]
         np.testing.assert_allclose(written, expected, atol=1e-6)
+
+
+def test_the_file_of_8_bits_gets_it_too_and_that_of_openvino_does_not(folder):
+    """It is one for its precision; what is in its graph does not matter here."""
+    model = onnx.load(folder / ONNX_FILE)
+    metadata = replace(open_onnx(folder / ONNX_FILE).metadata, precision="int8")
+    small = folder / "best.int8.onnx"
+    small.write_bytes(to_bytes(model, metadata.to_props()))
+    (folder / "best.xml").write_text("<net/>")
+    heard, content = decide(folder, temperature=3.0)
+    assert heard.notes == [
+        f"{folder / name}: has this decision too" for name in (ONNX_FILE, small.name)
+    ]
+    (warning,) = heard.warnings
+    assert warning.startswith(f"{folder / 'best.xml'} has not got this decision; to make it anew")
+    written = open_onnx(small).metadata
+    assert (written.decision, written.precision) == (content, "int8")
+    images = np.stack([sample.array for sample in written.golden])
+    session = onnxruntime.InferenceSession(small, providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(
+        session.run(None, {"image": images})[0], answer(folder, images), atol=1e-6
+    )
 
 
 def test_a_file_of_other_weights_stays_as_it_is(folder):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from cnncli.run.decision import Decision
-from cnncli.run.fingerprint import digest_named, fingerprint
+from cnncli.run.fingerprint import fingerprint
 
 NAMES = ("a", "b")
 DECISION = Decision(NAMES)
@@ -25,14 +25,3 @@ def test_it_differs_where_answers_may():
         fingerprint(["x"], NAMES, DECISION, None, "bf16"),
     }
     assert len(others - {plain}) == 7
-
-
-def test_a_file_of_weights_counts_by_what_is_in_it(tmp_path):
-    file, other = tmp_path / "a.pth", tmp_path / "b.pth"
-    file.write_bytes(b"one")
-    other.write_bytes(b"one")
-    before = digest_named(str(file))
-    assert before == digest_named(str(other))
-    file.write_bytes(b"two")
-    assert before != digest_named(str(file))
-    assert digest_named("default") == "default"

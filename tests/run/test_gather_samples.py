@@ -1,7 +1,7 @@
 """From a config to labelled images with their splits."""
 
 import pytest
-from helpers import write_digits
+from helpers import Heard, write_digits
 
 from cnncli.config import RunConfig
 from cnncli.reporting import SilentReporter
@@ -24,18 +24,10 @@ def test_another_order_of_the_classes_draws_the_same_splits(tmp_path, fractions)
     assert draw(["2", "0", "1"]) == draw(None)
 
 
-class Heard(SilentReporter):
-    def __init__(self):
-        self.warned = []
-
-    def warn(self, text):
-        self.warned.append(text)
-
-
 def unused(config, gather=gather_samples):
     heard = Heard()
     gather(config, heard)
-    return [text for text in heard.warned if "no effect" in text]
+    return [text for text in heard.warnings if "no effect" in text]
 
 
 def test_fractions_that_a_file_of_splits_leaves_nothing_to_do_are_told(cli, tmp_path):

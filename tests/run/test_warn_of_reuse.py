@@ -3,19 +3,10 @@
 import csv
 
 import pytest
-from helpers import train
+from helpers import Heard, train
 
 from cnncli.config import FinetuneConfig
 from cnncli.recipes.train import train_run
-from cnncli.reporting import SilentReporter
-
-
-class Listener(SilentReporter):
-    def __init__(self):
-        self.warnings = []
-
-    def warn(self, text):
-        self.warnings.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +20,7 @@ def read_splits(run):
 
 
 def finetune(first, data, tmp_path, **settings):
-    listener = Listener()
+    listener = Heard()
     config = FinetuneConfig(
         data=str(data), model="lenet5", weights=str(first), output=str(tmp_path),
         freeze="none", epochs=1, device="cpu", precision="fp32", workers=0, **settings,

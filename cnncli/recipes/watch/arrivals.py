@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from cnncli.data.walk import looks_like_image, walk_files
+from cnncli.data.walk import read_whether_image, walk_files
 from cnncli.reporting import Reporter
 
 # Size in bytes and time of the last change of a file.
@@ -59,7 +59,7 @@ class Arrivals:
         Args:
             folder: The folder, as an absolute path.
             done: The state in which each file was answered last; whoever answers keeps it.
-            reporter: Is told which folders cannot be read.
+            reporter: Is told which folders cannot be read, and which files that may be images.
             clock: Returns the time in seconds.
         """
         self.folder = folder
@@ -70,6 +70,7 @@ class Arrivals:
         self._waiting: dict[str, tuple[State, float]] = {}
         self._no_images: dict[str, State] = {}
         self._unreadable: set[str] = set()
+        self._unopened: set[str] = set()
 
     @property
     def waiting(self) -> int:
@@ -91,6 +92,7 @@ class Arrivals:
             before, since = self._waiting.get(path, (state, now))
             seen[path] = (state, since if before == state else now)
         self._waiting = seen
+        self._unopened.intersection_update(seen)
         still = [(path, state) for path, (state, since) in seen.items() if now - since >= STILL]
         return [(path, state) for path, state in still if self._is_image(path, state)]
 
@@ -104,7 +106,21 @@ class Arrivals:
             self._waiting[path] = (self._waiting[path][0], self._clock())
 
     def _is_image(self, path: str, state: State) -> bool:
-        if looks_like_image(path):
+        """Return whether a file is an image; one of which it cannot be known yet waits again."""
+        try:
+            is_image = read_whether_image(path)
+        except FileNotFoundError:  # gone since it was seen
+            is_image = False
+        except OSError as error:  # a drive that is away, a program that holds the file
+            if path not in self._unopened:
+                self._unopened.add(path)
+                self._reporter.warn(
+                    f"{path}: cannot be read ({error.strerror}), and its name does not say whether "
+                    "it is an image; it is tried again"
+                )
+            self.wait_again(path)
+            return False
+        if is_image:
             return True
         self._no_images[path] = state
         self.settle(path)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import train, write_digits
+from helpers import Heard, train, write_digits
 
 from cnncli.choices import SPLITS
 from cnncli.errors import CnncliError
@@ -172,13 +172,8 @@ def test_damaged_images_of_the_data_are_left_out_and_named(tmp_path):
     paths = write_digits(tmp_path / "d", classes=("0", "1"), per_class=2)
     paths[0].write_bytes(paths[0].read_bytes()[:60])
 
-    class Warnings(SilentReporter):
-        lines: list[str] = []  # noqa: RUF012
-
-        def warn(self, text):
-            self.lines.append(text)
-
+    heard = Heard()
     settings = VisualizeSettings(data=str(tmp_path / "d"))
-    photos = choose_photos(settings, GREY, Warnings(), count=9)
+    photos = choose_photos(settings, GREY, heard, count=9)
     assert len(photos) == 3
-    assert any(paths[0].name in line and "left out" in line for line in Warnings.lines)
+    assert any(paths[0].name in line and "left out" in line for line in heard.warnings)

@@ -1,12 +1,13 @@
 """When an image counts as arrived; the clock is ours."""
 
+import errno
 import os
 
 import pytest
-from helpers import TINY_PNG
+from helpers import TINY_PNG, Heard
 
+from cnncli.data import walk
 from cnncli.recipes.watch.arrivals import Arrivals, read_state
-from cnncli.reporting import SilentReporter
 
 
 class Clock:
@@ -14,16 +15,6 @@ class Clock:
 
     def __call__(self):
         return self.now
-
-
-class Heard(SilentReporter):
-    def __init__(self):
-        self.said = []
-
-    def note(self, text):
-        self.said.append(text)
-
-    warn = note
 
 
 @pytest.fixture
@@ -102,16 +93,39 @@ def test_a_link_to_nothing_is_an_image_that_cannot_be_read(place):
     assert look(3) == ["link.png"]
 
 
+def test_a_file_that_cannot_be_opened_at_one_look_is_tried_again(place, monkeypatch):
+    """Without an ending, only its first bytes say whether it is an image."""
+    folder, look, arrivals, _, heard = place
+    file, text = folder / "IM0001", folder / "notes"
+    file.write_bytes(TINY_PNG)
+    text.write_text("no image")
+    look()
+    is_away = True
+
+    def open_file(path, mode):
+        if is_away and path == str(file):
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return open(path, mode)
+
+    monkeypatch.setattr(walk, "open", open_file, raising=False)
+    assert look(3) == look(3) == []
+    assert arrivals.waiting == 1  # the other one is known to be none
+    (told,) = heard.warnings
+    assert told.startswith(f"{file}: cannot be read (Stale file handle), and its name does not")
+    is_away = False
+    assert look(3) == ["IM0001"]
+
+
 def test_a_folder_that_cannot_be_read_is_told_once_and_tried_again(place):
     folder, look, _, _, heard = place
     (folder / "a.png").write_bytes(TINY_PNG)
     look()
     folder.rename(folder.with_name("away"))  # the network drive is gone
     assert look(3) == look() == []
-    assert heard.said == [
+    assert heard.warnings == [
         f"{folder}: the folder cannot be read (No such file or directory); it is tried again"
     ]
     folder.with_name("away").rename(folder)
     assert look() == []
     assert look(3) == ["a.png"]
-    assert heard.said[1:] == [f"{folder}: can be read again, or is gone"]
+    assert heard.notes == [f"{folder}: can be read again, or is gone"]
