@@ -82,7 +82,7 @@ def load_networks(
         from cnncli.run.torch_network import load_runs
 
         loaded = load_runs(found, settings, reporter, world)
-        _refuse_twice(loaded.networks)
+        _refuse_twice(given, loaded.networks)
         return loaded
     for path, how in found:
         if how:
@@ -91,7 +91,7 @@ def load_networks(
     if len(found) == 1 and not settings.raw:
         path, metadata = found[0][0], files[0].metadata
         decision = load_decision(path, metadata.weights_digest, metadata.class_names, reporter)
-    _refuse_twice(networks)
+    _refuse_twice(given, networks)
     _tell_engine(networks, reporter)
     return Loaded(networks, decision, is_tempered=True)
 
@@ -173,7 +173,7 @@ def _load_exported(
             raise CnncliError(f"--checkpoint {name}: runs without torch, and of the others {why}")
         files += more
     networks = _build(files, settings)
-    _refuse_twice(networks)
+    _refuse_twice(given, networks)
     decision = decisions[0] if is_decided else None
     if decision is not None:
         reporter.note(f"{files[0].path}: {decision.describe()}; --raw leaves it out")
@@ -199,10 +199,10 @@ def _tell_engine(networks: Sequence[Network], reporter: Reporter) -> None:
     reporter.note(f"engine: {first.engine}, with {named}{rounded}")
 
 
-def _refuse_twice(networks: Sequence[Network]) -> None:
+def _refuse_twice(given: Sequence[str], networks: Sequence[Network]) -> None:
     """Refuse the same network under two names: it would count twice in the mean."""
     seen: dict[str | Path, Path] = {}
-    for network in networks:
+    for network in networks if len(given) > 1 else ():
         path = network.checkpoint
         assert path is not None
         for key in (path.resolve(), network.digest):
