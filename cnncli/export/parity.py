@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cnncli.arrays import Array
+from cnncli.engine.load_onnxruntime import load_onnxruntime
 from cnncli.engine.metadata import INPUT, OUTPUT
 from cnncli.errors import RUNTIME_FAILURE, CnncliError
 
@@ -61,8 +62,7 @@ class OnnxModel:
         Raises:
             CnncliError: If ONNX Runtime cannot run it.
         """
-        import onnxruntime
-
+        onnxruntime = load_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 4  # only what ends the process; the comparison judges
