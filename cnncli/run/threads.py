@@ -12,7 +12,8 @@ from cnncli.errors import count_of
 from cnncli.models.build import Classifier
 from cnncli.reporting import Reporter
 from cnncli.run.prepared_run import PreparedRun
-from cnncli.training.cores import count_cpus, most_threads
+from cnncli.training.cores import count_cpus
+from cnncli.training.device import bound_threads
 from cnncli.training.epoch_inputs import EpochInputs
 from cnncli.training.feature_head import HeadClassifier
 from cnncli.training.features import FeatureLoader
@@ -79,7 +80,7 @@ def _count_threads(
 def find_most(run: PreparedRun) -> int:
     """Return the largest number of threads of a process, the same one in all processes."""
     world = run.compute.world
-    return min(world.gather(most_threads(world.local_size)))
+    return min(world.gather(bound_threads(world.local_size)))
 
 
 def measure_early(run: PreparedRun) -> PreparedRun:

@@ -43,7 +43,7 @@ def pretend(patch):
     torch_has, numbers = [1], []
     patch.setattr(torch, "set_num_threads", lambda number: torch_has.__setitem__(0, number))
     patch.setattr(torch, "get_num_threads", lambda: torch_has[0])
-    patch.setattr(run_threads, "most_threads", lambda processes: 4)
+    patch.setattr(run_threads, "bound_threads", lambda processes: 4)
     patch.setattr(
         run_threads, "choose_threads", lambda step, batch, most: step(2, 1e9) and numbers.pop(0)
     )
@@ -117,7 +117,7 @@ def test_a_state_without_the_column_is_gone_on_with(measured, own_copy, monkeypa
 
 
 def test_fewer_cores_than_the_run_had_are_warned_of(measured, own_copy, monkeypatch):
-    monkeypatch.setattr(run_threads, "most_threads", lambda processes: 1)
+    monkeypatch.setattr(run_threads, "bound_threads", lambda processes: 1)
     reporter = Notes()
     resume_run(own_copy, reporter)
     told = "1 thread where the run had 2: results may differ in the last digits"
