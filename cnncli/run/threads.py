@@ -34,10 +34,11 @@ def start_threads(
         reporter: Gets a warning where results may differ.
     """
     threads = _count_threads(run, inputs, state, reporter)
-    if state is not None and threads.now != state["threads"]:
+    had = state["threads"] if state else run.kept.threads if run.kept else 0
+    if had and threads.now != had:
         reporter.warn(
-            f"{count_of(threads.now, 'thread')} where the run had {state['threads']}: results "
-            "may differ in the last digits"
+            f"{count_of(threads.now, 'thread')} where the run had {had}: results may differ in the "
+            "last digits"
         )
     elif state is not None and state["rows"]:  # rows of an older run do not have the column
         threads.first = int(state["rows"][0].get("threads") or threads.now)
