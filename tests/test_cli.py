@@ -88,7 +88,7 @@ def test_no_command_prints_the_help(cli):
         (("train", "x", "--epochs"), "'--epochs' requires an argument"),
         (("train", "--resume", "r", "--print-config"), "--print-config: --resume r goes on with"),
         (("train", "--resume", "r", "--output", "o"), "--output: a run goes on with the settings"),
-        (("predict",), "INPUT"),
+        (("predict",), "predict: name the images: files, folders, globs or tables"),
         (("predict", "x.png", "--top-k", "0"), "--top-k 0: must be at least 1"),
         (("predict", "x.png", "--batch-size", "0"), "--batch-size 0: must be at least 1"),
     ],

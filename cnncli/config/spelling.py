@@ -16,6 +16,7 @@ _WORDS = {
     "device": ("auto", "cpu", "cuda", "mps"),
     "freeze": ("backbone", "none"),
     "monitor": MONITORS,
+    "threads": ("auto",),
     "weights": ("default", "none"),
 }
 # Settings whose names may be written in any case, or as others write them.

@@ -98,6 +98,7 @@ def read_out_of_fold(folder: Path) -> Predictions | None:
     fold_of = check_folds(folder)
     if not found.folds:
         raise CnncliError(f"{path}: not the file of a cross-validation: it has no column fold")
+    found.number(found.targets)  # a label without probabilities says more than the rows it lacks
     _check_rows(path, found.paths, found.folds, fold_of)
     return found
 

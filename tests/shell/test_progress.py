@@ -9,7 +9,7 @@ import sys
 import pytest
 from rich.cells import cell_len
 
-from cnncli.run.epochs import _LESS_VALUABLE, _describe_epoch, _epoch_cells
+from cnncli.run.epoch_lines import _LESS_VALUABLE, _describe_epoch, _epoch_cells
 
 ROW = {
     **{"seconds": 12.5, "images_per_second": 812.0, "lr": 0.00123, "val_macro_f1": 0.25},
@@ -73,6 +73,7 @@ def test_epochs_are_rows_below_one_header(columns, gone):
 
 def test_train_says_what_it_reads_before_torch_is_loaded(monkeypatch):
     from cnncli.config import RunConfig
+    from cnncli.shell.after_flags import WantedAfters
     from cnncli.shell.start_run import start_run
 
     stderr = io.StringIO()
@@ -80,7 +81,14 @@ def test_train_says_what_it_reads_before_torch_is_loaded(monkeypatch):
     monkeypatch.setattr("sys.stderr", stderr)
     monkeypatch.setitem(sys.modules, "cnncli.recipes.train", None)  # imports torch
     with pytest.raises(ImportError):
-        start_run(RunConfig, {"data": "digits"}, None, print_config=False, resume=None)
+        start_run(
+            RunConfig,
+            {"data": "digits"},
+            None,
+            print_config=False,
+            resume=None,
+            afters=WantedAfters(report=False),
+        )
     assert stderr.getvalue() == "Reading digits ...\n"
 
 
