@@ -1,6 +1,7 @@
 """The fixtures: small data, one trained run, and the tool in this process."""
 
 import io
+import math
 import os
 import shutil
 import signal
@@ -76,6 +77,7 @@ def run_dir(workspace):
 @pytest.fixture(scope="session")
 def exported_run(run_dir, tmp_path_factory):
     """Return a copy of the shared run with a decision and ``best.onnx``, and what was said."""
+    from cnncli.recipes import export
     from cnncli.recipes.export import ExportSettings, export_run
     from cnncli.run.decision import Decision, save_decision
     from cnncli.training.checkpoint import load_checkpoint
@@ -86,7 +88,9 @@ def exported_run(run_dir, tmp_path_factory):
     decision = Decision(checkpoint.class_names, temperature=2.0, abstain_below=0.4)
     save_decision(folder / "best.safetensors", checkpoint.digest, decision)
     heard = Heard()
-    export_run(ExportSettings(str(folder)), heard)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "_SECONDS", math.inf)  # all val images, however slow the machine
+        export_run(ExportSettings(str(folder)), heard)
     return folder, heard
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.engine.exported_network import ExportedNetwork, Value
+from cnncli.engine.load_onnxruntime import load_onnxruntime
 from cnncli.engine.metadata import INPUT, OUTPUT
 from cnncli.errors import RUNTIME_FAILURE, CnncliError, clip
 
@@ -61,11 +62,10 @@ def import_onnxruntime() -> Any:
         CnncliError: If it is not installed, or does not load.
     """
     try:
-        import onnxruntime
+        return load_onnxruntime()
     except ImportError as error:
         raise CnncliError(
             f"ONNX Runtime does not load ({clip(str(error))}): pip install onnxruntime, or let "
             "torch compute the run: --engine torch",
             exit_code=RUNTIME_FAILURE,
         ) from None
-    return onnxruntime

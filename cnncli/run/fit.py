@@ -82,6 +82,8 @@ def fit(
         _report_plan(run, plan, inputs, threads, reporter)
         fits = config.fits_head and state is None
         fitted = fit_run_head(run, inputs, reporter) if fits else None
+        # The next fold takes features of this number; resumed, it computes them with its own.
+        threads.fixed |= run.kept is not None and bool(run.kept.found)
         session = _build_session(run, run_dir, plan, inputs, threads, reporter, started)
         if state is not None:
             _restore(session, run, state, reporter)

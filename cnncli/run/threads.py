@@ -12,7 +12,8 @@ from cnncli.errors import count_of
 from cnncli.models.build import Classifier
 from cnncli.reporting import Reporter
 from cnncli.run.prepared_run import PreparedRun
-from cnncli.training.cores import count_cpus, most_threads
+from cnncli.training.cores import count_cpus
+from cnncli.training.device import bound_threads
 from cnncli.training.epoch_inputs import EpochInputs
 from cnncli.training.feature_head import HeadClassifier
 from cnncli.training.features import FeatureLoader
@@ -33,10 +34,11 @@ def start_threads(
         reporter: Gets a warning where results may differ.
     """
     threads = _count_threads(run, inputs, state, reporter)
-    if state is not None and threads.now != state["threads"]:
+    had = state["threads"] if state else run.kept.threads if run.kept else 0
+    if had and threads.now != had:
         reporter.warn(
-            f"{count_of(threads.now, 'thread')} where the run had {state['threads']}: results "
-            "may differ in the last digits"
+            f"{count_of(threads.now, 'thread')} where the run had {had}: results may differ in the "
+            "last digits"
         )
     elif state is not None and state["rows"]:  # rows of an older run do not have the column
         threads.first = int(state["rows"][0].get("threads") or threads.now)
@@ -79,7 +81,7 @@ def _count_threads(
 def find_most(run: PreparedRun) -> int:
     """Return the largest number of threads of a process, the same one in all processes."""
     world = run.compute.world
-    return min(world.gather(most_threads(world.local_size)))
+    return min(world.gather(bound_threads(world.local_size)))
 
 
 def measure_early(run: PreparedRun) -> PreparedRun:

@@ -21,6 +21,8 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Environment variable that says whether the CPU computes bfloat16 natively, 1 or 0; without it the
 # processor is asked.
 BF16_SWITCH = "CNNCLI_CPU_BF16"
+# What torch begins with: the physical cores, of which the system may count each as two.
+_TORCH_THREADS = torch.get_num_threads()
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,7 @@ class Compute:
 
 
 def choose_compute(device: str, precision: Precision, world: World = ALONE) -> Compute:
-    """Choose device and precision, and give torch a thread for each core this process may use.
-
-    By default torch starts a thread for each core of the machine, even in a container that may use
-    only two of them. ``OMP_NUM_THREADS`` is an upper bound.
+    """Choose device and precision, and give torch as many threads as it may have.
 
     Args:
         device: ``auto`` (CUDA if there is a GPU, else MPS, else CPU), or a name of torch's such as
@@ -80,12 +79,24 @@ def choose_compute(device: str, precision: Precision, world: World = ALONE) -> C
         chosen = torch.device("cuda", world.local_rank)
     if world.size > 1 and chosen.type == "mps":
         raise CnncliError("--device mps: for one process only; use cpu")
-    torch.set_num_threads(most_threads(world.local_size))
+    torch.set_num_threads(bound_threads(world.local_size))
     if precision == "auto":
         return Compute(chosen, _native_precision(chosen), world)
     if precision == "fp16" and chosen.type == "cpu":
         raise CnncliError("--precision fp16: needs a GPU; on a CPU use bf16 or fp32")
     return Compute(chosen, precision, world)
+
+
+def bound_threads(processes: int = 1) -> int:
+    """Return the largest number of threads that torch gets in this process without being asked.
+
+    Torch's own number is that of the machine's physical cores, even in a container that may use
+    only two of them. ``OMP_NUM_THREADS`` is an upper bound.
+
+    Args:
+        processes: Number of processes that share the cores of this machine.
+    """
+    return min(_TORCH_THREADS, most_threads(processes))
 
 
 def choose_evaluation_compute(device: str, precision: Precision | None, world: World) -> Compute:

@@ -22,8 +22,12 @@ from cnncli.models.head import combine_aux
 from cnncli.training.device import Compute
 from cnncli.training.feature_head import HeadClassifier
 
-# Seconds of one look at a number, of one step on the first images, and of the whole measurement.
+# Seconds of one look at a number, of one step on the first images, and of a measurement after
+# which no number is looked at a second time.
 _WINDOW, _STEP, _MOST_SECONDS = 0.02, 0.04, 0.4
+# Seconds of a measurement after which no other number is tried. Where steps on the fewest images
+# would take longer, nothing is compared: each layer of such a network has work for all threads.
+_LATEST = 2.0
 # How often the two best numbers are measured again, in turns: other processes come and go.
 _ROUNDS = 4
 # By how much a larger number must be quicker: the threads are cores that others cannot use.
@@ -79,8 +83,9 @@ class _Measurement:
         self._base = 0
 
     def choose(self, numbers: list[int]) -> int:
-        """Return the number whose steps are quickest."""
-        self._find_base()
+        """Return the number whose steps are quickest; of a slow network's, the largest."""
+        if not self._find_base(_LATEST / (2 * len(numbers))):
+            return numbers[-1]
         best = numbers[0]
         for number in numbers:
             if not self._try_out(number, best):
@@ -99,15 +104,23 @@ class _Measurement:
                 self._look(self._size(number))
         return many if self._rate(many) > _GAIN * self._rate(few) else few
 
-    def _find_base(self) -> None:
-        """Find how many images a step with one thread should have, by a step on the fewest."""
+    def _find_base(self, allowed: float) -> bool:
+        """Find how many images a step with one thread should have, by a step on the fewest.
+
+        Args:
+            allowed: Seconds that this step may take.
+
+        Returns:
+            Whether it takes no longer.
+        """
         torch.set_num_threads(1)
         few = min(2, self._batch)  # BatchNorm cannot train on one image
-        self._take_step(few, math.inf)  # the first one of its kind takes longer
+        self._take_step(few, allowed)  # the first one of its kind takes longer
         start = self._clock()
-        self._take_step(few, math.inf)
-        each = max(1e-9, (self._clock() - start) / few)
-        self._base = max(few, min(self._batch, int(_STEP / each)))
+        self._take_step(few, allowed)
+        took = max(1e-9, self._clock() - start)
+        self._base = max(few, min(self._batch, int(_STEP * few / took)))
+        return took <= allowed
 
     def _size(self, number: int) -> int:
         """Return the number of images of a step."""
@@ -119,7 +132,8 @@ class _Measurement:
         images = self._size(number)
         allowed = math.inf
         if number != best:
-            allowed = _ONCE + _FAR_SLOWER * images / self._rate(best)
+            left = self._begin + _LATEST - self._clock()
+            allowed = min(left, _ONCE + _FAR_SLOWER * images / self._rate(best))
         if not any(self._take_step(images, allowed) for _ in range(2)):
             return False
         self._look(images)

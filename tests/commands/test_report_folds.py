@@ -173,7 +173,11 @@ def test_without_its_images_it_takes_the_kept_predictions(cli, root, folder, tmp
     assert "<h3>Each fold</h3>" in page
 
 
-def test_at_the_end_it_is_made_of_what_the_folds_have_kept(root, folder, page, tmp_path):
+def test_at_the_end_it_is_made_of_what_the_folds_have_kept(
+    root, folder, page, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(after, "_MOST", 1e6)
+    monkeypatch.setattr(after, "_SHARE", 1e6)
     copy = shutil.copytree(folder, tmp_path / folder.name)
     samples = find_samples(str(root / "figures"), CsvColumns())
     run = FinishedRun(copy, time.monotonic() - 100, samples=samples)

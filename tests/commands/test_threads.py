@@ -30,7 +30,7 @@ def pretend(patch):
     torch_has, numbers = [1], []
     patch.setattr(torch, "set_num_threads", lambda number: torch_has.__setitem__(0, number))
     patch.setattr(torch, "get_num_threads", lambda: torch_has[0])
-    patch.setattr(run_threads, "most_threads", lambda processes: 4)
+    patch.setattr(run_threads, "bound_threads", lambda processes: 4)
     patch.setattr(
         run_threads, "choose_threads", lambda step, batch, most: step(2, 1e9) and numbers.pop(0)
     )
@@ -104,7 +104,7 @@ def test_a_state_without_the_column_is_gone_on_with(measured, own_copy, monkeypa
 
 
 def test_fewer_cores_than_the_run_had_are_warned_of(measured, own_copy, monkeypatch):
-    monkeypatch.setattr(run_threads, "most_threads", lambda processes: 1)
+    monkeypatch.setattr(run_threads, "bound_threads", lambda processes: 1)
     reporter = Heard()
     resume_run(own_copy, reporter)
     told = "1 thread where the run had 2: results may differ in the last digits"
@@ -147,6 +147,36 @@ def test_a_fold_begins_with_the_number_of_the_one_before(measured, config, cli, 
     assert read_threads(folder) == 2
     (folder / "fold1" / "metrics.csv").write_text(without)
     assert read_threads(folder) == 0
+
+
+def test_where_folds_share_features_the_number_stays(
+    measured, config, cli, run_dir, tmp_path, monkeypatch
+):
+    """A fold that is resumed computes the features with its own number: it must be the first's."""
+    measured += [2]  # another measurement would find no number in the list
+    monkeypatch.setattr(
+        "cnncli.training.thread_count.ThreadCount._has_changed", lambda self, rows: True
+    )
+    frozen = ("--finetune", "--weights", run_dir, "--freeze", "backbone", "--head", "epochs")
+    folds = ("--folds", 2, "--epochs", 2, "--model", "lenet5", "--output", tmp_path)
+    result = cli("cross-validate", "--data", config().data, *folds, *frozen)
+    assert result.code == 0, result.err
+    assert "features are those of the first fold" in result.err
+    for number in (1, 2):
+        assert threads_of(Path(result.out.strip()) / f"fold{number}") == ["2", "2"]
+
+
+def test_a_fold_with_fewer_cores_than_the_one_before_says_so(measured, config, monkeypatch):
+    compute = choose_compute("cpu", "fp32")
+    kept = SimpleNamespace(threads=3)
+    run = SimpleNamespace(config=config(), compute=compute, threads=0, kept=kept)
+    reporter = Heard()
+    assert run_threads.start_threads(run, None, None, reporter).now == 3
+    assert not reporter.warnings
+    monkeypatch.setattr(run_threads, "bound_threads", lambda processes: 2)
+    assert run_threads.start_threads(run, None, None, reporter).now == 2
+    told = "2 threads where the run had 3: results may differ in the last digits"
+    assert reporter.warnings == [told]
 
 
 def test_features_are_computed_again_with_their_own_number(measured, config):

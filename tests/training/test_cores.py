@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from cnncli.training import cores
+from cnncli.training import cores, device
 from cnncli.training.cores import find_quotas, most_threads
 from cnncli.training.device import choose_compute, choose_evaluation_compute
 from cnncli.training.distributed import ALONE, World
@@ -93,7 +93,20 @@ def test_every_command_that_computes_keeps_to_the_bound(monkeypatch):
     monkeypatch.setattr(torch, "set_num_threads", given.append)
     monkeypatch.setattr(cores, "count_cpus", lambda: 6)
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    monkeypatch.setattr(device, "_TORCH_THREADS", 16)
     choose_compute("cpu", "fp32")
     choose_evaluation_compute("cpu", None, ALONE)
     choose_compute("cpu", "fp32", World(size=3, local_size=3))
     assert given == [4, 4, 2]
+
+
+def test_torch_gets_no_more_threads_than_it_had(monkeypatch):
+    """It had one for each physical core, each of which the system may count as two."""
+    given = []
+    monkeypatch.setattr(torch, "set_num_threads", given.append)
+    monkeypatch.setattr(cores, "count_cpus", lambda: 16)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(device, "_TORCH_THREADS", 8)
+    choose_compute("cpu", "fp32")
+    choose_compute("cpu", "fp32", World(size=4, local_size=4))
+    assert given == [8, 4]

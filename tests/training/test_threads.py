@@ -68,6 +68,23 @@ def test_far_slower_steps_are_given_up(threads):
     assert machine.now < 1  # a whole step with two threads would have been 32 s
 
 
+@pytest.mark.parametrize("each", [1e-6, 1e-3, 0.05, 0.1, 0.2, 1.0, 30.0])
+@pytest.mark.parametrize("gain", [0.5, 0.6, 0.97, 1.02, 1.5])
+@pytest.mark.parametrize("powers", [2, 7])
+def test_it_is_bounded(threads, each, gain, powers):
+    """However slow a network is, and whatever twice as many threads gain."""
+    machine = Machine({1 << power: each * gain**power for power in range(powers)}, step=1e-4)
+    choose_threads(machine.take_step, 128, 1 << (powers - 1), machine.clock)
+    assert machine.now < 3
+
+
+@pytest.mark.parametrize("most", [2, 64])
+def test_a_slow_network_gets_all_threads(threads, most):
+    machine = Machine({1: 1.0, most: 2.0})
+    assert choose_threads(machine.take_step, 32, most, machine.clock) == most
+    assert machine.now < 1.1
+
+
 def test_it_takes_a_fraction_of_a_second(threads):
     machine = Machine({1 << power: 1e-3 / (1 << power) for power in range(7)})
     assert choose_threads(machine.take_step, 128, 64, machine.clock) == 64
