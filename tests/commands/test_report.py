@@ -117,6 +117,32 @@ def test_without_the_data_it_takes_the_predictions_that_were_kept(cli, run_dir, 
     assert "predictions.csv: not of the images of report.json" in page
 
 
+def test_splits_that_are_cut_are_not_taken_for_those_of_the_run(cli, run_dir, moved, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(moved, copy)
+    splits = copy / "splits.csv"
+    splits.write_bytes(splits.read_bytes()[:150])
+    page, told = make(cli, copy, tmp_path / "page.html")
+    assert told.count("Warning: splits.csv is not the file of the run any more") == 1
+    assert "Warning:</strong> splits.csv is not the file of the run any more" in page
+    rows = [["found", "not known"], ["train", "not known"], ["val", "not known"]]
+    assert cells(page, "data") == [*rows, ["test", "not known"]]
+    assert "(of the run; splits.csv has another by now)" in page
+
+
+def test_rows_that_splits_have_lost_are_named_as_the_cause(cli, run_dir, in_workspace, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run_dir, copy)
+    splits = copy / "splits.csv"
+    lines = splits.read_text("utf-8").splitlines(keepends=True)
+    splits.write_text("".join(line for line in lines if ",val," not in line), "utf-8")
+    page, told = make(cli, copy, tmp_path / "page.html", "--no-images", "--no-names")
+    assert told.count("splits.csv was edited after the run") == 1
+    assert "has others: splits.csv, which says which images are judged, has changed" in told
+    assert "or the machine" not in told
+    assert "Warning:</strong> splits.csv is not the file of the run any more" in page
+
+
 def test_data_that_are_named_are_judged_or_refused(cli, run_dir, folder_data, tmp_path):
     flags = "--data", folder_data, "--split", "all", "--no-images"
     page, _ = make(cli, run_dir, tmp_path / "page.html", *flags)

@@ -22,9 +22,15 @@ from cnncli.run.damaged_folds import check_fold_files
 from cnncli.run.decision import load_decision, note_left_out
 from cnncli.run.members import find_members
 from cnncli.run.read_folder import RunRecord, survey_run
-from cnncli.run.report import Report
+from cnncli.run.report import Report, has_other_splits
 from cnncli.training.checkpoint import Checkpoint, load_checkpoint
 from cnncli.training.find_run import is_finished
+
+# What the page says, which has no place where the user's files lie.
+OTHER_SPLITS = (
+    f"{SPLITS_FILE} is not the file of the run any more (it was edited or cut): where the images "
+    "went is not known, and of images judged today some may be those it was trained on"
+)
 
 
 @dataclass
@@ -37,7 +43,8 @@ class Material:
         record: What the run's files say.
         network: The network in eval mode, on the CPU; of a cross-validation that of fold 1.
         checkpoint: The classifier that it is of.
-        splits: The run's ``splits.csv``; None if there is none.
+        splits: The run's ``splits.csv``; None if there is none, or if it is another by now.
+        has_other_splits: Whether it is another by now.
         point: The operating point that is stored with the run; None for none.
         answers: The images with their probabilities; None if these are not known.
         report: The figures of the page; None if the run has not finished.
@@ -54,6 +61,7 @@ class Material:
     network: nn.Module
     checkpoint: Checkpoint
     splits: SplitFile | None = None
+    has_other_splits: bool = False
     point: OperatingPoint | None = None
     answers: Answers | None = None
     report: Report | None = None
@@ -128,6 +136,9 @@ def read_material(path: Path, files: Sequence[Path], reporter: Reporter) -> Mate
         found.splits = load_split_file(str(splits), str(splits)) if splits.is_file() else None
     except CnncliError as error:
         found.missing.append(str(error))
+    if found.splits is not None and has_other_splits(record.report, found.splits):
+        found.splits, found.has_other_splits = None, True
+        found.warnings.append(OTHER_SPLITS)
     if found.has_folds:
         note_left_out(list(files), reporter)
         return found
