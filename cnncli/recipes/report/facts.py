@@ -107,6 +107,7 @@ def describe_run(
     data = str(settings.get("data", "")) if with_names else "(left out: --no-names)"
     versions = ", ".join(f"{name} {version}" for name, version in checkpoint.versions.items())
     kept = f"epoch {checkpoint.epoch}" if checkpoint.epoch else "the fitted head"
+    epochs = str(len(record.epochs)) if record.has_kept_epoch else "not known"
     splits = str((record.report or {}).get("splits_hash", ""))
     splits += f" (of the run; {SPLITS_FILE} has another by now)" * has_other_splits
     note = record.path / NOTE_FILE
@@ -118,7 +119,7 @@ def describe_run(
         ("data", data),
         ("network", _describe_network(record, checkpoint)),
         ("classes", str(len(checkpoint.class_names))),
-        ("epochs", f"{len(record.epochs)}; kept: {kept}" if len(files) == 1 else ""),
+        ("epochs", f"{epochs}; kept: {kept}" if len(files) == 1 else ""),
         ("seed", str(settings.get("seed", ""))),
         ("versions", versions),
         *_list_digests(files),
