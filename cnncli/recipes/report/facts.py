@@ -42,8 +42,8 @@ def describe_flow(run_dir: Path, splits: SplitFile | None, *, is_lost: bool = Fa
         is_lost: Whether there is one that is not the run's any more: then no number is known.
     """
     if splits is None:
-        parts = ("found", *SPLITS) if is_lost else ()
-        return [{"what": name, "images": None, "groups": None} for name in parts]
+        unknown = ("found", *SPLITS) if is_lost else ()
+        return [{"what": name, "images": None, "groups": None} for name in unknown]
     listed = load_excluded(run_dir)
     kept_out, unsplit = len(load_kept_out(run_dir) & listed.keys()), len(load_unsplit(run_dir))
     left_out = {
