@@ -233,11 +233,17 @@ def _submit(
 
 def _warn_of_odd(predictor: Predictor, reporter: Reporter) -> None:
     """Warn of images that the network hardly sees, or not as they are, and forget them."""
-    from cnncli.run.odd_images import warn_of_colour, warn_of_dark_files, warn_unlike_training
+    from cnncli.run.odd_images import (
+        warn_of_colour,
+        warn_of_dark_files,
+        warn_of_raw_names,
+        warn_unlike_training,
+    )
 
     warn_unlike_training(*predictor.odd["unlike"], predictor.preprocess, reporter)
     warn_of_colour(*predictor.odd["coloured"], reporter)
     warn_of_dark_files(*predictor.odd["dark"], predictor.preprocess, reporter)
+    warn_of_raw_names(*predictor.odd["raw"], reporter)
     predictor.odd = dict.fromkeys(predictor.odd, (0, ""))
 
 

@@ -99,6 +99,9 @@ def save_list(given: str, paths: Iterable[str], flag: str) -> None:
     write_atomically(expand_path(given), lambda part: part.write_text(text, "utf-8"))
 
 
+EXCLUDE = "--exclude"  # how a note on lines that name no image begins
+
+
 def exclude_listed(samples: Samples, given: str) -> Samples:
     """Return the samples without those that a list names, which ``excluded`` then has.
 
@@ -114,7 +117,7 @@ def exclude_listed(samples: Samples, given: str) -> Samples:
         CnncliError: If the list cannot be read, no line is an image, or no image of a class is
             left.
     """
-    where = f"--exclude {given}"
+    where = f"{EXCLUDE} {given}"
     lines = list(dict.fromkeys(read_list(given)))
     if not lines:
         told = f"{given}: names no image, so none is left out"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -93,6 +93,14 @@ def save_manifest(
             writer.writerows(zip(*columns, strict=True))
 
 
+def digest_splits(rows: Iterable[tuple[str, str, int]]) -> str:
+    """Return a hash of images' paths, labels and splits: 32 hex digits (BLAKE2b, 128 bits)."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path, label, split in rows:
+        digest.update(f"{path}\0{label}\0{split}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
 @dataclass(frozen=True)
 class Manifest:
     """The M images that a run has seen, with the split of each.
@@ -124,12 +132,11 @@ class Manifest:
         return self.hashes.count("")
 
     def digest(self) -> str:
-        """Return a hash of the paths, labels and splits: 32 hex digits (BLAKE2b, 128 bits)."""
-        digest = hashlib.blake2b(digest_size=16)
-        for path, row in self.by_path.items():
-            label, split = self.class_names[self.targets[row]], self.splits[row]
-            digest.update(f"{path}\0{label}\0{split}\0".encode("utf-8", "surrogateescape"))
-        return digest.hexdigest()
+        """Return the hash of the paths, labels and splits, as `digest_splits` does."""
+        rows = self.by_path.items()
+        return digest_splits(
+            (path, self.class_names[self.targets[row]], self.splits[row]) for path, row in rows
+        )
 
     def has(self, split: int) -> bool:
         """Return whether any image is in the split with this index."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.choices import SPLITS, Split
-from cnncli.data.manifest import FOLD
+from cnncli.data.manifest import FOLD, digest_splits
 from cnncli.data.samples import NO_SPLIT, TextColumn
 from cnncli.data.split_names import parse_split_text, tell_split_words
 from cnncli.data.table_rows import read_records
@@ -55,6 +55,11 @@ class SplitFile:
     left_out: frozenset[str] = frozenset()
     remarks: tuple[str, ...] = ()
     excluded: str = ""
+
+    def digest(self) -> str:
+        """Return the hash of the paths, labels and splits, as `Manifest.digest` does."""
+        columns = self.paths.tolist(), self.labels.tolist(), self.splits.tolist()
+        return digest_splits(zip(*columns, strict=True))
 
 
 def load_split_file(given: str, where: str = "") -> SplitFile:

@@ -51,7 +51,8 @@ def fold_charts(histories: Sequence[Rows]) -> list[Chart]:
     the folds and the thick one is their mean.
 
     Args:
-        histories: The rows of each fold's ``metrics.csv``, without that of a fitted head.
+        histories: The rows of each fold's ``metrics.csv``, without that of a fitted head. A fold
+            without any has no line.
     """
     epochs = [row["epoch"] for rows in histories for row in rows]
     if not epochs:
@@ -60,7 +61,7 @@ def fold_charts(histories: Sequence[Rows]) -> list[Chart]:
     across = Axis("epoch", first, last, whole=True)
     charts = []
     for column, title, label, told in _CHARTS:
-        lines = [_line(rows, column, number) for number, rows in enumerate(histories)]
+        lines = [_line(rows, column, number) for number, rows in enumerate(histories) if rows]
         values = [value for line in lines for value in line.y]
         if not any(map(math.isfinite, values)):
             continue

@@ -21,7 +21,7 @@ from cnncli.audit.move_out import check_apart, move_out
 from cnncli.audit.shortcuts import FAMILIES
 from cnncli.audit.summary import count_classes, summarise_files
 from cnncli.config import RunConfig
-from cnncli.data.exclude import save_list
+from cnncli.data.exclude import EXCLUDE, save_list
 from cnncli.data.find_samples import find_samples, is_named_set
 from cnncli.data.layout import find_base
 from cnncli.data.samples import NO_CLASS, SEPARATOR, CsvColumns, FileSource, Samples
@@ -156,6 +156,9 @@ def check_data(config: RunConfig, reporter: Reporter, *, cache: bool) -> DataRep
         samples = replace(samples, groups=parse_groups(samples.paths, config.group_regex))
     for remark in samples.remarks:
         reporter.note(remark)
+    for note in samples.notes:  # the others are of the data, and this one of a flag
+        if note.startswith(f"{EXCLUDE} "):
+            reporter.warn(note)
     folder = find_cache_folder() if cache else None
     with reporter.progress("looking at images", len(samples)) as advance:
         facts = collect_facts(samples, threads=threads, cache_folder=folder, advance=advance)

@@ -20,7 +20,7 @@ from cnncli.run.decision import Decision, warn_of_views
 from cnncli.run.engines import load_networks
 from cnncli.run.fingerprint import fingerprint
 from cnncli.run.networks import EngineSettings, Ensemble, Loaded
-from cnncli.run.odd_images import find_dark, is_unlike_training
+from cnncli.run.odd_images import find_dark, has_raw_name, is_unlike_training
 from cnncli.run.prediction_row import Row, build_row, build_unreadable_row
 from cnncli.run.read_ahead import read_batches
 from cnncli.training.distributed import ALONE, World
@@ -83,7 +83,8 @@ class Predictor:
         top_k: Number of classes per row, at most K.
         odd: Number of the images predicted so far, and the path of the first, that are ``unlike``
             the training images, ``coloured`` for a grey network, or ``dark``: fractions for one
-            of levels. They are of all processes when all rows are there.
+            of levels; ``raw`` are those whose names are not UTF-8. They are of all processes
+            when all rows are there.
     """
 
     def __init__(self, settings: PredictSettings, reporter: Reporter, world: World = ALONE) -> None:
@@ -99,7 +100,7 @@ class Predictor:
         """
         self.settings = settings
         self.reporter = reporter
-        self.odd = dict.fromkeys(("unlike", "coloured", "dark"), (0, ""))
+        self.odd = dict.fromkeys(("unlike", "coloured", "dark", "raw"), (0, ""))
         self.world = world
         loaded = self._load()
         self.ensemble = Ensemble(loaded.networks)
@@ -232,14 +233,21 @@ class Predictor:
                 dark = find_dark(stacked[0], self.preprocess)
                 answers = zip(probabilities, labels.tolist(), held.tolist(), dark, strict=True)
             for path, image, cut, is_coloured in batch:
+                if has_raw_name(path):
+                    self._count("raw", path)
                 if isinstance(image, str):
                     yield self._unreadable_row(path, image)
                     continue
                 probability, label, is_withheld, is_dark = next(answers)
                 found = (is_unlike_training(cut, self.preprocess), is_coloured, is_dark)
                 for kind in compress(self.odd, found):
-                    self.odd[kind] = self.odd[kind][0] + 1, self.odd[kind][1] or path
+                    self._count(kind, path)
                 yield self._row(path, probability, label, is_withheld)
+
+    def _count(self, kind: str, path: str) -> None:
+        """Count an image that is odd in some way."""
+        count, first = self.odd[kind]
+        self.odd[kind] = count + 1, first or path
 
     def _row(self, path: str, probabilities: Array, label: int, is_withheld: bool) -> Row:
         """Return the row of an image by its probabilities (K,) and the class it is given."""

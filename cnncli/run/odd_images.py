@@ -57,6 +57,27 @@ def find_dark(images: Array, preprocess: Preprocess) -> list[bool]:
     return [bool(each) for each in found]
 
 
+def has_raw_name(path: str) -> bool:
+    """Return whether a path has bytes that are not UTF-8, as Python represents them."""
+    return not path.isascii() and any("\ud800" <= letter <= "\udfff" for letter in path)
+
+
+def warn_of_raw_names(count: int, first: str, reporter: Reporter) -> None:
+    """Warn of file names that are not UTF-8, and so are not text for other programs.
+
+    Args:
+        count: Number of such files.
+        first: The path of one of them.
+        reporter: Gets the warning.
+    """
+    if count:
+        reporter.warn(
+            f"{count_of(count, 'file has a name that is', 'files have names that are')} not UTF-8 "
+            f"({first}): a CSV has their bytes as they are, so that the files can be opened by "
+            "it, and other programs may refuse to read it"
+        )
+
+
 def warn_of_colour(count: int, first: str, reporter: Reporter) -> None:
     """Warn of colour pictures that a network of grey images gets as grey ones.
 

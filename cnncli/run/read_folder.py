@@ -51,6 +51,7 @@ class RunRecord:
         parameters: Number of the network's parameters; None if there is no checkpoint.
         images: Digests by ``train``, ``val``, ``test``, ``all`` and ``class_names``, equal for the
             same images and labels there, or the same classes; empty without ``splits.csv``.
+        kept: The epoch of ``best.safetensors``, 0 for a fitted head; None if there is none.
     """
 
     name: str
@@ -61,11 +62,17 @@ class RunRecord:
     report: dict[str, Any] | None
     parameters: int | None
     images: dict[str, str]
+    kept: int | None = None
 
     @property
     def epochs(self) -> list[Row]:
         """The rows of the epochs, without that of a fitted head."""
         return [row for row in self.history if row["epoch"] > 0]
+
+    @property
+    def has_kept_epoch(self) -> bool:
+        """Whether the epoch of ``best.safetensors`` has its row."""
+        return any(row["epoch"] == self.kept for row in self.history)
 
     @property
     def monitor(self) -> str:
@@ -147,6 +154,7 @@ def survey_run(
         report=attempt(read_report, REPORT_FILE),
         parameters=None if checkpoint is None else checkpoint[1],
         images=attempt(read_images, SPLITS_FILE, {}) if with_images else {},
+        kept=None if checkpoint is None else checkpoint[0],
     )
     return record, faults
 

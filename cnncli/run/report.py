@@ -11,6 +11,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.data.manifest import Manifest, load_manifest
+from cnncli.data.split_file import SplitFile
 from cnncli.errors import count_of
 from cnncli.evaluation.report import FIGURES, OF_GRADES, build_report, figure_value
 from cnncli.files import REPORT_FILE, SPLITS_FILE, write_atomically
@@ -22,6 +23,11 @@ Report = dict[str, Any]
 
 # Figures that a table leaves out: MCC says nearly the same, and JSON has them.
 _NOT_IN_TABLES = ("kappa",)
+# What is said of a splits.csv that is not the run's any more.
+WAS_EDITED = (
+    "was edited after the run: it decides which images count as trained on, so the result may be "
+    "of images that were"
+)
 
 
 def evaluation_batch(preprocess: Preprocess) -> int:
@@ -80,12 +86,14 @@ def warn_of_edited_splits(run_dir: Path, manifest: Manifest, reporter: Reporter)
         report = json.loads((run_dir / REPORT_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return
-    known = report.get("splits_hash") if isinstance(report, dict) else None
-    if known is not None and known != manifest.digest():
-        reporter.warn(
-            f"{run_dir / SPLITS_FILE} was edited after the run: it decides which images count as "
-            "trained on, so the result may be of images that were"
-        )
+    if isinstance(report, dict) and has_other_splits(report, manifest):
+        reporter.warn(f"{run_dir / SPLITS_FILE} {WAS_EDITED}")
+
+
+def has_other_splits(report: Mapping[str, Any] | None, splits: Manifest | SplitFile) -> bool:
+    """Return whether a ``splits.csv`` is not what it was when a report was written."""
+    known = (report or {}).get("splits_hash")
+    return known is not None and known != splits.digest()
 
 
 def report_precision(precision: str, asked: str | None, reporter: Reporter) -> None:

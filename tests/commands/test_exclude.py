@@ -134,6 +134,11 @@ def test_check_data_looks_at_what_is_left(cli, data):
     found = json.loads(again.out)
     assert not any(each["kind"] == "unreadable" for each in found["findings"])
     before = Path("drop.txt").read_text()
+    Path("more.txt").write_text(f"{before}no-such.png\n")
+    more = cli("check-data", data, "--exclude", "more.txt", "--no-cache", "--format", "json")
+    odd = "--exclude more.txt: 1 of its 2 lines is no image of --data (no-such.png)"
+    assert f"Warning: {odd}\n" in more.err
+    assert odd in [each["text"] for each in json.loads(more.out)["findings"]]
     flags = ("--exclude", "drop.txt", "--fix-list", "./drop.txt")
     result = cli("check-data", data, *flags)
     assert (result.code, "is the list of --exclude" in result.error) == (2, True)

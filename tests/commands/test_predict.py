@@ -255,3 +255,4 @@ def test_names_that_are_no_utf8(run_dir, images, tmp_path):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line.split(b",")[0] for line in lines] == [b"path", name, name]
+    assert done.stderr.count(b"Warning: 2 files have names that are not UTF-8 (") == 1

@@ -11,6 +11,9 @@ import yaml
 from helpers import train
 
 from cnncli.page.render import format_figure
+from cnncli.recipes.report.facts import describe_run
+from cnncli.recipes.report.material import read_material
+from cnncli.reporting import SilentReporter
 
 
 def make(cli, run, output, *flags):
@@ -115,6 +118,58 @@ def test_without_the_data_it_takes_the_predictions_that_were_kept(cli, run_dir, 
     (copy / "predictions.csv").write_text("".join(lines[:-1]))  # of other images
     page, _ = make(cli, copy, tmp_path / "page.html")
     assert "predictions.csv: not of the images of report.json" in page
+
+
+def test_splits_that_are_cut_are_not_taken_for_those_of_the_run(cli, run_dir, moved, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(moved, copy)
+    splits = copy / "splits.csv"
+    splits.write_bytes(splits.read_bytes()[:150])
+    page, told = make(cli, copy, tmp_path / "page.html")
+    assert told.count("Warning: splits.csv is not the file of the run any more") == 1
+    assert "Warning:</strong> splits.csv is not the file of the run any more" in page
+    rows = [["found", "not known"], ["train", "not known"], ["val", "not known"]]
+    assert cells(page, "data") == [*rows, ["test", "not known"]]
+    assert "(of the run; splits.csv has another by now)" in page
+
+
+def test_rows_that_splits_have_lost_are_named_as_the_cause(cli, run_dir, in_workspace, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run_dir, copy)
+    splits = copy / "splits.csv"
+    lines = splits.read_text("utf-8").splitlines(keepends=True)
+    splits.write_text("".join(line for line in lines if ",val," not in line), "utf-8")
+    page, told = make(cli, copy, tmp_path / "page.html", "--no-images", "--no-names")
+    assert told.count("splits.csv was edited after the run") == 1
+    assert "has others: splits.csv, which says which images are judged, has changed" in told
+    assert "or the machine" not in told
+    assert "Warning:</strong> splits.csv is not the file of the run any more" in page
+
+
+@pytest.mark.parametrize(
+    ("kept", "why"),
+    [
+        (None, "is gone"),
+        (20, "is damaged: not the metrics.csv of a run (no column epoch)"),
+        (1, "has no row of epoch "),
+    ],
+)
+def test_a_history_that_is_lost_is_named(moved, tmp_path, kept, why):
+    """Of None there is no file, of 20 its first bytes, and of 1 its first line."""
+    copy = tmp_path / "run"
+    shutil.copytree(moved, copy)
+    path = copy / "metrics.csv"
+    text = path.read_text("utf-8")
+    path.write_text(text.splitlines(keepends=True)[0] if kept == 1 else text[:kept], "utf-8")
+    if kept is None:
+        path.unlink()
+    material = read_material(
+        copy / "best.safetensors", [copy / "best.safetensors"], SilentReporter()
+    )
+    (told,) = material.missing
+    assert told.startswith(f"the learning curves, because metrics.csv {why}")
+    facts = describe_run(material.record, material.files, material.checkpoint, with_names=True)
+    assert re.fullmatch(r"not known; kept: epoch \d+", dict(facts)["epochs"])
 
 
 def test_data_that_are_named_are_judged_or_refused(cli, run_dir, folder_data, tmp_path):

@@ -189,6 +189,17 @@ def test_at_the_end_it_is_made_of_what_the_folds_have_kept(
     assert [path.parent for path in copy.rglob("report.html")] == [copy]
 
 
+def test_a_fold_whose_history_is_cut_is_named(cli, folder, tmp_path):
+    copy = tmp_path / "cv"
+    shutil.copytree(folder, copy)
+    metrics = copy / "fold2" / "metrics.csv"
+    metrics.write_bytes(metrics.read_bytes()[:30])
+    page, told = make(cli, copy, tmp_path / "page.html", "--no-images", "--no-names")
+    lost = "the learning curve of fold 2, because fold2/metrics.csv is damaged: not the metrics.csv"
+    assert told.count(f"Warning: {lost}") == 1
+    assert f"Missing:</strong> {lost}" in page
+
+
 def lose_a_report(folder):
     (folder / "fold2" / "report.json").unlink()
     return "a cross-validation that is not finished (2 of 3 folds are)"

@@ -29,6 +29,11 @@ def test_each_fold_has_a_line_up_to_its_last_epoch():
     assert charts[0].y.high >= 2
 
 
+def test_a_fold_without_rows_has_no_line_in_the_legend():
+    lines = fold_charts([history(2, 1.0), [], history(2, 1.0)])[0].lines
+    assert [line.name for line in lines] == ["fold 1", "fold 3"]
+
+
 def test_of_many_folds_the_mean_has_the_name():
     """It is over the folds that have the epoch."""
     folds = [history(2, 1.0)] * MOST_CLASSES + [history(3, 10.0)]

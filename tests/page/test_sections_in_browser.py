@@ -110,3 +110,15 @@ def test_screen_readers_find_nothing_serious(opened, scheme, width):
         "axe.run().then(result => done(result.violations.map(v => [v.impact, v.id])))"
     )
     assert [row for row in found if row[0] in ("serious", "critical")] == []
+
+
+def test_a_long_name_of_a_class_hides_no_column(opened):
+    opened.resize(1200)
+    name, room = opened.run(
+        "document.querySelector('#classes tbody bdi').textContent = 'pitted_surface'.repeat(5);"
+        "const table = document.querySelector('#classes table');"
+        "return [table.querySelector('th').offsetWidth, table.parentElement.clientWidth"
+        " - table.offsetWidth]"
+    )
+    assert room >= 0
+    assert name >= 100

@@ -18,7 +18,7 @@ from cnncli.config import keys_that_name_files
 from cnncli.data.exclude import load_excluded
 from cnncli.data.split_file import NO_FOLD, SplitFile
 from cnncli.errors import count_of
-from cnncli.files import BAD_IMAGES_FILE, CONFIG_FILE, EXCLUDED_FILE, NOTE_FILE
+from cnncli.files import BAD_IMAGES_FILE, CONFIG_FILE, EXCLUDED_FILE, NOTE_FILE, SPLITS_FILE
 from cnncli.models.pretrained.digest import KEY
 from cnncli.models.pretrained.tensor_file import read_meta
 from cnncli.models.registry import short_name
@@ -33,10 +33,17 @@ Row = Mapping[str, Any]
 _DEPTH = 3  # of the names in the network's table, in parts
 
 
-def describe_flow(run_dir: Path, splits: SplitFile | None) -> list[Row]:
-    """Return how many images and groups went where; empty without ``splits.csv``."""
+def describe_flow(run_dir: Path, splits: SplitFile | None, *, is_lost: bool = False) -> list[Row]:
+    """Return how many images and groups went where; empty without ``splits.csv``.
+
+    Args:
+        run_dir: The run's folder.
+        splits: Its ``splits.csv``.
+        is_lost: Whether there is one that is not the run's any more: then no number is known.
+    """
     if splits is None:
-        return []
+        unknown = ("found", *SPLITS) if is_lost else ()
+        return [{"what": name, "images": None, "groups": None} for name in unknown]
     listed = load_excluded(run_dir)
     kept_out, unsplit = len(load_kept_out(run_dir) & listed.keys()), len(load_unsplit(run_dir))
     left_out = {
@@ -80,7 +87,12 @@ def _count_rows(path: Path) -> int:
 
 
 def describe_run(
-    record: RunRecord, files: Sequence[Path], checkpoint: Checkpoint, *, with_names: bool
+    record: RunRecord,
+    files: Sequence[Path],
+    checkpoint: Checkpoint,
+    *,
+    with_names: bool,
+    has_other_splits: bool = False,
 ) -> list[tuple[str, str]]:
     """Return names and texts of what the run, or the cross-validation, was.
 
@@ -89,11 +101,15 @@ def describe_run(
         files: The files of its networks.
         checkpoint: The first of these.
         with_names: Whether paths and notes may be told.
+        has_other_splits: Whether its ``splits.csv`` is another by now.
     """
     settings = record.settings
     data = str(settings.get("data", "")) if with_names else "(left out: --no-names)"
     versions = ", ".join(f"{name} {version}" for name, version in checkpoint.versions.items())
     kept = f"epoch {checkpoint.epoch}" if checkpoint.epoch else "the fitted head"
+    epochs = str(len(record.epochs)) if record.has_kept_epoch else "not known"
+    splits = str((record.report or {}).get("splits_hash", ""))
+    splits += f" (of the run; {SPLITS_FILE} has another by now)" * has_other_splits
     note = record.path / NOTE_FILE
     has_note = note.is_file() and with_names  # a person wrote it
     facts = [
@@ -103,11 +119,11 @@ def describe_run(
         ("data", data),
         ("network", _describe_network(record, checkpoint)),
         ("classes", str(len(checkpoint.class_names))),
-        ("epochs", f"{len(record.epochs)}; kept: {kept}" if len(files) == 1 else ""),
+        ("epochs", f"{epochs}; kept: {kept}" if len(files) == 1 else ""),
         ("seed", str(settings.get("seed", ""))),
         ("versions", versions),
         *_list_digests(files),
-        ("fingerprint of the splits (digest)", str((record.report or {}).get("splits_hash", ""))),
+        ("fingerprint of the splits (digest)", splits),
     ]
     return [(name, text) for name, text in facts if text]
 

@@ -11,7 +11,6 @@ from cnncli.page.charts import learning_charts
 from cnncli.page.folds import fold_charts, fold_table
 from cnncli.recipes.report.material import Material
 from cnncli.run.fold_figures import describe_folds, fold_rows
-from cnncli.run.read_folder import survey_run
 
 
 def list_folds_of(material: Material) -> Sequence[Mapping[str, str]]:
@@ -32,8 +31,7 @@ def draw_learning(material: Material) -> list[Chart]:
     """Return the learning curves of a run, or those of all folds."""
     record = material.record
     if material.has_folds:
-        folds = [survey_run(path.parent, "", with_images=False)[0] for path in material.files]
-        return fold_charts([fold.epochs for fold in folds])
+        return fold_charts([fold.epochs for fold in material.folds])
     return learning_charts(
         record.history,
         material.checkpoint.epoch or None,

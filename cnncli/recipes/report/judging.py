@@ -9,10 +9,10 @@ from cnncli.arrays import Array
 from cnncli.data.samples import CsvColumns, Samples, select_samples
 from cnncli.errors import CnncliError, count_of
 from cnncli.evaluation.report import build_report
-from cnncli.files import REPORT_FILE
+from cnncli.files import REPORT_FILE, SPLITS_FILE
 from cnncli.recipes.report.answers import Answers
 from cnncli.recipes.report.kept import read_kept, tell_how
-from cnncli.recipes.report.material import Material
+from cnncli.recipes.report.material import OTHER_SPLITS, Material
 from cnncli.recipes.report.settings import ReportSettings
 from cnncli.reporting import ListeningReporter, Reporter
 from cnncli.run.choose_evaluated import choose_evaluated
@@ -21,6 +21,7 @@ from cnncli.run.evaluated_images import find_evaluated
 from cnncli.run.judge import Judge
 from cnncli.run.judge_folds import judge_by_folds
 from cnncli.run.mistakes import file_of
+from cnncli.run.report import WAS_EDITED
 from cnncli.training.checkpoint import load_checkpoint
 from cnncli.training.device import Compute, choose_evaluation_compute, keep_freed_memory
 from cnncli.training.distributed import ALONE
@@ -40,8 +41,11 @@ def judge_material(found: Material, settings: ReportSettings, reporter: Reporter
     _find_answers(found, settings, reporter)
     choose_figures(found, is_own=settings.is_own and not settings.names_groups)
     tell_of_no_heat(found)
+    told = [text for text in found.heard if text.endswith(WAS_EDITED)]
     for text in (*found.missing, *found.warnings):
-        reporter.warn(text)
+        if text != OTHER_SPLITS or not told:
+            reporter.warn(text)
+    found.heard = [text for text in found.heard if text not in told]
 
 
 def _find_answers(found: Material, settings: ReportSettings, reporter: Reporter) -> None:
@@ -187,10 +191,12 @@ def choose_figures(found: Material, *, is_own: bool) -> None:
     else:
         is_same = matrix == of_known
     if not is_same:
+        cause = "images, labels, splits or the machine have changed since"
+        if found.has_other_splits:
+            cause = f"{SPLITS_FILE}, which says which images are judged, has changed since"
         found.warnings.append(
             f"the figures are of {len(answers.paths):,} images as they are judged today, and "
-            f"{REPORT_FILE}, of {known.get('images', '?')} images, has others: images, labels, "
-            "splits or the machine have changed since"
+            f"{REPORT_FILE}, of {known.get('images', '?')} images, has others: {cause}"
         )
     elif not how:
         found.report = known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from torch import nn
 
 from cnncli.data.split_file import SplitFile, load_split_file
 from cnncli.errors import CnncliError
-from cnncli.files import BEST_FILE, REPORT_FILE, SPLITS_FILE, run_dir_of
+from cnncli.files import BEST_FILE, METRICS_FILE, REPORT_FILE, SPLITS_FILE, run_dir_of
 from cnncli.models.build import count_parameters
 from cnncli.page.sections import DataSection
 from cnncli.recipes.report.answers import Answers
@@ -22,9 +23,15 @@ from cnncli.run.damaged_folds import check_fold_files
 from cnncli.run.decision import load_decision, note_left_out
 from cnncli.run.members import find_members
 from cnncli.run.read_folder import RunRecord, survey_run
-from cnncli.run.report import Report
+from cnncli.run.report import Report, has_other_splits
 from cnncli.training.checkpoint import Checkpoint, load_checkpoint
 from cnncli.training.find_run import is_finished
+
+# What the page says, which has no place where the user's files lie.
+OTHER_SPLITS = (
+    f"{SPLITS_FILE} is not the file of the run any more (it was edited or cut): where the images "
+    "went is not known, and of images judged today some may be those it was trained on"
+)
 
 
 @dataclass
@@ -35,9 +42,11 @@ class Material:
         path: The checkpoint's file; of a cross-validation the one that its folder does not have.
         files: The files of all networks: one for a run.
         record: What the run's files say.
+        folds: What those of each fold say; empty for a run.
         network: The network in eval mode, on the CPU; of a cross-validation that of fold 1.
         checkpoint: The classifier that it is of.
-        splits: The run's ``splits.csv``; None if there is none.
+        splits: The run's ``splits.csv``; None if there is none, or if it is another by now.
+        has_other_splits: Whether it is another by now.
         point: The operating point that is stored with the run; None for none.
         answers: The images with their probabilities; None if these are not known.
         report: The figures of the page; None if the run has not finished.
@@ -53,7 +62,9 @@ class Material:
     record: RunRecord
     network: nn.Module
     checkpoint: Checkpoint
+    folds: Sequence[RunRecord] = ()
     splits: SplitFile | None = None
+    has_other_splits: bool = False
     point: OperatingPoint | None = None
     answers: Answers | None = None
     report: Report | None = None
@@ -79,6 +90,31 @@ class Material:
             return find_by_fold(self.files, self.answers.folds)
         alone = Judging(self.network, self.checkpoint)
         return lambda index: alone
+
+
+CURVE = "the learning curve"  # how a line begins that says why one is missing
+
+
+def tell_lost_epochs(record: RunRecord, faults: Sequence[CnncliError]) -> tuple[str, list[str]]:
+    """Return what is wrong with a run's ``metrics.csv``, and with its other files.
+
+    Args:
+        record: What the files say.
+        faults: What is wrong with those that cannot be read.
+
+    Returns:
+        The first is what follows the file's name in a sentence, empty for a whole file.
+    """
+    path = record.path / METRICS_FILE
+    own = [text for text in map(str, faults) if text.startswith(f"{path}: ")]
+    others = [text for text in map(str, faults) if text not in own]
+    if own:
+        return f"is damaged: {own[0].removeprefix(f'{path}: ')}", others
+    if record.kept is None or record.has_kept_epoch:
+        return "", others
+    if not path.exists():
+        return "is gone", others
+    return f"has no row of epoch {record.kept}, which was kept: it is cut", others
 
 
 def find_material(run: str | None, reporter: Reporter) -> Material:
@@ -122,12 +158,25 @@ def read_material(path: Path, files: Sequence[Path], reporter: Reporter) -> Mate
     network, checkpoint = load_checkpoint(files[0])
     record = replace(record, parameters=count_parameters(network))
     found = Material(path, files, record, network, checkpoint)
-    found.missing += map(str, faults)
+    of_history, others = tell_lost_epochs(record, faults)
+    found.missing += others
+    if found.has_folds:
+        surveys = [survey_run(file.parent, "", with_images=False) for file in files]
+        found.folds = [fold for fold, _ in surveys]
+        for number, (fold, odd) in enumerate(surveys, start=1):
+            if lost := tell_lost_epochs(fold, odd)[0]:
+                name = os.path.join(fold.path.name, METRICS_FILE)
+                found.missing.append(f"{CURVE} of fold {number}, because {name} {lost}")
+    elif of_history:
+        found.missing.append(f"{CURVE}s, because {METRICS_FILE} {of_history}")
     splits = run_dir / SPLITS_FILE
     try:
         found.splits = load_split_file(str(splits), str(splits)) if splits.is_file() else None
     except CnncliError as error:
         found.missing.append(str(error))
+    if found.splits is not None and has_other_splits(record.report, found.splits):
+        found.splits, found.has_other_splits = None, True
+        found.warnings.append(OTHER_SPLITS)
     if found.has_folds:
         note_left_out(list(files), reporter)
         return found

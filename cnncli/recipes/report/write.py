@@ -47,7 +47,7 @@ from cnncli.recipes.report.folds import draw_learning, list_folds_of
 from cnncli.recipes.report.full_check import Check
 from cnncli.recipes.report.images import draw_images, name_images
 from cnncli.recipes.report.judging import HEAT_MAPS, judge_material
-from cnncli.recipes.report.material import Material, find_material
+from cnncli.recipes.report.material import CURVE, Material, find_material
 from cnncli.recipes.report.parts import describe_groups, list_parts
 from cnncli.recipes.report.settings import ReportSettings
 from cnncli.reporting import Reporter
@@ -143,13 +143,19 @@ def _gather(settings: ReportSettings, material: Material) -> Content:
         title=f"Report of {what} {record.path.resolve().name}, {_describe_images(report)}",
         privacy=_tell_privacy(0, 0),
         facts=[
-            *describe_run(record, material.files, material.checkpoint, with_names=named),
+            *describe_run(
+                record,
+                material.files,
+                material.checkpoint,
+                with_names=named,
+                has_other_splits=material.has_other_splits,
+            ),
             *([("images judged", settings.data)] if settings.data and named else []),
         ],
         commands=list_commands(record, with_names=named),
         # Each fold has checked the same images; their splits are its own.
         data=material.data or describe_check(run_dir_of(material.files[0]), with_names=named),
-        flow=describe_flow(record.path, material.splits),
+        flow=describe_flow(record.path, material.splits, is_lost=material.has_other_splits),
         warnings=_list_warnings(material, with_names=named),
         missing=material.missing if named else [_hide_paths_of(text) for text in material.missing],
         figures=figure_rows(report, summary_rows(report)) if report else [],
@@ -202,7 +208,7 @@ def _list_warnings(material: Material, *, with_names: bool) -> list[str]:
 
 def _hide_paths_of(text: str) -> str:
     """Return what is missing, without why where the reason may name files."""
-    if text.startswith((f"{PREDICTIONS_FILE}: ", HEAT_MAPS, "pictures: ", "images, ")):
+    if text.startswith((f"{PREDICTIONS_FILE}: ", HEAT_MAPS, "pictures: ", "images, ", CURVE)):
         return text
     return text.split(":")[0] if "cannot be judged" in text else "a file of the run is damaged"
 

@@ -140,6 +140,10 @@ class Arrivals:
         for name in walk_files(self.folder, tell):
             if not name.lower().endswith(_UNFINISHED):
                 yield os.path.join(self.folder, name)
-        for folder in sorted(self._unreadable - failed):
-            self._reporter.note(f"{folder}: can be read again, or is gone")
-        self._unreadable = failed
+        # Of what lies in a folder that cannot be read, nothing is known.
+        before = self._unreadable - failed
+        hidden = {path for path in before if failed & set(map(str, Path(path).parents))}
+        for folder in sorted(before - hidden):
+            state = "can be read again" if os.path.isdir(folder) else "is gone"
+            self._reporter.note(f"{folder}: {state}")
+        self._unreadable = failed | hidden

@@ -7,6 +7,7 @@ import pytest
 from helpers import TINY_PNG, Heard
 
 from cnncli.data import walk
+from cnncli.recipes.watch import arrivals
 from cnncli.recipes.watch.arrivals import Arrivals, read_state
 
 
@@ -22,13 +23,13 @@ def place(tmp_path):
     clock, heard, done = Clock(), Heard(), {}
     folder = tmp_path / "in"
     folder.mkdir()
-    arrivals = Arrivals(folder, done, heard, clock)
+    watched = Arrivals(folder, done, heard, clock)
 
     def look(after=0.0):
         clock.now += after
-        return [os.path.relpath(path, folder) for path, _ in arrivals.look()]
+        return [os.path.relpath(path, folder) for path, _ in watched.look()]
 
-    return folder, look, arrivals, done, heard
+    return folder, look, watched, done, heard
 
 
 def answer(arrivals, done, path):
@@ -128,4 +129,23 @@ def test_a_folder_that_cannot_be_read_is_told_once_and_tried_again(place):
     folder.with_name("away").rename(folder)
     assert look() == []
     assert look(3) == ["a.png"]
-    assert heard.notes == [f"{folder}: can be read again, or is gone"]
+    assert heard.notes == [f"{folder}: can be read again"]
+
+
+def test_of_a_folder_that_cannot_be_read_it_is_told_what_became_of_it(place, monkeypatch):
+    folder, look, _, _, heard = place
+    failing = {folder / "day"}
+
+    def walk(root, tell):
+        for path in failing:
+            tell(str(path), OSError(13, "Permission denied"))
+        return iter(())
+
+    monkeypatch.setattr(arrivals, "walk_files", walk)
+    look()
+    failing.add(folder)
+    failing.discard(folder / "day")  # it lies in the other, so that nothing is known of it
+    look()
+    failing.clear()
+    look()
+    assert heard.notes == [f"{folder}: can be read again", f"{folder / 'day'}: is gone"]
