@@ -118,6 +118,28 @@ def test_loops_are_refused(changed):
     assert "branches or loops (Loop)" in refusal(changed(add("Loop", ("", "", "image"), body=body)))
 
 
+def test_functions_are_refused(changed):
+    """Each of 40 calls the next twice: ONNX Runtime would unfold 2^40 nodes, and never ends."""
+
+    def call(name, taken, given):
+        return helper.make_node(name, [taken], [given], domain="fn")
+
+    def edit(model):
+        sets = [helper.make_opsetid("", 18), helper.make_opsetid("fn", 1)]
+        for number in range(40):
+            body = [call(f"F{number + 1}", "x", "z"), call(f"F{number + 1}", "z", "y")]
+            function = helper.make_function("fn", f"F{number}", ["x"], ["y"], body, sets)
+            model.functions.append(function)
+        last = [helper.make_node("Identity", ["x"], ["y"])]
+        model.functions.append(helper.make_function("fn", "F40", ["x"], ["y"], last, sets))
+        model.opset_import.append(helper.make_opsetid("fn", 1))
+        model.graph.node.append(call("F0", "image", "extra"))
+
+    path = changed(edit)
+    with pytest.raises(CnncliError, match="has functions of its own, which cnncli does not write"):
+        open_onnx(path)
+
+
 @pytest.mark.parametrize("dims", [[10**12], [2**62, 2**62], [1] * 65])
 def test_tensors_without_their_values_are_refused(changed, dims):
     def edit(model):
