@@ -80,7 +80,7 @@ def open_onnx(path: Path, where: str = "") -> OnnxFile:
             props = read_props(view)
         except ValueError as error:
             raise CnncliError(
-                f"{told}: not an ONNX file, or cut short ({clip(str(error))}); {_WAY_OUT}"
+                f"{told}: not an ONNX file, damaged or cut short ({clip(str(error))}); {_WAY_OUT}"
             ) from None
         if f"{PREFIX}format" not in props:
             raise CnncliError(
