@@ -64,7 +64,7 @@ def load_networks(
     if why_torch and settings.engine not in ("auto", "torch"):
         raise CnncliError(f"--engine {settings.engine}: {why_torch}")
     if why_torch:
-        if settings.engine == "auto" and any(_beside(path).exists() for path, _ in found):
+        if settings.engine == "auto" and any(os.path.lexists(_beside(path)) for path, _ in found):
             reporter.note(f"engine: torch; {why_torch}")
         from cnncli.run.torch_network import load_runs
 
