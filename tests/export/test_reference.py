@@ -122,4 +122,8 @@ def test_what_the_script_does_not_know_is_said(tmp_path):
     (tmp_path / "ink.jpg").write_bytes(file.getvalue())
     with pytest.raises(ValueError, match="JPEG, CMYK: this script reads JPEG, PNG"):
         load(Preprocess(8, 8, 3))([str(tmp_path / "ink.jpg")])
+    for data, kind in ((bytes(128) + b"DICM", "DICOM"), (b"hello", "no image that Pillow knows")):
+        (tmp_path / "other").write_bytes(data)
+        with pytest.raises(ValueError, match=f"{kind}: this script reads JPEG, PNG"):
+            load(Preprocess(8, 8, 3))([str(tmp_path / "other")])
     assert not can_reproduce(Preprocess(8, 8, 4, keep_alpha=True))
