@@ -16,8 +16,8 @@ from cnncli.errors import RUNTIME_FAILURE, CnncliError
 
 # A value of the network: its name, its number type, and its shape without the batch.
 Value = tuple[str, str, Sequence[int | str | None]]
-# How far from 1 the sum of an image's probabilities may be. A softmax in float32, also behind layers
-# of 8 bits, is within 2e-7; numbers of bfloat16 have 8 bits.
+# How far from 1 the sum of an image's probabilities may be. A softmax in float32 is within 2e-7,
+# also behind layers of 8 bits; numbers of bfloat16 have 8 bits.
 _MOST_OFF, _MOST_OFF_BF16 = 1e-3, 1e-2
 
 
