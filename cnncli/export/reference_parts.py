@@ -42,8 +42,8 @@ def decode(data: bytes) -> Any:
     try:
         header = Image.open(io.BytesIO(data))  # reads no pixel yet
     except OSError:
-        kind = "DICOM" if data[128:132] == b"DICM" else "no image that Pillow knows"
-        raise ValueError(f"{kind}: this script reads JPEG, PNG, BMP, WebP and .npy") from None
+        what = "DICOM" if data[128:132] == b"DICM" else "no image that Pillow knows"
+        raise ValueError(f"{what}: this script reads JPEG, PNG, BMP, WebP and .npy") from None
     with header:
         kind, mode, (width, height) = header.format, header.mode, header.size
         orientation = header.getexif().get(0x0112, 1)
