@@ -12,10 +12,13 @@ from cnncli.arrays import Array
 from cnncli.engine.memory import bounded_memory
 from cnncli.engine.metadata import INPUT, OUTPUT
 from cnncli.engine.onnx_file import OnnxFile
-from cnncli.errors import CnncliError
+from cnncli.errors import RUNTIME_FAILURE, CnncliError
 
 # A value of the network: its name, its number type, and its shape without the batch.
 Value = tuple[str, str, Sequence[int | str | None]]
+# How far from 1 the sum of an image's probabilities may be. A softmax in float32 is within 2e-7,
+# also behind layers of 8 bits; numbers of bfloat16 have 8 bits.
+_MOST_OFF, _MOST_OFF_BF16 = 1e-3, 1e-2
 
 
 class ExportedNetwork(ABC):
@@ -67,7 +70,8 @@ class ExportedNetwork(ABC):
             images: As the preprocessing of the file's metadata makes them.
 
         Raises:
-            CnncliError: If the network fails on them.
+            CnncliError: If the network fails on them, or answers with what are no probabilities.
+                NaN is left to whoever uses the answers.
         """
         with bounded_memory():
             try:
@@ -77,7 +81,9 @@ class ExportedNetwork(ABC):
         expected = (len(images), len(self.class_names))
         if found.shape != expected:
             raise self._refuse(f"answers with shape {found.shape} where {expected} is right")
-        return np.asarray(found, dtype=np.float64)
+        probabilities = np.asarray(found, dtype=np.float64)
+        self._check_probabilities(probabilities)
+        return probabilities
 
     @abstractmethod
     def _load(self, threads: int) -> None:
@@ -105,6 +111,20 @@ class ExportedNetwork(ABC):
             (OUTPUT, "float32", [count])
         ]:
             raise self._refuse(f"its output is not one {OUTPUT!r} of N×{count}")
+
+    def _check_probabilities(self, found: Array) -> None:
+        """Refuse answers (N, K) below 0, or whose sum for an image is not 1."""
+        with np.errstate(invalid="ignore"):  # the sum of ∞ and -∞
+            least, sums = found.min(axis=1, initial=0), found.sum(axis=1)
+        most_off = _MOST_OFF_BF16 if self.precision == "bf16" else _MOST_OFF
+        if (wrong := (least < 0) | (np.abs(sums - 1) > most_off)).any():
+            row = int(wrong.argmax())
+            told = f"{least[row]:.4g}" if least[row] < 0 else f"a sum of {sums[row]:.4g}"
+            raise CnncliError(
+                f"{self.file.path}: answers with what are no probabilities ({told}); "
+                "export the run again",
+                exit_code=RUNTIME_FAILURE,
+            )
 
     def _refuse(self, reason: str) -> CnncliError:
         return CnncliError(f"{self.file.path}: cannot be run: {reason}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,6 @@ _WAY_OUT = "cnncli export RUN writes one"
 # The numbers of fields, by message. Source: onnx.proto of ONNX 1.18.
 _MODEL_GRAPH, _MODEL_PROPS, _MODEL_FUNCTIONS = 7, 14, 25
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
-_FUNCTION_NODE, _FUNCTION_DOMAIN = 7, 10
 _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
 _TENSORS_OF_ATTRIBUTE, _GRAPHS_OF_ATTRIBUTE, _SPARSE_OF_ATTRIBUTE = (5, 10), (6, 11), (22, 23)
 _TENSOR_DIMS, _TENSOR_EXTERNAL, _TENSOR_LOCATION = 1, 13, 14
@@ -81,7 +80,7 @@ def open_onnx(path: Path, where: str = "") -> OnnxFile:
             props = read_props(view)
         except ValueError as error:
             raise CnncliError(
-                f"{told}: not an ONNX file, or cut short ({clip(str(error))}); {_WAY_OUT}"
+                f"{told}: not an ONNX file, damaged or cut short ({clip(str(error))}); {_WAY_OUT}"
             ) from None
         if f"{PREFIX}format" not in props:
             raise CnncliError(
@@ -156,36 +155,29 @@ def _read_entry(walker: Walker, field: Field) -> tuple[str, str]:
 
 
 def _check_graph(view: memoryview) -> None:
-    """Refuse a network that names other files, unknown operators, loops or impossible tensors.
+    """Refuse a network of other files, unknown operators, functions, loops, impossible tensors.
 
     Raises:
         ValueError: If it does.
     """
     walker = Walker(view, _MOST_OF_FIELDS)
-    pieces = [field for field in walker.fields(0, len(view)) if field.wire == PIECE]
-    functions = [field for field in pieces if field.number == _MODEL_FUNCTIONS]
-    domains = {
-        walker.text(part)
-        for function in functions
-        for part in walker.fields(function.first, function.end)
-        if part.number == _FUNCTION_DOMAIN
-    }
-    known = _KNOWN | domains
-    for function in functions:
-        for part in walker.fields(function.first, function.end):
-            if part.number == _FUNCTION_NODE:
-                _check_node(walker, part, known)
+    pieces = []
+    for field in walker.fields(0, len(view)):
+        if field.number == _MODEL_FUNCTIONS:  # each may call the next twice: 2^40 nodes of 40
+            raise ValueError("it has functions of its own, which cnncli does not write")
+        if field.wire == PIECE:
+            pieces.append(field)
     for graph in (field for field in pieces if field.number == _MODEL_GRAPH):
         for part in walker.fields(graph.first, graph.end):
             if part.number == _GRAPH_NODE:
-                _check_node(walker, part, known)
+                _check_node(walker, part)
             elif part.number == _GRAPH_INITIALIZER:
                 _check_tensor(walker, part)
             elif part.number == _GRAPH_SPARSE:
                 raise ValueError("it has sparse tensors, which cnncli does not write")
 
 
-def _check_node(walker: Walker, node: Field, known: Collection[str]) -> None:
+def _check_node(walker: Walker, node: Field) -> None:
     """Refuse an operator that nobody knows, or that holds networks of its own."""
     operator = domain = ""
     attributes = []
@@ -196,7 +188,7 @@ def _check_node(walker: Walker, node: Field, known: Collection[str]) -> None:
             domain = walker.text(part)
         elif part.number == _NODE_ATTRIBUTE:
             attributes.append(part)
-    if domain not in known:
+    if domain not in _KNOWN:
         raise ValueError(f"its operator {operator} of {domain} is not one of ONNX")
     for attribute in attributes:
         for part in _parts(walker, attribute):

@@ -81,7 +81,10 @@ class Walker:
         """
         if field.wire != PIECE:
             raise ValueError("it is no protobuf")
-        return str(self.content[field.first : field.end], "utf-8")
+        try:
+            return str(self.content[field.first : field.end], "utf-8")
+        except UnicodeDecodeError:
+            raise ValueError("a text in it is damaged") from None
 
     def numbers(self, field: Field) -> Iterator[int]:
         """Yield the numbers of a field that is one of several, alone or packed.

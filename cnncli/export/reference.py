@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from cnncli import __version__
+from cnncli.errors import CnncliError
 from cnncli.export import reference_parts as parts
-from cnncli.files import write_atomically
+from cnncli.files import BEST_FILE, read_file, write_atomically
 from cnncli.images.preprocess import Preprocess
 
-REFERENCE_FILE = "reference_preprocess.py"
+REFERENCE_FILE = "reference_preprocess.py"  # beside the network of a run
 
+_MOST_OF_SCRIPT = 2**20  # bytes
 _RESIZE: dict[str, Callable[..., Any]] = {
     "squash": parts.resize_squash,
     "pad": parts.resize_pad,
@@ -45,6 +49,53 @@ if __name__ == "__main__":
     array = preprocess(sys.argv[1:])
     print(array.shape, array.dtype, "mean of each channel:", array.mean(axis=(0, 1)))
 """
+
+
+def name_reference(model: str) -> str:
+    """Return the name of the script for an exported network, by which Python can import it.
+
+    Args:
+        model: Name of the network's file; those of a run, such as ``best.onnx``, share one script.
+    """
+    if re.fullmatch(r"best(\.int8)?\.(onnx|xml)", model):
+        return REFERENCE_FILE
+    return f"preprocess_{re.sub(r'[^a-zA-Z0-9_]', '_', Path(model).stem)}.py"
+
+
+def check_replaced(output: Path, preprocess: Preprocess) -> None:
+    """Refuse to replace a script that is not of the same network, or to leave one there.
+
+    Args:
+        output: The exported network's file, beside which the script is to lie.
+        preprocess: The preprocessing.
+
+    Raises:
+        CnncliError: If there is a file of the script's name, which cnncli has not written for a
+            file of this name, for this run, or with the same preprocessing.
+    """
+    path = output.with_name(name_reference(output.name))
+    if not os.path.lexists(path):
+        return
+    try:
+        there = read_file(path, most=_MOST_OF_SCRIPT).decode("utf-8", "replace")
+    except OSError:
+        there = ""
+    is_written = there.startswith(_HEADER.partition("{")[0])
+    if not can_reproduce(preprocess):
+        is_right = not is_written
+    elif is_written and path.name == REFERENCE_FILE and output.with_name(BEST_FILE).exists():
+        is_right = True
+    else:
+        text = build_reference(preprocess, output.name)
+        is_right = is_written and any(
+            there.partition(end)[part] == text.partition(end)[part]
+            for end, part in (("\n", 0), ("import io\n", 2))  # its first line, or what it does
+        )
+    if not is_right:
+        raise CnncliError(
+            f"{path}: is there already, and not of this network; move it, or name another place "
+            "with --output"
+        )
 
 
 def write_reference(path: Path, preprocess: Preprocess, model: str) -> Path:

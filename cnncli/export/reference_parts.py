@@ -39,7 +39,12 @@ def decode(data: bytes) -> Any:
         array = array if array.ndim == 3 else array[..., None]
         # Channels stand last, or first where that is the shorter axis.
         return np.moveaxis(array, 0, 2) if array.shape[0] < array.shape[2] else array
-    with Image.open(io.BytesIO(data)) as header:  # reads no pixel yet
+    try:
+        header = Image.open(io.BytesIO(data))  # reads no pixel yet
+    except OSError:
+        what = "DICOM" if data[128:132] == b"DICM" else "no image that Pillow knows"
+        raise ValueError(f"{what}: this script reads JPEG, PNG, BMP, WebP and .npy") from None
+    with header:
         kind, mode, (width, height) = header.format, header.mode, header.size
         orientation = header.getexif().get(0x0112, 1)
         clear = "transparency" in header.info and mode in ("1", "L", "I;16", "I")

@@ -10,7 +10,12 @@ from cnncli.errors import CnncliError, count_of, shorten
 from cnncli.export.golden import COUNT
 from cnncli.export.openvino_file import OpenvinoModel, load_openvino
 from cnncli.export.parity import Parity
-from cnncli.export.reference import REFERENCE_FILE, can_reproduce, write_reference
+from cnncli.export.reference import (
+    can_reproduce,
+    check_replaced,
+    name_reference,
+    write_reference,
+)
 from cnncli.files import BEST_FILE, ONNX_FILE, check_output_file, write_atomically
 from cnncli.images.preprocess import Preprocess
 from cnncli.reporting import Reporter
@@ -70,6 +75,7 @@ def export_run(settings: ExportSettings, reporter: Reporter) -> Path:
     path = _find_checkpoint(settings.run, reporter)
     output = settings.output or _choose_output(path, settings)
     network = load_run_network(path, reporter)
+    check_replaced(output, network.subject.preprocess)
     images = find_val_images(network.subject, reporter)
     if images is None and (settings.golden_from_val or settings.int8):
         flag = "--golden-from-val" if settings.golden_from_val else "--int8"
@@ -131,10 +137,11 @@ def _export_finished(run: FinishedRun, reporter: Reporter) -> None:
 
 def _write_script(output: Path, preprocess: Preprocess, reporter: Reporter) -> None:
     """Write the preprocessing as a script beside the network, where a script can do it."""
+    path = output.with_name(name_reference(output.name))
     if not can_reproduce(preprocess):
-        reporter.note(f"no {REFERENCE_FILE}: it does not know transparent images")
+        reporter.note(f"no {path.name}: it does not know transparent images")
         return
-    script = write_reference(output.parent / REFERENCE_FILE, preprocess, output.name)
+    script = write_reference(path, preprocess, output.name)
     reporter.note(f"{script}: from image files to the network's input, as cnncli does it")
 
 

@@ -6,6 +6,7 @@ that does not certainly hold the run's network and decision is not used, and tha
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from itertools import compress
 from pathlib import Path
@@ -77,7 +78,8 @@ def load_networks(
                 raise
             why_torch = str(error)
     if why_torch:
-        if settings.engine == "auto" and any(find_exported(path).exists() for path, _ in found):
+        has_file = any(os.path.lexists(find_exported(path)) for path, _ in found)
+        if settings.engine == "auto" and has_file:
             reporter.note(f"engine: torch; {why_torch}")
         from cnncli.run.torch_network import load_runs
 

@@ -118,6 +118,8 @@ class _LateConversion:
             return list(value)
         if not described.is_list and described.choices:
             return _find_name(value, described.choices, param)
+        if described.annotation is bool and type(value) is str:
+            return _read_switch(value, param)
         number = described.annotation in (int, float) and described.parameter_info.max is None
         if number and type(value) is str:
             return _read_number(described, value, param)
@@ -141,6 +143,20 @@ def _find_name(value: Any, names: Sequence[str], param: Any) -> str:
         f"{_name_of(param)} {clip(value)}: must be {wanted}"
         f"{respell_call(_name_of(param), str(value), names) or did_you_mean(value, names)}"
     )
+
+
+def _read_switch(text: str, param: Any) -> bool:
+    """Return whether a switch is on by the text of its environment variable.
+
+    Raises:
+        CnncliError: If it says neither yes nor no.
+    """
+    word = text.strip().lower()
+    if word in ("1", "true", "t", "yes", "y", "on"):
+        return True
+    if word in ("0", "false", "f", "no", "n", "off"):
+        return False
+    raise CnncliError(f"{param.envvar or _name_of(param)} {clip(text)}: must be 1 or 0")
 
 
 def _read_number(described: Any, text: str, param: Any) -> int | float:

@@ -235,7 +235,7 @@ def test_openvino(exported_run, cli, tmp_path):
     result = cli("export", folder, "--format", "openvino", "-o", path)
     assert result.code == 0, result.err
     assert "the same labels on 12 val images" in result.err
-    names = {"model.xml", "model.bin", "reference_preprocess.py"}
+    names = {"model.xml", "model.bin", "preprocess_model.py"}
     assert {file.name for file in tmp_path.iterdir()} == names
     model = openvino.Core().read_model(path)
     expected, metadata = read(folder / "best.onnx")

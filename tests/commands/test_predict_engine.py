@@ -169,7 +169,15 @@ def quantised(own):
     return "is int8, whose answers differ"
 
 
-@pytest.mark.parametrize("spoil", [other_digest, other_decision, lost_decision, damaged, quantised])
+def dangling(own):
+    (own / "best.onnx").unlink()
+    (own / "best.onnx").symlink_to("nowhere.onnx")
+    return "cannot be read (No such file or directory)"
+
+
+@pytest.mark.parametrize(
+    "spoil", [other_digest, other_decision, lost_decision, damaged, quantised, dangling]
+)
 def test_a_file_that_is_not_the_runs_own_is_not_used_and_that_is_said(cli, own, images, spoil):
     why = spoil(own)
     result = cli("predict", *images, "--checkpoint", own)

@@ -65,6 +65,12 @@ def test_every_flipped_bit_is_noticed(content, tmp_path):
         assert refusal(path)
 
 
+def test_a_text_that_is_none_is_told_in_words(content, tmp_path):
+    path = tmp_path / "flipped.onnx"
+    path.write_bytes(content.replace(b"cnncli.class_names", b"cnncli.class_\xf6ames", 1))
+    assert "damaged or cut short (a text in it is damaged)" in refusal(path)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_random_bytes_are_refused(tmp_path, seed):
     path = tmp_path / "noise.onnx"
@@ -118,6 +124,28 @@ def test_loops_are_refused(changed):
     assert "branches or loops (Loop)" in refusal(changed(add("Loop", ("", "", "image"), body=body)))
 
 
+def test_functions_are_refused(changed):
+    """Each of 40 calls the next twice: ONNX Runtime would unfold 2^40 nodes, and never ends."""
+
+    def call(name, taken, given):
+        return helper.make_node(name, [taken], [given], domain="fn")
+
+    def edit(model):
+        sets = [helper.make_opsetid("", 18), helper.make_opsetid("fn", 1)]
+        for number in range(40):
+            body = [call(f"F{number + 1}", "x", "z"), call(f"F{number + 1}", "z", "y")]
+            function = helper.make_function("fn", f"F{number}", ["x"], ["y"], body, sets)
+            model.functions.append(function)
+        last = [helper.make_node("Identity", ["x"], ["y"])]
+        model.functions.append(helper.make_function("fn", "F40", ["x"], ["y"], last, sets))
+        model.opset_import.append(helper.make_opsetid("fn", 1))
+        model.graph.node.append(call("F0", "image", "extra"))
+
+    path = changed(edit)
+    with pytest.raises(CnncliError, match="has functions of its own, which cnncli does not write"):
+        open_onnx(path)
+
+
 @pytest.mark.parametrize("dims", [[10**12], [2**62, 2**62], [1] * 65])
 def test_tensors_without_their_values_are_refused(changed, dims):
     def edit(model):
@@ -151,6 +179,27 @@ def test_a_network_that_asks_for_terabytes_ends_in_one_line(changed, folder_data
     (line,) = [line for line in told.splitlines() if line.startswith("Error")]
     assert "cannot be run" in line
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("kind", "others", "said"),
+    [("Neg", (), r"-0\.\d+"), ("Add", ("fifty",), r"a sum of \d+"), ("Log", (), r"-\d.*")],
+)
+def test_answers_that_are_no_probabilities_are_refused(changed, kind, others, said):
+    def edit(model):
+        (last,) = [node for node in model.graph.node if "probabilities" in node.output]
+        last.output[:] = ["before"]
+        model.graph.initializer.append(helper.make_tensor("fifty", TensorProto.FLOAT, [1], [50]))
+        model.graph.node.append(helper.make_node(kind, ["before", *others], ["probabilities"]))
+
+    network = OnnxNetwork(open_onnx(changed(edit)), 1)
+    pre = network.preprocess
+    images = np.zeros((2, *pre.image_size, pre.channels), pre.dtype)
+    with pytest.raises(
+        CnncliError, match=rf"answers with what are no probabilities \({said}\)"
+    ) as e:
+        network.answer(images)
+    assert e.value.exit_code == 1
 
 
 def test_another_input_or_output_is_refused(exported, tmp_path):

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.export.reference import build_reference, can_reproduce
+from cnncli.errors import CnncliError
+from cnncli.export.reference import (
+    build_reference,
+    can_reproduce,
+    check_replaced,
+    name_reference,
+    write_reference,
+)
 from cnncli.images.intensity import IntensityRange
 from cnncli.images.preprocess import Preprocess
 
@@ -122,4 +129,38 @@ def test_what_the_script_does_not_know_is_said(tmp_path):
     (tmp_path / "ink.jpg").write_bytes(file.getvalue())
     with pytest.raises(ValueError, match="JPEG, CMYK: this script reads JPEG, PNG"):
         load(Preprocess(8, 8, 3))([str(tmp_path / "ink.jpg")])
+    for data, kind in ((bytes(128) + b"DICM", "DICOM"), (b"hello", "no image that Pillow knows")):
+        (tmp_path / "other").write_bytes(data)
+        with pytest.raises(ValueError, match=f"{kind}: this script reads JPEG, PNG"):
+            load(Preprocess(8, 8, 3))([str(tmp_path / "other")])
     assert not can_reproduce(Preprocess(8, 8, 4, keep_alpha=True))
+
+
+def test_each_network_has_a_script_of_its_own_name():
+    for name in ("best.onnx", "best.int8.onnx", "best.xml"):
+        assert name_reference(name) == "reference_preprocess.py"
+    assert name_reference("ants.onnx") == "preprocess_ants.py"
+    assert name_reference("3 ants-é.int8.onnx") == "preprocess_3_ants___int8.py"
+
+
+def test_no_other_script_is_replaced(tmp_path):
+    path, small, large = tmp_path / "preprocess_a.py", Preprocess(8, 8, 3), Preprocess(9, 9, 3)
+    output = tmp_path / "a.onnx"
+    check_replaced(output, small)
+    write_reference(path, small, "a.onnx")
+    check_replaced(output, large)  # a.onnx itself is replaced with it
+    check_replaced(output.with_suffix(".xml"), small)  # does the same
+    with pytest.raises(CnncliError, match=r"preprocess_a\.py: is there already"):
+        check_replaced(output.with_suffix(".xml"), large)
+    with pytest.raises(CnncliError, match="is there already"):
+        check_replaced(output, Preprocess(8, 8, 4, keep_alpha=True))  # would stand beside it
+    path.write_text("print('mine')\n")
+    with pytest.raises(CnncliError, match="is there already"):
+        check_replaced(output, small)
+    assert path.read_text() == "print('mine')\n"
+
+
+def test_a_run_replaces_its_own_script(tmp_path):
+    (tmp_path / "best.safetensors").touch()
+    write_reference(tmp_path / "reference_preprocess.py", Preprocess(9, 9, 3), "best.onnx")
+    check_replaced(tmp_path / "best.int8.onnx", Preprocess(8, 8, 3))  # of another version, perhaps

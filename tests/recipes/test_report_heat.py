@@ -7,6 +7,7 @@ import pytest
 
 from cnncli.data.find_samples import find_samples
 from cnncli.data.samples import CsvColumns
+from cnncli.images.preprocess import Preprocess
 from cnncli.recipes.report import heat
 from cnncli.recipes.report.heat import NOT_TESTED, draw_heat
 from cnncli.recipes.report.networks import Judging, find_by_fold
@@ -27,6 +28,19 @@ def test_every_image_has_a_map_and_the_maps_own_test(shown):
     assert list(uris) == list(told) == [40, 3, 77]
     assert len(set(uris.values())) == 3
     assert all("it scored higher than" in text or "all zero" in text for text in told.values())
+
+
+def test_an_array_that_may_not_be_written_to_gives_no_warning(shown, monkeypatch):
+    """So Pillow's are, by which images in colour are resized for the weights of others."""
+    made = Preprocess.__call__
+
+    def call(*args):
+        array = made(*args)
+        array.flags.writeable = False
+        return array
+
+    monkeypatch.setattr(Preprocess, "__call__", call)
+    assert draw_heat(*shown, seconds=1e6)[0]
 
 
 def test_what_there_is_no_time_for_says_so(shown, monkeypatch):

@@ -89,3 +89,13 @@ def test_a_run_that_goes_on_takes_no_data(cli, run_dir, given):
     result = cli("train", *given, "--resume", run_dir)
     assert result.code == 2
     assert result.error.startswith("--data: a run goes on with the settings it has")
+
+
+@pytest.mark.parametrize("name", ["CNNCLI_ONNX", "CNNCLI_REPORT"])
+def test_a_switch_in_the_environment_says_what_is_right(cli, monkeypatch, name):
+    monkeypatch.setenv(name, "maybe")
+    result = cli("train", "x", "--print-config")
+    assert (result.code, result.error) == (2, f"{name} maybe: must be 1 or 0")
+    for text in ("0", "No", "on"):
+        monkeypatch.setenv(name, text)
+        assert cli("train", "x", "--print-config").code == 0

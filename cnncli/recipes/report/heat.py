@@ -102,7 +102,8 @@ def draw_heat(
 def _draw_map(judging: Judging, samples: Samples, index: int) -> Map:
     network, checkpoint = judging.network, judging.checkpoint
     pixels = checkpoint.preprocess(samples.source.read(index))
-    image = checkpoint.classifier(network).eval().normalise(torch.from_numpy(pixels[None]))
+    # A copy: Pillow's array may not be written to, of which torch warns.
+    image = checkpoint.classifier(network).eval().normalise(torch.from_numpy(pixels[None].copy()))
     layer = judging.layer
     if layer is None:
         head = network_head(checkpoint.model, network)
