@@ -167,7 +167,7 @@ def test_a_history_that_is_lost_is_named(moved, tmp_path, kept, why):
         copy / "best.safetensors", [copy / "best.safetensors"], SilentReporter()
     )
     (told,) = material.missing
-    assert told.startswith(f"the learning curves, because metrics.csv {why}")
+    assert told.startswith(f"the page has no learning curves, because metrics.csv {why}")
     facts = describe_run(material.record, material.files, material.checkpoint, with_names=True)
     assert re.fullmatch(r"not known; kept: epoch \d+", dict(facts)["epochs"])
 

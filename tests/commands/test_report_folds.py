@@ -195,7 +195,7 @@ def test_a_fold_whose_history_is_cut_is_named(cli, folder, tmp_path):
     metrics = copy / "fold2" / "metrics.csv"
     metrics.write_bytes(metrics.read_bytes()[:30])
     page, told = make(cli, copy, tmp_path / "page.html", "--no-images", "--no-names")
-    lost = "the learning curve of fold 2, because fold2/metrics.csv is damaged: not the metrics.csv"
+    lost = "the page has no learning curve of fold 2, because fold2/metrics.csv is damaged: "
     assert told.count(f"Warning: {lost}") == 1
     assert f"Missing:</strong> {lost}" in page
 

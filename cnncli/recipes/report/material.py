@@ -92,7 +92,8 @@ class Material:
         return lambda index: alone
 
 
-CURVE = "the learning curve"  # how a line begins that says why one is missing
+# How lines begin that say why a learning curve is missing, or is not whole.
+CURVES = ("the page has no learning curve", "the page has only a part of the learning curve")
 
 
 def tell_lost_epochs(record: RunRecord, faults: Sequence[CnncliError]) -> tuple[str, list[str]]:
@@ -166,9 +167,11 @@ def read_material(path: Path, files: Sequence[Path], reporter: Reporter) -> Mate
         for number, (fold, odd) in enumerate(surveys, start=1):
             if lost := tell_lost_epochs(fold, odd)[0]:
                 name = os.path.join(fold.path.name, METRICS_FILE)
-                found.missing.append(f"{CURVE} of fold {number}, because {name} {lost}")
+                found.missing.append(
+                    f"{CURVES[bool(fold.epochs)]} of fold {number}, because {name} {lost}"
+                )
     elif of_history:
-        found.missing.append(f"{CURVE}s, because {METRICS_FILE} {of_history}")
+        found.missing.append(f"{CURVES[bool(record.epochs)]}s, because {METRICS_FILE} {of_history}")
     splits = run_dir / SPLITS_FILE
     try:
         found.splits = load_split_file(str(splits), str(splits)) if splits.is_file() else None

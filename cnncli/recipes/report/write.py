@@ -47,7 +47,7 @@ from cnncli.recipes.report.folds import draw_learning, list_folds_of
 from cnncli.recipes.report.full_check import Check
 from cnncli.recipes.report.images import draw_images, name_images
 from cnncli.recipes.report.judging import HEAT_MAPS, judge_material
-from cnncli.recipes.report.material import CURVE, Material, find_material
+from cnncli.recipes.report.material import CURVES, Material, find_material
 from cnncli.recipes.report.parts import describe_groups, list_parts
 from cnncli.recipes.report.settings import ReportSettings
 from cnncli.reporting import Reporter
@@ -208,7 +208,7 @@ def _list_warnings(material: Material, *, with_names: bool) -> list[str]:
 
 def _hide_paths_of(text: str) -> str:
     """Return what is missing, without why where the reason may name files."""
-    if text.startswith((f"{PREDICTIONS_FILE}: ", HEAT_MAPS, "pictures: ", "images, ", CURVE)):
+    if text.startswith((f"{PREDICTIONS_FILE}: ", HEAT_MAPS, "pictures: ", "images, ", *CURVES)):
         return text
     return text.split(":")[0] if "cannot be judged" in text else "a file of the run is damaged"
 
