@@ -17,6 +17,7 @@ if run=$(cnncli train --data nosuch --model lenet5); then echo wrong; else echo 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
 def test_in_a_shell_script(tmp_path, folder_data):
     images = sorted(folder_data.glob("*/*.png"))
