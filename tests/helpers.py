@@ -65,6 +65,39 @@ class Heard(SilentReporter):
         self.note, self.warn = self.notes.append, self.warnings.append
 
 
+class HeardInOrder(SilentReporter):
+    """A reporter that keeps what it is told as lines, in their order."""
+
+    def __init__(self):
+        self.lines = []
+
+    def note(self, text):
+        self.lines.append(text)
+
+    def warn(self, text):
+        self.lines.append(f"warning: {text}")
+
+
+def cross_validate_figures(root, folds):
+    """Cross-validate a LeNet-5 of one epoch on ``root/figures``; return the folder."""
+    from cnncli.config import RunConfig
+    from cnncli.recipes import cross_validate as recipe
+    from cnncli.recipes.train import resume_run, train_run
+    from cnncli.training.distributed import ALONE
+
+    config = RunConfig(
+        data=str(root / "figures"),
+        output=str(root / "runs"),
+        model="lenet5",
+        epochs=1,
+        device="cpu",
+        precision="fp32",
+        test_fraction=0.0,
+    )
+    trainers = recipe.Trainers(train_run, resume_run)
+    return recipe.cross_validate(config, folds, SilentReporter(), trainers, world=ALONE, started=0)
+
+
 def run_process(*args, cwd, stdin="", env=None, timeout=120):
     """Run the tool in a process of its own."""
     done = subprocess.run(

@@ -7,14 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers import Heard, write_digits
+from helpers import Heard, cross_validate_figures, write_digits
 
 from cnncli.config import RunConfig
-from cnncli.recipes import cross_validate as recipe
-from cnncli.recipes.train import resume_run, train_run
-from cnncli.reporting import SilentReporter
 from cnncli.run.plan_folds import plan_folds
-from cnncli.training.distributed import ALONE
 
 FOLDS = 3
 
@@ -23,17 +19,7 @@ FOLDS = 3
 def whole(tmp_path_factory):
     root = tmp_path_factory.mktemp("edited")
     write_digits(root / "figures", classes=("0", "1", "7"), per_class=12)
-    config = RunConfig(
-        data=str(root / "figures"),
-        output=str(root / "runs"),
-        model="lenet5",
-        epochs=1,
-        device="cpu",
-        precision="fp32",
-        test_fraction=0.0,
-    )
-    trainers = recipe.Trainers(train_run, resume_run)
-    return recipe.cross_validate(config, FOLDS, SilentReporter(), trainers, world=ALONE, started=0)
+    return cross_validate_figures(root, FOLDS)
 
 
 @pytest.fixture

@@ -9,21 +9,17 @@ import time
 
 import numpy as np
 import pytest
-from helpers import write_digits
+from helpers import cross_validate_figures, write_digits
 from sklearn.metrics import accuracy_score, confusion_matrix
 
-from cnncli.config import RunConfig
 from cnncli.data.find_samples import find_samples
 from cnncli.data.samples import CsvColumns
-from cnncli.recipes import cross_validate as recipe
 from cnncli.recipes.report import after, images
 from cnncli.recipes.report.settings import ReportSettings
 from cnncli.recipes.report.write import write_report
-from cnncli.recipes.train import resume_run, train_run
 from cnncli.reporting import SilentReporter
 from cnncli.run.afters import FinishedRun
 from cnncli.training.checkpoint import load_checkpoint
-from cnncli.training.distributed import ALONE
 
 FOLDS = 3
 
@@ -38,17 +34,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(root):
-    config = RunConfig(
-        data=str(root / "figures"),
-        output=str(root / "runs"),
-        model="lenet5",
-        epochs=1,
-        device="cpu",
-        precision="fp32",
-        test_fraction=0.0,
-    )
-    trainers = recipe.Trainers(train_run, resume_run)
-    return recipe.cross_validate(config, FOLDS, SilentReporter(), trainers, world=ALONE, started=0)
+    return cross_validate_figures(root, FOLDS)
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,12 @@
 """What a cross-validation leaves out of what its folds say, and what it never does."""
 
-from cnncli.reporting import SilentReporter
+from helpers import HeardInOrder
+
 from cnncli.run.fold_reporter import FoldReporter
 
 
-class Said(SilentReporter):
-    def __init__(self):
-        self.lines = []
-
-    def note(self, text):
-        self.lines.append(text)
-
-    def warn(self, text):
-        self.lines.append(f"warning: {text}")
-
-
 def test_only_remarks_before_the_training_are_said_once():
-    said = Said()
+    said = HeardInOrder()
     reporter = FoldReporter(said, 2)
     for fold in (1, 2):
         reporter.begin(fold)

@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 import torch
+from helpers import HeardInOrder
 from safetensors.torch import save_file
 
 from cnncli.errors import CnncliError
@@ -12,27 +13,13 @@ from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import build_network
 from cnncli.models.pretrained import download
 from cnncli.models.registry import find_model
-from cnncli.reporting import SilentReporter
 from cnncli.run.subject import is_run, load_subject, load_trained
 from cnncli.training.checkpoint import Checkpoint, save_checkpoint
 
 
-class Notes(SilentReporter):
-    """Keeps what is said."""
-
-    def __init__(self):
-        self.lines = []
-
-    def note(self, text):
-        self.lines.append(text)
-
-    def warn(self, text):
-        self.lines.append(f"warning: {text}")
-
-
 @pytest.fixture
 def notes():
-    return Notes()
+    return HeardInOrder()
 
 
 def weights_of(name, classes, seed=5, size=224):
