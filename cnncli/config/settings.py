@@ -20,6 +20,7 @@ from cnncli.choices import (
     ActivationName,
     Balance,
     BatchNormMode,
+    Calibration,
     HeadStart,
     LogName,
     LossName,
@@ -46,6 +47,7 @@ from cnncli.config.fields import (
 )
 from cnncli.config.spelling import SPELT, spell, spell_policy
 from cnncli.errors import CnncliError
+from cnncli.training.history import CALIBRATED_LOSS
 
 # Settings of which at most one can be given, and those that only some schedulers use.
 _EXCLUSIVE = (
@@ -132,9 +134,10 @@ class RunConfig(BaseModel):
     cutmix: NotNegative = setting(0.0, "Regularisation")
     ema: Fraction = setting(0.0, "Regularisation")
 
-    monitor: str = setting("val_loss", "Stopping and saving", "data")
+    monitor: str = setting(CALIBRATED_LOSS, "Stopping and saving", "data")
     patience: Count | None = setting(None, "Stopping and saving")
     min_delta: NotNegative = setting(0.0, "Stopping and saving")
+    calibrate: Calibration = setting("temperature", "Stopping and saving")
     time_limit: str | None = setting(None, "Stopping and saving")
     on_nan: OnNan = setting("error", "Stopping and saving")
     checkpoint_every: Count | None = setting(None, "Stopping and saving", "place")

@@ -21,8 +21,8 @@ _WORDS = {
 }
 # Settings whose names may be written in any case, or as others write them.
 SPELT = (
-    *_WORDS, "activation", "balance", "bn", "head", "log", "loss", "model", "norm", "on_bad_image",
-    "on_nan", "optimizer", "precision", "resize_mode", "scheduler",
+    *_WORDS, "activation", "balance", "bn", "calibrate", "head", "log", "loss", "model", "norm",
+    "on_bad_image", "on_nan", "optimizer", "precision", "resize_mode", "scheduler",
 )  # fmt: skip
 
 

@@ -118,6 +118,8 @@ class Classifier(nn.Module):
         mean: Mean of each channel, as a fraction of full scale.
         std: Standard deviation of each channel, as a fraction of full scale, above 0.
         full_scale: Stored value that counts as 1, such as 255 for uint8.
+        temperature: What the logits are divided by before the softmax, above 0; above 1 the
+            probabilities move away from 0 and 1.
     """
 
     def __init__(
@@ -126,9 +128,11 @@ class Classifier(nn.Module):
         mean: tuple[float, ...],
         std: tuple[float, ...],
         full_scale: float,
+        temperature: float = 1.0,
     ) -> None:
         super().__init__()
         self.network = network
+        self.temperature = temperature
         # (x / full_scale - mean) / std as one multiplication and one addition.
         scale = torch.tensor([1 / (full_scale * s) for s in std])
         shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)])
@@ -147,9 +151,14 @@ class Classifier(nn.Module):
         return output
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the logits (N, K): the scores before the softmax."""
+        """Return the logits (N, K): the network's scores, before temperature and softmax."""
         return main_logits(self.outputs(images))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the probabilities (N, K) in float32; each row sums to 1."""
-        return self.logits(images).float().softmax(dim=1)
+        return self.softmax(self.logits(images))
+
+    def softmax(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the probabilities (N, K) in float32 of logits (N, K), after the temperature."""
+        logits = logits.float()
+        return (logits if self.temperature == 1 else logits / self.temperature).softmax(dim=1)

@@ -28,7 +28,7 @@ def _describe_epoch(row: Row, epochs: int, *, is_best: bool) -> str:
         f"epoch {row['epoch']:>3}/{epochs}  {row['seconds']:6.1f} s  "
         f"train loss {row['train_loss']:.4f} accuracy {row['train_accuracy']:.4f}  "
         f"val loss {row['val_loss']:.4f} accuracy {row['val_accuracy']:.4f} "
-        f"macro F1 {row['val_macro_f1']:.4f}{'  best' if is_best else ''}"
+        f"macro F1 {row['val_macro_f1']:.4f}{'  kept' if is_best else ''}"
     )
 
 
@@ -44,5 +44,5 @@ def _epoch_cells(row: Row, epochs: int, *, is_best: bool) -> dict[str, str]:
         "val loss": f"{row['val_loss']:.4f}",
         "val acc": f"{row['val_accuracy']:.4f}",
         "macro F1": f"{row['val_macro_f1']:.4f}",
-        "": "best" if is_best else "",
+        "": "kept" if is_best else "",
     }

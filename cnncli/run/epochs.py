@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
+from cnncli.arrays import Array
 from cnncli.errors import CnncliError, count_of
-from cnncli.evaluation.metrics import log_loss, validation_metrics
-from cnncli.files import BEST_FILE, make_output_folder
+from cnncli.evaluation.calibration import apply_temperature, fit_careful_temperature
+from cnncli.evaluation.metrics import log_loss, log_losses, validation_metrics
+from cnncli.files import BEST_FILE
 from cnncli.reporting import Reporter
 from cnncli.run.epoch_lines import report_epoch
+from cnncli.run.keep_epochs import complete, keep_epoch, keep_first_epoch, keep_if_best
 from cnncli.run.prepared_run import PreparedRun
 from cnncli.run.unreadable import refuse_lost, settle_unreadable
-from cnncli.training.checkpoint import Checkpoint, epoch_path, save_checkpoint
-from cnncli.training.history import OnEpoch, Row
+from cnncli.training.checkpoint import save_checkpoint
+from cnncli.training.history import CALIBRATED_LOSS, OnEpoch, Row
 from cnncli.training.loop import NotFiniteError
 from cnncli.training.predictions import predict_split
 from cnncli.training.progress import Progress
@@ -60,7 +62,7 @@ def train_epochs(
         while True:
             try:
                 progress = _train(session, run, epoch, advance)
-                row = validate(session, progress, advance, ordered=run.samples.ordered)
+                row, losses = validate(session, progress, advance, ordered=run.samples.ordered)
                 break
             except NotFiniteError as error:
                 if config.on_nan == "error":
@@ -70,9 +72,9 @@ def train_epochs(
             run = settle_unreadable(session, run, reporter)
         except CnncliError:
             if epoch == 1:
-                _keep_first_epoch(session, progress, row, run.checkpoint)
+                keep_first_epoch(session, progress, row, run)
             raise
-        is_best = _save_epoch(session, epoch, row, run, reporter)
+        is_best = _save_epoch(session, epoch, row, losses, run, reporter)
         report_epoch(row, config.epochs, reporter, is_best=is_best)
         _report_early_end(session, reporter)
         if on_epoch is not None:
@@ -141,10 +143,14 @@ def _train(session: Session, run: PreparedRun, epoch: int, advance: Advance) -> 
     return progress
 
 
-def validate(session: Session, progress: Progress, advance: Advance, *, ordered: bool) -> Row:
-    """Validate the network after an epoch, and return the epoch's row of ``metrics.csv``.
+def validate(
+    session: Session, progress: Progress, advance: Advance, *, ordered: bool
+) -> tuple[Row, Array]:
+    """Validate the network after an epoch.
 
-    The row has a quadratic kappa if the classes are ordered and it is defined.
+    Returns:
+        The epoch's row of ``metrics.csv``, not kept yet; it has a quadratic kappa if the classes
+        are ordered and it is defined. And (N,) the loss of each val image after the temperature.
     """
     inputs, trainer, world = session.inputs, session.trainer, session.world
     epoch, stop_request = progress.epoch, session.stop_request
@@ -161,6 +167,8 @@ def validate(session: Session, progress: Progress, advance: Advance, *, ordered:
     if not np.isfinite(probabilities).all():  # the epoch's last step has broken the weights
         trainer.stop_not_finite(epoch)
     scores = validation_metrics(targets, probabilities, ordered=ordered)
+    temperature = fit_careful_temperature(targets, probabilities)
+    losses = log_losses(targets, apply_temperature(probabilities, temperature))
     row: Row = {
         "epoch": epoch,
         "seconds": round(progress.seconds + seconds, 3),
@@ -169,29 +177,32 @@ def validate(session: Session, progress: Progress, advance: Advance, *, ordered:
         "train_loss": progress.loss,
         "train_accuracy": progress.accuracy,
         "val_loss": log_loss(targets, probabilities),
+        CALIBRATED_LOSS: float(losses.mean()),
         **{f"val_{name}": value for name, value in scores.items()},
+        "temperature": temperature,
+        "kept": 0,
         "stage": "head" if session.plan.backbone_is_fixed else "all",
         "threads": session.threads.now,
     }
-    return world.from_first(row)  # rank 0 has the sums over all processes
+    return world.from_first((row, losses))  # rank 0 has the sums over all processes
 
 
 def _save_epoch(
-    session: Session, epoch: int, row: Row, run: PreparedRun, reporter: Reporter
+    session: Session, epoch: int, row: Row, losses: Array, run: PreparedRun, reporter: Reporter
 ) -> bool:
     """Save the weights that are to stay, then all that is needed to resume, then ``metrics.csv``.
 
     Returns:
-        Whether the epoch is the best so far.
+        Whether the epoch is kept as the best so far.
     """
-    is_best = session.early_stopping.update(row)
+    is_best = keep_if_best(session, row, losses)
     plateau = session.plateau
     monitored = row.get(session.early_stopping.monitor, -math.inf)
     if plateau is not None and plateau.update(monitored):
         reporter.note(f"no better for a while: lr times {plateau.factor:g}")
     if session.world.is_first:
         freeze = session.plan.unfreezing.at(epoch)
-        checkpoint = replace(run.checkpoint, freeze=freeze, epoch=epoch, metrics=row)
+        checkpoint = complete(run, row, freeze)
         if is_best:
             save_checkpoint(session.run_dir / BEST_FILE, session.weights, checkpoint)
         keep_epoch(session, run.config.keep_every, checkpoint)
@@ -202,41 +213,6 @@ def _save_epoch(
     session.save()
     session.write_history()
     return is_best
-
-
-def keep_epoch(session: Session, keep_every: int | None, checkpoint: Checkpoint) -> None:
-    """Keep the weights as they are now, if they are those of an epoch that is to be kept.
-
-    Args:
-        session: The state of the training.
-        keep_every: Number of epochs from one kept epoch to the next; None keeps none.
-        checkpoint: What the weights are saved with; its epoch is 0 before the first step.
-    """
-    if keep_every is None or checkpoint.epoch % keep_every or not session.world.is_first:
-        return
-    path = epoch_path(session.run_dir, checkpoint.epoch)
-    make_output_folder(str(path.parent))
-    save_checkpoint(path, session.weights, checkpoint)
-
-
-def _keep_first_epoch(
-    session: Session, progress: Progress, row: Row, checkpoint: Checkpoint
-) -> None:
-    """Keep what epoch 1 has trained, though images are missing; a resumed run validates it anew.
-
-    Args:
-        session: The state of the training.
-        progress: The epoch's progress, with all batches done.
-        row: The epoch's row of ``metrics.csv``, from the images that could be read.
-        checkpoint: What the weights are saved with.
-    """
-    session.save(progress)
-    if session.world.is_first:
-        freeze = session.plan.unfreezing.at(1)
-        best = replace(checkpoint, freeze=freeze, epoch=1, metrics=row)
-        save_checkpoint(session.run_dir / BEST_FILE, session.weights, best)
-    session.history.append(row)
-    session.write_history()
 
 
 def _report_early_end(session: Session, reporter: Reporter) -> None:

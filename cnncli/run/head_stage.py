@@ -7,15 +7,15 @@ between the head alone and the whole network.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 
 from cnncli.files import BEST_FILE
 from cnncli.reporting import Reporter
 from cnncli.run.epoch_lines import report_epoch
-from cnncli.run.epochs import keep_epoch, validate
+from cnncli.run.epochs import validate
 from cnncli.run.fit_head import FittedHead
+from cnncli.run.keep_epochs import complete, keep_epoch, keep_if_best
 from cnncli.run.prepared_run import PreparedRun
 from cnncli.run.unreadable import settle_unreadable
 from cnncli.training.checkpoint import save_checkpoint
@@ -61,9 +61,10 @@ def keep_fit(
         correct=torch.tensor(fitted.accuracy * images, dtype=torch.float64),
     )
     ordered = run.samples.ordered
-    row = validate(session, progress, advance, ordered=ordered) | {"lr": 0.0, "stage": "head"}
+    row, losses = validate(session, progress, advance, ordered=ordered)
+    row |= {"lr": 0.0, "stage": "head"}
     run = settle_unreadable(session, run, reporter)
-    session.early_stopping.update(row)
+    keep_if_best(session, row, losses)
     session.history.append(row)
     session.save()
     restore_fit(session, run)
@@ -78,7 +79,7 @@ def restore_fit(session: Session, run: PreparedRun) -> None:
     """Write the fitted head's checkpoints where the process ended before they were written."""
     if session.epoch or not session.history.rows or not session.world.is_first:
         return
-    checkpoint = replace(run.checkpoint, freeze=_POLICY, metrics=session.history.rows[0])
+    checkpoint = complete(run, session.history.rows[0], _POLICY)
     if not (session.run_dir / BEST_FILE).exists():
         save_checkpoint(session.run_dir / BEST_FILE, session.weights, checkpoint)
     keep_epoch(session, run.config.keep_every, checkpoint)

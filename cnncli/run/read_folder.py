@@ -222,7 +222,12 @@ def _parse_history(lines: Sequence[str]) -> list[Row]:
 
 
 def _choose_best(history: Sequence[Row], monitor: str) -> Row | None:
-    """Return the row of the best epoch, chosen as in training; None if no epoch has finished."""
+    """Return the row of the best epoch; None if no epoch has finished.
+
+    Rows of older runs do not say which epochs were kept: it is chosen as it was in training.
+    """
+    if kept := [row for row in history if row.get("kept") == 1]:
+        return kept[-1]
     stopping = EarlyStopping(monitor, patience=len(history) + 1)
     for row in history:
         if math.isfinite(row.get(monitor, math.nan)) and math.isfinite(row["val_loss"]):

@@ -53,6 +53,7 @@ class Subject:
         augment: The augmentation that a run trained it with; empty for none.
         decision: What is done with the probabilities; None for nothing, and where nobody asked.
         digest: Digest of the checkpoint; empty for a network of the registry.
+        temperature: What the logits are divided by before the softmax.
     """
 
     model: str
@@ -64,13 +65,15 @@ class Subject:
     augment: Pipeline = field(default_factory=list)
     decision: Decision | None = None
     digest: str = ""
+    temperature: float = 1.0
 
     def classifier(self) -> Classifier:
-        """Return normalisation, network and softmax as one module, in eval mode."""
+        """Return normalisation, network, temperature and softmax as one module, in eval mode."""
         from cnncli.images.preprocess import FULL_SCALE
 
         pre = self.preprocess
-        return Classifier(self.network, pre.mean, pre.std, FULL_SCALE[pre.dtype]).eval()
+        full = FULL_SCALE[pre.dtype]
+        return Classifier(self.network, pre.mean, pre.std, full, self.temperature).eval()
 
 
 def is_run(target: str) -> bool:
@@ -147,6 +150,7 @@ def read_run(path: Path, how: str, reporter: Reporter, *, decide: bool = False) 
         augment=checkpoint.augment,
         decision=decision,
         digest=checkpoint.digest,
+        temperature=checkpoint.temperature,
     )
 
 

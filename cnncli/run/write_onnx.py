@@ -72,6 +72,7 @@ def load_run_network(path: Path, reporter: Reporter) -> RunNetwork:
         checkpoint=path,
         is_trained=True,
         decision=load_decision(path, checkpoint.digest, names, reporter),
+        temperature=checkpoint.temperature,
     )
     return RunNetwork(subject, checkpoint.digest, subject.classifier())
 

@@ -13,6 +13,7 @@ from cnncli.choices import (
     ActivationName,
     Balance,
     BatchNormMode,
+    Calibration,
     Heading,
     HeadStart,
     LogName,
@@ -215,19 +216,20 @@ RUN_FLAGS: Mapping[str, Any] = {
         cutmix=flag(
             float, "Paste boxes of other images, Beta(A, A), such as 1 [0.0].", metavar="A"
         ),
-        ema=flag(
-            float,
-            "Evaluate and keep a moving average of the weights, such as 0.999 [0.0].",
-            metavar="D",
-        ),
+        ema=flag(float, "Keep a moving average of the weights, such as 0.999 [0.0].", metavar="D"),
     ),
     **_under(
         "Stopping and saving",
-        monitor=flag(str, "Column of metrics.csv that chooses the best epoch [val_loss]."),
+        monitor=flag(
+            str, "Column of metrics.csv that chooses the best epoch [val_calibrated_loss]."
+        ),
         patience=flag(
             int, "Epochs without a better one after which the run stops [by the epochs]."
         ),
         min_delta=flag(float, "By how much an epoch must be better to count as one [0.0]."),
+        calibrate=flag(
+            Calibration, "Make a network that is too sure less sure, by val [temperature]."
+        ),
         time_limit=flag(
             str, "End in this time, 90s, 30m or 2h, the schedule with it.", metavar="T"
         ),

@@ -6,6 +6,7 @@ A file that a user names is never unpickled, as a pickle can run code: it has te
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,7 +34,7 @@ from cnncli.models.pretrained.tensor_file import parse_class_names
 from cnncli.models.pretrained.weights import load_tensors
 from cnncli.training.history import TIME_COLUMNS
 
-FORMAT = 2
+FORMAT = 3
 _KEY = "cnncli"
 
 
@@ -49,6 +50,7 @@ class Checkpoint:
         freeze: The freeze policy by which these weights were trained.
         ordered: Whether the classes have an order, like grades.
         augment: The augmentation of the training images; empty for none.
+        temperature: What the logits are divided by before the softmax, above 0.
         epoch: The epoch after which the weights were saved, from 1.
         metrics: That epoch's row of ``metrics.csv``.
         versions: The versions of cnncli and torch that wrote the file, by name.
@@ -62,6 +64,7 @@ class Checkpoint:
     freeze: str = "none"
     ordered: bool = False
     augment: Pipeline = field(default_factory=list)
+    temperature: float = 1.0
     epoch: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -78,9 +81,9 @@ class Checkpoint:
         )
 
     def classifier(self, network: nn.Module) -> Classifier:
-        """Return normalisation, network and softmax as one module."""
+        """Return normalisation, network, temperature and softmax as one module."""
         pre = self.preprocess
-        return Classifier(network, pre.mean, pre.std, FULL_SCALE[pre.dtype])
+        return Classifier(network, pre.mean, pre.std, FULL_SCALE[pre.dtype], self.temperature)
 
 
 def save_checkpoint(path: Path, network: nn.Module, checkpoint: Checkpoint) -> None:
@@ -103,6 +106,7 @@ def save_checkpoint(path: Path, network: nn.Module, checkpoint: Checkpoint) -> N
         "freeze": checkpoint.freeze,
         "ordered": checkpoint.ordered,
         "augment": checkpoint.augment,
+        "temperature": checkpoint.temperature,
         "preprocess": checkpoint.preprocess.to_dict(),
         "epoch": checkpoint.epoch,
         # Times are left out, so that the same run writes the same file.
@@ -160,6 +164,7 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Checkpoint]:
             freeze=meta["freeze"],
             ordered=meta["ordered"],
             augment=_parse_augment(meta.get("augment")),
+            temperature=_parse_temperature(meta.get("temperature", 1.0)),
             epoch=meta["epoch"],
             metrics=meta["metrics"],
             versions=meta["versions"],
@@ -192,6 +197,13 @@ def _parse_augment(steps: object) -> Pipeline:
         return []
     read = parse_augment(steps)
     return [] if read == "none" else read
+
+
+def _parse_temperature(value: object) -> float:
+    """Return the checked temperature; older checkpoints have none, which is 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ValueError("temperature: no number above 0")
+    return float(value)
 
 
 def _check_normalisation(preprocess: Preprocess) -> None:

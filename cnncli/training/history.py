@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,12 @@ COLUMNS = (
     "train_loss",
     "train_accuracy",
     "val_loss",
+    "val_calibrated_loss",
     "val_accuracy",
     "val_balanced_accuracy",
     "val_macro_f1",
+    "temperature",
+    "kept",
     "stage",
     "threads",
 )
@@ -28,6 +31,8 @@ COLUMNS = (
 KAPPA = "val_quadratic_kappa"
 # Columns that differ when the same run is repeated: they are of the machine and of the moment.
 TIME_COLUMNS = ("seconds", "images_per_second", "threads")
+# The loss on val after the temperature, which chooses the best epoch by default.
+CALIBRATED_LOSS = "val_calibrated_loss"
 # Columns by which the best epoch can be chosen.
 MONITORS = tuple(name for name in COLUMNS if name.startswith("val_"))
 
@@ -99,14 +104,20 @@ def lower_is_better(column: str) -> bool:
 class EarlyStopping:
     """Keeps the best epoch by a monitored column, and stops a run that gets no better.
 
-    If two epochs are equal in that column, which is common on a small val split, the one with the
-    lower ``val_loss`` is better.
+    By the loss of each val image an epoch takes the place of those before it unless it is clearly
+    worse than the best of them, by more than one standard error of the difference: a few dozen
+    images cannot tell neighbouring epochs apart, and the last ones have the lowest learning rate.
+    By a column alone the best value decides; if two epochs are equal in it, which is common on a
+    small val split, the one with the lower ``val_loss`` is better.
 
     Attributes:
         monitor: The column that decides.
         patience: Number of epochs without a better one after which the run should stop.
         min_delta: By how much an epoch must be better to end the wait.
-        best: The row of the best epoch; None before the first epoch.
+        best: The row of the best epoch, which is kept; None before the first epoch.
+
+    Source: of the rule of one standard error, Breiman et al., Classification and Regression Trees,
+    1984, section 3.4.3.
     """
 
     def __init__(self, monitor: str, patience: int, min_delta: float = 0.0) -> None:
@@ -124,10 +135,19 @@ class EarlyStopping:
         self.best: Row | None = None
         self._anchor: float | None = None
         self._waited = 0
+        self._lowest: list[float] | None = None
 
-    def update(self, row: Row) -> bool:
-        """Take the row of an epoch, and return whether it is the best so far."""
-        better = self.best is None or self._score(row) > self._score(self.best)
+    def update(self, row: Row, losses: Sequence[float] | None = None) -> bool:
+        """Take the row of an epoch, and return whether it is the best so far.
+
+        Args:
+            row: The row.
+            losses: (N,) the monitored loss of each val image; None to go by the column alone.
+        """
+        if losses is None:
+            better = self.best is None or self._score(row) > self._score(self.best)
+        else:
+            better = self._is_as_good(list(losses))
         score = self._score(row)[0]
         enough = (
             better
@@ -140,13 +160,32 @@ class EarlyStopping:
             self.best = row
         return better
 
+    def _is_as_good(self, losses: list[float]) -> bool:
+        """Return whether an epoch is not clearly worse than the one with the lowest loss so far."""
+        import numpy as np  # here, so that commands can read run folders without waiting for it
+
+        difference = np.subtract(losses, losses if self._lowest is None else self._lowest)
+        if self._lowest is None or difference.mean() < 0:
+            self._lowest = losses
+            return True
+        if len(losses) == 1:
+            return False
+        error = difference.std(ddof=1) / math.sqrt(len(losses))
+        return bool(difference.mean() <= error)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the state after the epochs so far, as plain numbers and a row."""
-        return {"best": self.best, "anchor": self._anchor, "waited": self._waited}
+        return {
+            "best": self.best,
+            "anchor": self._anchor,
+            "waited": self._waited,
+            "lowest": self._lowest,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what :meth:`state_dict` returned."""
         self.best, self._anchor, self._waited = state["best"], state["anchor"], state["waited"]
+        self._lowest = state.get("lowest")  # older states have none
 
     def _score(self, row: Row) -> tuple[float, float]:
         """Return two numbers by which epochs are compared; higher is better."""

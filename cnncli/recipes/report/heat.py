@@ -94,7 +94,7 @@ def draw_heat(
             late = (
                 late or time.monotonic() - begun + _estimate(judging.network, one.image) > seconds
             )
-            told[index] = NOT_TESTED if late else _test(judging.network, one)
+            told[index] = NOT_TESTED if late else _test(judging, one)
             advance(1)
     return {index: one.uri for index, one in maps.items()}, told
 
@@ -128,14 +128,15 @@ def _estimate(network: nn.Module, image: torch.Tensor) -> float:
     return (time.monotonic() - begun) * PASSES / len(batch)
 
 
-def _test(network: nn.Module, one: Map) -> str:
+def _test(judging: Judging, one: Map) -> str:
     """Return in a sentence whether a map says more than its shifted copies do."""
     if not (one.heat > 0).any():
         return "this heat map is all zero: no area made the network choose this class"
     size = one.image.shape[2], one.image.shape[3]
+    classifier = judging.checkpoint.classifier(judging.network)
 
     def probabilities(images: torch.Tensor) -> torch.Tensor:
-        return main_logits(network(images)).float().softmax(dim=1)
+        return classifier.softmax(main_logits(judging.network(images)))
 
     test = deletion_test(
         probabilities, one.image[0], one.target, place_map(one.heat, Box(0, 0, *size), size)

@@ -201,7 +201,6 @@ class _Watch:
         """
         self._trial = trial
         self.monitor = settings.config.monitor
-        self._sign = 1 if settings.less_is_better else -1
         self.best: float | None = None
         self.best_epoch: int | None = None
         self.epochs = 0
@@ -215,7 +214,7 @@ class _Watch:
         """
         value, self.epochs = row.get(self.monitor, math.nan), int(row["epoch"])
         if math.isfinite(value):
-            if self.best is None or self._sign * value < self._sign * self.best:
+            if row["kept"]:
                 self.best, self.best_epoch = value, self.epochs
             self._trial.report(value, step=self.epochs)
         if self._trial.should_prune():

@@ -148,7 +148,7 @@ class Explainer:
 
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
         """Return (N, K) for normalised images (N, C, H, W)."""
-        return main_logits(self.network(images)).float().softmax(dim=1)
+        return self.classifier.softmax(main_logits(self.network(images)))
 
     def compute_map(self, image: torch.Tensor, target: int) -> Array:
         """Return the map (h, w) of a class for a normalised image (1, C, H, W), with sign."""

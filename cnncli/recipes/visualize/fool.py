@@ -48,7 +48,7 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     full = FULL_SCALE[subject.preprocess.dtype]
 
     def logits(images: torch.Tensor) -> torch.Tensor:
-        return classifier.logits(images * full)
+        return classifier.logits(images * full) / classifier.temperature
 
     image = torch.from_numpy(photo.pixels.astype(np.float32) / full)
     with torch.no_grad():

@@ -67,7 +67,7 @@ def view(settings: VisualizeSettings, reporter: Reporter) -> View:
     photo = choose_photo(settings, subject, reporter)
     image = subject.classifier().normalise(as_batch([photo])).detach().contiguous()
     shifts = range(1, min(_FARTHEST, image.shape[3] - 1) + 1)
-    found, probabilities = _measure(subject.network, layers, image, shifts)
+    found, probabilities = _measure(subject, layers, image, shifts)
     answers = probabilities.argmax(axis=1)
     first = int(answers[0])
     names = subject.class_names
@@ -180,9 +180,10 @@ def _read_layer(name: str, record: Record) -> _Layer | None:
 
 
 def _measure(
-    network: nn.Module, layers: Sequence[_Layer], image: torch.Tensor, shifts: range
+    subject: Subject, layers: Sequence[_Layer], image: torch.Tensor, shifts: range
 ) -> tuple[list[list[Difference]], Array]:
     """Return the differences, one list for each layer, and the probabilities (S + 1, K)."""
+    network = subject.network
     names = [*(layer.name for layer in layers), ""]  # "" is the network itself
     found: list[list[Difference]] = [[] for _ in layers]
     with torch.no_grad():
@@ -193,7 +194,8 @@ def _measure(
             logits.append(main_logits(moved[""]))
             for layer, line in zip(layers, found, strict=True):
                 line.append(layer.compare(moved[layer.name], still[layer.name], shift))
-    probabilities: Array = torch.cat(logits).double().softmax(dim=1).numpy()
+    scaled = torch.cat(logits).double() / subject.temperature
+    probabilities: Array = scaled.softmax(dim=1).numpy()
     return found, probabilities
 
 
