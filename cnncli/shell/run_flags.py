@@ -227,9 +227,7 @@ RUN_FLAGS: Mapping[str, Any] = {
             int, "Epochs without a better one after which the run stops [by the epochs]."
         ),
         min_delta=flag(float, "By how much an epoch must be better to count as one [0.0]."),
-        calibrate=flag(
-            Calibration, "Make a network that is too sure less sure, by val [temperature]."
-        ),
+        calibrate=flag(Calibration, "Make a network less sure if it is too sure [temperature]."),
         time_limit=flag(
             str, "End in this time, 90s, 30m or 2h, the schedule with it.", metavar="T"
         ),

@@ -7,10 +7,15 @@ import pytest
 import torch
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
+from scipy.stats import norm
 from sklearn.metrics import log_loss
 
 from cnncli.evaluation.abstaining import measure_abstaining
-from cnncli.evaluation.calibration import apply_temperature, fit_temperature
+from cnncli.evaluation.calibration import (
+    apply_temperature,
+    fit_careful_temperature,
+    fit_temperature,
+)
 from cnncli.evaluation.intervals import Units
 
 
@@ -36,6 +41,32 @@ def test_it_is_the_smallest_loss_of_the_logits_themselves(classes, sharpness, dt
     found = fit_temperature(targets, softmax(logits, axis=1).astype(dtype))
     assert found == pytest.approx(expected.x[0], rel=1e-4)
     assert found == pytest.approx(sharpness, rel=0.25)  # what the logits were made by
+
+
+@pytest.mark.parametrize("images", [5, 400])
+def test_what_is_known_before_counts_less_the_more_images_there_are(images):
+    targets, logits = draw(3, 4.0, images=images)
+
+    def negative_log_posterior(point):
+        rows = log_softmax(logits / math.exp(point[0]), axis=1)
+        return -rows[np.arange(images), targets].sum() - norm.logpdf(point[0], scale=0.5)
+
+    expected = minimize(negative_log_posterior, [0.0], method="Nelder-Mead")
+    found = fit_temperature(targets, softmax(logits, axis=1), spread=0.5)
+    assert found == pytest.approx(math.exp(expected.x[0]), rel=1e-3)
+
+
+def test_a_careful_temperature_never_makes_surer():
+    targets, logits = draw(2, 3.0)
+    careful = fit_careful_temperature(targets, softmax(logits, axis=1))
+    assert careful == pytest.approx(3, rel=0.25)
+    unsure = softmax(logits / 9, axis=1)
+    assert fit_temperature(targets, unsure) < 0.5
+    assert fit_careful_temperature(targets, unsure) == 1
+    right = np.array([[0.9, 0.1], [0.2, 0.8]])
+    assert fit_careful_temperature(np.array([0, 1]), right) == 1
+    wrong = fit_careful_temperature(np.array([1, 0]), right)  # two images do not say much
+    assert 1 < wrong < 4
 
 
 def test_stored_probabilities_are_enough():

@@ -95,13 +95,14 @@ def test_the_metadata_are_complete(tmp_path):
         tmp_path, class_names=("양호", "불량"), ordered=True, epoch=3, metrics={"val_loss": 0.5}
     )
     assert json.loads(metadata_of(path)["cnncli"]) == {
-        "format": 2,
+        "format": 3,
         "model": "lenet5",
         "options": {},
         "class_names": ["양호", "불량"],
         "freeze": "none",
         "ordered": True,
         "augment": [],
+        "temperature": 1.0,
         "preprocess": {
             "height": 32,
             "width": 32,
@@ -207,12 +208,26 @@ def test_metadata_that_are_broken(tmp_path, text):
     refusal(path)
 
 
+def test_the_temperature_is_kept_and_older_files_have_none(tmp_path):
+    path, network, _ = saved(tmp_path, temperature=1.7)
+    images = torch.randint(0, 256, (2, 32, 32, 1), dtype=torch.uint8)
+    read, checkpoint = load_checkpoint(path)
+    pixels = (images.permute(0, 3, 1, 2) / 255 - 0.3) / 0.2
+    expected = (network(pixels) / 1.7).softmax(dim=1)
+    torch.testing.assert_close(checkpoint.classifier(read)(images), expected)
+    change_meta(path, temperature=..., format=2)
+    read, checkpoint = load_checkpoint(path)
+    assert checkpoint.temperature == 1
+    torch.testing.assert_close(checkpoint.classifier(read)(images), network(pixels).softmax(dim=1))
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format": 3}, "newer cnncli"),
+        ({"format": 4}, "newer cnncli"),
         ({"format": 99, "versions": ...}, "newer cnncli"),
         ({"model": "vgg99"}, "vgg99"),
+        *(({"temperature": t}, "no number above 0") for t in (0, -1.0, "2", None, True)),
         ({"model": ["lenet5"]}, "not a checkpoint"),
         ({"model": ...}, "'model' is missing"),
         ({"class_names": ["a"]}, "not a checkpoint"),

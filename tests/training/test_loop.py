@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.stats import sem
 from tiny_network import CPU, MEAN, STD, Tiny, data, loader, trainer
 from torch import nn
 
@@ -214,6 +215,45 @@ def test_equal_scores_are_decided_by_the_loss():
     for monitor in ("val_accuracy", "val_macro_f1"):
         assert follow(monitor, 9, rows)[0][:2] == [1, 2]
     assert follow("val_accuracy", 9, rows) == ([1, 2, 5], None)
+
+
+def follow_losses(epochs, patience=99):
+    """Return the epochs that are kept, from 0, and how many were needed to stop."""
+    stopping, kept = EarlyStopping("val_calibrated_loss", patience), []
+    for number, losses in enumerate(epochs):
+        # Through its saved state, as a resumed run has it.
+        again = EarlyStopping("val_calibrated_loss", patience)
+        again.load_state_dict(stopping.state_dict())
+        stopping = again
+        mean = float(np.mean(losses))
+        if stopping.update(row(number, val_loss=mean, val_calibrated_loss=mean), losses):
+            kept.append(number)
+        if stopping.should_stop:
+            break
+    return kept, number + 1
+
+
+def test_an_epoch_is_kept_unless_it_is_worse_by_more_than_a_standard_error():
+    random = np.random.default_rng(0)
+    epochs = [list(random.gamma(1, 0.5 + 0.02 * abs(n - 6), 60)) for n in range(20)]
+    expected, lowest = [], epochs[0]
+    for number, losses in enumerate(epochs):
+        lowest = min(lowest, losses, key=np.mean)
+        worse = np.array(losses) - np.array(lowest)
+        if worse.mean() <= (sem(worse) if worse.any() else 0):
+            expected.append(number)
+    kept, _ = follow_losses(epochs)
+    assert kept == expected
+    assert 0 < len(kept) < 20
+
+
+def test_epochs_that_are_clearly_worse_end_a_run():
+    good, bad = [0.1, 0.2, 0.3, 0.2], [1.1, 1.2, 1.25, 1.2]
+    assert follow_losses([good, bad, good, *[bad] * 9], patience=3) == ([0, 2], 6)
+    # Each epoch is a little worse than the one before: it is compared with the lowest of all.
+    slow = [[0.1 + 0.04 * n, 0.2 + 0.04 * n, 0.3, 0.2] for n in range(9)]
+    assert follow_losses(slow)[0] == [0]
+    assert follow_losses([[0.5], [0.6], [0.4]])[0] == [0, 2]  # one image has no standard error
 
 
 def test_monitors_are_the_val_columns():
