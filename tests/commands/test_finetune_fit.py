@@ -59,9 +59,12 @@ def test_the_fit_is_row_0_and_val_decides(weights, folder_data, tmp_path):
         ("1", "all"),
         ("2", "all"),
     ]
-    best = min(rows, key=lambda row: float(row["val_loss"]))
+    *_, best = [row for row in rows if row["kept"] == "1"]
     _, checkpoint = load_checkpoint(run / "best.safetensors")
-    assert str(checkpoint.epoch) == best["epoch"]
+    assert (str(checkpoint.epoch), checkpoint.temperature) == (
+        best["epoch"],
+        float(best["temperature"]),
+    )
     assert any(note.startswith("kept: ") for note in listener.notes)
     (line,) = [note for note in listener.notes if note.startswith("weights ")]
     assert line.endswith("; the head is fitted anew")

@@ -57,7 +57,8 @@ class Player:
         (run_dir / "metrics.csv").touch()
         for epoch in range(1, config.epochs + 1):
             loss = abs(config.lr - 0.01) + 1 / epoch
-            on_epoch({"epoch": epoch, "val_loss": loss, "val_accuracy": 1 - loss})
+            losses = {"val_loss": loss, "val_calibrated_loss": loss}
+            on_epoch({"epoch": epoch, **losses, "val_accuracy": 1 - loss, "kept": 1})
         return run_dir
 
 
@@ -82,11 +83,12 @@ def test_the_best_is_printed_as_a_config(plan, tmp_path):
     config = load_config("best.yaml", {})
     assert config == RunConfig(data="digits", epochs=6, lr=best.lr)
     number = player.configs.index(best)
-    assert text.startswith(f"# trial {number} of study space: val_loss ")
+    assert text.startswith(f"# trial {number} of study space: val_calibrated_loss ")
     assert f"cnncli evaluate --checkpoint runs/tune/space/trial_{number:04}/run" in talk.notes[-1]
     assert player.judged == [False] * 6  # the test split is for the best alone
     (rows,) = talk.tables
-    assert [row["val_loss"] for row in rows] == sorted(row["val_loss"] for row in rows)
+    losses = [row["val_calibrated_loss"] for row in rows]
+    assert losses == sorted(losses)
     assert rows[0]["epoch"] == 6
     assert talk.warnings == ["the data are odd"]  # once
     assert "an epoch" not in talk.notes

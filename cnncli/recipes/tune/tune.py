@@ -186,8 +186,8 @@ class _Watch:
 
     Attributes:
         monitor: The column that is monitored.
-        best: The best value so far; None before the first finite one.
-        best_epoch: The epoch of the best value.
+        best: The value of the best epoch, the one that the run keeps; None before the first.
+        best_epoch: The number of that epoch.
         epochs: Number of epochs so far.
         pruned: Whether the study has ended the run.
     """
