@@ -22,7 +22,7 @@ def too_sure(tmp_path_factory):
         folder = root / "data" / "ab"[number % 2]
         folder.mkdir(parents=True, exist_ok=True)
         assert cv2.imwrite(
-            str(folder / f"{number}.png"), random.integers(0, 256, (28, 28), "uint8")
+            str(folder / f"{number}.png"), random.integers(0, 256, (32, 32), "uint8")
         )
     settings = {"data": str(root / "data"), "epochs": 15, "augment": "none"}
     return {how: train(root / how, calibrate=how, **settings) for how in ("temperature", "none")}
