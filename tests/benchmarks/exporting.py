@@ -66,7 +66,7 @@ def measure(name):
     classifier, pre = build(name)
     arrays = [pre(files) for files in draw_pictures(pre)]
     begun = time.process_time()
-    model = build_graph(classifier, arrays[0], name)
+    model = build_graph(classifier, arrays[0], name, "trace")
     seconds = time.process_time() - begun
     names = tuple(map(str, range(_CLASSES)))
     data = to_bytes(model, ModelMetadata(names, pre, model=name).to_props())
