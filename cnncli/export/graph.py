@@ -86,16 +86,23 @@ def _trace(classifier: nn.Module, images: torch.Tensor) -> Any:
     import onnx
 
     file = io.BytesIO()
-    torch.onnx.export(
-        classifier,
-        (images,),
-        file,  # type: ignore[arg-type] # this exporter takes an open file, too
-        dynamo=False,
-        opset_version=OPSET,
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        dynamic_axes={INPUT: {0: "N"}, OUTPUT: {0: "N"}},
-    )
+    was_on = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(
+        False
+    )  # attention in one step, which ONNX does not know
+    try:
+        torch.onnx.export(
+            classifier,
+            (images,),
+            file,  # type: ignore[arg-type] # this exporter takes an open file, too
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_axes={INPUT: {0: "N"}, OUTPUT: {0: "N"}},
+        )
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was_on)
     return onnx.load_from_string(file.getvalue())
 
 

@@ -35,7 +35,7 @@ from cnncli.run.write_onnx import (
 _SECONDS, _SECONDS_AFTER = 30.0, 1.0
 # Seconds of a core that the smallest network's file takes, imports and comparison included, and
 # each layer; a run whose time limit leaves less is not held up for it.
-_SECONDS_LEAST, _SECONDS_PER_LAYER = 3.0, 0.02
+_SECONDS_LEAST, _SECONDS_PER_LAYER = 1.5, 0.02
 
 
 @dataclass(frozen=True)
