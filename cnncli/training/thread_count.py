@@ -116,6 +116,7 @@ class ThreadCount:
         Returns:
             Whether the epoch is to be begun anew: :meth:`begins_anew` says so once more.
         """
+        self._begins_anew = False
         is_watched = progress.epoch == 1 and self.rate > 0 and self.now > 1 and not self.fixed
         if not is_watched or progress.images > inputs.train.count / 2:
             return False
