@@ -43,6 +43,8 @@ def tiny():
 
 @pytest.fixture(scope="module", params=["trace", pytest.param("capture", marks=pytest.mark.slow)])
 def model(tiny, request):
+    if request.param == "capture" and torch.__version__.startswith("2.6."):
+        pytest.skip("this exporter of torch 2.6 fails, seen with onnxscript 0.5.0 and 0.5.4")
     return build_graph(tiny, np.zeros((4, 5, 2), np.uint8), "tiny", request.param)
 
 
