@@ -8,16 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
 
 from cnncli.arrays import Array
 from cnncli.data.samples import ImageSource, Samples, text_array
 from cnncli.errors import CnncliError
 from cnncli.images.header import ImageError
 from cnncli.images.preprocess import FULL_SCALE, Preprocess
+
+if TYPE_CHECKING:
+    import torch
 
 # For the number of each image that cannot be used: the reason.
 Bad = dict[int, str]
@@ -165,6 +167,8 @@ def load_images(
         cuts[index], coloured[index], sizes[index] = cut, is_coloured, size
         hashes.append(digest)
         advance(1)
+    import torch  # what only reads lists of images needs none
+
     store = ImageStore(samples.source, preprocess, torch.from_numpy(cached), cuts, coloured)
     return store, FileDigests(sizes, text_array(hashes)), bad
 

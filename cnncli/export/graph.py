@@ -1,11 +1,18 @@
-"""A classifier as an ONNX graph, written by torch's exporter."""
+"""A classifier as an ONNX graph, written by one of torch's two exporters.
+
+The one that follows a forward pass step by step (TorchScript's) takes a tenth of the time of the
+one that captures the program (torch.export's). Torch calls the first one old and may take it out,
+and it writes down what it sees: whoever calls it compares the answers, and takes the second one
+where they differ.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterator, Mapping
-from typing import Any
+import io
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -30,7 +37,11 @@ _MARK = "cnncli_temperature"
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
 
-def build_graph(classifier: nn.Module, example: Array, name: str) -> Any:
+# How a graph is written: by following a forward pass, or by capturing the program.
+Way = Literal["trace", "capture"]
+
+
+def build_graph(classifier: nn.Module, example: Array, name: str, way: Way) -> Any:
     """Return an ``onnx.ModelProto`` of a classifier, with its weights, for batches of any size.
 
     Nothing is printed, whatever the exporter has to say.
@@ -40,6 +51,8 @@ def build_graph(classifier: nn.Module, example: Array, name: str) -> Any:
             and in eval mode.
         example: (H, W, C) an image of the right size and type.
         name: The network's name, for the message.
+        way: ``trace`` is quick, but what the classifier decides by the example's values or by its
+            number is written down as if it were always so: compare its answers.
 
     Raises:
         CnncliError: If the exporter cannot write this network, or the file would be too large.
@@ -54,20 +67,9 @@ def build_graph(classifier: nn.Module, example: Array, name: str) -> Any:
     images = torch.from_numpy(np.repeat(example[None], _TRACED, axis=0))
     with silence(), _no_collection(), torch.no_grad():
         try:
-            program = torch.onnx.export(
-                classifier,
-                (images,),
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_shapes=({0: torch.export.Dim("N")},),
-                verbose=False,
-            )
+            model = _WAYS[way](classifier, images)
         except Exception as error:
             raise _refuse(name, error) from error
-    assert program is not None
-    model = program.model_proto
     for node in model.graph.node:  # where in the source a node comes from: a third of small files
         del node.metadata_props[:]
         node.doc_string = ""
@@ -77,6 +79,50 @@ def build_graph(classifier: nn.Module, example: Array, name: str) -> Any:
         del value.metadata_props[:]
     model.producer_name = "cnncli"
     return model
+
+
+def _trace(classifier: nn.Module, images: torch.Tensor) -> Any:
+    """Return the graph of a forward pass on some images."""
+    import onnx
+
+    file = io.BytesIO()
+    was_on = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(
+        False
+    )  # attention in one step, which ONNX does not know
+    try:
+        torch.onnx.export(
+            classifier,
+            (images,),
+            file,  # type: ignore[arg-type] # this exporter takes an open file, too
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_axes={INPUT: {0: "N"}, OUTPUT: {0: "N"}},
+        )
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was_on)
+    return onnx.load_from_string(file.getvalue())
+
+
+def _capture(classifier: nn.Module, images: torch.Tensor) -> Any:
+    """Return the graph of the program that a classifier is."""
+    program = torch.onnx.export(
+        classifier,
+        (images,),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        dynamic_shapes=({0: torch.export.Dim("N")},),
+        verbose=False,
+    )
+    assert program is not None
+    return program.model_proto
+
+
+_WAYS: dict[Way, Callable[[nn.Module, torch.Tensor], Any]] = {"trace": _trace, "capture": _capture}
 
 
 def set_temperature(model: Any, temperature: float | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,9 +33,9 @@ from cnncli.run.write_onnx import (
 
 # The most seconds that val images are compared: for the command, and at the end of a run.
 _SECONDS, _SECONDS_AFTER = 30.0, 1.0
-# Seconds that torch's exporter takes for the smallest network, and for each layer, on a slow core;
-# a run whose time limit leaves less is not held up for it.
-_SECONDS_LEAST, _SECONDS_PER_LAYER = 4.0, 0.06
+# Seconds of a core that the smallest network's file takes, imports and comparison included, and
+# each layer; a run whose time limit leaves less is not held up for it.
+_SECONDS_LEAST, _SECONDS_PER_LAYER = 1.5, 0.02
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def export_run(settings: ExportSettings, reporter: Reporter) -> Path:
     chosen = list(images.read(COUNT)) if settings.golden_from_val and images else []
     if settings.golden_from_val and not chosen:
         raise CnncliError("--golden-from-val: none of the val images that were chosen can be read")
-    data, parity = make_onnx(network, images, chosen, seconds=_SECONDS)
+    data, parity = make_onnx(network, images, chosen, reporter, seconds=_SECONDS)
     told = _tell(parity, images)
     if settings.int8 and images is not None:
         data, judgement = make_int8(network, data, images)
@@ -120,9 +121,12 @@ def _export_finished(run: FinishedRun, reporter: Reporter) -> None:
     Raises:
         CnncliError: As `export_run` does.
     """
+    begun, used = time.monotonic(), time.process_time()
     network = load_run_network(run.folder / BEST_FILE, reporter)
+    # Beside busy processes all takes longer: as much as this has.
+    slower = (time.monotonic() - begun) / max(1e-3, time.process_time() - used)
     layers = sum(1 for part in network.classifier.modules() if not any(part.children()))
-    needed = _SECONDS_LEAST + _SECONDS_PER_LAYER * layers
+    needed = max(1.0, slower) * (_SECONDS_LEAST + _SECONDS_PER_LAYER * layers)
     if run.left is not None and run.left < needed:
         reporter.note(
             f"no {ONNX_FILE}: it takes some {needed:.0f} s, and {run.left:.1f} s are left of "
@@ -130,7 +134,9 @@ def _export_finished(run: FinishedRun, reporter: Reporter) -> None:
         )
         return
     images = find_val_images(network.subject, reporter, run.samples)
-    data, parity = make_onnx(network, images, [], seconds=_SECONDS_AFTER)
+    data, parity = make_onnx(
+        network, images, [], reporter, seconds=_SECONDS_AFTER, is_hurried=run.left is not None
+    )
     write_atomically(run.folder / ONNX_FILE, lambda part: part.write_bytes(data))
     reporter.note(f"{run.folder / ONNX_FILE}: {_tell(parity, images)}")
 

@@ -10,7 +10,6 @@ from cnncli.data.split_file import NO_FOLD, SplitFile, load_split_file
 from cnncli.data.splits import TEST
 from cnncli.errors import CnncliError, count_of
 from cnncli.files import CONFIG_FILE, SPLITS_FILE
-from cnncli.run.fold import has_state
 from cnncli.training.find_run import list_folds
 
 
@@ -43,6 +42,8 @@ def check_folds(folder: Path) -> dict[str, int]:
         CnncliError: If a fold that has begun was trained on other images than ``splits.csv`` says,
             or with other labels.
     """
+    from cnncli.run.fold import has_state  # with all that trains
+
     whole = _load_folds(folder)
     fold_of = dict(zip(whole.paths.tolist(), whole.folds.tolist(), strict=True))
     inner = {path for path, fold in fold_of.items() if fold != NO_FOLD}

@@ -12,7 +12,7 @@ from cnncli.arrays import Array
 from cnncli.errors import CnncliError, count_of
 from cnncli.evaluation.calibration import apply_temperature, fit_careful_temperature
 from cnncli.evaluation.metrics import log_loss, log_losses, validation_metrics
-from cnncli.files import BEST_FILE
+from cnncli.files import BEST_FILE, LAST_FILE
 from cnncli.reporting import Reporter
 from cnncli.run.epoch_lines import report_epoch
 from cnncli.run.keep_epochs import complete, keep_epoch, keep_first_epoch, keep_if_best
@@ -24,6 +24,7 @@ from cnncli.training.loop import NotFiniteError
 from cnncli.training.predictions import predict_split
 from cnncli.training.progress import Progress
 from cnncli.training.session import Session
+from cnncli.training.state import load_state
 from cnncli.training.stopping import sync_stop_request
 
 Advance = Callable[[int, str], None]
@@ -61,7 +62,10 @@ def train_epochs(
         _apply_freezing(session, epoch, config.lr, reporter)
         while True:
             try:
-                progress = _train(session, run, epoch, advance)
+                progress = _train(session, run, epoch, advance, reporter)
+                if session.threads.begins_anew():
+                    _go_back(session, progress, advance)
+                    continue
                 row, losses = validate(session, progress, advance, ordered=run.samples.ordered)
                 break
             except NotFiniteError as error:
@@ -104,7 +108,16 @@ def _apply_freezing(session: Session, epoch: int, lr: float, reporter: Reporter)
         reporter.table(f"freeze {policy} from epoch {epoch}", plan.table(lr))
 
 
-def _train(session: Session, run: PreparedRun, epoch: int, advance: Advance) -> Progress:
+def _go_back(session: Session, progress: Progress, advance: Advance) -> None:
+    """Go back to the beginning of the first epoch, as it was saved, and save its new threads."""
+    session.restore(load_state(session.run_dir / LAST_FILE))
+    session.save()
+    advance(-progress.images, "")
+
+
+def _train(
+    session: Session, run: PreparedRun, epoch: int, advance: Advance, reporter: Reporter
+) -> Progress:
     """Train an epoch, or what is left of it.
 
     Args:
@@ -112,9 +125,10 @@ def _train(session: Session, run: PreparedRun, epoch: int, advance: Advance) -> 
         run: The images and settings.
         epoch: The epoch's number, from 1.
         advance: Called with the number of images done and a text for the progress bar.
+        reporter: Gets a line if the epoch is to be begun anew with other threads.
 
     Returns:
-        The progress, with all batches of the epoch done.
+        The progress, with all batches of the epoch done, unless it is to be begun anew.
 
     Raises:
         Stopped: If a signal came while it trained.
@@ -123,6 +137,7 @@ def _train(session: Session, run: PreparedRun, epoch: int, advance: Advance) -> 
     """
     inputs, trainer, world = session.inputs, session.trainer, session.world
     stop_request, checkpoint_every = session.stop_request, run.config.checkpoint_every
+    threads = session.threads
     progress = session.progress or Progress(epoch)
     session.progress = None
 
@@ -132,8 +147,9 @@ def _train(session: Session, run: PreparedRun, epoch: int, advance: Advance) -> 
         refuse_lost(session, run, together=is_due)
         if is_due:
             session.save(progress)
+            threads.rate = 0.0  # the epoch's beginning is not kept any more: it goes on as it is
         sync_stop_request(stop_request, world)
-        return stop_request.is_set
+        return stop_request.is_set or threads.look_early(progress, inputs, reporter)
 
     trainer.train_epoch(inputs.train, progress, _show_rate(epoch, advance), save_and_sync)
     if stop_request.signal is not None and not stop_request.time_limit.is_over:

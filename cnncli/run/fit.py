@@ -79,6 +79,8 @@ def fit(
         threads = start_threads(run, images, state, reporter)
         keeps = cache_features and not config.fits_head
         inputs = keep_features(run, plan, images, run_dir, reporter) if keeps else images
+        if inputs is not images:  # a resumed run takes the features' number from its first row
+            threads.rate = 0.0
         threads.apply()
         _report_plan(run, plan, inputs, threads, reporter)
         fits = config.fits_head and state is None

@@ -27,6 +27,7 @@ from cnncli.run.data_check import DataCheck
 from cnncli.training.checkpoint import Checkpoint
 from cnncli.training.device import Compute
 from cnncli.training.kept_features import KeptFeatures
+from cnncli.training.threads import Choice
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class PreparedRun:
             and why.
         options: What is exchanged in the network, by the arguments of `build_network`.
         kept: Features that the folds of a cross-validation share; None for a run of its own.
-        threads: The number of threads that was measured so far; 0 for none.
+        threads: The number of threads that was measured so far.
         data_check: What was warned of about the images.
     """
 
@@ -59,7 +60,7 @@ class PreparedRun:
     bad: Bad = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     kept: KeptFeatures | None = None
-    threads: int = 0
+    threads: Choice = field(default_factory=Choice)
     data_check: DataCheck = field(default_factory=DataCheck)
 
     @property

@@ -19,7 +19,7 @@ from cnncli.training.feature_head import HeadClassifier
 from cnncli.training.features import FeatureLoader
 from cnncli.training.state import State
 from cnncli.training.thread_count import ThreadCount
-from cnncli.training.threads import choose_threads, copied_steps
+from cnncli.training.threads import Choice, choose_threads, copied_steps
 
 
 def start_threads(
@@ -67,9 +67,11 @@ def _count_threads(
         find=lambda inputs: measure_threads(run, inputs, most),
         world=world,
         fixed=config.compile,  # it would be compiled anew for another number
-        measured=run.threads > 0,
+        measured=run.threads.number > 0,
+        rate=run.threads.rate if state is None else 0.0,
+        has_workers=bool(config.workers),
     )
-    handed_on = run.threads or (run.kept.threads if run.kept else 0)
+    handed_on = run.threads.number or (run.kept.threads if run.kept else 0)
     if known := handed_on if state is None else state["threads"]:
         threads.now = min(most, known)
     elif most > 1:
@@ -96,15 +98,15 @@ def measure_early(run: PreparedRun) -> PreparedRun:
         return run
     if run.compute.device.type != "cpu" or most == 1:
         return run
-    number = run.kept.threads if run.kept else 0
-    if not number:
+    choice = Choice(min(most, run.kept.threads) if run.kept else 0)
+    if not choice.number:
         classifier = run.checkpoint.classifier(run.network)
-        number = _measure(run, classifier, _draw_batch(run), run.network.train, most)
-    torch.set_num_threads(min(number, most))
-    return replace(run, threads=min(number, most))
+        choice = _measure(run, classifier, _draw_batch(run), run.network.train, most)
+    torch.set_num_threads(choice.number)
+    return replace(run, threads=choice)
 
 
-def measure_threads(run: PreparedRun, inputs: EpochInputs, most: int) -> int:
+def measure_threads(run: PreparedRun, inputs: EpochInputs, most: int) -> Choice:
     """Return the number of threads with which this process takes its steps the quickest.
 
     Args:
@@ -125,7 +127,7 @@ def _measure(
     images: torch.Tensor,
     train_mode: Callable[[], object],
     most: int,
-) -> int:
+) -> Choice:
     """Return the number of threads with which a classifier's steps on images are the quickest."""
     # A head alone is fitted to features in exact float32.
     only_fits = run.config.fits_head and not run.config.epochs

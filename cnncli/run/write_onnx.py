@@ -17,7 +17,7 @@ from cnncli.data.splits import VAL
 from cnncli.engine.metadata import MOST_APART, MOST_OF_ARRAY, GoldenSample, ModelMetadata
 from cnncli.errors import RUNTIME_FAILURE, CnncliError, count_of
 from cnncli.export.golden import draw_pictures
-from cnncli.export.graph import build_graph, set_temperature, to_bytes
+from cnncli.export.graph import Way, build_graph, set_temperature, to_bytes
 from cnncli.export.parity import OnnxModel, Parity, compare_networks
 from cnncli.models.registry import short_name
 from cnncli.reporting import Reporter
@@ -102,23 +102,34 @@ def find_val_images(
 
 
 def make_onnx(
-    network: RunNetwork, images: SplitImages | None, chosen: list[SplitImage], *, seconds: float
+    network: RunNetwork,
+    images: SplitImages | None,
+    chosen: list[SplitImage],
+    reporter: Reporter,
+    *,
+    seconds: float,
+    is_hurried: bool = False,
 ) -> tuple[bytes, Parity]:
     """Return the content of the file, and how it compares with torch.
+
+    The slow exporter is used where the quick one cannot write the network, or where what it has
+    written answers otherwise.
 
     Args:
         network: The network.
         images: Val images to compare it on; None for the drawn pictures alone.
         chosen: Val images that become its golden samples; empty for drawn pictures.
+        reporter: Is told if the slow exporter is used.
         seconds: So long images are compared.
+        is_hurried: Whether there is no time for the slow exporter.
+
+    Raises:
+        CnncliError: If torch cannot write the network, or what it has written answers otherwise.
     """
     subject = network.subject
     name, preprocess = short_name(subject.model), subject.preprocess
     drawn = [(files, preprocess(files)) for files in draw_pictures(preprocess)]
-    example = drawn[0][1]
-    model = build_graph(network.classifier, example, name)
     decision = subject.decision
-    set_temperature(model, None if decision is None else decision.temperature)
     pairs = [(image.files, image.array) for image in chosen] or drawn
     metadata = ModelMetadata(
         class_names=subject.class_names,
@@ -130,10 +141,22 @@ def make_onnx(
         model=subject.model,
         version=__version__,
     )
-    data = to_bytes(model, metadata.to_props())
-    del model
-    runner = OnnxModel(data, torch.get_num_threads())
-    return data, compare_with_torch(network, runner, images, seconds=seconds)
+
+    def make(way: Way) -> tuple[bytes, Parity]:
+        model = build_graph(network.classifier, drawn[0][1], name, way)
+        set_temperature(model, None if decision is None else decision.temperature)
+        data = to_bytes(model, metadata.to_props())
+        del model
+        runner = OnnxModel(data, torch.get_num_threads())
+        return data, compare_with_torch(network, runner, images, seconds=seconds)
+
+    try:
+        return make("trace")
+    except CnncliError:
+        if is_hurried:
+            raise
+        reporter.note(f"{name} needs torch's slower exporter, which may take half a minute")
+        return make("capture")
 
 
 def compare_with_torch(

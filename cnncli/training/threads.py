@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -36,6 +36,19 @@ _GAIN = 1.05
 # is only done once, is given up; so is the number if the next step is no quicker.
 _FAR_SLOWER, _ONCE = 3.0, 0.03
 
+
+class Choice(NamedTuple):
+    """A number of threads that was chosen.
+
+    Attributes:
+        number: The number; 0 where none was chosen.
+        rate: The images per second of its steps; 0 where that was not measured.
+    """
+
+    number: int = 0
+    rate: float = 0.0
+
+
 # Takes a forward and a backward pass on so many images, and returns whether the forward pass was
 # done within so many seconds; the rest is left out where it was not.
 Step = Callable[[int, float], bool]
@@ -46,7 +59,7 @@ def choose_threads(
     batch: int,
     most: int,
     clock: Callable[[], float] = time.perf_counter,
-) -> int:
+) -> Choice:
     """Return the number of threads with which steps are quickest: 1, 2, 4, ... or ``most``.
 
     Torch's number of threads is as before afterwards.
@@ -59,10 +72,12 @@ def choose_threads(
         clock: Returns seconds.
     """
     if most == 1:
-        return 1
+        return Choice(1)
     before = torch.get_num_threads()
     try:
-        return _Measurement(take_step, batch, clock).choose(_list_numbers(most))
+        measurement = _Measurement(take_step, batch, clock)
+        number = measurement.choose(_list_numbers(most))
+        return Choice(number, measurement.rate(number))
     finally:
         torch.set_num_threads(before)
 
@@ -90,19 +105,19 @@ class _Measurement:
         for number in numbers:
             if not self._try_out(number, best):
                 break
-            best = max(number, best, key=self._rate)
-            if self._rate(number) < self._rate(best) / _GAIN:
+            best = max(number, best, key=self.rate)
+            if self.rate(number) < self.rate(best) / _GAIN:
                 break
         if len(self._images) == 1:
             return best
-        few, many = sorted(sorted(self._images, key=self._rate)[-2:])
+        few, many = sorted(sorted(self._images, key=self.rate)[-2:])
         for _ in range(_ROUNDS):
             if self._clock() - self._begin > _MOST_SECONDS:
                 break
             for number in (few, many):
                 torch.set_num_threads(number)
                 self._look(self._size(number))
-        return many if self._rate(many) > _GAIN * self._rate(few) else few
+        return many if self.rate(many) > _GAIN * self.rate(few) else few
 
     def _find_base(self, allowed: float) -> bool:
         """Find how many images a step with one thread should have, by a step on the fewest.
@@ -133,7 +148,7 @@ class _Measurement:
         allowed = math.inf
         if number != best:
             left = self._begin + _LATEST - self._clock()
-            allowed = min(left, _ONCE + _FAR_SLOWER * images / self._rate(best))
+            allowed = min(left, _ONCE + _FAR_SLOWER * images / self.rate(best))
         if not any(self._take_step(images, allowed) for _ in range(2)):
             return False
         self._look(images)
@@ -148,9 +163,9 @@ class _Measurement:
         self._images[number] = self._images.get(number, 0) + done
         self._seconds[number] = self._seconds.get(number, 0.0) + self._clock() - start
 
-    def _rate(self, number: int) -> float:
-        """Return the images per second."""
-        return self._images[number] / max(1e-9, self._seconds[number])
+    def rate(self, number: int) -> float:
+        """Return the images per second; 0 for a number that was not measured."""
+        return self._images.get(number, 0) / max(1e-9, self._seconds.get(number, 0.0))
 
 
 class _TooSlow(Exception):  # noqa: N818 - it ends a forward pass

@@ -16,6 +16,7 @@ from cnncli.run import threads as run_threads
 from cnncli.run.fold_figures import read_threads
 from cnncli.training.device import choose_compute
 from cnncli.training.state import load_state
+from cnncli.training.threads import Choice
 
 
 class KilledError(Exception):
@@ -31,9 +32,13 @@ def pretend(patch):
     patch.setattr(torch, "set_num_threads", lambda number: torch_has.__setitem__(0, number))
     patch.setattr(torch, "get_num_threads", lambda: torch_has[0])
     patch.setattr(run_threads, "bound_threads", lambda processes: 4)
-    patch.setattr(
-        run_threads, "choose_threads", lambda step, batch, most: step(2, 1e9) and numbers.pop(0)
-    )
+
+    def choose(take_step, batch, most):
+        take_step(2, 1e9)
+        found = numbers.pop(0)
+        return found if isinstance(found, Choice) else Choice(found)
+
+    patch.setattr(run_threads, "choose_threads", choose)
     return numbers
 
 
@@ -125,6 +130,35 @@ def test_a_second_look_counts_from_the_next_epoch_on(measured, config, monkeypat
     assert told.startswith("1 thread in place of 2 from epoch 3 on")
 
 
+def test_an_epoch_that_is_begun_anew_is_as_if_the_number_had_been_right(
+    measured, config, monkeypatch
+):
+    """Weights, optimizer, moving average and random states are those of the beginning."""
+    monkeypatch.setattr("cnncli.training.thread_count._WINDOW", 0.0)
+    measured += [Choice(2, 1e12), Choice(1, 1.0)]  # no machine is so quick
+    settings = {"epochs": 1, "batch_size": 8, "dropout": 0.3, "ema": 0.9, "keep_state": True}
+    reporter = Heard()
+    found = train_run(config(**settings), reporter)
+    assert not measured
+    (told,) = [note for note in reporter.notes if "begins anew" in note]
+    assert told.startswith("1 thread in place of 2, by a new measurement: epoch 1 was at ")
+    assert threads_of(found) == ["1"]
+    expected = train_run(config(threads=1, **settings), Heard())
+    assert (found / "best.safetensors").read_bytes() == (expected / "best.safetensors").read_bytes()
+    one, other = (load_state(path / "last.pt") for path in (found, expected))
+    assert one["threads"] == other["threads"] == 1
+    assert torch.equal(one["random"]["torch"], other["random"]["torch"])
+    for key, value in other["trainer"]["average"].items():
+        assert torch.equal(one["trainer"]["average"][key], value)
+
+
+def test_what_is_saved_within_an_epoch_keeps_its_number(measured, config, monkeypatch):
+    monkeypatch.setattr("cnncli.training.thread_count._WINDOW", 0.0)
+    measured += [Choice(2, 1e12)]  # another measurement would find no number
+    run_dir = train_run(config(epochs=1, batch_size=8, checkpoint_every=1), Heard())
+    assert threads_of(run_dir) == ["2"]
+
+
 def test_a_number_that_is_given_is_taken(measured, config, monkeypatch):
     monkeypatch.setattr(run_threads, "count_cpus", lambda: 1)
     reporter = Heard()
@@ -169,7 +203,7 @@ def test_where_folds_share_features_the_number_stays(
 def test_a_fold_with_fewer_cores_than_the_one_before_says_so(measured, config, monkeypatch):
     compute = choose_compute("cpu", "fp32")
     kept = SimpleNamespace(threads=3)
-    run = SimpleNamespace(config=config(), compute=compute, threads=0, kept=kept)
+    run = SimpleNamespace(config=config(), compute=compute, threads=Choice(), kept=kept)
     reporter = Heard()
     assert run_threads.start_threads(run, None, None, reporter).now == 3
     assert not reporter.warnings
@@ -181,7 +215,7 @@ def test_a_fold_with_fewer_cores_than_the_one_before_says_so(measured, config, m
 
 def test_features_are_computed_again_with_their_own_number(measured, config):
     compute = choose_compute("cpu", "fp32")
-    run = SimpleNamespace(config=config(), compute=compute, threads=0, kept=None)
+    run = SimpleNamespace(config=config(), compute=compute, threads=Choice(), kept=None)
     state = {"threads": 1, "rows": [{"threads": 3}, {"threads": 1}]}
     reporter = Heard()
     threads = run_threads.start_threads(run, None, state, reporter)

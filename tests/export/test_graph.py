@@ -41,9 +41,11 @@ def tiny():
     return Tiny().eval()
 
 
-@pytest.fixture(scope="module")
-def model(tiny):
-    return build_graph(tiny, np.zeros((4, 5, 2), np.uint8), "tiny")
+@pytest.fixture(scope="module", params=["trace", pytest.param("capture", marks=pytest.mark.slow)])
+def model(tiny, request):
+    if request.param == "capture" and torch.__version__.startswith("2.6."):
+        pytest.skip("this exporter of torch 2.6 fails, seen with onnxscript 0.5.0 and 0.5.4")
+    return build_graph(tiny, np.zeros((4, 5, 2), np.uint8), "tiny", request.param)
 
 
 def test_no_temperature_after_one(tiny, model):
@@ -79,21 +81,22 @@ def test_any_batch_and_any_temperature(tiny, model, temperature):
 
 
 @pytest.mark.slow
-def test_the_same_network_gives_the_same_bytes_but_for_the_metadata(tiny, model):
+def test_the_same_network_gives_the_same_bytes_but_for_the_metadata(tiny, model, request):
     set_temperature(model, None)
     to_bytes(model, {"cnncli.version": "1"})
     to_bytes(model, {"cnncli.version": "2"})
     (one, digest) = model.metadata_props
     assert (one.key, one.value) == ("cnncli.version", "2")
     assert digest.value == compute_digest(to_bytes(model, {"cnncli.version": "2"}))
-    again = build_graph(tiny, np.ones((4, 5, 2), np.uint8), "tiny")
+    way = request.node.callspec.params["model"]
+    again = build_graph(tiny, np.ones((4, 5, 2), np.uint8), "tiny", way)
     assert to_bytes(again, {}) == to_bytes(model, {})
     assert b"site-packages" not in to_bytes(model, {})  # where the exporter found things
 
 
 def test_a_network_that_cannot_be_written_is_said_in_one_line(capfd):
     with pytest.raises(CnncliError, match="torch's ONNX exporter cannot write odd: ") as error:
-        build_graph(Odd(), np.zeros((4, 5, 2), np.uint8), "odd")
+        build_graph(Odd(), np.zeros((4, 5, 2), np.uint8), "odd", "capture")
     assert "\n" not in str(error.value)
     assert error.value.exit_code == 1
     assert capfd.readouterr() == ("", "")
@@ -102,4 +105,4 @@ def test_a_network_that_cannot_be_written_is_said_in_one_line(capfd):
 def test_a_network_larger_than_a_file_is_refused(tiny, monkeypatch):
     monkeypatch.setattr(graph, "MOST_OF_FILE", 100)
     with pytest.raises(CnncliError, match="an ONNX file holds 2 GiB at most"):
-        build_graph(tiny, np.zeros((4, 5, 2), np.uint8), "tiny")
+        build_graph(tiny, np.zeros((4, 5, 2), np.uint8), "tiny", "trace")

@@ -69,6 +69,36 @@ def test_what_fails_is_a_warning(finished, monkeypatch, error, told):
     assert not (finished / ONNX_FILE).exists()
 
 
+@pytest.fixture
+def ways(monkeypatch):
+    """Return the ways in which graphs were built; the quick one fails, the other is quick, too."""
+    asked, build = [], write_onnx.build_graph
+
+    def build_graph(classifier, example, name, way):
+        asked.append(way)
+        if way == "trace":
+            raise CnncliError(f"torch's ONNX exporter cannot write {name}: reason")
+        return build(classifier, example, name, "trace")
+
+    monkeypatch.setattr(write_onnx, "build_graph", build_graph)
+    return asked
+
+
+def test_the_slow_exporter_where_the_quick_one_fails(finished, ways):
+    heard = make(finished)
+    assert ways == ["trace", "capture"]
+    assert heard.warnings == []
+    assert heard.notes[0] == "lenet5 needs torch's slower exporter, which may take half a minute"
+    assert (finished / ONNX_FILE).is_file()
+
+
+def test_no_slow_exporter_within_a_time_limit(finished, ways):
+    heard = make(finished, limit=1e6)
+    assert ways == ["trace"]
+    (warning,) = heard.warnings
+    assert warning.endswith(f"reason; to make it: cnncli export {finished}")
+
+
 @pytest.mark.parametrize("is_wanted", [True, False])
 def test_the_flag(is_wanted):
     names = [after.name for after in WantedAfters(report=False, onnx=is_wanted).load()]

@@ -1,6 +1,7 @@
 """The number of threads, measured by a clock of our own: no test depends on the machine's load."""
 
 import copy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from torch import nn
 
 from cnncli.models.build import Classifier
 from cnncli.reporting import SilentReporter
+from cnncli.training.progress import Progress
 from cnncli.training.thread_count import ThreadCount
-from cnncli.training.threads import choose_threads, copied_steps, limited_blas
+from cnncli.training.threads import Choice, choose_threads, copied_steps, limited_blas
 
 
 class Machine:
@@ -52,8 +54,16 @@ def threads():
 )
 def test_the_quickest_number_is_chosen(threads, each, most, best):
     machine = Machine(each)
-    assert choose_threads(machine.take_step, 32, most, machine.clock) == best
+    assert choose_threads(machine.take_step, 32, most, machine.clock).number == best
     assert torch.get_num_threads() == threads  # as it was
+
+
+def test_the_rate_of_the_choice_is_that_of_its_steps(threads):
+    machine = Machine({1: 1e-3, 2: 2e-2})
+    assert choose_threads(machine.take_step, 32, 2, machine.clock).rate == pytest.approx(1e3)
+    assert choose_threads(machine.take_step, 32, 1, machine.clock).rate == 0  # nothing was tried
+    machine = Machine({1: 1.0, 2: 2.0})
+    assert choose_threads(machine.take_step, 32, 2, machine.clock).rate == 0
 
 
 def test_no_larger_number_is_tried_once_one_is_slower(threads):
@@ -64,7 +74,7 @@ def test_no_larger_number_is_tried_once_one_is_slower(threads):
 
 def test_far_slower_steps_are_given_up(threads):
     machine = Machine({1: 1e-4, 2: 1.0})
-    assert choose_threads(machine.take_step, 32, 2, machine.clock) == 1
+    assert choose_threads(machine.take_step, 32, 2, machine.clock).number == 1
     assert machine.now < 1  # a whole step with two threads would have been 32 s
 
 
@@ -81,13 +91,13 @@ def test_it_is_bounded(threads, each, gain, powers):
 @pytest.mark.parametrize("most", [2, 64])
 def test_a_slow_network_gets_all_threads(threads, most):
     machine = Machine({1: 1.0, most: 2.0})
-    assert choose_threads(machine.take_step, 32, most, machine.clock) == most
+    assert choose_threads(machine.take_step, 32, most, machine.clock).number == most
     assert machine.now < 1.1
 
 
 def test_it_takes_a_fraction_of_a_second(threads):
     machine = Machine({1 << power: 1e-3 / (1 << power) for power in range(7)})
-    assert choose_threads(machine.take_step, 128, 64, machine.clock) == 64
+    assert choose_threads(machine.take_step, 128, 64, machine.clock).number == 64
     assert machine.now < 1
 
 
@@ -127,7 +137,7 @@ def rows(*rates):
 )
 def test_a_second_look_where_epochs_are_far_from_the_usual(threads, rates, is_due):
     looks = []
-    count = ThreadCount(2, most=2, find=lambda inputs: looks.append(inputs) or 1)
+    count = ThreadCount(2, most=2, find=lambda inputs: looks.append(inputs) or Choice(1))
     count.look_again(rows(*rates), None, SilentReporter())
     assert (len(looks) == 1) == is_due
     assert count.now == torch.get_num_threads() if is_due else 2
@@ -136,11 +146,70 @@ def test_a_second_look_where_epochs_are_far_from_the_usual(threads, rates, is_du
 
 def test_epochs_before_a_look_do_not_count(threads):
     found = iter([1, 2])
-    count = ThreadCount(2, most=2, find=lambda inputs: next(found))
+    count = ThreadCount(2, most=2, find=lambda inputs: Choice(next(found)))
     count.look_again(rows(100, 10), None, SilentReporter())
     count.look_again(rows(100, 10, 50), None, SilentReporter())
     count.look_again(rows(100, 10, 50, 49), None, SilentReporter())
     assert count.now == 1
+
+
+def watch(count, images_per_second, steps=12, of=320):
+    """Train the first epoch's steps of 8 images; return those after which it is begun anew."""
+    inputs, progress = SimpleNamespace(train=SimpleNamespace(count=of)), Progress(1)
+    anew = []
+    for step in range(1, steps + 1):
+        progress.images += 8
+        progress.seconds += 8 / images_per_second(step)
+        if count.look_early(progress, inputs, SilentReporter()):
+            anew.append(step)
+            break
+    return anew
+
+
+def counted(found, **settings):
+    """Return a number of 2 threads, measured as 100 images/s, and what it measures later."""
+    found = [Choice(*one) for one in found]
+    count = ThreadCount(2, most=2, find=lambda inputs: found.pop(0), rate=100.0, **settings)
+    return count, found
+
+
+def test_a_first_epoch_far_slower_than_measured_is_begun_anew(threads):
+    count, _ = counted([(1, 60.0)])
+    assert watch(count, lambda step: 10.0) == [1]
+    assert (count.now, torch.get_num_threads(), count.first) == (1, 1, 2)
+    assert count.begins_anew()
+    assert not count.begins_anew()
+    assert watch(count, lambda step: 1.0) == []  # fewer than one thread there are not
+
+
+@pytest.mark.parametrize(
+    ("rate", "settings"),
+    [
+        (lambda step: 100.0, {}),
+        (lambda step: 30.0, {}),  # reading and the optimizer were not measured
+        (lambda step: 1.0 if step == 1 else 100.0, {"has_workers": True}),
+        (lambda step: 100.0 if step < 22 else 1.0, {}),  # half of it is done
+        (lambda step: 1.0, {"fixed": True}),
+    ],
+)
+def test_other_first_epochs_are_not_measured_again(threads, rate, settings):
+    count, _ = counted([], **settings)  # a measurement would find no number
+    assert watch(count, rate, steps=40) == []
+    assert not count.begins_anew()
+
+
+def test_a_number_that_is_found_again_stays_and_is_looked_at_less_often(threads):
+    count, left = counted([(2, 100.0), (2, 100.0), (1, 100.0)])
+    assert watch(count, lambda step: 10.0, steps=12, of=10_000) == []  # 9.6 s
+    assert len(left) == 1
+    assert count.now == 2
+
+
+def test_later_epochs_are_not_begun_anew(threads):
+    count, left = counted([(1, 60.0)])
+    progress = Progress(2, images=8, seconds=100.0)
+    assert not count.look_early(progress, None, SilentReporter())
+    assert left
 
 
 def test_what_is_fixed_is_not_measured():
@@ -152,11 +221,11 @@ def test_what_is_fixed_is_not_measured():
 def test_all_processes_have_the_smallest_number_of_theirs():
     class Two:
         def gather(self, value):
-            return [value, 1]
+            return [value, Choice(1, 30.0)]
 
-    count = ThreadCount(4, most=4, find=lambda inputs: 4, world=Two())
+    count = ThreadCount(4, most=4, find=lambda inputs: Choice(4, 9.0), world=Two())
     count.measure(None)
-    assert count.now == 1
+    assert (count.now, count.rate) == (1, 30.0)
     assert np.isfinite(count._ended)
 
 
