@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import RowFormat, parse_shard
 from cnncli.choices.decision import check_probability
 from cnncli.errors import FINDINGS, RUNTIME_FAILURE, CnncliError
@@ -25,6 +24,7 @@ from cnncli.shell.watch_flags import Interval, Watch, take_watch
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cnncli.augmentation.notation import Tta
     from cnncli.data.submission import Sample
     from cnncli.recipes.predict import Predictor
     from cnncli.reporting import Reporter
@@ -140,7 +140,7 @@ def predict(
         "device": device,
         "precision": precision,
         "engine": engine,
-        "tta": None if tta is None else parse_tta(tta),
+        "tta": None if tta is None else _parse_tta(tta),
         "image_col": image_col,
         "shard": (1, 1) if shard is None else parse_shard(shard),
         "raw": raw,
@@ -286,6 +286,13 @@ def _lay_out(columns: Sequence[str], top_k: int) -> TableLayout:
         drop_equal=False,
         whole="--format csv",
     )
+
+
+def _parse_tta(text: str) -> Tta:
+    """Return the views that ``--tta`` names; the notation is loaded only where it is used."""
+    from cnncli.augmentation.notation import parse_tta
+
+    return parse_tta(text)
 
 
 def _check_numbers(top_k: int, batch_size: int, abstain_below: float | None) -> None:

@@ -8,14 +8,17 @@ import struct
 import warnings
 import zlib
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from cnncli.arrays import Array
 from cnncli.images.header import Header, ImageError, check_size, damaged, too_large
-from cnncli.images.jpeg import check_kind, decode_jpeg
+from cnncli.images.jpeg import check_kind, decode_jpeg, read_plain_header
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # The decoders that Pillow may try, by Pillow's names.
 _PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM")
@@ -57,10 +60,14 @@ MODES = {
 
 def read_header(data: bytes) -> Header:
     """Return what a file says about itself; see :class:`cnncli.images.formats.FormatModule`."""
-    if data.startswith(b"\xff\xd8"):
-        check_kind(data)
-    elif (plain := _read_plain_png(data)) is not None:
+    is_jpeg = data.startswith(b"\xff\xd8")
+    plain = read_plain_header(data) if is_jpeg else _read_plain_png(data)
+    if plain is not None:
         return plain
+    if is_jpeg:
+        check_kind(data)
+    from PIL import Image, UnidentifiedImageError  # takes a while to load
+
     try:
         with PILLOW_LOCK, warnings.catch_warnings():
             # They are about corrupt EXIF, which is harmless, and about size, which we check.

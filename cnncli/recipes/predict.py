@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress, islice, zip_longest
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.augmentation.notation import Tta
 from cnncli.choices import Engine, Precision
 from cnncli.data.inputs import expand_inputs, group_files, select_shard
 from cnncli.errors import CnncliError
@@ -24,6 +23,9 @@ from cnncli.run.odd_images import find_dark, has_raw_name, is_unlike_training
 from cnncli.run.prediction_row import Row, build_row, build_unreadable_row
 from cnncli.run.read_ahead import read_batches
 from cnncli.training.distributed import ALONE, World
+
+if TYPE_CHECKING:
+    from cnncli.augmentation.notation import Tta
 
 
 @dataclass(frozen=True)
