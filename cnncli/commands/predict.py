@@ -18,13 +18,12 @@ from cnncli.shell.decision_flags import AbstainBelow, Raw
 from cnncli.shell.engine_flags import AnsweringEngine, Exact, Verify, check_network, settle_exact
 from cnncli.shell.flags import CsvSafe, JudgingPrecision, TestTimeViews, complete_model
 from cnncli.shell.submission_flags import SAMPLE, TO_FILE, read_submission
-from cnncli.shell.terminal import choose_format, choose_reporter, print_rows, print_text
+from cnncli.shell.terminal import choose_format, choose_reporter, print_batches, print_text
 from cnncli.shell.watch_flags import Interval, Watch, take_watch
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cnncli.augmentation.notation import Tta
     from cnncli.data.submission import Sample
     from cnncli.recipes.predict import Predictor
     from cnncli.reporting import Reporter
@@ -129,6 +128,8 @@ def predict(
         output = None
     submission = read_submission(sample_submission, output, image_col, inputs, others)
     chosen = choose_format(output_format, piped="csv") if watched is None else watched.form
+    if tta is not None:
+        from cnncli.augmentation.notation import parse_tta
     given: dict[str, Any] = {
         "checkpoints": tuple(checkpoint or ()),
         "model": model,
@@ -140,7 +141,7 @@ def predict(
         "device": device,
         "precision": precision,
         "engine": engine,
-        "tta": None if tta is None else _parse_tta(tta),
+        "tta": None if tta is None else parse_tta(tta),
         "image_col": image_col,
         "shard": (1, 1) if shard is None else parse_shard(shard),
         "raw": raw,
@@ -173,20 +174,20 @@ def _answer(
 
     bad = 0
 
-    def rows(predictor: Predictor) -> Iterator[dict[str, object]]:
+    def rows(predictor: Predictor) -> Iterator[list[dict[str, object]]]:
         nonlocal bad
-        for row in predictor.predict(predictor.list_files(inputs, sys.stdin)):
-            bad += row["error"] != ""
-            yield row
+        for batch in predictor.predict_batches(predictor.list_files(inputs, sys.stdin)):
+            bad += sum(row["error"] != "" for row in batch)
+            yield batch
 
     with join_world(given["device"]) as world:
         predictor = Predictor(PredictSettings(**given), reporter, world)
         if submission is not None:
             bad = not _submit(submission, predictor, inputs, reporter)
         elif world.is_first:
-            columns = predictor.columns
-            layout = _lay_out(columns, predictor.top_k)
-            print_rows(rows(predictor), columns, chosen, csv_safe=csv_safe, layout=layout)
+            layout = _lay_out(predictor.columns, predictor.top_k)
+            batches = rows(predictor)
+            print_batches(batches, predictor.columns, chosen, csv_safe=csv_safe, layout=layout)
         else:
             deque(rows(predictor), maxlen=0)  # they go to rank 0
     if world.is_first:
@@ -286,13 +287,6 @@ def _lay_out(columns: Sequence[str], top_k: int) -> TableLayout:
         drop_equal=False,
         whole="--format csv",
     )
-
-
-def _parse_tta(text: str) -> Tta:
-    """Return the views that ``--tta`` names; the notation is loaded only where it is used."""
-    from cnncli.augmentation.notation import parse_tta
-
-    return parse_tta(text)
 
 
 def _check_numbers(top_k: int, batch_size: int, abstain_below: float | None) -> None:

@@ -154,16 +154,21 @@ def load_decision(
     return decision
 
 
-def note_left_out(checkpoints: Sequence[Path], reporter: Reporter) -> None:
+def note_left_out(
+    checkpoints: Sequence[Path], reporter: Reporter, exported: Sequence[Path] = ()
+) -> None:
     """Say where decisions do not count, since they were chosen for one of several networks.
 
     Args:
         checkpoints: The files of the networks.
         reporter: Gets the remark.
+        exported: Exported files with a decision in them.
     """
     left = [file for path in checkpoints if (file := find_decision_file(path)) and file.exists()]
+    left = [*exported, *left]
     if left:
-        of = count_of(len(left), "decision.json is", "decision.json are")
+        what = "decision" if exported else DECISION_FILE
+        of = count_of(len(left), f"{what} is", f"{what}s are" if exported else f"{what} are")
         reporter.note(f"{of} left out: it was chosen for one network alone ({left[0]})")
 
 
