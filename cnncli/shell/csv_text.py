@@ -50,6 +50,7 @@ def _has_return(cell: object) -> bool:
 
 def _write(rows: Sequence[Sequence[object]], *, quote: bool) -> str:
     text = io.StringIO(newline="")
-    how = csv.QUOTE_ALL if quote else csv.QUOTE_MINIMAL
-    csv.writer(text, lineterminator="\n", quoting=how).writerows(rows)
+    csv.writer(
+        text, lineterminator="\n", quoting=csv.QUOTE_ALL if quote else csv.QUOTE_MINIMAL
+    ).writerows(rows)
     return text.getvalue()

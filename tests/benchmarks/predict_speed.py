@@ -2,10 +2,10 @@
 
 ``python tests/benchmarks/predict_speed.py ROW [--rounds N] [--photos FOLDER]`` makes a network with
 random weights and images, exports the network, and starts each way in turn, in a process of its
-own: the bare engine (`bare_predict.py`), cnncli with the exported network, cnncli with torch, and with
-``--timm`` timm's way of inference (`timm_predict.py`).
-Printed are the medians of the CPU seconds (user and system), of the seconds by the clock and of the
-peak memory, and the median of the ratios to the bare job of the same round.
+own: the bare engine (`bare_predict.py`), cnncli with the exported network, cnncli with torch, and,
+with ``--timm``, timm's way of inference (`timm_predict.py`). Printed are the medians of the CPU
+seconds (user and system), of the seconds by the clock and of the peak memory, and the median of the
+ratios to the bare job of the same round.
 
 Rows: ``one`` is one photo of 1600×1200 pixels and a ResNet-18 at 224 pixels, ``large`` are 400 of
 them, ``digits`` are 20,000 PNGs of 28 pixels and a LeNet-5.
