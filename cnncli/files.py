@@ -73,8 +73,8 @@ def expand_path(given: str | Path) -> Path:
         ) from None
 
 
-def check_regular(path: str | Path, *, most: int) -> None:
-    """Refuse what is not a file that can be read to its end; a link counts as what it leads to.
+def check_regular(path: str | Path, *, most: int) -> int:
+    """Return the size of a file, or refuse what cannot be read to its end; links are followed.
 
     A pipe may never end, and a device such as ``/dev/zero`` does not. A folder passes: reading it
     fails with the system's own words.
@@ -88,15 +88,16 @@ def check_regular(path: str | Path, *, most: int) -> None:
             ``most``; ``strerror`` says so.
     """
     facts = os.stat(path)
-    reason = ""
-    if stat.S_ISFIFO(facts.st_mode):
+    kind, size, reason = stat.S_IFMT(facts.st_mode), facts.st_size, ""
+    if kind == stat.S_IFIFO:
         reason = "a pipe, not a file; write what comes out of it to a file first"
-    elif not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):
+    elif kind not in (stat.S_IFREG, stat.S_IFDIR):
         reason = "a device or a socket, not a file"
-    elif stat.S_ISREG(facts.st_mode) and facts.st_size > most:
+    elif kind == stat.S_IFREG and size > most:
         reason = f"larger than {most / 2**20:,.0f} MiB, the most that is read of such a file"
     if reason:
         raise OSError(errno.EINVAL, reason, str(path))
+    return size
 
 
 def check_table(path: Path, where: str, *, most: int = MOST_OF_TABLE) -> None:
@@ -126,8 +127,12 @@ def read_file(path: str | Path, *, most: int) -> bytes:
     Raises:
         OSError: As `check_regular` does, and if the file cannot be read.
     """
-    check_regular(path, most=most)
-    with open(path, "rb") as file:
+    size = check_regular(path, most=most)
+    with open(path, "rb", buffering=0) as file:  # a buffer takes long to make
+        content = file.read(size + 1)
+    if len(content) == size:
+        return content
+    with open(path, "rb") as file:  # it grows, or the system does not tell its size
         return file.read(most)
 
 

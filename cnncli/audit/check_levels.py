@@ -9,9 +9,9 @@ from cnncli.arrays import Array
 from cnncli.audit.file_facts import FileFacts
 from cnncli.audit.findings import Finding, one_by_one
 from cnncli.errors import count_of
+from cnncli.images.intensity import DARK_BYTE
 from cnncli.images.levels import Extent, Levels, find_extent
 from cnncli.images.scales import (
-    DARK_BYTE,
     find_depths,
     find_scales,
     tell_dark_bytes,

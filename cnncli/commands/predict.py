@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import RowFormat, parse_shard
 from cnncli.choices.decision import check_probability
 from cnncli.errors import FINDINGS, RUNTIME_FAILURE, CnncliError
@@ -19,7 +18,7 @@ from cnncli.shell.decision_flags import AbstainBelow, Raw
 from cnncli.shell.engine_flags import AnsweringEngine, Exact, Verify, check_network, settle_exact
 from cnncli.shell.flags import CsvSafe, JudgingPrecision, TestTimeViews, complete_model
 from cnncli.shell.submission_flags import SAMPLE, TO_FILE, read_submission
-from cnncli.shell.terminal import choose_format, choose_reporter, print_rows, print_text
+from cnncli.shell.terminal import choose_format, choose_reporter, print_batches, print_text
 from cnncli.shell.watch_flags import Interval, Watch, take_watch
 
 if TYPE_CHECKING:
@@ -129,6 +128,8 @@ def predict(
         output = None
     submission = read_submission(sample_submission, output, image_col, inputs, others)
     chosen = choose_format(output_format, piped="csv") if watched is None else watched.form
+    if tta is not None:
+        from cnncli.augmentation.notation import parse_tta
     given: dict[str, Any] = {
         "checkpoints": tuple(checkpoint or ()),
         "model": model,
@@ -173,20 +174,20 @@ def _answer(
 
     bad = 0
 
-    def rows(predictor: Predictor) -> Iterator[dict[str, object]]:
+    def rows(predictor: Predictor) -> Iterator[list[dict[str, object]]]:
         nonlocal bad
-        for row in predictor.predict(predictor.list_files(inputs, sys.stdin)):
-            bad += row["error"] != ""
-            yield row
+        for batch in predictor.predict_batches(predictor.list_files(inputs, sys.stdin)):
+            bad += sum(row["error"] != "" for row in batch)
+            yield batch
 
     with join_world(given["device"]) as world:
         predictor = Predictor(PredictSettings(**given), reporter, world)
         if submission is not None:
             bad = not _submit(submission, predictor, inputs, reporter)
         elif world.is_first:
-            columns = predictor.columns
-            layout = _lay_out(columns, predictor.top_k)
-            print_rows(rows(predictor), columns, chosen, csv_safe=csv_safe, layout=layout)
+            layout = _lay_out(predictor.columns, predictor.top_k)
+            batches = rows(predictor)
+            print_batches(batches, predictor.columns, chosen, csv_safe=csv_safe, layout=layout)
         else:
             deque(rows(predictor), maxlen=0)  # they go to rank 0
     if world.is_first:

@@ -143,9 +143,9 @@ def select_shard(items: Iterable[T], shard: tuple[int, int]) -> Iterator[T]:
 def _expand(given: str) -> Iterator[str]:
     """Yield the paths that one argument stands for."""
     if os.path.isdir(given):
-        found = False
+        found, folder = False, os.path.join(given, "")
         for name in walk_files(Path(given)):
-            path = os.path.join(given, name)
+            path = folder + name
             if looks_like_image(path):
                 found = True
                 yield path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import sys
 from pathlib import Path
 
@@ -20,6 +19,8 @@ def may_have_gpu() -> bool:
     if hidden is not None and hidden.strip() in ("", "-1"):
         return False
     if sys.platform == "win32":
+        import shutil
+
         return shutil.which("nvcuda.dll") is not None or shutil.which("nvidia-smi") is not None
     # NVIDIA's driver, its form inside Windows' Linux, and AMD's.
     places = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg", "/dev/kfd")

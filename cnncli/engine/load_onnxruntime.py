@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from typing import Any
+from typing import Any, BinaryIO
 
 _WARNING = b"[W:onnxruntime"
 _STDERR = 2
@@ -30,12 +29,25 @@ def load_onnxruntime() -> Any:
     return onnxruntime
 
 
+def _open_memory() -> BinaryIO:
+    """Open a file without a name, in memory where the system has that.
+
+    Raises:
+        OSError: If there is no folder for temporary files.
+    """
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("stderr"), "w+b")
+    import tempfile
+
+    return tempfile.TemporaryFile()
+
+
 @contextmanager
 def _without_warnings() -> Iterator[None]:
     """Hold back what C++ writes to stderr inside the context; all but the warnings follow then."""
     with ExitStack() as opened:
         try:
-            held = opened.enter_context(tempfile.TemporaryFile())
+            held = opened.enter_context(_open_memory())
             stderr = os.dup(_STDERR)
         except OSError:  # stderr is closed, or there is no folder for temporary files
             yield

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 # At least so many bytes are left to a network, however small the machine is.
@@ -25,13 +26,13 @@ def bounded_memory() -> Iterator[None]:
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_AS)
-    page = os.sysconf("SC_PAGE_SIZE")
-    more = max(_LEAST, min(os.sysconf("SC_PHYS_PAGES") * page, _container_memory()) // 2)
-    try:
-        bound = int(Path("/proc/self/statm").read_text().split()[0]) * page + more
+    try:  # before each batch: it is to take no time
+        with open("/proc/self/statm", "rb", buffering=0) as file:
+            pages = int(file.read(64).split()[0])
     except (OSError, ValueError):
         yield
         return
+    bound = pages * os.sysconf("SC_PAGE_SIZE") + _find_most()
     tighter = [value for value in before if value != resource.RLIM_INFINITY]
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (min([bound, *tighter]), before[1]))
@@ -40,6 +41,13 @@ def bounded_memory() -> Iterator[None]:
     finally:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@cache
+def _find_most() -> int:
+    """Return half of the bytes of memory of this machine, or of its container."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(_LEAST, min(machine, _container_memory()) // 2)
 
 
 def _container_memory() -> int:

@@ -17,6 +17,8 @@ _SLACK = 1e-3
 _MOST = float(np.finfo(np.float32).max)
 # A range that ends below this fraction of full scale leaves fewer than 32 of the levels of 8 bits.
 _DEEP_ONLY = 0.125
+# A picture of 8 bits that has no level above this, a sixteenth of 255, is nearly black.
+DARK_BYTE = 15
 
 
 @dataclass(frozen=True)

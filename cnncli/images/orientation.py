@@ -27,7 +27,9 @@ def turn_upright(array: Array, orientation: int) -> Array:
     Returns:
         A view of the array: (W, H, C) for orientations 5–8, else (H, W, C).
     """
-    transpose, flip_rows, flip_columns = UPRIGHT.get(orientation, (False, False, False))
+    if orientation not in UPRIGHT:
+        return array
+    transpose, flip_rows, flip_columns = UPRIGHT[orientation]
     if transpose:
         array = array.transpose(1, 0, 2)
     return array[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]

@@ -128,13 +128,15 @@ class Preprocess:
             decoded = [self._decode(data, number) for number, data in enumerate(files)]
         except MemoryError:
             raise out_of_memory() from None
+        if len(decoded) == 1:
+            part, cut, is_coloured = decoded[0]
+            return self._resize(part), cut, is_coloured
         parts, cuts, colours = zip(*decoded, strict=True)
         sizes = {part.shape[:2] for part in parts}
         if len(sizes) > 1:
             told = ", ".join(f"{height}×{width}" for height, width in (p.shape[:2] for p in parts))
             raise ImageError(f"is files of different sizes ({told}); channels are of one size")
-        whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
-        return self._resize(whole), max(cuts), any(colours)
+        return self._resize(np.concatenate(parts, axis=2)), max(cuts), any(colours)
 
     def _decode(self, data: bytes, number: int) -> tuple[Array, float, bool]:
         """Decode one file, in ``dtype`` and with the channels that it gives, but not yet resized.

@@ -7,15 +7,19 @@ import re
 import struct
 import warnings
 import zlib
+from functools import lru_cache
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from cnncli.arrays import Array
 from cnncli.images.header import Header, ImageError, check_size, damaged, too_large
-from cnncli.images.jpeg import check_kind, decode_jpeg
+from cnncli.images.jpeg import check_kind, decode_jpeg, read_plain_header
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # The decoders that Pillow may try, by Pillow's names.
 _PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM")
@@ -57,10 +61,14 @@ MODES = {
 
 def read_header(data: bytes) -> Header:
     """Return what a file says about itself; see :class:`cnncli.images.formats.FormatModule`."""
-    if data.startswith(b"\xff\xd8"):
-        check_kind(data)
-    elif (plain := _read_plain_png(data)) is not None:
+    is_jpeg = data.startswith(b"\xff\xd8")
+    plain = read_plain_header(data) if is_jpeg else _read_plain_png(data)
+    if plain is not None:
         return plain
+    if is_jpeg:
+        check_kind(data)
+    from PIL import Image, UnidentifiedImageError  # takes a while to load
+
     try:
         with PILLOW_LOCK, warnings.catch_warnings():
             # They are about corrupt EXIF, which is harmless, and about size, which we check.
@@ -91,14 +99,29 @@ def _read_plain_png(data: bytes) -> Header | None:
     width, height, bits, colour, *others = struct.unpack_from(">IIBBBBB", data, 16)
     if bits != 8 or colour not in _PLAIN_COLOURS or any(others) or not (width and height):
         return None
-    if data[37:41] != b"IDAT" or any(mark in data for mark in (b"tRNS", b"eXIf", b"tEXt")):
-        return None
-    if b"zTXt" in data or b"iTXt" in data or b"acTL" in data:
+    if data[37:41] != b"IDAT" or not (_is_one_piece(data) or _has_no_notes(data)):
         return None
     check_size(width, height)
     _check_png(data)
+    return _describe_plain_png(colour, width, height)
+
+
+@lru_cache(256)
+def _describe_plain_png(colour: int, width: int, height: int) -> Header:
+    """Return the header of a plain PNG; it takes longer to build than to find a built one."""
     mode, channels, alpha = _PLAIN_COLOURS[colour]
     return Header("PNG", mode, width, height, 8, channels, alpha)
+
+
+def _is_one_piece(data: bytes) -> bool:
+    """Return whether a PNG is its first chunk, one chunk of pixels and its end, and no more."""
+    end = 45 + int.from_bytes(data[33:37], "big")  # of the chunk of pixels
+    return len(data) == end + 12 and data[37:41] == b"IDAT" and data[end + 4 : end + 8] == b"IEND"
+
+
+def _has_no_notes(data: bytes) -> bool:
+    """Return whether a PNG has no chunk that says more of its picture than pixels and colours."""
+    return not any(mark in data for mark in (b"tRNS", b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"acTL"))
 
 
 def _describe(data: bytes, image: Image.Image) -> Header:
@@ -188,6 +211,8 @@ def _keep_picture(data: bytes) -> bytes:
     libpng reads all else too, and says on stderr, without the file's name, what it finds odd in a
     colour profile.
     """
+    if _is_one_piece(data):
+        return data
     place, parts = 8, [data[:8]]
     while place < len(data):
         end = place + 12 + int.from_bytes(data[place : place + 4], "big")
@@ -228,7 +253,7 @@ def decode_pixels(data: bytes, header: Header, *, raw: bool, reduction: int) -> 
         raise ImageError(f"cannot be decoded ({error.err})") from None
     if pixels is None:
         raise ImageError("is damaged or cut short")
-    array = stretch(np.atleast_3d(pixels), header.maximum)
+    array = stretch(pixels[..., None] if pixels.ndim == 2 else pixels, header.maximum)
     if array.shape[2] in (3, 4):
         array = array[..., [2, 1, 0, 3][: array.shape[2]]]
     if array.shape[2] == 4 and header.channels == 1:
@@ -246,8 +271,10 @@ def stretch(array: Array, maximum: int | None) -> Array:
         array: Pixels of uint8 or uint16, of any shape; other types are returned unchanged.
         maximum: The stored value of white; None means that the values have the full scale already.
     """
+    if maximum is None or array.dtype.kind != "u":
+        return array
     full = 255 if array.dtype == np.uint8 else 65535
-    if maximum is None or maximum == full or array.dtype.kind != "u":
+    if maximum == full:
         return array
     levels = (array.astype(np.uint64) * full + maximum // 2) // maximum
     return np.minimum(levels, full).astype(array.dtype)

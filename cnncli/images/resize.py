@@ -7,7 +7,6 @@ from functools import partial
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from cnncli.arrays import Array
 from cnncli.choices import Interpolation, ResizeMode
@@ -112,8 +111,11 @@ def _crop_as_weights(
     return image[top : top + height, left : left + width]
 
 
-def _scale_with_pillow(way: Image.Resampling, image: Array, height: int, width: int) -> Array:
-    """Resize (H, W, C) with Pillow's filter ``way``."""
+def _scale_with_pillow(name: str, image: Array, height: int, width: int) -> Array:
+    """Resize (H, W, C) with Pillow's filter of this name."""
+    from PIL import Image  # takes longer to load than one image to resize
+
+    way = Image.Resampling[name]
     if image.shape[2] == 3 and image.dtype == np.uint8:
         return np.asarray(Image.fromarray(image).resize((width, height), way))
     channels = [
@@ -123,6 +125,6 @@ def _scale_with_pillow(way: Image.Resampling, image: Array, height: int, width: 
 
 
 _PILLOW = {
-    "bilinear": partial(_scale_with_pillow, Image.Resampling.BILINEAR),
-    "bicubic": partial(_scale_with_pillow, Image.Resampling.BICUBIC),
+    "bilinear": partial(_scale_with_pillow, "BILINEAR"),
+    "bicubic": partial(_scale_with_pillow, "BICUBIC"),
 }

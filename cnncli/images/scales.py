@@ -21,8 +21,6 @@ _NEAR_GAP, _CLOSE = 5.0, 2.0
 _DARKER = 3.0
 # Resampling may leave values so far beyond a scale, as a fraction of it.
 _BEYOND = 1e-3
-# A picture of 8 bits that has no level above this, a sixteenth of 255, is nearly black.
-DARK_BYTE = 15
 
 
 def find_scales(pictures: Sequence[Levels]) -> tuple[list[int], list[int]] | None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress, islice, zip_longest
+from itertools import chain, compress, islice, zip_longest
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.augmentation.notation import Tta
 from cnncli.choices import Engine, Precision
 from cnncli.data.inputs import expand_inputs, group_files, select_shard
 from cnncli.errors import CnncliError
@@ -22,8 +21,11 @@ from cnncli.run.fingerprint import fingerprint
 from cnncli.run.networks import EngineSettings, Ensemble, Loaded
 from cnncli.run.odd_images import find_dark, has_raw_name, is_unlike_training
 from cnncli.run.prediction_row import Row, build_row, build_unreadable_row
-from cnncli.run.read_ahead import read_batches
+from cnncli.run.read_ahead import LoadedImage, read_batches
 from cnncli.training.distributed import ALONE, World
+
+if TYPE_CHECKING:
+    from cnncli.augmentation.notation import Tta
 
 
 @dataclass(frozen=True)
@@ -195,11 +197,16 @@ class Predictor:
         return select_shard(files, self.settings.shard)
 
     def predict(self, files: Iterator[tuple[str, ...]]) -> Iterator[Row]:
+        """Yield a row for each image, as `predict_batches` does, one by one."""
+        return chain.from_iterable(self.predict_batches(files))
+
+    def predict_batches(self, files: Iterator[tuple[str, ...]]) -> Iterator[list[Row]]:
         """Yield a row for each image, with all columns; ``error`` is empty if it could be read.
 
-        The memory needed does not grow with the number of images. Each of several processes
-        predicts a part of them; rank 0 yields the rows of all, in the order of the inputs, and the
-        other processes yield none.
+        Rows come together if their images were answered together: what is behind them may have to
+        be waited for. The memory needed does not grow with the number of images. Each of several
+        processes predicts a part of them; rank 0 yields the rows of all, in the order of the
+        inputs, and the other processes yield none.
 
         Args:
             files: The paths of the files of each image, as `list_files` yields them.
@@ -211,18 +218,19 @@ class Predictor:
         if world.size == 1:
             yield from self._predict(files)
             return
-        rows = self._predict(select_shard(files, (world.rank + 1, world.size)))
+        part = select_shard(files, (world.rank + 1, world.size))
+        rows = chain.from_iterable(self._predict(part))
         count = self.settings.batch_size
         is_over = False
         while not is_over:  # process r has predicted every size-th file, from file r on
             turns = world.gather(list(islice(rows, count)))
             is_over = len(turns[0]) < count  # no other process has more than rank 0
             if world.is_first:
-                yield from (row for turn in zip_longest(*turns) for row in turn if row)
+                yield [row for turn in zip_longest(*turns) for row in turn if row]
         parts = world.gather(self.odd)
         self.odd = {kind: _sum_up([part[kind] for part in parts]) for kind in self.odd}
 
-    def _predict(self, files: Iterator[tuple[str, ...]]) -> Iterator[Row]:
+    def _predict(self, files: Iterator[tuple[str, ...]]) -> Iterator[list[Row]]:
         """Yield the rows of this process's images, each given as the paths of its files."""
         for batch in read_batches(files, self.ensemble.forms, self.settings.batch_size):
             images = [image for _, image, _, _ in batch if not isinstance(image, str)]
@@ -232,17 +240,21 @@ class Predictor:
                 probabilities, labels, held = self._rest.decide(self.ensemble.answer(stacked))
                 dark = find_dark(stacked[0], self.preprocess)
                 answers = zip(probabilities, labels.tolist(), held.tolist(), dark, strict=True)
-            for path, image, cut, is_coloured in batch:
-                if has_raw_name(path):
-                    self._count("raw", path)
-                if isinstance(image, str):
-                    yield self._unreadable_row(path, image)
-                    continue
-                probability, label, is_withheld, is_dark = next(answers)
-                found = (is_unlike_training(cut, self.preprocess), is_coloured, is_dark)
-                for kind in compress(self.odd, found):
-                    self._count(kind, path)
-                yield self._row(path, probability, label, is_withheld)
+            yield [self._take(loaded, answers) for loaded in batch]
+
+    def _take(self, loaded: LoadedImage, answers: Iterator[tuple[Array, int, bool, bool]]) -> Row:
+        """Return the row of an image, and take its answer if it could be read."""
+        path, image, cut, is_coloured = loaded
+        if has_raw_name(path):
+            self._count("raw", path)
+        if isinstance(image, str):
+            return self._unreadable_row(path, image)
+        probability, label, is_withheld, is_dark = next(answers)
+        if cut or is_coloured or is_dark:
+            found = (is_unlike_training(cut, self.preprocess), is_coloured, is_dark)
+            for kind in compress(self.odd, found):
+                self._count(kind, path)
+        return self._row(path, probability, label, is_withheld)
 
     def _count(self, kind: str, path: str) -> None:
         """Count an image that is odd in some way."""

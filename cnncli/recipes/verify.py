@@ -75,8 +75,13 @@ def _find(given: Sequence[str], reporter: Reporter) -> Path:
             f"--verify: checks one file, and {given[0]} has {len(found)}; name one of its folds"
         )
     path, how = found[0]
+    if path.name != BEST_FILE:  # a file of that name, or weights of a kept epoch
+        raise CnncliError(
+            f"--checkpoint {given[0]}: --verify checks an exported network, and this is no .onnx "
+            "file; name one, or a run that has one"
+        )
     exported = path.with_name(ONNX_FILE)
-    if path.name != BEST_FILE or not exported.exists():
+    if not exported.exists():
         raise CnncliError(
             f"{path.parent}: has no {ONNX_FILE}; cnncli export {path.parent} writes it"
         )

@@ -13,8 +13,6 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.choices.decision import parse_operating_point
 from cnncli.errors import CnncliError, clip, count_of
-from cnncli.evaluation.calibration import HIGHEST, LOWEST, apply_temperature
-from cnncli.evaluation.operating_point import call_classes
 from cnncli.files import DECISION_FILE, EPOCHS_FOLDER, read_file, write_atomically
 from cnncli.reporting import Reporter
 
@@ -64,6 +62,8 @@ class Decision:
         """Return probabilities (N, K) after the temperature."""
         if self.temperature is None:
             return probabilities
+        from cnncli.evaluation.calibration import apply_temperature
+
         return apply_temperature(probabilities, self.temperature)
 
     def label(self, probabilities: Array) -> Array:
@@ -71,6 +71,8 @@ class Decision:
         if self.positive_target is None or self.threshold is None:
             labels: Array = probabilities.argmax(axis=1)
             return labels
+        from cnncli.evaluation.operating_point import call_classes
+
         return call_classes(probabilities, self.positive_target, self.threshold)
 
     def withhold(self, probabilities: Array, labels: Array) -> Array:
@@ -152,16 +154,21 @@ def load_decision(
     return decision
 
 
-def note_left_out(checkpoints: Sequence[Path], reporter: Reporter) -> None:
+def note_left_out(
+    checkpoints: Sequence[Path], reporter: Reporter, exported: Sequence[Path] = ()
+) -> None:
     """Say where decisions do not count, since they were chosen for one of several networks.
 
     Args:
         checkpoints: The files of the networks.
         reporter: Gets the remark.
+        exported: Exported files with a decision in them.
     """
     left = [file for path in checkpoints if (file := find_decision_file(path)) and file.exists()]
+    left = [*exported, *left]
     if left:
-        of = count_of(len(left), "decision.json is", "decision.json are")
+        what = "decision" if exported else DECISION_FILE
+        of = count_of(len(left), f"{what} is", f"{what}s are" if exported else f"{what} are")
         reporter.note(f"{of} left out: it was chosen for one network alone ({left[0]})")
 
 
@@ -212,6 +219,8 @@ def parse_decision(content: Any) -> Decision:
     Raises:
         ValueError: If a key is missing, or a value is not what it can be.
     """
+    from cnncli.evaluation.calibration import HIGHEST, LOWEST
+
     if not isinstance(content, dict) or not isinstance(content.get("format"), int):
         raise ValueError("no format")  # noqa: TRY004 - it is the file that is wrong
     if content["format"] > FORMAT:

@@ -18,7 +18,7 @@ from cnncli.engine.onnx_file import OnnxFile, open_onnx
 from cnncli.errors import CnncliError, count_of
 from cnncli.files import BEST_FILE, ONNX_FILE, expand_path
 from cnncli.reporting import Reporter
-from cnncli.run.decision import load_decision
+from cnncli.run.decision import load_decision, note_left_out
 from cnncli.run.exported_files import (
     check_exported,
     compare_beside,
@@ -168,8 +168,11 @@ def _load_exported(
             "the run in its place"
         )
     rest = [text for text in given if text not in exported]
+    found = find_all_members(rest, reporter, raw=True) if rest else []
+    if not (is_one or settings.raw):
+        decided = [file.path for file, one in zip(files, decisions, strict=True) if one is not None]
+        note_left_out([path for path, _ in found], reporter, decided)
     if rest:
-        found = find_all_members(rest, reporter, raw=settings.raw)
         more, why = _find_exported([path for path, _ in found], raw=True)
         if why:
             raise CnncliError(f"--checkpoint {name}: runs without torch, and of the others {why}")

@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from cnncli.arrays import Array
-from cnncli.augmentation.notation import Tta
 from cnncli.choices import Engine, Precision
 from cnncli.errors import RUNTIME_FAILURE, CnncliError, count_of
 from cnncli.images.preprocess import Preprocess
 from cnncli.run.decision import Decision
 from cnncli.run.members import align_classes
+
+if TYPE_CHECKING:
+    from cnncli.augmentation.notation import Tta
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,8 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.errors import count_of
-from cnncli.images.intensity import bits_of_dark
+from cnncli.images.intensity import DARK_BYTE, bits_of_dark
 from cnncli.images.preprocess import Preprocess
-from cnncli.images.scales import DARK_BYTE
 from cnncli.reporting import Reporter
 
 # An image is reported if more than this fraction of its values lies outside the range that was

@@ -33,23 +33,25 @@ def build_row(
         top_k: Number of classes, the most probable first.
         every: Whether the row also holds the probability of every class.
     """
-    row: Row = {"path": path}
-    order = [label]
+    name = class_names[label]
+    row: Row = {
+        "path": path,
+        "label": ABSTAIN if is_withheld else name,
+        "probability": round(float(probabilities[label]), 6),
+    }
     if top_k > 1:
         likeliest = np.argsort(-probabilities, kind="stable")[:top_k].tolist()
-        order = [label, *(target for target in likeliest if target != label)][:top_k]
-    for place, target in enumerate(order, start=1):
-        suffix = "" if place == 1 else f"_{place}"
-        row[f"label{suffix}"] = class_names[target]
-        row[f"probability{suffix}"] = round(float(probabilities[target]), 6)
-    if is_withheld:
-        row["label"] = ABSTAIN
+        others = [target for target in likeliest if target != label][: top_k - 1]
+        for place, target in enumerate(others, start=2):
+            row[f"label_{place}"] = class_names[target]
+            row[f"probability_{place}"] = round(float(probabilities[target]), 6)
     if every:
         values = probabilities.round(6).tolist()
         row["probabilities"] = dict(zip(class_names, values, strict=True))
     if is_withheld is not None:
-        row["suggested"] = class_names[label]
-    return {**row, "error": ""}
+        row["suggested"] = name
+    row["error"] = ""
+    return row
 
 
 def build_unreadable_row(

@@ -15,7 +15,7 @@ from cnncli.training.cores import count_cpus
 
 # The path of an image, the image (H, W, C) in each form or why it cannot be read, how much of it
 # was cut in the first form, and whether it lost its colour in one of them.
-Loaded = tuple[str, "tuple[Array, ...] | str", float, bool]
+LoadedImage = tuple[str, "tuple[Array, ...] | str", float, bool]
 
 
 # So many images at most are read in a row by one thread: to hand over a small one takes longer than
@@ -25,7 +25,7 @@ _MOST_OF_CHUNK = 16
 
 def read_batches(
     inputs: Iterator[tuple[str, ...]], forms: Sequence[Preprocess], batch_size: int
-) -> Iterator[list[Loaded]]:
+) -> Iterator[list[LoadedImage]]:
     """Yield the images in order, in batches of those that are ready.
 
     One thread goes through the inputs, several decode, and this one takes what is ready: the first
@@ -38,7 +38,7 @@ def read_batches(
     """
     most = max(1, min(_MOST_OF_CHUNK, batch_size // 2))
     # The queue holds two batches at most; the walking thread then waits, which limits the memory.
-    queue: Queue[Future[list[Loaded]] | BaseException | None] = Queue(2 * batch_size // most)
+    queue: Queue[Future[list[LoadedImage]] | BaseException | None] = Queue(2 * batch_size // most)
     stop = Event()
 
     def walk() -> None:
@@ -88,7 +88,7 @@ class _Chunk:
             self._inputs.append(files)
             return True
 
-    def read(self, forms: Sequence[Preprocess]) -> list[Loaded]:
+    def read(self, forms: Sequence[Preprocess]) -> list[LoadedImage]:
         """Read all of them, and take no more."""
         with self._lock:
             self._has_begun = True
@@ -96,10 +96,10 @@ class _Chunk:
 
 
 def _collect(
-    queue: Queue[Future[list[Loaded]] | BaseException | None], batch_size: int
-) -> Iterator[list[Loaded]]:
+    queue: Queue[Future[list[LoadedImage]] | BaseException | None], batch_size: int
+) -> Iterator[list[LoadedImage]]:
     """Yield batches from a queue of chunks, which ends with None or with an error to raise."""
-    batch: list[Loaded] = []
+    batch: list[LoadedImage] = []
     while True:
         try:
             # Wait long only for the first image of a batch. Where images come fast, the queue is
@@ -124,11 +124,14 @@ def _collect(
             raise item
 
 
-def _read(files: tuple[str, ...], forms: Sequence[Preprocess]) -> Loaded:
+def _read(files: tuple[str, ...], forms: Sequence[Preprocess]) -> LoadedImage:
     """Read an image of one or several files, and bring it into each form."""
     path = "|".join(files)  # as splits.csv names a sample of several files
     try:
         content = [read_file(file, most=MOST_OF_IMAGE) for file in files]
+        if len(forms) == 1:
+            image, cut, is_coloured = forms[0].read(content)
+            return path, (image,), cut, is_coloured
         images, cuts, coloured = zip(*(form.read(content) for form in forms), strict=True)
         return path, images, cuts[0], any(coloured)
     except ImageError as error:

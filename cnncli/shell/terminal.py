@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
@@ -14,10 +13,10 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TextIO
 
 from cnncli.errors import CnncliError
-from cnncli.files import protect_cell, protect_column
 from cnncli.reporting import UNSEEN_CHARACTERS, SilentReporter, TableLayout, show_controls
 from cnncli.shell.cells import CUT, wrap_words
 from cnncli.shell.columns import Row
+from cnncli.shell.csv_text import list_csv
 from cnncli.shell.growing_table import choose_columns, head_of_rows, line_of_row
 from cnncli.shell.tables import draw_table, find_width
 from cnncli.torchrun import is_follower
@@ -41,30 +40,39 @@ def print_rows(
     csv_safe: bool = False,
     layout: TableLayout = TableLayout(whole="--format csv"),  # noqa: B008 - it never changes
 ) -> None:
+    """Write rows to stdout as they come, each at once; see :func:`print_batches`."""
+    batches = ([row] for row in rows)
+    print_batches(batches, columns, output_format, csv_safe=csv_safe, layout=layout)
+
+
+def print_batches(
+    batches: Iterable[Sequence[Row]],
+    columns: Sequence[str],
+    output_format: str,
+    *,
+    csv_safe: bool = False,
+    layout: TableLayout = TableLayout(whole="--format csv"),  # noqa: B008 - it never changes
+) -> None:
     """Write rows to stdout as they come (``table`` and ``json`` need them all first).
 
-    An error before the first row leaves stdout empty.
+    The rows of a batch are written together, at once: a reader down the pipe sees them, and they
+    stay where the process is killed. An error before the first row leaves stdout empty.
 
     Args:
-        rows: Mappings with the ``columns`` as keys; ``None`` is an empty field.
+        batches: Rows: mappings with the ``columns`` as keys; ``None`` is an empty field.
         columns: The header, in order; jsonl and json keep a row's other keys too.
         output_format: ``table``, ``csv``, ``json`` or ``jsonl``.
         csv_safe: Whether no cell of a CSV may be a formula for a spreadsheet.
         layout: What of a table may be cut, wrapped or left out on a narrow terminal.
     """
     if output_format == "csv":
-        protect = protect_cell if csv_safe else _keep
-        rows = iter(rows)
-        first = list(islice(rows, 1))
-        _write_csv([protect_column(name) if csv_safe else name for name in columns])
-        for row in chain(first, rows):
-            _write_csv(["" if row.get(c) is None else protect(row[c]) for c in columns])
+        _write_each(list_csv(batches, columns, csv_safe=csv_safe))
     elif output_format == "jsonl":
-        for row in rows:
-            print_line(_escape_json(json.dumps(dict(row), ensure_ascii=False, allow_nan=False)))
+        _write_each("".join(map(_format_json, batch)) for batch in batches)
     elif output_format == "json":
-        print_json([dict(row) for row in rows])
+        print_json([dict(row) for batch in batches for row in batch])
     else:
+        rows = chain.from_iterable(batches)
         sys.stdout.write(_show_table(sys.stdout, rows, columns, layout))
         sys.stdout.flush()
 
@@ -119,18 +127,15 @@ def _can_write(stream: TextIO, text: str) -> bool:
     return True
 
 
-def _write_csv(cells: Sequence[object]) -> None:
-    """Write a row of CSV to stdout at once."""
-    # Python's writer puts no quotes around a carriage return, but its reader ends the row there.
-    quote = any(isinstance(cell, str) and "\r" in cell for cell in cells)
-    csv.writer(
-        sys.stdout, lineterminator="\n", quoting=csv.QUOTE_ALL if quote else csv.QUOTE_MINIMAL
-    ).writerow(cells)
-    sys.stdout.flush()
+def _write_each(texts: Iterable[str]) -> None:
+    """Write texts to stdout as they come."""
+    for text in texts:
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
 
-def _keep(value: object) -> object:
-    return value
+def _format_json(row: Row) -> str:
+    return _escape_json(json.dumps(dict(row), ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def print_text(text: str) -> None:

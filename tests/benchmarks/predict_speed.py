@@ -2,9 +2,10 @@
 
 ``python tests/benchmarks/predict_speed.py ROW [--rounds N] [--photos FOLDER]`` makes a network with
 random weights and images, exports the network, and starts each way in turn, in a process of its
-own: the bare engine (`bare_predict.py`), cnncli with the exported network, and cnncli with torch.
-Printed are the medians of the CPU seconds (user and system), of the seconds by the clock and of the
-peak memory, and the median of the ratios to the bare job of the same round.
+own: the bare engine (`bare_predict.py`), cnncli with the exported network, cnncli with torch, and,
+with ``--timm``, timm's way of inference (`timm_predict.py`). Printed are the medians of the CPU
+seconds (user and system), of the seconds by the clock and of the peak memory, and the median of the
+ratios to the bare job of the same round.
 
 Rows: ``one`` is one photo of 1600×1200 pixels and a ResNet-18 at 224 pixels, ``large`` are 400 of
 them, ``digits`` are 20,000 PNGs of 28 pixels and a LeNet-5.
@@ -22,6 +23,9 @@ from pathlib import Path
 
 ROWS = ("one", "large", "digits")
 BARE = Path(__file__).with_name("bare_predict.py")
+TIMM = Path(__file__).with_name("timm_predict.py")
+# An installed package has its bytecode, and the first round writes it where there is none.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 def make_run(folder, *, model, side, channels, classes):
@@ -86,7 +90,8 @@ def make(row, run, images, photos):
 def measure(command):
     """Run a command; return its CPU seconds, seconds by the clock, and peak memory in MiB."""
     begin = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, env=ENVIRONMENT, **silent)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, command
@@ -99,6 +104,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--photos", help="folder of JPEGs to enlarge, in place of noise")
     parser.add_argument("--no-torch", action="store_true", help="leave out cnncli with torch")
+    parser.add_argument("--timm", action="store_true", help="timm, too (rows one and large)")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         run, images = Path(place) / "run", Path(place) / "images"
@@ -116,6 +122,9 @@ def main():
         }
         if given.no_torch:
             ways.popitem()
+        if given.timm:
+            timm = [sys.executable, str(TIMM), str(images)]
+            ways |= {"timm, best flags": timm, "timm as it comes": [*timm, "--plain"]}
         results = {name: [] for name in ways}
         for round_ in range(given.rounds + 1):
             for name, command in ways.items():

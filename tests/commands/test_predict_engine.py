@@ -237,6 +237,19 @@ def test_several_networks_are_averaged(cli, exported, other, images):
             assert float(row[key]) == pytest.approx(mean, abs=1e-5)
 
 
+def test_thresholds_of_averaged_files_are_left_out_with_a_note(cli, exported, other, images):
+    """As those of runs are: a threshold is chosen for one network alone."""
+    decision = decide(other, positive="two", threshold=0.01)
+    write_onnx(other / "best.safetensors", other / "best.onnx", decision=decision)
+    named = ["predict", images[0], "--checkpoint", other / "best.onnx", "--checkpoint"]
+    told = f"1 decision is left out: it was chosen for one network alone ({other / 'best.onnx'})"
+    for given in (exported, exported / "best.onnx"):
+        assert told in cli(*named, given).err
+    assert "left out" not in cli(*named, exported, "--raw").err
+    run = cli("predict", images[0], "--checkpoint", exported / "best.onnx", "--checkpoint", other)
+    assert "1 decision.json is left out" in run.err
+
+
 @pytest.mark.parametrize(
     "names", [("", "best.onnx"), ("best.onnx", "best.onnx"), ("best.onnx", "copy/best.onnx")]
 )

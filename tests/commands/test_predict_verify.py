@@ -107,3 +107,9 @@ def test_what_cannot_be_verified_is_refused(cli, own, run_dir):
     result = cli("predict", "--verify", "--checkpoint", own)
     assert result.code == 2
     assert "has no golden samples" in result.err
+    for name in ("config.yaml", "reference_preprocess.py"):
+        (own / name).touch()
+        result = cli("predict", "--verify", "--checkpoint", own / name)
+        assert result.code == 2
+        assert f"--checkpoint {own / name}: --verify checks an exported network" in result.err
+        assert "this is no .onnx file" in result.err

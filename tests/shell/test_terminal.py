@@ -13,6 +13,7 @@ from cnncli.errors import CnncliError
 from cnncli.shell.cells import format_cell
 from cnncli.shell.terminal import (
     TerminalReporter,
+    print_batches,
     print_error,
     print_rows,
     print_text,
@@ -74,6 +75,28 @@ def test_an_error_before_the_first_row_leaves_stdout_empty(output_format, capsys
 def test_no_row_is_a_header_alone(capsys):
     print_rows(iter(()), ["a", "b"], "csv")
     assert capsys.readouterr().out == "a,b\n"
+
+
+@pytest.mark.parametrize(
+    ("output_format", "first", "second"),
+    [
+        ("csv", 'a,b\n1,x\n2,""""\n', '"3","\r"\n4,\n'),
+        ("jsonl", '{"a": 1, "b": "x"}\n{"a": 2, "b": "\\""}\n', '{"a": 3, "b": "\\r"}\n{"a": 4}\n'),
+    ],
+)
+def test_a_batch_is_written_at_once(capsys, output_format, first, second):
+    """Where a process waits for more, or is killed, all rows before are there."""
+
+    def batches():
+        yield [{"a": 1, "b": "x"}, {"a": 2, "b": '"'}]
+        assert capsys.readouterr().out == first
+        yield []
+        assert capsys.readouterr().out == ""
+        yield [{"a": 3, "b": "\r"}, {"a": 4}]
+        assert capsys.readouterr().out == second
+
+    print_batches(batches(), ["a", "b"], output_format)
+    assert capsys.readouterr().out == ""
 
 
 HOSTILE = "\x1b[31m\x07\x9b\u202e\u2066\r\u2028\ufeff\x7f"
