@@ -37,6 +37,9 @@ class Stopped(CnncliError):  # noqa: N818 - nothing is wrong
 # heat maps, leaving.
 _SECONDS_TO_END = 3.0
 
+# Beside more other processes than that nothing can be promised.
+_MOST_SLOWNESS = 6.0
+
 # No disk takes longer than that to bring a process to the import of this module.
 _SECONDS_TO_IMPORT = 120.0
 
@@ -84,7 +87,7 @@ class TimeLimit:
         self.before = 0.0
         self._start = now if started is None else started
         self.lead = now - self._start
-        self.reserve = min(0.03 * (limit or 0.0) + _SECONDS_TO_END, 0.25 * (limit or 0.0))
+        self.reserve = self._reserve_fixed(1.0)
         self.agreed: float | None = None
 
     def clock(self) -> float:
@@ -110,15 +113,23 @@ class TimeLimit:
         """Whether training has to end now; the reserve is what is left of the limit."""
         return self.limit is not None and self.progress >= 1
 
-    def keep_for_the_end(self, validation_seconds: float) -> None:
-        """Reserve the time for two more passes over val and one over test.
+    def keep_for_the_end(self, validation_seconds: float, slowness: float = 1.0) -> None:
+        """Reserve the time for two more passes over val, one over test, and the files of the end.
 
         Args:
             validation_seconds: How long the last pass over val took.
+            slowness: How many times as long the run takes as it would take alone on the machine.
         """
         if self.limit is not None:
+            fixed = self._reserve_fixed(min(max(1.0, slowness), _MOST_SLOWNESS))
             # The first pass is slow, and half of the time is for training whatever it takes.
-            self.reserve = min(0.5 * self.limit, max(self.reserve, 3.5 * validation_seconds))
+            needed = max(self.reserve, fixed, 3.5 * validation_seconds)
+            self.reserve = min(0.5 * self.limit, needed)
+
+    def _reserve_fixed(self, slowness: float) -> float:
+        """Return the seconds for what takes the same time for every network."""
+        limit = self.limit or 0.0
+        return min(0.03 * limit + _SECONDS_TO_END * slowness, 0.25 * limit * min(slowness, 1.6))
 
 
 class StopRequest:

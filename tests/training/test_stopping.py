@@ -80,6 +80,22 @@ def test_the_schedule_is_as_far_as_the_time(monkeypatch):
     assert limit.reserve == 500
 
 
+def test_beside_other_processes_more_is_kept_for_the_end():
+    limit = TimeLimit(60.0)  # 3 % and 3 s
+    assert limit.reserve == pytest.approx(4.8)
+    limit.keep_for_the_end(0.1, slowness=0.6)  # two threads
+    assert limit.reserve == pytest.approx(4.8)
+    limit.keep_for_the_end(0.1, slowness=3.0)
+    assert limit.reserve == pytest.approx(10.8)
+    limit.keep_for_the_end(0.1, slowness=1.0)  # what was seen once can come again
+    assert limit.reserve == pytest.approx(10.8)
+    limit.keep_for_the_end(0.1, slowness=100.0)
+    assert limit.reserve == pytest.approx(19.8)
+    short = TimeLimit(10.0)
+    short.keep_for_the_end(0.1, slowness=100.0)
+    assert short.reserve == pytest.approx(4.0)
+
+
 def test_the_limit_counts_what_came_before_training_and_the_schedule_does_not(monkeypatch):
     now = [400.0]
     monkeypatch.setattr("cnncli.training.stopping.time.monotonic", lambda: now[0])
