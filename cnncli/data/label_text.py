@@ -15,6 +15,8 @@ _INVISIBLE = re.compile(
 # These join letters in some scripts and in emoji, but say nothing at the end of a word.
 _JOINERS = "\u200c\u200d"
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+# What stands around a list in Python, JSON and SQL.
+_LISTS = ("[]", "()", "{}")
 # Pairs of quotes that a program has written as part of a text.
 _QUOTES = ("''", '""', "``", "\u2018\u2019", "\u201c\u201d", "\u201e\u201c", "\u00ab\u00bb")
 _WHOLE = re.compile(r"-?\d+([.]0+)?")
@@ -133,19 +135,28 @@ def _doubt_measurements(class_names: Sequence[str]) -> list[str]:
 
 
 def _doubt_combinations(class_names: Sequence[str]) -> list[str]:
-    """Return a sentence if classes combine others, as where an image has several labels."""
+    """Return a sentence if classes combine labels, as where an image has several of them.
+
+    A bar or a semicolon stands in no name but between labels, and a list of Python is one. A comma
+    may be part of a name: there the parts must be parts of other classes too.
+    """
     for mark in "|;,":
         parts = {name: [p.strip() for p in name.split(mark) if p.strip()] for name in class_names}
         counts = Counter(part for found in parts.values() for part in set(found))
         combined = [
             name
             for name, found in parts.items()
-            if len(found) > 1 and all(counts[part] > 1 for part in found)
+            if len(found) > 1
+            and (
+                mark != ","
+                or name[0] + name[-1] in _LISTS
+                or all(counts[part] > 1 for part in found)
+            )
         ]
         if combined:
             number = f"{len(combined)} of {len(class_names)} classes"
             return [
-                f"{number} {'combines' if len(combined) == 1 else 'combine'} others (such as "
+                f"{number} {'combines' if len(combined) == 1 else 'combine'} labels (such as "
                 f"{combined[0]!r}): several labels for an image are not supported, and each "
                 "combination is a class of its own"
             ]
