@@ -79,7 +79,13 @@ def test_parameters_and_macs_are_those_torchvision_publishes(name, size, paramet
         assert layer.field is not None or layer.note.endswith((NOT_RUN, NO_PIXELS))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "vit_b_16", "swin_v2_t", "googlenet", "maxvit_t"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("resnet18", "vit_b_16", "swin_v2_t"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("googlenet", "maxvit_t")),
+    ],
+)
 def test_folding_changes_no_sum(name):
     network = build(name)
     whole = add_up(summarise(network, (224, 224), 3))
