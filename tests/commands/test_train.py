@@ -145,13 +145,7 @@ def small(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        "lenet5",
-        "cnn",
-    ],
-)
+@pytest.mark.parametrize("model", [pytest.param("lenet5", marks=pytest.mark.slow), "cnn"])
 def test_seeds_and_workers(small, tmp_path, model):
     """``cnn`` has dropout: the random numbers of the network itself count too."""
     settings = {"data": str(small), "model": model, "epochs": 2, "batch_size": 8, "lr": 0.003}
@@ -227,7 +221,7 @@ def test_a_last_batch_of_one_with_batch_norm(tmp_path):
     """21 train images in batches of 2 leave one over, which BatchNorm could not train on."""
     write_digits("data", per_class=15)  # 7 of each class are trained on: 21
     run = train(
-        tmp_path / "runs", data="data", model="resnet18", image_size="32", in_channels=3,
+        tmp_path / "runs", data="data", model="resnet_small", image_size="16",
         batch_size=2, val_fraction=0.25, test_fraction=0.25, seed=3,
     )  # fmt: skip
     with (run / "splits.csv").open() as file:
