@@ -7,6 +7,9 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
+from cnncli.data.split_names import strip_split
+from cnncli.errors import shorten
+
 # Characters that are not to be seen: control characters but white space, soft hyphen, zero-width
 # space, word joiner, byte order mark, and marks of the direction of writing.
 _INVISIBLE = re.compile(
@@ -103,9 +106,26 @@ def doubt_labels(class_names: Sequence[str]) -> list[str]:
             "give them one name"
             for names in groups
         ),
+        *_doubt_endings(class_names),
         *_doubt_quotes(class_names),
         *_doubt_measurements(class_names),
         *_doubt_combinations(class_names),
+    ]
+
+
+def _doubt_endings(class_names: Sequence[str]) -> list[str]:
+    """Return a sentence if a class is called like another one with a split, as ``cat_test`` is."""
+    stems: dict[str, list[str]] = {}
+    for name in class_names:
+        stems.setdefault(loosen_label(strip_split(name) or name), []).append(name)
+    several = [same for same in stems.values() if len(same) > 1 and any(map(strip_split, same))]
+    if not several:
+        return []
+    ends = [name for same in several for name in same if strip_split(name)]
+    return [
+        f"the classes {' and '.join(map(repr, several[0]))} may be one: {shorten(ends)} "
+        f"{'ends' if len(ends) == 1 else 'end'} like a split; if so, put the images in "
+        "train/<class>/ and test/<class>/, or give their split in a column"
     ]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from cnncli.choices import Split
 from cnncli.data.folder_tree import FolderTree
 from cnncli.data.label_text import loosen_label
-from cnncli.data.split_names import is_mask_name, parse_split_name, strip_split
+from cnncli.data.split_names import is_mask_name, parse_split_name
 from cnncli.errors import shorten
 
 
@@ -83,26 +83,7 @@ def doubt_classes(tree: FolderTree, below: dict[str, list[str]]) -> list[str]:
     if uneven:
         return uneven
     small = [n for n in below if n.lower() in ("thumbs", "thumbnails", "thumbnail")]
-    return [
-        *(f"the folder {name} is taken as a class; move it away if it is none" for name in small),
-        *_doubt_endings(below),
-    ]
-
-
-def _doubt_endings(names: Iterable[str]) -> list[str]:
-    """Return a warning on folders of classes such as ``cat`` and ``cat_test``."""
-    stems: dict[str, list[str]] = {}
-    for name in names:
-        stems.setdefault(loosen_label(strip_split(name) or name), []).append(name)
-    several = [same for same in stems.values() if len(same) > 1 and any(map(strip_split, same))]
-    if not several:
-        return []
-    ends = [name for same in several for name in same if strip_split(name)]
-    return [
-        f"the folders {shorten(several[0])} are taken as {len(several[0])} classes, though "
-        f"{shorten(ends)} {'ends' if len(ends) == 1 else 'end'} like a split: if the images are of "
-        "one class, put them in train/<class>/ and test/<class>/"
-    ]
+    return [f"the folder {name} is taken as a class; move it away if it is none" for name in small]
 
 
 def _doubt_parts(tree: FolderTree, below: dict[str, list[str]]) -> str:

@@ -231,23 +231,6 @@ def test_classes_that_carry_their_split_are_an_error(write):
     refuses_to_find(root, r"named like splits.*train/<class>/")
 
 
-@pytest.mark.parametrize(
-    ("names", "told"),
-    [
-        (("cat", "cat_test", "dog", "dog-Test"), "cat, cat_test are taken as 2 classes"),
-        (("CatTrain", "cat test", "bird"), "CatTrain, cat test are taken as 2 classes"),
-        (("cat", "test_cat"), None),  # of a test, and no split of cats
-        (("strep_test", "covid_test", "strep"), "strep, strep_test are taken as 2 classes"),
-        (("strep_test", "covid_test"), None),
-        (("test1", "test2", "1"), None),
-    ],
-)
-def test_classes_that_end_like_a_split_of_another_are_doubted(write, names, told):
-    samples = find_below(write(*(f"{name}/1.png" for name in names)))
-    assert samples.class_names == tuple(sorted(names))
-    assert [told in note for note in samples.notes if "like a split" in note] == [True] * bool(told)
-
-
 def test_splits_inside_of_classes(write):
     root = write(*(f"{c}/{s}/1.png" for c in ("cat", "dog") for s in ("Training", "test")))
     samples = find_below(root)
