@@ -186,11 +186,13 @@ class LastSlice:
         Args:
             samples: Images of those that were read last.
         """
-        if self.last is None or self.last[1].cached is None:
+        if self.last is None:
             return None
-        paths, store, _ = self.last
+        paths, cached = self.last[0], self.last[1].cached
+        if cached is None:
+            return None
         place = {path: index for index, path in enumerate(paths.tolist())}
-        images = (store.cached[place[path]].numpy() for path in samples.paths.tolist())
+        images = (cached[place[path]].numpy() for path in samples.paths.tolist())
         return np.array([mean_fraction(image) for image in images])
 
     def find(self, samples: Samples, preprocess: Preprocess) -> tuple[ImageStore, Bad] | None:
