@@ -27,6 +27,30 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: "at_random_moments" not in item.name)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _quick_runs():
+    """Let runs of this process flush no file, and draw empty curves: two thirds of a small run.
+
+    No test takes the power away, and one module of tests has the curves drawn. Processes that tests
+    start do both.
+    """
+
+    def save_blank(path, history, *, best_epoch=None):
+        from matplotlib.figure import Figure
+
+        from cnncli.plots.figure import save_figure
+
+        assert history
+        save_figure(Figure(figsize=(1, 1), dpi=50), path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        patch.setattr("cnncli.plots.curves.save_curves", save_blank)
+        if "cnncli.run.fit" in sys.modules:  # else it takes what is there when it is imported
+            patch.setattr("cnncli.run.fit.save_curves", save_blank)
+        yield
+
+
 @pytest.fixture
 def cli(capsys, monkeypatch):
     """Return a function that runs the tool in this process, as its entry point would."""

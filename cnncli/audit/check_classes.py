@@ -36,6 +36,10 @@ def check_classes(samples: Samples, splits: Array) -> Iterator[Finding]:
             text = f"no image of {shorten(missing)} in {SPLITS[split]}: what is missing {what}"
             yield Finding("missing-class", text)
     counts = np.bincount(samples.targets, minlength=len(names))
+    if counts.max() == 1 and len(names) > 1:
+        text = f"each of the {len(samples):,} images has a class of its own"
+        yield Finding("single-images", f"{text}: a class needs several images")
+        return
     few = [f"{name} ({n})" for name, n in zip(names, counts.tolist(), strict=True) if n < _FEW]
     if few:
         yield Finding("few-images", f"fewer than {_FEW} images of {shorten(few)}")

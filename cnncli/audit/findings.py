@@ -16,6 +16,7 @@ SpoilingKind = Literal[
     "leak",
     "group-leak",
     "missing-class",
+    "single-images",
     "mixed-scale",
     "shortcut",
 ]

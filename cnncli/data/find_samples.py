@@ -123,6 +123,11 @@ def _find_on_disk(data: str, columns: CsvColumns, flat: bool) -> Samples:
         raise CnncliError(f"--data {data}: is a spreadsheet, and no CSV; save it as CSV UTF-8")
     if path.name.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")):
         raise CnncliError(f"--data {data}: is an archive; unpack it, and name its folder")
+    if path.suffix.lower() == ".txt" and path.is_file():
+        raise CnncliError(
+            f"--data {data}: a table's name ends in .csv or .tsv; rename it if it is one, with a "
+            "first line that names its columns"
+        )
     if not path.is_dir():
         raise CnncliError(
             f"--data {data}: neither a folder nor a CSV nor a .npz data set; give a folder with "

@@ -7,6 +7,9 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
+from cnncli.data.split_names import strip_split
+from cnncli.errors import shorten
+
 # Characters that are not to be seen: control characters but white space, soft hyphen, zero-width
 # space, word joiner, byte order mark, and marks of the direction of writing.
 _INVISIBLE = re.compile(
@@ -15,6 +18,8 @@ _INVISIBLE = re.compile(
 # These join letters in some scripts and in emoji, but say nothing at the end of a word.
 _JOINERS = "\u200c\u200d"
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+# What stands around a list in Python, JSON and SQL.
+_LISTS = ("[]", "()", "{}")
 # Pairs of quotes that a program has written as part of a text.
 _QUOTES = ("''", '""', "``", "\u2018\u2019", "\u201c\u201d", "\u201e\u201c", "\u00ab\u00bb")
 _WHOLE = re.compile(r"-?\d+([.]0+)?")
@@ -101,9 +106,26 @@ def doubt_labels(class_names: Sequence[str]) -> list[str]:
             "give them one name"
             for names in groups
         ),
+        *_doubt_endings(class_names),
         *_doubt_quotes(class_names),
         *_doubt_measurements(class_names),
         *_doubt_combinations(class_names),
+    ]
+
+
+def _doubt_endings(class_names: Sequence[str]) -> list[str]:
+    """Return a sentence if a class is called like another one with a split, as ``cat_test`` is."""
+    stems: dict[str, list[str]] = {}
+    for name in class_names:
+        stems.setdefault(loosen_label(strip_split(name) or name), []).append(name)
+    several = [same for same in stems.values() if len(same) > 1 and any(map(strip_split, same))]
+    if not several:
+        return []
+    ends = [name for same in several for name in same if strip_split(name)]
+    return [
+        f"the classes {' and '.join(map(repr, several[0]))} may be one: {shorten(ends)} "
+        f"{'ends' if len(ends) == 1 else 'end'} like a split; if so, put the images in "
+        "train/<class>/ and test/<class>/, or give their split in a column"
     ]
 
 
@@ -133,19 +155,28 @@ def _doubt_measurements(class_names: Sequence[str]) -> list[str]:
 
 
 def _doubt_combinations(class_names: Sequence[str]) -> list[str]:
-    """Return a sentence if classes combine others, as where an image has several labels."""
+    """Return a sentence if classes combine labels, as where an image has several of them.
+
+    A bar or a semicolon stands in no name but between labels, and a list of Python is one. A comma
+    may be part of a name: there the parts must be parts of other classes too.
+    """
     for mark in "|;,":
         parts = {name: [p.strip() for p in name.split(mark) if p.strip()] for name in class_names}
         counts = Counter(part for found in parts.values() for part in set(found))
         combined = [
             name
             for name, found in parts.items()
-            if len(found) > 1 and all(counts[part] > 1 for part in found)
+            if len(found) > 1
+            and (
+                mark != ","
+                or name[0] + name[-1] in _LISTS
+                or all(counts[part] > 1 for part in found)
+            )
         ]
         if combined:
             number = f"{len(combined)} of {len(class_names)} classes"
             return [
-                f"{number} {'combines' if len(combined) == 1 else 'combine'} others (such as "
+                f"{number} {'combines' if len(combined) == 1 else 'combine'} labels (such as "
                 f"{combined[0]!r}): several labels for an image are not supported, and each "
                 "combination is a class of its own"
             ]

@@ -76,7 +76,7 @@ _NO_IMAGES = {
 # Further words for masks, which may also be part of the name of a split: seg_train.
 _MASKS = _NO_IMAGES | {
     *("seg", "segs", "segmented", "trimap", "trimaps", "matte", "mattes", "anno", "annos"),
-    *("maske", "masken", "masque", "masques", "mascara", "mascaras"),
+    *("maske", "masken", "masque", "masques", "mascara", "mascaras", "lbl", "lbls"),
 }
 _PICTURES = {
     *("image", "images", "img", "imgs", "picture", "pictures", "photo", "photos", "scan", "scans"),
@@ -142,6 +142,18 @@ def tell_split_words(words: Mapping[str, Split], where: str) -> tuple[str, ...]:
     """
     read = [f"{word!r} is {split}" for word, split in words.items() if word.lower() not in USUAL]
     return (f"{where}{shorten(read)}",) if read else ()
+
+
+def strip_split(name: str) -> str:
+    """Return the words of a name without that of a split at its end: ``cat`` for ``Cat_Test``.
+
+    The result is empty where no such word, or nothing else, is in the name.
+
+    Args:
+        name: The name of a folder.
+    """
+    *words, last = _split_words(name) or [""]
+    return "_".join(words) if last in _SPLIT_OF and last not in _SHORT else ""
 
 
 def is_mask_name(name: str) -> bool:

@@ -112,6 +112,11 @@ def read_header(path: Path) -> list[str]:
                 f"{path}: the first row is separated by {mark!r}, and the header is not; "
                 "separate both in one way"
             )
+        if len(header) == 1 and "|" in header[0]:
+            raise CnncliError(
+                f"{path}: the header is separated by '|'; separate the fields by commas, "
+                "semicolons or tabs"
+            )
         return header
     raise CnncliError(f"{path}: not a CSV in UTF-8: it is empty")
 

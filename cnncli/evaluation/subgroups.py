@@ -139,7 +139,7 @@ class Gap:
         low: Index of the part with the smaller figure.
         high: Index of the part with the larger one.
         value: The difference, at least 0.
-        ends: Lower and upper end of its interval; None where a figure has none.
+        ends: Lower and upper end of its interval, from -1 to 1; None where a figure has none.
         pairs: Number of pairs of parts that it is the largest of.
     """
 
@@ -162,7 +162,8 @@ def find_gap(figures: Sequence[Mapping[str, Any] | None], counts: Sequence[int])
     Bonferroni's rule, since the largest of many differences is large by chance alone.
 
     Args:
-        figures: The figure of each part, ``value``, ``low`` and ``high``; None if undefined.
+        figures: The figure of each part, ``value``, ``low`` and ``high``, from 0 to 1; None if
+            undefined.
         counts: Number of images (or groups) of each part. If at least two are not small, the small
             ones do not take part.
 
@@ -190,5 +191,5 @@ def find_gap(figures: Sequence[Mapping[str, Any] | None], counts: Sequence[int])
         wide /= normal.inv_cdf((1 + _CONFIDENCE) / 2)
         below = math.hypot(one["value"] - one["low"], other["high"] - other["value"])
         above = math.hypot(one["high"] - one["value"], other["value"] - other["low"])
-        ends = (value - wide * below, value + wide * above)
+        ends = (max(-1.0, value - wide * below), min(1.0, value + wide * above))
     return Gap(low, high, value, ends, pairs)

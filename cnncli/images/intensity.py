@@ -142,6 +142,11 @@ def _is_dark_fraction(array: Array, end: float) -> bool:
     return bool((np.abs(levels - np.rint(levels)) > 1e-3).any())
 
 
+def mean_fraction(array: Array) -> float:
+    """Return how light a preprocessed image is: the mean of its uint8 levels or fractions, 0–1."""
+    return float(array.mean()) / (255 if array.dtype == np.uint8 else 1)
+
+
 def to_uint8(array: Array) -> Array:
     """Return an array as 8-bit levels 0–255; finer values are rounded.
 

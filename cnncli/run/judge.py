@@ -17,6 +17,7 @@ from cnncli.data.samples import Samples, select_samples
 from cnncli.data.store import Bad, ImageStore, NoneReadableError, fits_in_memory, load_images
 from cnncli.errors import CnncliError
 from cnncli.files import SPLITS_FILE
+from cnncli.images.intensity import mean_fraction
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import Classifier
 from cnncli.reporting import Reporter
@@ -178,6 +179,21 @@ class LastSlice:
     def keep(self, samples: Samples, store: ImageStore, bad: Bad) -> None:
         """Keep what was read, in place of what was kept before."""
         self.last = samples.paths, store, bad
+
+    def measure_brightness(self, samples: Samples) -> Array | None:
+        """Return (N,) how light images are to the network, 0–1; None if they are not kept.
+
+        Args:
+            samples: Images of those that were read last.
+        """
+        if self.last is None:
+            return None
+        paths, cached = self.last[0], self.last[1].cached
+        if cached is None:
+            return None
+        place = {path: index for index, path in enumerate(paths.tolist())}
+        images = (cached[place[path]].numpy() for path in samples.paths.tolist())
+        return np.array([mean_fraction(image) for image in images])
 
     def find(self, samples: Samples, preprocess: Preprocess) -> tuple[ImageStore, Bad] | None:
         """Return what was kept if it is of the same images, for a network of the same input.

@@ -23,6 +23,7 @@ from cnncli.evaluation.subgroups import (
     find_gap,
 )
 from cnncli.images.formats import read_header
+from cnncli.images.intensity import mean_fraction
 from cnncli.images.preprocess import Preprocess
 from cnncli.run.evaluation import Evaluation
 from cnncli.training.cores import count_cpus
@@ -31,19 +32,23 @@ _FLAG = "--subgroup"
 _FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
 
 
-def add_subgroups(evaluation: Evaluation, asked: Sequence[SubgroupColumn]) -> None:
+def add_subgroups(
+    evaluation: Evaluation, asked: Sequence[SubgroupColumn], brightness: Array | None = None
+) -> None:
     """Add ``subgroups`` to the report: for each column, the figures of each of its parts.
 
     Args:
         evaluation: The images, with the columns' texts in ``samples.extra``.
         asked: What the images are divided by, each alone.
+        brightness: As in `divide_images`.
 
     Raises:
         CnncliError: If a column holds too many texts, or texts where numbers are to be divided.
     """
     if not asked or not evaluation.world.is_first:
         return
-    divided = divide_images(evaluation.samples, evaluation.checkpoint.preprocess, asked)
+    preprocess = evaluation.checkpoint.preprocess
+    divided = divide_images(evaluation.samples, preprocess, asked, brightness)
     evaluation.report["subgroups"] = [
         {
             "by": column.name,
@@ -67,7 +72,10 @@ def check_subgroups(samples: Samples, asked: Sequence[SubgroupColumn]) -> None:
 
 
 def divide_images(
-    samples: Samples, preprocess: Preprocess, asked: Sequence[SubgroupColumn]
+    samples: Samples,
+    preprocess: Preprocess,
+    asked: Sequence[SubgroupColumn],
+    brightness: Array | None = None,
 ) -> list[Parts]:
     """Divide images by each of several columns or properties of their files.
 
@@ -78,12 +86,13 @@ def divide_images(
         preprocess: Turns the files of an image into what the network gets, which is how light it
             is.
         asked: What they are divided by.
+        brightness: (N,) how light each image is to the network, 0–1; None decodes them for it.
 
     Raises:
         CnncliError: If a column holds too many texts, or texts where numbers are to be divided.
     """
     properties = {column.name for column in asked if not _is_column(samples, column)}
-    known = _read_properties(samples, preprocess, properties) if properties else {}
+    known = _read_properties(samples, preprocess, properties, brightness) if properties else {}
     return [
         _divide_column(samples, column)
         if _is_column(samples, column)
@@ -110,7 +119,7 @@ def _is_column(samples: Samples, column: SubgroupColumn) -> bool:
 
 
 def _read_properties(
-    samples: Samples, preprocess: Preprocess, names: set[str]
+    samples: Samples, preprocess: Preprocess, names: set[str], brightness: Array | None
 ) -> dict[str, list[Any]]:
     """Return the properties of the images' files, of a sample with several those of the first."""
 
@@ -119,8 +128,9 @@ def _read_properties(
         header = read_header(files[0], 0)
         found: dict[str, Any] = {"format": header.format, "size": (header.width, header.height)}
         if "brightness" in names:
-            image = preprocess(files)
-            found["brightness"] = float(image.mean()) / (255 if image.dtype == np.uint8 else 1)
+            found["brightness"] = (
+                mean_fraction(preprocess(files)) if brightness is None else float(brightness[index])
+            )
         return found
 
     rows = list(map_in_threads(read, range(len(samples)), count_cpus()))

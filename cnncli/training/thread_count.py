@@ -63,8 +63,11 @@ class ThreadCount:
         self._begins_anew = False
 
     def describe(self) -> str:
-        """Return the number in words, and whether it was measured."""
-        told = f" (measured: the best of up to {self.most})" if self.measured else ""
+        """Return the number in words, and whether it was measured.
+
+        A measurement takes all threads of a network whose steps are slow with one, without a try.
+        """
+        told = f" (by a short measurement; at most {self.most})" if self.measured else ""
         return f"{count_of(self.now, 'thread')}{told}"
 
     def apply(self) -> None:

@@ -92,6 +92,7 @@ def test_few_files_are_no_proof():
     assert told(looks, targets) == []
 
 
+@pytest.mark.slow
 def test_chance_seldom_passes_for_a_shortcut():
     alarms = 0
     for seed in range(20):

@@ -61,8 +61,10 @@ def mend(data, name):
     path.with_suffix(".away").replace(path)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize(
+    ("split", "workers"),
+    [("train", 0), ("val", 0), ("train", 2), pytest.param("val", 2, marks=pytest.mark.slow)],
+)
 def test_a_lost_image_ends_the_run_with_its_name(data, tmp_path, split, workers):
     run, name, _, error = lose(data, tmp_path / "runs", split, after=1, workers=workers)
     assert error is not None

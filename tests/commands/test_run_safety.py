@@ -243,7 +243,9 @@ def test_nothing_written_to_stderr_ends_a_run(data, tmp_path):
         (("train", "--data", "nowhere", "--model", "x"), 2),
         pytest.param(("check-data", "{data}"), 0, marks=pytest.mark.slow),
         (("check-data", "{bad}"), 3),
-        (("predict", "{bad}/0/none.png", "--checkpoint", "{run}"), 3),
+        pytest.param(
+            ("predict", "{bad}/0/none.png", "--checkpoint", "{run}"), 3, marks=pytest.mark.slow
+        ),
         pytest.param(("evaluate", "--checkpoint", "{run}"), 0, marks=pytest.mark.slow),
     ],
 )

@@ -86,7 +86,7 @@ def threads_of(run_dir):
 def test_the_number_is_told_and_saved(killed):
     run_dir, reporter = killed
     (plan,) = [note for note in reporter.notes if "parameters" in note]
-    assert "2 threads (measured: the best of up to 4)" in plan
+    assert "2 threads (by a short measurement; at most 4)" in plan
     assert threads_of(run_dir) == ["2"]
     assert load_state(run_dir / "last.pt")["threads"] == 2
     assert yaml.safe_load((run_dir / "config.yaml").read_text())["threads"] == "auto"

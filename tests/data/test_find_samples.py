@@ -118,6 +118,8 @@ def test_nothing_to_find(write, tmp_path):
     refuses_to_find("~no-such-user/x", "is no home folder")
     refuses_to_find("x" * 300, "cannot be read|no such file")
     refuses_to_find(root / "1.png", "neither a folder nor a CSV")
+    (root / "list.txt").write_text("image\tlabel\n")
+    refuses_to_find(root / "list.txt", r"a table's name ends in .csv or .tsv; rename it")
 
 
 def test_columns_without_a_csv_are_an_error(write):

@@ -117,7 +117,9 @@ def test_something_to_be_seen(label):
         (["Mass|Edema", "Mass", "Edema"], "'Mass|Edema'"),
         (["Mass;Edema", "Mass; Nodule", "Edema;Nodule"], "'Mass;Edema'"),
         (["a, b", "a", "b", "c"], "'a, b'"),
-        (["Mass|Edema", "Normal"], None),
+        (["Normal", "Mass|Edema"], "'Mass|Edema'"),
+        (["['a', 'b']", "['c']", "[]"], "\"['a', 'b']\""),
+        (["a;b", "c"], "'a;b'"),
         (["long, thin", "short, thick"], None),
         (["cat", "dog"], None),
         (["a|", "|a"], None),
@@ -128,3 +130,26 @@ def test_classes_that_combine_others_are_doubted(names, found):
     assert len(doubts) == (found is not None)
     if found:
         assert f"(such as {found}): several labels for an image are not supported" in doubts[0]
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (
+            ["cat", "cat_test", "dog", "dog-Test"],
+            "'cat' and 'cat_test' may be one: cat_test, dog-Test",
+        ),
+        (["CatTrain", "cat test", "bird"], "'CatTrain' and 'cat test' may be one"),
+        (
+            ["strep_test", "covid_test", "strep"],
+            "'strep_test' and 'strep' may be one: strep_test ends",
+        ),
+        (["cat", "test_cat"], None),  # of a test, and no split of cats
+        (["strep_test", "covid_test"], None),
+        (["test1", "test2", "1"], None),
+        (["test", "train"], None),
+    ],
+)
+def test_classes_that_end_like_a_split_of_another_are_doubted(names, told):
+    doubts = [text for text in doubt_labels(names) if "like a split" in text]
+    assert [told in text for text in doubts] == [True] * bool(told)

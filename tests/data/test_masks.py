@@ -25,6 +25,7 @@ def pairs(one, two, ending="", count=3):
         ("jpg_images", "seg", "_seg_1"),
         ("train/images", "train/masks", ""),
         ("images/a", "masks/a", ""),
+        ("img", "lbl", ""),
     ],
 )
 def test_images_and_masks_are_no_classes(write, images, masks, ending):

@@ -66,6 +66,12 @@ def test_a_header_separated_otherwise_than_the_rows_is_told(tmp_path, header, ro
     )
 
 
+def test_a_bar_separates_nothing(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("image|label\n1.png|cat\n")
+    refuses_to_find(path, r"the header is separated by '\|'; separate the fields by commas")
+
+
 @pytest.mark.parametrize(("header", "row"), [(",", ";"), (";", ","), (",", "\t")])
 def test_a_row_further_down_that_is_separated_otherwise_is_told(tmp_path, header, row):
     path = tmp_path / "x.csv"

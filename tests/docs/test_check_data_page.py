@@ -100,7 +100,9 @@ def test_each_kind_can_be_found(tmp_path):
     deep = kinds_found(tmp_path / "deep")
     write_floats(tmp_path / "floats")
     floats = kinds_found(tmp_path / "floats")
-    found = named | guessed | deep | floats
+    for name in "12":
+        write_digits(tmp_path / "singles", (name,), 1)
+    found = named | guessed | deep | floats | kinds_found(tmp_path / "singles")
     assert found == {(key, kind) for key, kinds in KINDS.items() for kind in kinds}
     assert ("spoils", "group-leak") in named - guessed
     assert ("note", "shared-ids") in guessed - named

@@ -87,6 +87,15 @@ def test_the_interval_of_a_gap_is_that_of_a_difference():
     assert three.ends == pytest.approx((0.2 - wide, 0.2 + wide))
 
 
+def test_the_interval_of_a_gap_ends_where_a_difference_does():
+    """Bonferroni's rule widens the intervals beyond the figures' own ends."""
+    parts = [figure(0.1, 0.0, 0.2), figure(0.9, 0.8, 1.0), *[figure(0.5, 0.4, 0.6)] * 8]
+    gap = find_gap(parts, [50] * 10)
+    wide = math.sqrt(2) * 0.1 * norm.ppf(1 - 0.025 / 45) / norm.ppf(0.975)
+    assert 0.8 + wide > 1
+    assert gap.ends == pytest.approx((0.8 - wide, 1))
+
+
 def test_small_parts_do_not_make_the_gap_unless_there_are_no_others():
     figures = [figure(0.0, 0.0, 0.8), figure(0.8, 0.7, 0.9), figure(0.9, 0.8, 0.95), None]
     assert find_gap(figures, [1, 50, 50, 50]).low == 1

@@ -197,7 +197,8 @@ def policies_of_networks():
         policies = POLICIES if len(entry.stages) > 2 else POLICIES[:2]  # one stage is all there is
         if name in small:
             for policy in policies:
-                marks = [] if policy == policies[-1] else [pytest.mark.slow]
+                is_quick = policy == policies[-1] and (entry.parameters or 0) < 80e6
+                marks = [] if is_quick else [pytest.mark.slow]
                 yield pytest.param(name, policy, marks=marks)
         elif (entry.parameters or 0) <= 100e6:
             yield pytest.param(name, policies[number % len(policies)], marks=pytest.mark.slow)

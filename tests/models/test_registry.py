@@ -99,7 +99,7 @@ def test_forward_with_channels(name, in_channels):
     check_stages(name, network)
 
 
-@pytest.mark.parametrize("name", TORCHVISION)
+@pytest.mark.parametrize("name", larger_are_slow(TORCHVISION))
 def test_parameters_are_torchvisions(name):
     entry = MODELS[name]
     network = build_on_meta(name, num_classes=1000)

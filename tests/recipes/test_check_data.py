@@ -123,6 +123,13 @@ def test_a_class_missing_from_a_split_is_found(data):
     assert "no image of acht in val" in found["missing-class"]["text"]
 
 
+def test_a_class_for_each_image_is_none(tmp_path):
+    for name in "12345":
+        write_digits(tmp_path / "d", (name,), 1)
+    _, found = check(tmp_path / "d")
+    assert "each of the 5 images has a class of its own" in found["single-images"]["text"]
+
+
 def test_imbalance_and_few_images_are_told(tmp_path):
     write_digits(tmp_path / "d", ("1",), 45, names=("many",))
     write_digits(tmp_path / "d", ("2",), 9, names=("few",))

@@ -114,9 +114,8 @@ def test_a_closed_loader_has_no_processes_and_starts_new_ones():
     batches.close()
 
 
-@pytest.mark.parametrize(
-    "length", [*(pytest.param(n, marks=pytest.mark.slow) for n in (60, 90)), 200]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("length", [60, 90, 200])
 def test_a_long_temporary_folder_does_not_stop_a_run(data, tmp_path, length):
     """The path of a UNIX socket has 107 bytes at most, and sockets lie below TMPDIR."""
     folder = Path("/tmp") / f"cnncli-{os.getpid()}"

@@ -30,6 +30,7 @@ class Answers:
         groups: N names of groups, empty for an image without one; None if there are no groups.
         folds: (N,) fold of each image, from 1, where the network of a cross-validation that did not
             see it has judged it, and 0 where the mean of all networks has; None for a run.
+        brightness: (N,) how light each image is to the network, 0–1; None if it is not known.
     """
 
     paths: Sequence[str]
@@ -42,6 +43,7 @@ class Answers:
     samples: Samples | None = None
     groups: Sequence[str] | None = None
     folds: Array | None = None
+    brightness: Array | None = None
 
     @property
     def group_numbers(self) -> Array | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -91,7 +93,8 @@ def _judge(
     samples, _, probabilities = judge.judge(
         select_samples(samples, chosen), run_dir=found.record.path
     )
-    return build_answers(samples, probabilities, split)
+    answers = build_answers(samples, probabilities, split)
+    return replace(answers, brightness=judge.slices.measure_brightness(samples))
 
 
 def _judge_by_folds(

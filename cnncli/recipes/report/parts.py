@@ -100,7 +100,7 @@ def _divide(material: Material, asked: Sequence[SubgroupColumn]) -> list[dict[st
         reporter=SilentReporter(),
         world=ALONE,
     )
-    add_subgroups(evaluation, asked)
+    add_subgroups(evaluation, asked, answers.brightness)
     found: list[dict[str, Any]] = evaluation.report["subgroups"]
     return found
 

@@ -1,9 +1,8 @@
 """Layer tables against torchvision's published figures, and against themselves."""
 
-from fnmatch import fnmatchcase
-
 import pytest
 import torch
+from helpers import smallest_of_each_family
 from torch import nn
 from torch.overrides import TorchFunctionMode
 from torchvision import models
@@ -32,30 +31,22 @@ def build(name, **options):
         return models.get_model(name, **options).eval()
 
 
-# Alike to a smaller one of their family, and a second each.
-HEAVY = (
-    "convnext_[bls]*", "densenet1[67]*", "densenet2*", "efficientnet_b[2-7]",
-    "efficientnet_v2_*", "regnet_[xy]_[138]*", "resnet1[05]*", "resnext101*", "swin*_[bs]",
-    "vit_[lh]*", "wide_resnet101*",
-)  # fmt: skip
-
-
 def published():
     """Yield each model with every input size it has weights for, and what they publish."""
+    small = smallest_of_each_family()
     for name in models.list_models(module=models):
         sizes = {}
         for weights in models.get_model_weights(name):
             size = weights.transforms().crop_size[0]
             sizes.setdefault(size, (weights.meta["num_params"], weights.meta["_ops"]))
         for size, (parameters, gmacs) in sizes.items():
-            heavy = any(fnmatchcase(name, pattern) for pattern in HEAVY)
             yield pytest.param(
                 name,
                 size,
                 parameters,
                 gmacs,
                 id=f"{name}-{size}",
-                marks=[pytest.mark.slow] if heavy else [],
+                marks=[] if name in small else [pytest.mark.slow],
             )
 
 
@@ -79,7 +70,13 @@ def test_parameters_and_macs_are_those_torchvision_publishes(name, size, paramet
         assert layer.field is not None or layer.note.endswith((NOT_RUN, NO_PIXELS))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "vit_b_16", "swin_v2_t", "googlenet", "maxvit_t"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("resnet18", "vit_b_16", "swin_v2_t"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("googlenet", "maxvit_t")),
+    ],
+)
 def test_folding_changes_no_sum(name):
     network = build(name)
     whole = add_up(summarise(network, (224, 224), 3))
