@@ -13,6 +13,7 @@ from cnncli.config.folds import (
 )
 from cnncli.config.load import (
     MOST_PROBLEMS,
+    OLDER,
     check_settings,
     dump_config,
     join_problems,
@@ -20,6 +21,7 @@ from cnncli.config.load import (
     keys_of_kind,
     keys_that_name_files,
     load_config,
+    older_settings,
     text_settings,
 )
 from cnncli.config.network_of_weights import take_network
@@ -30,6 +32,7 @@ __all__ = [
     "FEWEST_FOLDS",
     "MOST_FOLDS",
     "MOST_PROBLEMS",
+    "OLDER",
     "FinetuneConfig",
     "Kind",
     "ResolvedConfig",
@@ -45,6 +48,7 @@ __all__ = [
     "load_config",
     "load_folds_config",
     "load_recorded",
+    "older_settings",
     "take_network",
     "text_settings",
 ]

@@ -21,6 +21,8 @@ from cnncli.yaml_text import dump_yaml, read_settings
 MOST_PROBLEMS = 10
 # Settings that take steps, or a text with steps.
 _TEXTS_TOO = ("augment",)
+# What runs did before a setting came, where that is not its default.
+OLDER = {"calibrate": "none"}
 
 
 def load_config(
@@ -43,6 +45,21 @@ def load_config(
     """
     settings = {} if path is None else read_settings(path, text_settings())
     return merge_settings(settings, flags, path=path, config_class=config_class, tell=tell)
+
+
+def older_settings(path: str) -> dict[str, object]:
+    """Return what a run did whose ``config.yaml`` an older version wrote, where keys are missing.
+
+    A run writes all settings. What came later has a default that was not the way of older runs.
+
+    Args:
+        path: The ``config.yaml`` of a run or of a cross-validation.
+
+    Raises:
+        CnncliError: If the file cannot be read.
+    """
+    written = read_settings(path, text_settings())
+    return {key: value for key, value in OLDER.items() if key not in written}
 
 
 def merge_settings(

@@ -129,16 +129,16 @@ def _expand(path: Path) -> list[Path]:
 def find_differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the keys whose values are not the same in all configs, in the order of the configs.
 
-    A key that an older run does not have stands for its default. Where a run lies and what it
+    A key that an older run does not have stands for what it did then. Where a run lies and what it
     was computed on do not count.
     """
-    from cnncli.config import RunConfig, keys_of_kind
+    from cnncli.config import OLDER, RunConfig, keys_of_kind
 
     defaults = {
         key: info.get_default(call_default_factory=True)
         for key, info in RunConfig.model_fields.items()
         if not info.is_required()
-    }
+    } | OLDER
     keys = list(dict.fromkeys(key for values in settings for key in values))
     place = keys_of_kind("place")
     return [

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnncli.config import RunConfig, dump_folds_config, load_folds_config
+from cnncli.config import RunConfig, dump_folds_config, load_folds_config, older_settings
 from cnncli.errors import CnncliError, count_of
 from cnncli.files import (
     BAD_IMAGES_FILE,
@@ -127,7 +127,8 @@ def resume_folds(
         return folder
     with lock_run(folder, reporter.note) if world.is_first else nullcontext():
         if world.from_first(check_unfinished(folder)):
-            config, folds = load_folds_config(str(folder / CONFIG_FILE), {})
+            path = str(folder / CONFIG_FILE)
+            config, folds = load_folds_config(path, older_settings(path))
             # Before the first fold has begun, its splits.csv may be without unreadable images.
             begun = folder if world.from_first(has_begun(folder)) else None
             if begun is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnncli.augmentation.classes import complete_steps
-from cnncli.config import ResolvedConfig, RunConfig, keys_of_kind, load_config
+from cnncli.config import ResolvedConfig, RunConfig, keys_of_kind, load_config, older_settings
 from cnncli.errors import CnncliError
 from cnncli.files import CONFIG_FILE
 from cnncli.reporting import Reporter
@@ -66,7 +66,8 @@ def _begun_settings(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield each fold that has begun, with the settings in its folder."""
     for fold in list_folds(folder):
         if has_state(fold) and (fold / CONFIG_FILE).is_file():
-            yield fold, _values(load_config(str(fold / CONFIG_FILE), {}))
+            path = str(fold / CONFIG_FILE)
+            yield fold, _values(load_config(path, older_settings(path)))
 
 
 def _values(config: RunConfig) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from cnncli.config import RunConfig, dump_config, keys_of_kind, load_config
+from cnncli.config import RunConfig, dump_config, keys_of_kind, load_config, older_settings
 from cnncli.errors import CnncliError
 from cnncli.files import BEST_FILE, CONFIG_FILE, LAST_FILE, METRICS_FILE
 from cnncli.training.state import State, load_state
@@ -20,7 +20,8 @@ def load_unfinished(run_dir: Path) -> tuple[RunConfig, State | None]:
     Raises:
         CnncliError: If the state is missing or damaged, or if ``config.yaml`` was edited.
     """
-    config = load_config(str(run_dir / CONFIG_FILE), {})
+    path = str(run_dir / CONFIG_FILE)
+    config = load_config(path, older_settings(path))
     if (run_dir / LAST_FILE).exists():
         state = load_state(run_dir / LAST_FILE)
         _check_unedited(config, state, run_dir)

@@ -13,6 +13,9 @@ import pytest
 from helpers import ROOT
 
 from cnncli.evaluation.report import figure_value
+from cnncli.recipes.compare import find_differing
+from cnncli.run import epochs
+from cnncli.training.checkpoint import load_checkpoint
 
 OLD = ROOT / "tests" / "fixtures" / "old_run"
 
@@ -73,7 +76,8 @@ def test_compare_says_what_it_said(cli, old):
     assert_alike(result.out, (old / "compare.csv").read_text())
 
 
-def test_a_run_broken_off_then_ends_as_the_one_left_alone(cli, old):
+def test_a_run_broken_off_then_ends_as_the_one_left_alone(cli, old, monkeypatch):
+    monkeypatch.setattr(epochs, "fit_careful_temperature", lambda *_: 3.0)
     result = cli("train", "--resume", "unfinished")
     assert result.code == 0, result.err
     assert "going on from the end of epoch 2" in result.err
@@ -85,6 +89,8 @@ def test_a_run_broken_off_then_ends_as_the_one_left_alone(cli, old):
     for row, expected in zip(ended, whole, strict=True):
         for name in set(expected) - {"seconds", "images_per_second"}:
             assert float(row[name]) == pytest.approx(float(expected[name]), rel=1e-4), name
+    # There was no temperature then, and its config.yaml does not say so.
+    assert load_checkpoint(old / "unfinished" / "best.safetensors")[1].temperature == 1
 
 
 def test_a_finished_run_is_left_as_it_is(cli, old):
@@ -100,3 +106,8 @@ def test_new_training_starts_from_old_weights(cli, old):
     result = cli("finetune", *args)
     assert result.code == 0, result.err
     assert "weights finished: " in result.err
+
+
+def test_compare_tells_that_an_older_run_has_no_temperature():
+    assert find_differing([{"lr": 1}, {"lr": 1, "calibrate": "temperature"}]) == ["calibrate"]
+    assert find_differing([{"lr": 1}, {"lr": 1, "calibrate": "none"}]) == []

@@ -49,10 +49,10 @@ def test_what_is_known_before_counts_less_the_more_images_there_are(images):
 
     def negative_log_posterior(point):
         rows = log_softmax(logits / math.exp(point[0]), axis=1)
-        return -rows[np.arange(images), targets].sum() - norm.logpdf(point[0], scale=0.5)
+        return -rows[np.arange(images), targets].sum() - norm.logpdf(point[0], scale=1.0)
 
     expected = minimize(negative_log_posterior, [0.0], method="Nelder-Mead")
-    found = fit_temperature(targets, softmax(logits, axis=1), spread=0.5)
+    found = fit_careful_temperature(targets, softmax(logits, axis=1))
     assert found == pytest.approx(math.exp(expected.x[0]), rel=1e-3)
 
 
@@ -67,6 +67,14 @@ def test_a_careful_temperature_never_makes_surer():
     assert fit_careful_temperature(np.array([0, 1]), right) == 1
     wrong = fit_careful_temperature(np.array([1, 0]), right)  # two images do not say much
     assert 1 < wrong < 4
+
+
+def test_a_network_that_is_always_sure_and_wrong_is_made_as_unsure_as_can_be():
+    sure = np.array([[1.0, 0.0]] * 5_000)
+    assert fit_careful_temperature(np.ones(5_000, int), sure) == pytest.approx(100, rel=1e-4)
+    random = np.random.default_rng(0)
+    loud = softmax(random.normal(0, 200, (2_000, 3)), axis=1)  # and the classes are drawn by lot
+    assert fit_careful_temperature(random.integers(0, 3, 2_000), loud) > 30
 
 
 def test_stored_probabilities_are_enough():
