@@ -22,7 +22,17 @@ from typing import NamedTuple
 OURS = "cnncli"  # the way that is compared with all others
 COLUMNS = (
     *("row", "beside", "kind", "goal", "judged_by", "ratio_cpu", "ratio_clock"),
-    *("our_cpu", "its_cpu", "our_clock", "its_clock", "our_mib", "its_mib", "rounds", "conditions"),
+    *(
+        "our_cpu",
+        "its_cpu",
+        "our_clock",
+        "its_clock",
+        "our_mib",
+        "its_mib",
+        "images",
+        "rounds",
+        "conditions",
+    ),
 )
 VERSIONS = ("torch", "onnxruntime", "openvino", "timm", "fastai")
 
@@ -137,7 +147,7 @@ def conditions(load_before):
     )
 
 
-def compare(row, found, besides, load_before):
+def compare(row, found, besides, load_before, images=None):
     """Return a row's lines of the CSV: one per way that ours is compared with.
 
     On a machine that was quiet before, the clock is judged; on a busy one the CPU seconds are,
@@ -148,6 +158,7 @@ def compare(row, found, besides, load_before):
         found: What each way took, of ``alternate``; one is ``OURS``.
         besides: The others, a ``Beside`` each.
         load_before: The load when the row began.
+        images: The number of images that each way goes through, for images per second.
     """
     ours = found[OURS]
     quiet = load_before < 0.3 * (os.cpu_count() or 1)
@@ -165,9 +176,10 @@ def compare(row, found, besides, load_before):
                 "row": row,
                 "beside": name,
                 "kind": beside.kind,
-                "goal": "" if beside.goal is None else f"{beside.goal:g}",
+                "goal": "" if beside.goal is None else f"{beside.goal:.3g}",
                 "judged_by": "clock" if quiet else "cpu",
                 **{key: f"{value:.4g}" for key, value in figures.items()},
+                "images": "" if images is None else str(images),
                 "rounds": str(len(ours)),
                 "conditions": conditions(load_before),
             }
@@ -224,10 +236,10 @@ def add_flags(parser, rounds):
     parser.add_argument("--csv", type=Path, help="file of measured rows to put the row into")
 
 
-def finish(given, row, found, besides, load_before):
+def finish(given, row, found, besides, load_before, images=None):
     """Print a row, and put it into the CSV that the flags name."""
     name = row if given.device == "cpu" else f"{row}, {given.device}"
-    lines = compare(name, found, besides, load_before)
+    lines = compare(name, found, besides, load_before, images)
     print_table(lines)
     if given.csv:
         write_rows(given.csv, lines)

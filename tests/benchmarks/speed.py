@@ -48,6 +48,9 @@ ROWS = {
     "predict-digits": Row(
         "20,000 PNGs of 28 px, LeNet-5", ("predict_speed.py", "digits", "--rounds", "3"), 0.7
     ),
+    "train-28": Row("an epoch at 28 px, resnet_small", ("train_speed.py", "28"), 0.5),
+    "train-64": Row("an epoch at 64 px, resnet_small", ("train_speed.py", "64"), 1.5),
+    "train-224": Row("an epoch at 224 px, resnet18", ("train_speed.py", "224"), 1.5),
     "export": Row(
         "`cnncli export` of a ResNet-18", ("export_speed.py", "--rounds", "2"), 0.7, gpu=False
     ),

@@ -12,6 +12,7 @@ PAGE = CSV.with_name("benchmarks.md")
 PICTURE = CSV.with_name("images") / "speed.png"
 BEGIN = "<!-- speed: written by tests/benchmarks/speed_page.py from speed.csv -->"
 END = "<!-- speed end -->"
+CLOCKS = ("our_clock", "its_clock")
 # Okabe and Ito; the markers differ too.
 MARKS = {"reached": ("#0072B2", "o"), "missed": ("#D55E00", "D"), "": ("#555555", "s")}
 
@@ -38,7 +39,11 @@ def pair(line, key):
     """Return our figure and the other's."""
     if not float(line[f"our_{key}"]):
         return "not measured"
-    return f"{number(line[f'our_{key}'])} and {number(line[f'its_{key}'])}"
+    text = f"{number(line[f'our_{key}'])} and {number(line[f'its_{key}'])}"
+    if key == "clock" and line["images"]:
+        speeds = (f"{int(line['images']) / float(line[name]):,.0f}" for name in CLOCKS)
+        text += f" ({' and '.join(speeds)} images/s)"
+    return text
 
 
 def goal_of(line):
