@@ -18,10 +18,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
+
+from side_by_side import OURS, Beside, Spent, finish, load
 
 ROWS = ("one", "large", "digits")
 BARE = Path(__file__).with_name("bare_predict.py")
+ENGINES = BARE.with_name("bare_engines.py")
+IMAGES = {"one": 1, "large": 400, "digits": 20_000}
+# The largest ratio of CPU or clock to the bare job's, and to timm's, that reaches the goal.
+OF_BARE = {"one": 1.3, "large": 1 / 0.9, "digits": 1 / 0.8}
+OF_TIMM = {"large": 1 / 2.5}
 
 
 def make_run(folder, *, model, side, channels, classes):
@@ -93,13 +101,44 @@ def measure(command):
     return used.ru_utime + used.ru_stime, time.monotonic() - begin, used.ru_maxrss / 1024
 
 
+def other_ways(given, run, what, ours):
+    """Return the bare job of a GPU and cnncli there, or that of OpenVINO on a processor."""
+    if given.device != "cpu":
+        bare = [sys.executable, str(ENGINES), given.device, str(run), what]
+        place = ours.index("--device") + 1
+        return {
+            "bare torch": bare,
+            "cnncli predict": [*ours[:place], given.device, *ours[place + 1 :]],
+        }
+    if given.row == "large" and find_spec("openvino"):
+        bare = [sys.executable, str(ENGINES), "openvino-bf16", str(run), what]
+        return {"bare OpenVINO, bf16": bare}
+    return {}
+
+
+def put_row(given, results, before):
+    """Print the row as the other benchmarks do, and put it into the CSV."""
+    besides = {
+        "bare engine": Beside("limit", OF_BARE[given.row]),
+        "bare torch": Beside("limit", OF_BARE[given.row]),
+        "bare OpenVINO, bf16": Beside("limit"),
+        **{name: Beside("peer", OF_TIMM.get(given.row)) for name in results if "timm" in name},
+    }
+    found = {name: [Spent(*spent) for spent in values] for name, values in results.items()}
+    found[OURS] = found.pop("cnncli predict")
+    besides = {name: beside for name, beside in besides.items() if name in found}
+    finish(given, f"predict-{given.row}", found, besides, before, images=IMAGES[given.row])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("row", choices=ROWS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--photos", help="folder of JPEGs to enlarge, in place of noise")
     parser.add_argument("--no-torch", action="store_true", help="leave out cnncli with torch")
-    given = parser.parse_args()
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda with torch [cpu]")
+    parser.add_argument("--csv", type=Path, help="file of measured rows to put the row into")
+    given, before = parser.parse_args(), load()
     with tempfile.TemporaryDirectory() as place:
         run, images = Path(place) / "run", Path(place) / "images"
         # In a process of its own: the peak memory of a child counts from that of its parent.
@@ -116,12 +155,17 @@ def main():
         }
         if given.no_torch:
             ways.popitem()
+        others = other_ways(given, run, what, [*ask, "csv"])
+        ways = others if given.device != "cpu" else {**ways, **others}
         results = {name: [] for name in ways}
         for round_ in range(given.rounds + 1):
             for name, command in ways.items():
                 found = measure(command)
                 if round_:  # the first is to warm up the files
                     results[name].append(found)
+    put_row(given, results, before)
+    if given.device != "cpu":
+        return
     bare = results["bare engine"]
     print("| Way | CPU | of bare | Clock | of bare | Peak memory |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")

@@ -41,12 +41,16 @@ class Row:
 ROWS = {
     "predict-one": Row(
         "one photo of 1600×1200, ResNet-18 at 224 px, a cold process",
-        ("predict_speed.py", "one", "--rounds", "9"),
+        ("predict_speed.py", "one", "--rounds", "9", "--no-torch"),
         1.0,
     ),
-    "predict-large": Row("400 such photos", ("predict_speed.py", "large", "--rounds", "3"), 3.0),
+    "predict-large": Row(
+        "400 such photos", ("predict_speed.py", "large", "--rounds", "3", "--no-torch"), 3.0
+    ),
     "predict-digits": Row(
-        "20,000 PNGs of 28 px, LeNet-5", ("predict_speed.py", "digits", "--rounds", "3"), 0.7
+        "20,000 PNGs of 28 px, LeNet-5",
+        ("predict_speed.py", "digits", "--rounds", "3", "--no-torch"),
+        0.7,
     ),
     "train-28": Row("an epoch at 28 px, resnet_small", ("train_speed.py", "28"), 0.5),
     "train-64": Row("an epoch at 64 px, resnet_small", ("train_speed.py", "64"), 1.5),
