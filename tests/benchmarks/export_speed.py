@@ -52,7 +52,7 @@ def main():
             "torch.onnx.export": [sys.executable, BARE, Path(name) / "bare.onnx"],
         }
         found = alternate(ways, given.rounds)
-    finish(given, "export", found, {"torch.onnx.export": Beside("limit")}, before)
+    finish(given, "export", found, {"torch.onnx.export": Beside("peer")}, before)
 
 
 if __name__ == "__main__":

@@ -22,17 +22,8 @@ from typing import NamedTuple
 OURS = "cnncli"  # the way that is compared with all others
 COLUMNS = (
     *("row", "beside", "kind", "goal", "judged_by", "ratio_cpu", "ratio_clock"),
-    *(
-        "our_cpu",
-        "its_cpu",
-        "our_clock",
-        "its_clock",
-        "our_mib",
-        "its_mib",
-        "images",
-        "rounds",
-        "conditions",
-    ),
+    *("our_cpu", "its_cpu", "our_clock", "its_clock", "our_mib", "its_mib"),
+    *("images", "rounds", "load", "conditions"),
 )
 VERSIONS = ("torch", "onnxruntime", "openvino", "timm", "fastai")
 
@@ -123,8 +114,8 @@ def load():
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
-def conditions(load_before):
-    """Return date, processor, cores, threads, load and versions in one line."""
+def conditions():
+    """Return date, processor, cores, threads and versions in one line."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists() and (found := re.search(r"model name\s*:\s*(.+)", info.read_text("utf-8"))):
@@ -141,7 +132,6 @@ def conditions(load_before):
             name.strip(),
             f"{cores} cores",
             f"OMP_NUM_THREADS={threads}" if threads else "threads by default",
-            f"load {load_before:.1f} before",
             ", ".join(packages),
         ]
     )
@@ -181,7 +171,8 @@ def compare(row, found, besides, load_before, images=None):
                 **{key: f"{value:.4g}" for key, value in figures.items()},
                 "images": "" if images is None else str(images),
                 "rounds": str(len(ours)),
-                "conditions": conditions(load_before),
+                "load": f"{load_before:.1f}",
+                "conditions": conditions(),
             }
         )
     return lines
@@ -223,7 +214,7 @@ def print_table(lines):
         pairs = [f"{line['our_' + key]} and {line['its_' + key]}" for key in figures]
         cells = [line["row"], line["beside"], *pairs, line["ratio_cpu"], line["ratio_clock"], goal]
         print("| " + " | ".join(cells) + " |", flush=True)
-    for text in sorted({line["conditions"] for line in lines}):
+    for text in sorted({f"{line['conditions']}; load {line['load']}" for line in lines}):
         print(text)
 
 

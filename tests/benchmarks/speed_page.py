@@ -43,12 +43,15 @@ def pair(line, key):
     if key == "clock" and line["images"]:
         speeds = (f"{int(line['images']) / float(line[name]):,.0f}" for name in CLOCKS)
         text += f" ({' and '.join(speeds)} images/s)"
+    if key == "mib":
+        text += f" ({float(line['our_mib']) / float(line['its_mib']):.2f})"
     return text
 
 
 def goal_of(line):
     """Return the goal of a line, and whether it was reached."""
-    return f"≤ {line['goal']}: {judge(line)}" if line["goal"] else ""
+    by = {"cpu": "CPU", "clock": "clock"}[line["judged_by"]]
+    return f"{by} ≤ {line['goal']}: {judge(line)}" if line["goal"] else ""
 
 
 def ratio_of(line, figure):
@@ -70,15 +73,16 @@ def table(lines):
             f"{line['beside']} ({line['kind']})",
             *(pair(line, key) for key in ("cpu", "clock", "mib")),
             *(ratio_of(line, figure) for figure in ("cpu", "clock")),
-            goal_of(line) and f"{line['judged_by']} {goal_of(line)}",
+            goal_of(line),
         ]
         text.append(f"| {' | '.join(cells)} |")
     text.append("")
     places = {}
     for line in order(lines):
         names = places.setdefault(line["conditions"], [])
-        if f"`{line['row']}`" not in names:
-            names.append(f"`{line['row']}`")
+        name = f"`{line['row']}` (load {line['load']})"
+        if name not in names:
+            names.append(name)
     text += [f"- {', '.join(names)}: {place}" for place, names in places.items()]
     return "\n".join(text)
 

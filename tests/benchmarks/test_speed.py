@@ -73,7 +73,10 @@ def test_a_row_measured_again_takes_the_place_of_the_old(scripts, tmp_path):
 def test_the_table_tells_a_stopped_peer_as_a_bound(scripts):
     page, side_by_side = scripts("speed_page"), scripts("side_by_side")
     text = page.table(lines_of(side_by_side, kind="peer, stopped"))
-    assert "| bare (peer, stopped) | 4 and 3 | 6 and 6 | 110 and 210 | < 2.00 | < 1.00 |" in text
+    assert (
+        "| bare (peer, stopped) | 4 and 3 | 6 and 6 | 110 and 210 (0.52) | < 2.00 | < 1.00 |"
+        in text
+    )
 
 
 def test_a_process_is_measured_and_its_failure_told(scripts):
