@@ -133,6 +133,23 @@ def train_until(way, place, target, seconds, *, stop):
     return reached._replace(mib=used.ru_maxrss / 1024), values
 
 
+def check_peers(parser, peers):
+    """End with one line, if a peer is unknown or not installed where it is said to be."""
+    for peer in peers:
+        name, _, python = peer.partition("=")
+        if name not in ("fastai", "ultralytics"):
+            parser.error(f"--peer {peer}: neither fastai nor ultralytics")
+        if python and shutil.which(python) is None:
+            parser.error(f"--peer {peer}: there is no such Python")
+        if name == "fastai" and not python:
+            need("fastai")
+        if name == "ultralytics" and not Path(python or sys.executable).with_name("yolo").exists():
+            parser.error(
+                f"--peer {peer}: no command yolo beside that Python; python3 -m venv peer && "
+                "peer/bin/pip install ultralytics, and then --peer ultralytics=peer/bin/python"
+            )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data", type=Path, default=DEFECTS, help="folder of class folders")
@@ -144,8 +161,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help="of the images that are kept")
     add_flags(parser, 1)
     given = parser.parse_args()
-    if unknown := {peer.split("=")[0] for peer in given.peer} - {"fastai", "ultralytics"}:
-        parser.error(f"--peer: {', '.join(unknown)} is neither fastai nor ultralytics")
+    check_peers(parser, given.peer)
     need("psutil")
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     before, stopped = load(), set()
