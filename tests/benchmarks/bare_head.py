@@ -1,10 +1,11 @@
 """The bare jobs that `cnncli finetune --freeze backbone` is measured against.
 
-``python tests/benchmarks/bare_head.py WAY MODEL WEIGHTS FOLDER`` trains a new head for five epochs
-on a network of torchvision whose other layers are frozen, as a short script does it: Pillow decodes
-in threads, the network computes channels last. With the way ``features`` each image is decoded
-once, the frozen layers run once in float32, and the head is trained on what they gave; ``bf16`` is
-the same with their convolutions in bfloat16; ``loop`` decodes and runs them in every epoch.
+``python tests/benchmarks/bare_head.py WAY MODEL WEIGHTS FOLDER [DEVICE]`` trains a new head for
+five epochs on a network of torchvision whose other layers are frozen, as a short script does it:
+Pillow decodes in threads, the network computes channels last. With the way ``features`` each image
+is decoded once, the frozen layers run once in float32, and the head is trained on what they gave;
+``bf16`` is the same with their convolutions in bfloat16; ``loop`` decodes and runs them in every
+epoch.
 Of the images every tenth is for validation, and every tenth for the test.
 """
 
@@ -54,7 +55,8 @@ def split(model, weights, classes):
 
 
 def main():
-    way, model, weights, folder = sys.argv[1:]
+    way, model, weights, folder, *device = sys.argv[1:]
+    device = torch.device(*device or ["cpu"])
     torch.manual_seed(0)
     threads = len(os.sched_getaffinity(0))
     pool = ThreadPoolExecutor(threads)
@@ -63,30 +65,28 @@ def main():
     parts = {"train": [], "val": [], "test": []}
     for number, pair in enumerate(found):
         parts[{0: "val", 1: "test"}.get(number % 10, "train")].append(pair)
-    backbone, head = split(model, weights, len(names))
+    backbone, head = (part.to(device) for part in split(model, weights, len(names)))
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-3)
 
     def compute(pairs):
         for images in read_batches(pool, [path for path, _ in pairs]):
-            with torch.autocast("cpu", torch.bfloat16, enabled=way == "bf16"):
-                features = backbone(images.to(memory_format=torch.channels_last))
+            with torch.autocast(device.type, torch.bfloat16, enabled=way == "bf16"):
+                features = backbone(images.to(device, memory_format=torch.channels_last))
             yield features.float()
 
     def judge(features, pairs):
-        targets = torch.tensor([target for _, target in pairs])
+        targets = torch.tensor([target for _, target in pairs], device=device)
         head.eval()
         with torch.no_grad():
             right = torch.cat([head(batch) for batch in features]).argmax(1) == targets
         head.train()
         return f"{right.float().mean():.4f}"
 
-    kept = (
-        {name: list(compute(pairs)) for name, pairs in parts.items()} if way == "features" else {}
-    )
+    kept = {name: list(compute(pairs)) for name, pairs in parts.items()} if way != "loop" else {}
     for epoch in range(EPOCHS):
         order = torch.randperm(len(parts["train"])).tolist()
         pairs = [parts["train"][number] for number in order]
-        targets = torch.tensor([target for _, target in pairs]).split(BATCH)
+        targets = torch.tensor([target for _, target in pairs], device=device).split(BATCH)
         batches = torch.cat(kept["train"])[order].split(BATCH) if kept else compute(pairs)
         for batch, wanted in zip(batches, targets, strict=True):
             optimizer.zero_grad()

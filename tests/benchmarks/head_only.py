@@ -20,7 +20,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from predict_speed import measure
+from side_by_side import OURS, Beside, Spent, add_flags, finish, load, measure
 
 BARE = Path(__file__).with_name("bare_head.py")
 COUNT, CLASSES = 320, ("ants", "bees")
@@ -69,14 +69,27 @@ def print_table(results, baseline):
         )
 
 
+def put_row(given, results, before):
+    """Print the row as the other benchmarks do, and put it into the CSV."""
+    besides = {
+        "features once": Beside("limit", 1.2),
+        "features once, bf16": Beside("limit"),
+        "plain loop": Beside("peer", 1 / 6),
+    }
+    besides = {name: beside for name, beside in besides.items() if name in results}
+    found = {name: [Spent(*spent) for spent in values] for name, values in results.items()}
+    found[OURS] = found["cnncli, 5 epochs"]
+    finish(given, f"head-{given.model.removesuffix('1_1')}", found, besides, before)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("model", choices=("squeezenet1_1", "resnet18"))
     parser.add_argument("--weights", help="file of the network's weights for ImageNet")
     parser.add_argument("--photos", default=".", help="folder of ants/ and bees/ to enlarge")
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-loop", action="store_true", help="leave out the slow plain loop")
-    given = parser.parse_args()
+    add_flags(parser, 3)
+    given, before = parser.parse_args(), load()
     with tempfile.TemporaryDirectory() as place:
         images, runs = Path(place) / "images", Path(place) / "runs"
         weights = Path(given.weights or Path(place) / "random.safetensors")
@@ -85,10 +98,10 @@ def main():
         making = spawn.Process(target=make, args=(given.model, weights, images, given.photos))
         making.start()
         making.join()
-        bare = [given.model, str(weights), str(images)]
+        bare = [given.model, str(weights), str(images), given.device]
         tune = ["cnncli", "finetune", str(images), "--model", given.model]
         tune += ["--weights", str(weights), "--freeze", "backbone", "--output", str(runs)]
-        tune += ["--device", "cpu", "--val-fraction", "0.1", "--test-fraction", "0.1"]
+        tune += ["--device", given.device, "--val-fraction", "0.1", "--test-fraction", "0.1"]
         five = [*tune, "--epochs", "5"]
         ways = {
             "features once": [sys.executable, str(BARE), "features", *bare],
@@ -106,6 +119,7 @@ def main():
             for name, command in ways.items():
                 results[name].append(measure(command))
     print_table(results, "features once")
+    put_row(given, results, before)
 
 
 if __name__ == "__main__":
