@@ -25,6 +25,8 @@ COLUMNS = (
     *("our_cpu", "its_cpu", "our_clock", "its_clock", "our_mib", "its_mib"),
     *("images", "rounds", "load", "conditions"),
 )
+# An installed package has its bytecode, and the first round writes it where there is none.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 VERSIONS = ("torch", "onnxruntime", "openvino", "timm", "fastai")
 
 
@@ -44,8 +46,8 @@ class Beside(NamedTuple):
 
     Attributes:
         kind: ``limit`` is the bare work, which nothing can be much faster than; ``peer`` is another
-            tool or the usual script; ``peer, stopped`` is one that was stopped before it was done,
-            so that the true ratio is smaller than the one that is written.
+            tool or the usual script; ``torch`` is cnncli with torch. ``peer, stopped`` is one that
+            was stopped before it was done: the true ratio is smaller than the written one.
         goal: The largest ratio of our time to its time that reaches the goal, or None.
     """
 
@@ -60,14 +62,12 @@ def need(*modules, extra="bench"):
         sys.exit(f"{', '.join(missing)} not installed: pip install '.[{extra}]' in the clone")
 
 
-def measure(command, env=None):
+def measure(command):
     """Run a command to its end; return what it took."""
     begin = time.monotonic()
     command = list(map(str, command))
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=said, env={**os.environ, **(env or {})}
-        )
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said, env=ENVIRONMENT)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:

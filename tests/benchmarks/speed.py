@@ -41,11 +41,13 @@ class Row:
 ROWS = {
     "predict-one": Row(
         "one photo of 1600×1200, ResNet-18 at 224 px, a cold process",
-        ("predict_speed.py", "one", "--rounds", "9", "--no-torch"),
+        ("predict_speed.py", "one", "--rounds", "9"),
         1.0,
     ),
     "predict-large": Row(
-        "400 such photos", ("predict_speed.py", "large", "--rounds", "2", "--no-torch"), 2.0
+        "400 such photos",
+        ("predict_speed.py", "large", "--rounds", "2", "--no-torch", "--timm"),
+        2.0,
     ),
     "predict-digits": Row(
         "20,000 PNGs of 28 px, LeNet-5",
