@@ -12,7 +12,6 @@ PAGE = CSV.with_name("benchmarks.md")
 PICTURE = CSV.with_name("images") / "speed.png"
 BEGIN = "<!-- speed: written by tests/benchmarks/speed_page.py from speed.csv -->"
 END = "<!-- speed end -->"
-CLOCKS = ("our_clock", "its_clock")
 # Okabe and Ito; the markers differ too.
 MARKS = {"reached": ("#0072B2", "o"), "missed": ("#D55E00", "D"), "": ("#555555", "s")}
 
@@ -40,8 +39,9 @@ def pair(line, key):
     if not float(line[f"our_{key}"]):
         return "not measured"
     text = f"{number(line[f'our_{key}'])} and {number(line[f'its_{key}'])}"
-    if key == "clock" and line["images"]:
-        speeds = (f"{int(line['images']) / float(line[name]):,.0f}" for name in CLOCKS)
+    if key == line["judged_by"] and line["images"]:
+        spent = (float(line[f"{whose}_{key}"]) for whose in ("our", "its"))
+        speeds = (f"{int(line['images']) / seconds:,.0f}" for seconds in spent)
         text += f" ({' and '.join(speeds)} images/s)"
     if key == "mib":
         text += f" ({float(line['our_mib']) / float(line['its_mib']):.2f})"
