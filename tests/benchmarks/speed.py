@@ -46,8 +46,8 @@ ROWS = {
     ),
     "predict-large": Row(
         "400 such photos",
-        ("predict_speed.py", "large", "--rounds", "2", "--no-torch", "--timm"),
-        2.0,
+        ("predict_speed.py", "large", "--rounds", "1", "--no-torch", "--timm"),
+        2.5,
     ),
     "predict-digits": Row(
         "20,000 PNGs of 28 px, LeNet-5",
