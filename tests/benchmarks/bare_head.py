@@ -1,11 +1,10 @@
 """The bare jobs that `cnncli finetune --freeze backbone` is measured against.
 
-``python tests/benchmarks/bare_head.py WAY MODEL WEIGHTS FOLDER [DEVICE]`` trains a new head for
-five epochs on a network of torchvision whose other layers are frozen, as a short script does it:
-Pillow decodes in threads, the network computes channels last. With the way ``features`` each image
-is decoded once, the frozen layers run once in float32, and the head is trained on what they gave;
-``bf16`` is the same with their convolutions in bfloat16; ``loop`` decodes and runs them in every
-epoch.
+``python tests/benchmarks/bare_head.py WAY MODEL WEIGHTS FOLDER [DEVICE]`` trains a new head for five epochs
+on a network of torchvision whose other layers are frozen, as a short script does it: Pillow decodes
+in threads, the network computes channels last. With the way ``features`` each image is decoded
+once, the frozen layers run once, and the head is trained on what they gave; with ``loop`` both are
+done in every epoch. All is in float32, as such scripts do it.
 Of the images every tenth is for validation, and every tenth for the test.
 """
 
@@ -70,9 +69,7 @@ def main():
 
     def compute(pairs):
         for images in read_batches(pool, [path for path, _ in pairs]):
-            with torch.autocast(device.type, torch.bfloat16, enabled=way == "bf16"):
-                features = backbone(images.to(device, memory_format=torch.channels_last))
-            yield features.float()
+            yield backbone(images.to(device, memory_format=torch.channels_last))
 
     def judge(features, pairs):
         targets = torch.tensor([target for _, target in pairs], device=device)

@@ -2,8 +2,8 @@
 
 ``python tests/benchmarks/head_only.py MODEL [--weights FILE] [--photos FOLDER] [--rounds N]`` makes
 320 JPEGs of 1600×1200 pixels, of which 256 train, and starts each way in turn, in a process of its
-own: scripts that run the frozen layers once and train a head for five epochs on what they gave, a
-script that decodes and runs them in every epoch (all in `bare_head.py`), and cnncli. Without
+own: a script that runs the frozen layers once and trains a head for five epochs on their output, a
+script that decodes and runs them in every epoch (both in `bare_head.py`), and cnncli. Without
 ``--weights`` the network's weights are random, which changes no time. Printed are the medians of
 the CPU seconds (user and system), of the seconds by the clock and of the peak memory, and the
 medians of the ratios to the first way in the same round.
@@ -105,7 +105,6 @@ def main():
         five = [*tune, "--epochs", "5"]
         ways = {
             "features once": [sys.executable, str(BARE), "features", *bare],
-            "features once, bf16": [sys.executable, str(BARE), "bf16", *bare],
             "plain loop": [sys.executable, str(BARE), "loop", *bare],
             "cnncli, 5 epochs": five,
             "cnncli, 5 epochs, nothing after": [*five, "--no-onnx", "--no-report"],
