@@ -73,7 +73,6 @@ def put_row(given, results, before):
     """Print the row as the other benchmarks do, and put it into the CSV."""
     besides = {
         "features once": Beside("limit", 1.2),
-        "features once, bf16": Beside("limit"),
         "plain loop": Beside("peer", 1 / 6),
     }
     besides = {name: beside for name, beside in besides.items() if name in results}
