@@ -1,10 +1,10 @@
 """The bare jobs that `cnncli finetune --freeze backbone` is measured against.
 
 ``python tests/benchmarks/bare_head.py WAY MODEL WEIGHTS FOLDER [DEVICE]`` trains a new head for
-five epochs on a network of torchvision whose other layers are frozen, as a short script does it: Pillow decodes
-in threads, the network computes channels last. With the way ``features`` each image is decoded
-once, the frozen layers run once, and the head is trained on what they gave; with ``loop`` both are
-done in every epoch. All is in float32, as such scripts do it.
+five epochs on a network of torchvision whose other layers are frozen, as a short script does it:
+Pillow decodes in threads, the network computes channels last. With the way ``features`` each image
+is decoded once, the frozen layers run once, and the head is trained on what they gave; with
+``loop`` both are done in every epoch. All is in float32, as such scripts do it.
 Of the images every tenth is for validation, and every tenth for the test.
 """
 
