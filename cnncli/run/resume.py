@@ -17,10 +17,14 @@ from cnncli.training.state import State, load_state
 def load_unfinished(run_dir: Path) -> tuple[RunConfig, State | None]:
     """Return the settings of an unfinished run and its state; None if nothing is trained yet.
 
+    A run of an earlier version goes on as it began, without a temperature.
+
     Raises:
         CnncliError: If the state is missing or damaged, or if ``config.yaml`` was edited.
     """
     config = load_config(str(run_dir / CONFIG_FILE), {})
+    if "calibrate" not in config.model_fields_set:  # of an earlier version, which knew none
+        config = config.model_copy(update={"calibrate": "none"})
     if (run_dir / LAST_FILE).exists():
         state = load_state(run_dir / LAST_FILE)
         _check_unedited(config, state, run_dir)
