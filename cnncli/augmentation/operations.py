@@ -1,9 +1,10 @@
 """The words of ``--augment`` as operations on images.
 
-Most are classes of Albumentations. Three are written here, because in Albumentations 2.0.8 elastic
-deformation draws a displacement for every pixel, contrast scales the distance to black, and CLAHE
-rounds to 8 bits and takes 1 or 3 channels only. RandAugment and TrivialAugment, which it has not,
-are in :mod:`cnncli.augmentation.automatic`.
+Those of the levels ``light`` and ``medium`` are in :mod:`cnncli.augmentation.light_steps`; most
+others are classes of Albumentations. Three are written here, because in Albumentations 2.0.8
+elastic deformation draws a displacement for every pixel, contrast scales the distance to black, and
+CLAHE rounds to 8 bits and takes 1 or 3 channels only. RandAugment and TrivialAugment, which it has
+not, are in :mod:`cnncli.augmentation.automatic`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from cnncli.augmentation.automatic import randaugment, trivialaugment
 from cnncli.augmentation.borders import BORDERS, move_pixels
 from cnncli.augmentation.clahe import equalise
 from cnncli.augmentation.classes import AlbumentationsStep, import_albumentations
+from cnncli.augmentation.light_steps import build_light_step
 
 Arguments = Mapping[str, Any]
 
@@ -75,36 +77,14 @@ def build_word(name: str, arguments: Arguments, form: Form) -> Operation | None:
     """
     if name in _OWN:
         return OwnStep(_OWN[name], arguments)
+    light = build_light_step(name, arguments)
+    if light is not None:
+        return light
     if name in _ALBUMENTATIONS:
         class_name, translate = _ALBUMENTATIONS[name]
         kind = getattr(import_albumentations(), class_name)
         return AlbumentationsStep(kind(**translate(arguments, form), p=arguments["p"]))
     return None
-
-
-def _affine(arguments: Arguments, form: Form, **more: Any) -> dict[str, Any]:
-    """Return the arguments of Albumentations' Affine; ``more`` are further ones of its own."""
-    move = arguments.get("translate", (0, 0))
-    return {
-        "translate_percent": {"x": tuple(move), "y": tuple(move)},
-        "scale": tuple(arguments.get("scale", (1, 1))),
-        "rotate": tuple(arguments.get("rotate", (0, 0))),
-        "shear": tuple(arguments.get("shear", (0, 0))),
-        "keep_ratio": arguments.get("aspect", "keep") == "keep",
-        "border_mode": BORDERS[arguments["border"]],
-        **more,
-    }
-
-
-def _affine_part(name: str, key: str, **more: Any) -> Callable[[Arguments, Form], dict[str, Any]]:
-    """Return the translation of a word that is one part of an affine map.
-
-    Args:
-        name: The argument of the word ``affine`` that the word stands for.
-        key: The name of the word's own argument.
-        **more: Further arguments of Albumentations' Affine.
-    """
-    return lambda found, form: _affine({**found, name: found[key]}, form, **more)
 
 
 def _crop(arguments: Arguments, form: Form) -> dict[str, Any]:
@@ -130,16 +110,7 @@ def _dropout(arguments: Arguments, form: Form) -> dict[str, Any]:
 # Takes the arguments of a word and the form of the images, and returns the class's arguments.
 _Translate = Callable[[Arguments, Form], dict[str, Any]]
 _ALBUMENTATIONS: Mapping[str, tuple[str, _Translate]] = {
-    "hflip": ("HorizontalFlip", lambda found, form: {}),
-    "vflip": ("VerticalFlip", lambda found, form: {}),
     "rot90": ("RandomRotate90", lambda found, form: {}),
-    # By whole pixels: nothing is interpolated, so that fine texture stays as sharp as in the
-    # images of val and test, which are not augmented.
-    "translate": ("Affine", _affine_part("translate", "amount", interpolation=cv2.INTER_NEAREST)),
-    "rotate": ("Affine", _affine_part("rotate", "angle")),
-    "scale": ("Affine", _affine_part("scale", "factor")),
-    "shear": ("Affine", _affine_part("shear", "angle")),
-    "affine": ("Affine", _affine),
     "grid": (
         "GridDistortion",
         lambda found, form: {
@@ -154,18 +125,6 @@ _ALBUMENTATIONS: Mapping[str, tuple[str, _Translate]] = {
         lambda found, form: {"blur_limit": 0, "sigma_limit": tuple(found["sigma"])},
     ),
     "noise": ("GaussNoise", lambda found, form: {"std_range": tuple(found["std"])}),
-    "brightness": (
-        "RandomBrightnessContrast",
-        lambda found, form: {"brightness_limit": tuple(found["amount"]), "contrast_limit": (0, 0)},
-    ),
-    "brightness_contrast": (
-        "RandomBrightnessContrast",
-        lambda found, form: {
-            "brightness_limit": tuple(found["amount"]),
-            "contrast_limit": tuple(found["amount"]),
-            "ensure_safe_range": True,
-        },
-    ),
     "gamma": (
         "RandomGamma",
         lambda found, form: {"gamma_limit": tuple(100 * end for end in found["exponent"])},

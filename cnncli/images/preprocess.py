@@ -119,26 +119,41 @@ class Preprocess:
             ImageError: If a file cannot be decoded, or the files are not of the number, size or
                 channels that are needed.
         """
+        whole, cut, is_coloured = self._read_whole(files, self._read_headers(files))
+        return self._resize(whole), cut, is_coloured
+
+    def _read_headers(self, files: Sequence[bytes]) -> list[Header]:
         if len(files) != self.count_files:
             needed = count_of(self.count_files, "file")
             raise ImageError(
                 f"is {count_of(len(files), 'file')}; the network takes {needed} per sample"
             )
+        channels = self.files or (self.channels,)
         try:
-            decoded = [self._decode(data, number) for number, data in enumerate(files)]
+            return [read_header(data, count) for data, count in zip(files, channels, strict=True)]
+        except MemoryError:
+            raise out_of_memory() from None
+
+    def _read_whole(
+        self, files: Sequence[bytes], headers: Sequence[Header]
+    ) -> tuple[Array, float, bool]:
+        """Return what :meth:`read` does, but the array not yet resized."""
+        try:
+            decoded = [
+                self._decode(data, headers[number], number) for number, data in enumerate(files)
+            ]
         except MemoryError:
             raise out_of_memory() from None
         if len(decoded) == 1:
-            part, cut, is_coloured = decoded[0]
-            return self._resize(part), cut, is_coloured
+            return decoded[0]
         parts, cuts, colours = zip(*decoded, strict=True)
         sizes = {part.shape[:2] for part in parts}
         if len(sizes) > 1:
             told = ", ".join(f"{height}×{width}" for height, width in (p.shape[:2] for p in parts))
             raise ImageError(f"is files of different sizes ({told}); channels are of one size")
-        return self._resize(np.concatenate(parts, axis=2)), max(cuts), any(colours)
+        return np.concatenate(parts, axis=2), max(cuts), any(colours)
 
-    def _decode(self, data: bytes, number: int) -> tuple[Array, float, bool]:
+    def _decode(self, data: bytes, header: Header, number: int) -> tuple[Array, float, bool]:
         """Decode one file, in ``dtype`` and with the channels that it gives, but not yet resized.
 
         Returns:
@@ -146,7 +161,6 @@ class Preprocess:
             whether it was a colour picture that became grey.
         """
         channels = self.files[number] if self.files else self.channels
-        header = read_header(data, channels)
         intensity_range = self.windows[number] if self.windows else None
         image = decode(
             data,
@@ -242,3 +256,26 @@ class Preprocess:
             "windows": tuple(IntensityRange(**ends) for ends in values.get("windows", ())),
         }
         return cls(**{**values, **read})
+
+
+def read_forms(files: Sequence[bytes], forms: Sequence[Preprocess]) -> list[Array]:
+    """Turn the files of a sample into one array (H, W, C) for each form.
+
+    A file is decoded once for all forms that decode it at the same size.
+
+    Args:
+        files: The bytes of each file of the sample.
+        forms: Preprocessings that differ in nothing but how images come to size.
+
+    Raises:
+        ImageError: As :meth:`Preprocess.read`.
+    """
+    headers = forms[0]._read_headers(files)
+    wholes: dict[tuple[int, ...], Array] = {}
+    arrays = []
+    for form in forms:
+        reductions = tuple(map(form._reduction, headers))
+        if reductions not in wholes:
+            wholes[reductions], *_ = form._read_whole(files, headers)
+        arrays.append(form._resize(wholes[reductions]))
+    return arrays

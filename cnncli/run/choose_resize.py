@@ -16,7 +16,7 @@ from cnncli.data.splits import TRAIN
 from cnncli.data.store import map_in_threads
 from cnncli.errors import CnncliError
 from cnncli.images.header import ImageError
-from cnncli.images.preprocess import Preprocess
+from cnncli.images.preprocess import Preprocess, read_forms
 from cnncli.models.stages import network_head
 from cnncli.reporting import Reporter
 from cnncli.run.fit_head import choose_judged, draw_head_folds
@@ -59,11 +59,13 @@ def choose_resize(
     looked_at = every if is_shared else indices
     judged: dict[ResizeMode, Judgement] = {}
     seen: set[str] = set()
+    read = _Reading(run, looked_at, {mode: forms[mode] for mode in others})
     with reporter.progress("resize modes", len(forms) * len(looked_at)) as advance:
         for mode, form in forms.items():
 
-            def look(mode: ResizeMode = mode, form: Preprocess = form) -> tuple[str, Array | None]:
-                return _look(run, None if mode == usual else form, looked_at, seen, advance)
+            def look(mode: ResizeMode = mode) -> tuple[str, Array | None]:
+                images = None if mode == usual else read.take(mode)
+                return _look(run, images, looked_at, seen, advance)
 
             if is_shared and run.shared is not None:
                 (digest, vectors), _ = run.shared.take(_key(run, mode, form, every), look)
@@ -99,7 +101,7 @@ def _key(
 
 def _look(
     run: PreparedRun,
-    form: Preprocess | None,
+    images: Array | None,
     numbers: Array,
     seen: Collection[str],
     advance: Callable[[int, str], None],
@@ -108,16 +110,14 @@ def _look(
 
     Args:
         run: The run.
-        form: The preprocessing; None for that of the run.
+        images: The images (M, H, W, C); None for those of the run.
         numbers: (M,) numbers of the images.
         seen: The digests of earlier forms; of the same images again the input is None.
         advance: Called with the number of images of each batch and an empty text.
     """
-    if form is None:
+    if images is None:
         assert run.store.cached is not None
         images = run.store.cached[numbers].numpy()
-    else:
-        images = _read(run, form, numbers)
     digest = hashlib.blake2b(images.tobytes(), digest_size=16).hexdigest()
     if digest in seen:
         advance(len(images), "")
@@ -125,16 +125,42 @@ def _look(
     return digest, _compute(run, images, run.samples.targets[numbers], advance)
 
 
-def _read(run: PreparedRun, form: Preprocess, indices: Array) -> Array:
-    """Return some images (N, H, W, C), read anew by another preprocessing."""
+class _Reading:
+    """Images read anew in the modes that are not the run's, each file decoded once for all."""
 
-    def load(index: int) -> Array:
-        return form(run.samples.source.read(index))
+    def __init__(self, run: PreparedRun, numbers: Array, forms: dict[ResizeMode, Preprocess]):
+        """Set what is read when the first mode is taken.
 
-    try:
-        return np.stack(list(map_in_threads(load, indices.tolist(), count_cpus())))
-    except (ImageError, OSError) as error:  # it could be read a moment ago
-        raise CnncliError(f"--data: an image {error}; it was there a moment ago") from None
+        Args:
+            run: The run.
+            numbers: (M,) numbers of the images.
+            forms: The preprocessing of each mode.
+        """
+        self._run, self._numbers, self._forms = run, numbers, forms
+        self._read: dict[ResizeMode, Array] = {}
+
+    def take(self, mode: ResizeMode) -> Array:
+        """Return the images (M, H, W, C) in a mode, and forget them."""
+        if mode not in self._read:
+            self._read_all()
+        return self._read.pop(mode)
+
+    def _read_all(self) -> None:
+        source, forms = self._run.samples.source, self._forms
+
+        def load(number: int) -> list[Array]:
+            return read_forms(source.read(number), list(forms.values()))
+
+        try:
+            images = map_in_threads(load, self._numbers.tolist(), count_cpus())
+            for index, of_image in enumerate(images):
+                for mode, image in zip(forms, of_image, strict=True):
+                    if not index:
+                        shape = (len(self._numbers), *image.shape)
+                        self._read[mode] = np.empty(shape, image.dtype)
+                    self._read[mode][index] = image
+        except (ImageError, OSError) as error:  # it could be read a moment ago
+            raise CnncliError(f"--data: an image {error}; it was there a moment ago") from None
 
 
 def _compute(

@@ -22,8 +22,10 @@ def keep_if_best(session: Session, row: Row, losses: Array) -> bool:
         losses: (N,) the loss of each val image after the temperature.
     """
     stopping = session.early_stopping
-    by_image = losses.tolist() if stopping.monitor == CALIBRATED_LOSS else None
-    is_best = stopping.update(row, by_image)
+    # A fitted head is at its best already: the network trained on has to be better than it.
+    has_fit = any(known["epoch"] == 0 for known in (*session.history.rows, row))
+    goes_by_image = stopping.monitor == CALIBRATED_LOSS and not has_fit
+    is_best = stopping.update(row, losses.tolist() if goes_by_image else None)
     row["kept"] = int(is_best)
     return is_best
 

@@ -1,11 +1,10 @@
-"""The speed of `cnncli predict`, as a multiple of the bare job in the same run.
+"""The speed of `cnncli predict`, beside the bare job and other ways in the same run.
 
 ``python tests/benchmarks/predict_speed.py ROW [--rounds N] [--photos FOLDER]`` makes a network with
 random weights and images, exports the network, and starts each way in turn, in a process of its
-own: the bare engine (`bare_predict.py`), cnncli with the exported network, cnncli with torch, and,
-with ``--timm``, timm's way of inference (`timm_predict.py`). Printed are the medians of the CPU
-seconds (user and system), of the seconds by the clock and of the peak memory, and the median of the
-ratios to the bare job of the same round.
+own: the bare engine (`bare_predict.py`), cnncli with the exported network, cnncli with torch, where
+it is installed OpenVINO (`bare_engines.py`, row ``large``), and with ``--timm`` timm's way of
+inference (`timm_predict.py`). With ``--device cuda`` cnncli and the bare job both use torch.
 
 Rows: ``one`` is one photo of 1600×1200 pixels and a ResNet-18 at 224 pixels, ``large`` are 400 of
 them, ``digits`` are 20,000 PNGs of 28 pixels and a LeNet-5.
@@ -13,19 +12,22 @@ them, ``digits`` are 20,000 PNGs of 28 pixels and a LeNet-5.
 
 import argparse
 import multiprocessing
-import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
+from importlib.util import find_spec
 from pathlib import Path
+
+from side_by_side import OURS, Beside, add_flags, alternate, finish, load, need
 
 ROWS = ("one", "large", "digits")
 BARE = Path(__file__).with_name("bare_predict.py")
+ENGINES = BARE.with_name("bare_engines.py")
+IMAGES = {"large": 400, "digits": 20_000}
+# The largest ratio of CPU or clock to the bare job's, and to timm's, that reaches the goal.
+OF_BARE = {"one": 1.3, "large": 1 / 0.9, "digits": 1 / 0.8}
+OF_TIMM = {"large": 1 / 2.5}
 TIMM = Path(__file__).with_name("timm_predict.py")
-# An installed package has its bytecode, and the first round writes it where there is none.
-ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 def make_run(folder, *, model, side, channels, classes):
@@ -87,25 +89,39 @@ def make(row, run, images, photos):
         write_photos(images, 1 if row == "one" else 400, photos)
 
 
-def measure(command):
-    """Run a command; return its CPU seconds, seconds by the clock, and peak memory in MiB."""
-    begin = time.monotonic()
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, env=ENVIRONMENT, **silent)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, command
-    return used.ru_utime + used.ru_stime, time.monotonic() - begin, used.ru_maxrss / 1024
+def build_ways(given, run, images):
+    """Return the command of each way."""
+    what = str(next(images.iterdir())) if given.row == "one" else str(images)
+    ask = ["cnncli", "predict", what, "--checkpoint", run, "--format", "csv", "--device"]
+    engines = [sys.executable, ENGINES]
+    if given.device != "cpu":
+        return {
+            "bare torch": [*engines, given.device, run, what],
+            OURS: [*ask, given.device],
+        }
+    ways = {
+        "bare engine": [sys.executable, BARE, run / "best.onnx", what],
+        OURS: [*ask, "cpu", "--engine", "onnx"],
+    }
+    if not given.no_torch:
+        ways["cnncli --exact"] = [*ask, "cpu", "--exact"]
+    if given.row == "large" and find_spec("openvino"):
+        ways["bare OpenVINO, bf16"] = [*engines, "openvino-bf16", run, what]
+    if given.timm:
+        need("timm")
+        timm = [sys.executable, TIMM, images]
+        ways |= {"timm, best flags": timm, "timm as it comes": [*timm, "--plain"]}
+    return ways
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("row", choices=ROWS)
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--photos", help="folder of JPEGs to enlarge, in place of noise")
     parser.add_argument("--no-torch", action="store_true", help="leave out cnncli with torch")
     parser.add_argument("--timm", action="store_true", help="timm, too (rows one and large)")
-    given = parser.parse_args()
+    add_flags(parser, 5)
+    given, before = parser.parse_args(), load()
     with tempfile.TemporaryDirectory() as place:
         run, images = Path(place) / "run", Path(place) / "images"
         # In a process of its own: the peak memory of a child counts from that of its parent.
@@ -113,35 +129,17 @@ def main():
         making = spawn.Process(target=make, args=(given.row, run, images, given.photos))
         making.start()
         making.join()
-        what = str(next(images.iterdir())) if given.row == "one" else str(images)
-        ask = ["cnncli", "predict", what, "--checkpoint", str(run), "--device", "cpu", "--format"]
-        ways = {
-            "bare engine": [sys.executable, str(BARE), str(run / "best.onnx"), what],
-            "cnncli predict": [*ask, "csv", "--engine", "onnx"],
-            "cnncli predict --exact": [*ask, "csv", "--exact"],
-        }
-        if given.no_torch:
-            ways.popitem()
-        if given.timm:
-            timm = [sys.executable, str(TIMM), str(images)]
-            ways |= {"timm, best flags": timm, "timm as it comes": [*timm, "--plain"]}
-        results = {name: [] for name in ways}
-        for round_ in range(given.rounds + 1):
-            for name, command in ways.items():
-                found = measure(command)
-                if round_:  # the first is to warm up the files
-                    results[name].append(found)
-    bare = results["bare engine"]
-    print("| Way | CPU | of bare | Clock | of bare | Peak memory |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
-    for name, found in results.items():
-        cpu, clock, peak = (statistics.median(values) for values in zip(*found, strict=True))
-        pairs = list(zip(found, bare, strict=True))
-        of_cpu, of_clock = (statistics.median(a[i] / b[i] for a, b in pairs) for i in (0, 1))
-        print(
-            f"| {name} | {cpu:.2f} s | {of_cpu:.2f} | {clock:.2f} s | {of_clock:.2f} | "
-            f"{peak:.0f} MiB |"
-        )
+        found = alternate(build_ways(given, run, images), given.rounds)
+    besides = {
+        "bare engine": Beside("limit", OF_BARE[given.row]),
+        "bare torch": Beside("limit", OF_BARE[given.row]),
+        "bare OpenVINO, bf16": Beside("limit"),
+        "cnncli --exact": Beside("torch"),
+        "timm, best flags": Beside("peer", OF_TIMM.get(given.row)),
+        "timm as it comes": Beside("peer"),
+    }
+    besides = {name: besides[name] for name in found if name != OURS}
+    finish(given, f"predict-{given.row}", found, besides, before, images=IMAGES.get(given.row))
 
 
 if __name__ == "__main__":

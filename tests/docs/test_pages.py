@@ -67,7 +67,7 @@ def split_line(line: str) -> list[str]:
         return line.split()
 
 
-LAUNCHERS = {"torchrun", "srun", "pytest", "pip", "ruff", "curl"}
+LAUNCHERS = {"torchrun", "srun", "pytest", "pip", "ruff", "curl", "python"}
 
 
 def unknown_flags(line: str) -> list[str]:

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.images.preprocess import Preprocess
+from cnncli.images import preprocess as preprocess_module
+from cnncli.images.header import ImageError
+from cnncli.images.preprocess import Preprocess, read_forms
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(0, 256, (60, 90, 3), dtype=np.uint8)
@@ -161,3 +163,44 @@ def test_what_is_missing_is_refused(name):
     del values[name]
     with pytest.raises((TypeError, ValueError)):
         Preprocess.from_dict(values)
+
+
+def jpeg(image):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("interpolation", "decodes"),
+    [
+        pytest.param("bilinear", 1, id="all at the full size"),
+        pytest.param("area", 2, id="pad needs fewer pixels"),
+    ],
+)
+def test_several_forms_decode_a_file_once_for_each_size(monkeypatch, interpolation, decodes):
+    """The squashed picture is Pillow's own; a wide file is decoded smaller where it is padded."""
+    data = jpeg(np.repeat(np.repeat(PICTURE, 4, 0), 12, 1))
+    forms = [
+        Preprocess(40, 40, 3, resize_mode=mode, interpolation=interpolation)
+        for mode in ("squash", "pad", "crop")
+    ]
+    alone = [form([data]) for form in forms]
+    seen = []
+    decode = preprocess_module.decode
+    monkeypatch.setattr(
+        preprocess_module, "decode", lambda *given, **more: seen.append(1) or decode(*given, **more)
+    )
+    together = read_forms([data], forms)
+    assert len(seen) == decodes
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(one, other)
+    if interpolation == "bilinear":
+        whole = Image.open(io.BytesIO(data))
+        expected = np.asarray(whole.resize((40, 40), Image.Resampling.BILINEAR))
+        np.testing.assert_array_equal(together[0], expected)
+
+
+def test_several_forms_refuse_a_wrong_number_of_files():
+    with pytest.raises(ImageError, match="is 2 files; the network takes 1 file per sample"):
+        read_forms([jpeg(PICTURE)] * 2, [Preprocess(20, 30, 3)])
