@@ -47,7 +47,7 @@ def _leave(code: int | str | None) -> NoReturn:
     machine; after one image that ONNX Runtime has answered, it is a tenth of all the work. Threads
     are waited for and exit functions are called here as Python does it.
     """
-    if code is None or isinstance(code, int):
+    if not _is_watched() and (code is None or isinstance(code, int)):
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
         try:
@@ -57,6 +57,13 @@ def _leave(code: int | str | None) -> NoReturn:
             sys.exit(code)  # Python says what is wrong with them
         os._exit(code or 0)
     sys.exit(code)
+
+
+def _is_watched() -> bool:
+    """Return whether a profiler, a debugger or coverage runs this, which saves what it saw last."""
+    monitoring = getattr(sys, "monitoring", None)  # since Python 3.12
+    tools = () if monitoring is None else map(monitoring.get_tool, range(6))
+    return any(tool is not None for tool in (sys.gettrace(), sys.getprofile(), *tools))
 
 
 if __name__ == "__main__":

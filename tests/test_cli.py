@@ -113,6 +113,14 @@ def test_version_is_that_of_the_package(cli):
     assert cli("--version").out == f"cnncli {version('cnncli')}\n"
 
 
+def test_a_profiler_keeps_what_it_saw(tmp_path):
+    """The process ends at once otherwise, also for whoever called it."""
+    profile = tmp_path / "profile"
+    call = [sys.executable, "-m", "cProfile", "-o", profile, "-m", "cnncli", "--version"]
+    assert subprocess.run(call, check=True, capture_output=True).stdout.startswith(b"cnncli ")
+    assert profile.stat().st_size
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 @pytest.mark.parametrize("args", [("--version",), ("train", "--data", "d", "--print-config")])
 def test_a_full_disk_is_one_line(tmp_path, args):

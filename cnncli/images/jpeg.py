@@ -140,7 +140,7 @@ def _decode_with_pillow(data: bytes, reduction: int) -> Array:
     Raises:
         ImageError: If the file is damaged; Pillow notices less.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
@@ -149,6 +149,8 @@ def _decode_with_pillow(data: bytes, reduction: int) -> Array:
             if image.mode == "CMYK":
                 return _mix(255 - np.asarray(image))
             return np.atleast_3d(np.asarray(image if image.mode == "L" else image.convert("RGB")))
+    except UnidentifiedImageError:  # its words are the address of the bytes in memory
+        raise ImageError("is damaged or cut short") from None
     except Exception as error:  # Pillow's parsers raise errors of many types
         raise damaged(error) from None
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from cnncli.reporting import Reporter
-from cnncli.training.history import Row
+from cnncli.training.history import CALIBRATED_LOSS, Row
 
 # Columns of the lines of epochs, in the order in which they go on a narrow terminal: 79 cells have
-# room for all but the first two.
-_LESS_VALUABLE = ("images/s", "lr", "train acc", "time", "macro F1", "train loss")
+# room for all but the first three.
+_LESS_VALUABLE = ("images/s", "lr", "calibrated", "train acc", "time", "macro F1", "train loss")
 
 
 def report_epoch(row: Row, epochs: int, reporter: Reporter, *, is_best: bool) -> None:
@@ -24,10 +24,11 @@ def report_epoch(row: Row, epochs: int, reporter: Reporter, *, is_best: bool) ->
 
 
 def _describe_epoch(row: Row, epochs: int, *, is_best: bool) -> str:
+    calibrated = f"(calibrated {row[CALIBRATED_LOSS]:.4f}) " if row["temperature"] != 1 else ""
     return (
         f"epoch {row['epoch']:>3}/{epochs}  {row['seconds']:6.1f} s  "
         f"train loss {row['train_loss']:.4f} accuracy {row['train_accuracy']:.4f}  "
-        f"val loss {row['val_loss']:.4f} accuracy {row['val_accuracy']:.4f} "
+        f"val loss {row['val_loss']:.4f} {calibrated}accuracy {row['val_accuracy']:.4f} "
         f"macro F1 {row['val_macro_f1']:.4f}{'  kept' if is_best else ''}"
     )
 
@@ -42,6 +43,7 @@ def _epoch_cells(row: Row, epochs: int, *, is_best: bool) -> dict[str, str]:
         "train loss": f"{row['train_loss']:.4f}",
         "train acc": f"{row['train_accuracy']:.4f}",
         "val loss": f"{row['val_loss']:.4f}",
+        "calibrated": f"{row[CALIBRATED_LOSS]:.4f}",
         "val acc": f"{row['val_accuracy']:.4f}",
         "macro F1": f"{row['val_macro_f1']:.4f}",
         "": "kept" if is_best else "",

@@ -119,8 +119,8 @@ def fit(
         report_choice(session.history.rows, best, config.monitor, reporter)
     if config.calibrate == "temperature" and best["temperature"] > 1:
         reporter.note(
-            f"temperature {best['temperature']:.3g}, fitted on val: the network was too sure (val "
-            f"loss {best['val_loss']:.4f}, with the temperature {best[CALIBRATED_LOSS]:.4f})"
+            f"a temperature of {best['temperature']:.3g}, fitted on val, makes the network less "
+            f"sure: val loss {best[CALIBRATED_LOSS]:.4f}, without it {best['val_loss']:.4f}"
         )
     if world.is_first:
         save_curves(run_dir / CURVES_FILE, session.history.rows, best_epoch=int(best["epoch"]))

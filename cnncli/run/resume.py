@@ -17,6 +17,8 @@ from cnncli.training.state import State, load_state
 def load_unfinished(run_dir: Path) -> tuple[RunConfig, State | None]:
     """Return the settings of an unfinished run and its state; None if nothing is trained yet.
 
+    A run of an earlier version goes on as it began, without a temperature.
+
     Raises:
         CnncliError: If the state is missing or damaged, or if ``config.yaml`` was edited.
     """

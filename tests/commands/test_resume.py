@@ -23,7 +23,7 @@ from cnncli.reporting import SilentReporter
 from cnncli.run.folder import find_unfinished
 from cnncli.training.checkpoint import load_checkpoint
 from cnncli.training.history import TIME_COLUMNS
-from cnncli.training.state import load_state, random_state, restore_random_state
+from cnncli.training.state import load_state, random_state, restore_random_state, save_state
 
 OPTIMIZERS = ("sgd", "adamw", "ranger")
 KINDS = {
@@ -429,3 +429,26 @@ def test_the_state_goes_when_all_else_is_on_the_disk(data, tmp_path, monkeypatch
     resume_run(run, SilentReporter())
     assert (run / "report.json").exists()
     assert not (run / "last.pt").exists()
+
+
+def test_a_run_of_an_earlier_version_goes_on_without_a_temperature(data, tmp_path):
+    """It knew none: neither its settings nor its rows have one."""
+    config = settings(data, tmp_path, model="lenet5", epochs=2, monitor="val_loss")
+    with pytest.raises(BrokenOffError):
+        train_run(RunConfig(**config), SilentReporter(), break_off_after(1))
+    run = run_dir_in(tmp_path)
+    written = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(written.replace("calibrate: temperature\n", ""))
+    state = load_state(run / "last.pt")
+    del state["settings"]["calibrate"]
+    stopping = state["stopping"]
+    stopping["best"]["val_loss"] = 0.0  # the epoch of that version stays the best
+    for row in (stopping["best"], *state["rows"]):
+        for name in ("val_calibrated_loss", "temperature", "kept"):
+            row.pop(name, None)
+    save_state(run / "last.pt", state)
+    resume_run(run, SilentReporter())
+    first, second = read_rows(run)
+    assert (first["temperature"], second["kept"]) == ("", "0")
+    assert load_checkpoint(run / "best.safetensors")[1].epoch == 1
+    assert load_state(run / "last.pt")["settings"]["calibrate"] == "none"

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnncli.images.decode import decode
 from cnncli.images.formats import read_header
+from cnncli.images.header import ImageError
 from cnncli.images.jpeg import read_plain_header
 
 WAYS = [
@@ -63,3 +65,13 @@ def test_a_header_that_ends_early_or_is_of_no_size_is_not_plain():
     assert all(read_plain_header(data[:end]) is None for end in range(2, scan + 4))
     size = data.index(b"\xff\xc0") + 5
     assert read_plain_header(data[:size] + bytes(2) + data[size + 2 :]) is None
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_wrong_table_is_told_in_the_same_words_each_time():
+    """Pillow would name the place of the bytes in memory, another one in each row and each run."""
+    data = bytearray(written())
+    data[data.index(b"\xff\xdb") + 4] = 172  # no precision and number of a table
+    with pytest.raises(ImageError) as found:
+        decode(bytes(data))
+    assert str(found.value) == "is damaged or cut short"

@@ -14,6 +14,7 @@ from cnncli.run.epoch_lines import _LESS_VALUABLE, _describe_epoch, _epoch_cells
 ROW = {
     **{"seconds": 12.5, "images_per_second": 812.0, "lr": 0.00123, "val_macro_f1": 0.25},
     **dict.fromkeys(("train_loss", "train_accuracy", "val_loss", "val_accuracy"), 0.5),
+    **{"val_calibrated_loss": 0.4321, "temperature": 2.5},
 }
 EPOCHS = [
     (describe(ROW | {"epoch": epoch}, 100, is_best=epoch == 99))
@@ -67,8 +68,16 @@ def test_epochs_are_rows_below_one_header(columns, gone):
         "99/100",
         "100/100",
     ]
-    assert [line.endswith("best") for line in lines[first + 2 : first + 5]] == [False, True, False]
+    assert [line.endswith("kept") for line in lines[first + 2 : first + 5]] == [False, True, False]
     assert lines[first + 5 : first + 7] == ["", "title"]
+
+
+def test_the_loss_that_decides_is_shown_where_it_is_another_one_than_val_loss():
+    """Else a val loss that rises, in epochs that are kept, looks like a fault."""
+    first, sure = ({**ROW, "epoch": 1, "temperature": t} for t in (1, 2.5))
+    assert "val loss 0.5000 (calibrated 0.4321) acc" in _describe_epoch(sure, 9, is_best=True)
+    assert "calibrated" not in _describe_epoch(first, 9, is_best=True)
+    assert _epoch_cells(sure, 9, is_best=True)["calibrated"] == "0.4321"
 
 
 def test_train_says_what_it_reads_before_torch_is_loaded(monkeypatch):
