@@ -62,6 +62,7 @@ def test_the_newest_first_with_its_figures(cli, runs):
         "val_accuracy": 0.5,
         "val_balanced_accuracy": 0.5,
         "val_macro_f1": 0.5,
+        "val_calibrated_loss": 0.5,
         "test_accuracy": 0.75,
     }
     assert cut["metrics"]["test_accuracy"] is None
