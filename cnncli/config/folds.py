@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cnncli.config.load import dump_config, merge_settings, text_settings
+from cnncli.config.load import dump_config, merge_settings, older_settings, text_settings
 from cnncli.config.settings import RunConfig
 from cnncli.errors import CnncliError
 from cnncli.yaml_text import read_settings
@@ -64,7 +64,7 @@ def load_recorded(path: str) -> RunConfig:
     Raises:
         CnncliError: If the file cannot be read, or a setting in it is wrong.
     """
-    return load_folds_config(path, {})[0]
+    return load_folds_config(path, older_settings(path))[0]
 
 
 def dump_folds_config(config: RunConfig, folds: int | None, *, only_ascii: bool = False) -> str:

@@ -38,7 +38,7 @@ def save_curves(
         path: PNG or JPEG file to write, in a folder that exists.
         history: Rows of ``metrics.csv``, one for each epoch, at least one. A value that is absent,
             None, empty or not finite makes a gap in its line.
-        best_epoch: Epoch that is marked by a vertical line; None for no line.
+        best_epoch: Epoch that is kept, marked by a vertical line; None for no line.
 
     Raises:
         OSError: If the file cannot be written.
@@ -113,7 +113,7 @@ def _finish_epochs(axes: Axes, epochs: FloatArray, best_epoch: int | None) -> No
 
     if best_epoch is not None:
         axes.axvline(
-            best_epoch, color="0.4", linestyle=":", linewidth=1.5, label=f"best epoch: {best_epoch}"
+            best_epoch, color="0.4", linestyle=":", linewidth=1.5, label=f"kept epoch: {best_epoch}"
         )
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

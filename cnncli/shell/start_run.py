@@ -158,10 +158,10 @@ def _resume(resume: str, flags: Flags, config: str | None, afters: WantedAfters)
 
 def is_of_run(name: str, value: object, run_dir: Path) -> bool:
     """Return whether a flag says what a run's settings say anyway, as a repeated command does."""
-    from cnncli.config import load_folds_config
+    from cnncli.config import load_folds_config, load_recorded
 
     try:
-        settings, _ = load_folds_config(str(run_dir / CONFIG_FILE), {})
+        settings = load_recorded(str(run_dir / CONFIG_FILE))
         again, _ = load_folds_config(str(run_dir / CONFIG_FILE), {name: value})
     except CnncliError:  # the run is without its settings, or the flag is wrong
         return False

@@ -93,6 +93,12 @@ def test_a_run_broken_off_then_ends_as_the_one_left_alone(cli, old, monkeypatch)
     assert load_checkpoint(old / "unfinished" / "best.safetensors")[1].temperature == 1
 
 
+def test_resume_refuses_a_temperature_that_the_run_had_not(cli, old):
+    result = cli("train", "--resume", "unfinished", "--calibrate", "temperature")
+    assert (result.code, result.out) == (2, "")
+    assert "--calibrate: a run goes on with the settings it has" in result.err
+
+
 def test_a_finished_run_is_left_as_it_is(cli, old):
     before = {path.name: path.read_bytes() for path in (old / "finished").iterdir()}
     result = cli("train", "--resume", "finished")

@@ -31,14 +31,14 @@ def test_curves_are_titled_labelled_and_mark_the_best_epoch(tmp_path, figures):
     assert "fraction" in right.get_ylabel()
     assert left.get_xlabel() == right.get_xlabel() == "epoch"
     lines = {line.get_label(): line for line in left.lines}
-    assert set(lines) == {"train", "val", "best epoch: 7"}
-    assert set(lines["best epoch: 7"].get_xdata()) == {7}
+    assert set(lines) == {"train", "val", "kept epoch: 7"}
+    assert set(lines["kept epoch: 7"].get_xdata()) == {7}
     np.testing.assert_allclose(lines["val"].get_ydata(), [2 / epoch for epoch in range(1, 13)])
     assert {line.get_label() for line in right.lines} == {
         "train accuracy",
         "val accuracy",
         "val macro F1",
-        "best epoch: 7",
+        "kept epoch: 7",
     }
 
 
