@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, compress, islice, zip_longest
 from pathlib import Path
@@ -196,11 +197,13 @@ class Predictor:
         files = group_files(expand_inputs(inputs, stdin, find), count)
         return select_shard(files, self.settings.shard)
 
-    def predict(self, files: Iterator[tuple[str, ...]]) -> Iterator[Row]:
+    def predict(self, files: Iterator[tuple[str, ...]]) -> Generator[Row, None, None]:
         """Yield a row for each image, as `predict_batches` does, one by one."""
-        return chain.from_iterable(self.predict_batches(files))
+        with closing(self.predict_batches(files)) as batches:
+            for rows in batches:
+                yield from rows
 
-    def predict_batches(self, files: Iterator[tuple[str, ...]]) -> Iterator[list[Row]]:
+    def predict_batches(self, files: Iterator[tuple[str, ...]]) -> Generator[list[Row], None, None]:
         """Yield a row for each image, with all columns; ``error`` is empty if it could be read.
 
         Rows come together if their images were answered together: what is behind them may have to

@@ -49,6 +49,25 @@ def test_the_fingerprint_is_of_the_weights_that_were_loaded(tmp_path):
     assert load(file).fingerprint != before.fingerprint == same.fingerprint
 
 
+def test_answers_that_are_broken_off_take_no_more_files(photo, tmp_path):
+    weights = save_weights(tmp_path / "a.safetensors")
+    settings = PredictSettings(
+        model="squeezenet1_1", weights=str(weights), device="cpu", batch_size=1
+    )
+    taken = []
+
+    def files():
+        for number in range(100):
+            taken.append(number)
+            yield (str(photo),)
+
+    rows = Predictor(settings, SilentReporter()).predict(files())
+    assert next(rows)["path"] == str(photo)
+    rows.close()  # as `predict --watch` does at a signal
+    assert len(taken) < 100
+    assert next(rows, None) is None
+
+
 @pytest.mark.skipif(not REAL.is_file(), reason=f"no real weights in {REAL.parent}")
 def test_the_answers_are_those_of_plain_torchvision(cli):
     folder = SHARED_DATA / "ants-bees" / "val"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 from cnncli.errors import CnncliError, count_of
 from cnncli.images.preprocess import Preprocess
@@ -37,7 +37,7 @@ class Network(Protocol):
     def fingerprint(self) -> str:
         """What tells its answers from those of another network."""
 
-    def predict(self, files: Iterator[tuple[str, ...]]) -> Iterator[dict[str, object]]:
+    def predict(self, files: Iterator[tuple[str, ...]]) -> Generator[dict[str, object], None, None]:
         """Yield a row for each image, given as the paths of its files."""
 
 
@@ -159,7 +159,7 @@ def _answer(
     found: list[tuple[str, State]],
     arrivals: Arrivals,
     rows: RowsFile,
-    predict: Callable[[Iterator[tuple[str, ...]]], Iterator[dict[str, object]]],
+    predict: Callable[[Iterator[tuple[str, ...]]], Generator[dict[str, object], None, None]],
     tries: dict[str, int],
     reporter: Reporter,
     stop: Stop,
@@ -177,7 +177,7 @@ def _answer(
     """
     states = dict(found)
     files = ((path,) for path in states if stop.received is None)
-    with closing(cast(Any, predict(files))) as answers:
+    with closing(predict(files)) as answers:
         for answered in answers:
             path, error = str(answered["path"]), str(answered["error"])
             if read_state(path) != states[path]:
