@@ -23,6 +23,20 @@ def report_epoch(row: Row, epochs: int, reporter: Reporter, *, is_best: bool) ->
     reporter.row(_epoch_cells(row, epochs, is_best=is_best), text, drop=_LESS_VALUABLE)
 
 
+def report_temperature(best: Row, reporter: Reporter) -> None:
+    """Report the temperature of the epoch that is kept, if it changes anything.
+
+    Args:
+        best: The epoch's row of ``metrics.csv``.
+        reporter: Gets the line.
+    """
+    if best["temperature"] > 1:
+        reporter.note(
+            f"a temperature of {best['temperature']:.3g}, fitted on val, makes the network less "
+            f"sure: val loss {best[CALIBRATED_LOSS]:.4f}, without it {best['val_loss']:.4f}"
+        )
+
+
 def _describe_epoch(row: Row, epochs: int, *, is_best: bool) -> str:
     calibrated = f"(calibrated {row[CALIBRATED_LOSS]:.4f}) " if row["temperature"] != 1 else ""
     return (

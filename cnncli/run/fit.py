@@ -26,6 +26,7 @@ from cnncli.run.build_trainer import (
     build_trainer,
 )
 from cnncli.run.defaults import size_of
+from cnncli.run.epoch_lines import report_temperature
 from cnncli.run.epochs import train_epochs
 from cnncli.run.fit_head import fit_run_head
 from cnncli.run.head_stage import keep_fit, report_choice, restore_fit
@@ -37,7 +38,7 @@ from cnncli.run.unreadable import still_unreadable
 from cnncli.training.balance import balance_rows
 from cnncli.training.distributed import World
 from cnncli.training.epoch_inputs import EpochInputs
-from cnncli.training.history import CALIBRATED_LOSS, EarlyStopping, History, OnEpoch
+from cnncli.training.history import EarlyStopping, History, OnEpoch
 from cnncli.training.session import Session
 from cnncli.training.state import State
 from cnncli.training.stopping import StopRequest, TimeLimit
@@ -117,11 +118,8 @@ def fit(
     assert best is not None
     if config.fits_head:
         report_choice(session.history.rows, best, config.monitor, reporter)
-    if config.calibrate == "temperature" and best["temperature"] > 1:
-        reporter.note(
-            f"a temperature of {best['temperature']:.3g}, fitted on val, makes the network less "
-            f"sure: val loss {best[CALIBRATED_LOSS]:.4f}, without it {best['val_loss']:.4f}"
-        )
+    if config.calibrate == "temperature":
+        report_temperature(best, reporter)
     if world.is_first:
         save_curves(run_dir / CURVES_FILE, session.history.rows, best_epoch=int(best["epoch"]))
     return run
