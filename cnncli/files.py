@@ -20,6 +20,7 @@ SPLITS_FILE = "splits.csv"
 BAD_IMAGES_FILE = "bad_images.csv"
 EXCLUDED_FILE = "excluded.csv"
 DATA_CHECK_FILE = "data_check.json"  # what was warned of before epoch 1
+CANDIDATES_FILE = "candidates.csv"  # the networks that --model auto judged
 METRICS_FILE = "metrics.csv"
 BEST_FILE = "best.safetensors"
 LAST_FILE = "last.pt"

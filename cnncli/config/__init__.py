@@ -3,6 +3,7 @@
 Every key is a flag with underscores, and every flag a key. Flags win over the file.
 """
 
+from cnncli.config.candidates import list_candidates
 from cnncli.config.fields import Kind, flag_name
 from cnncli.config.folds import (
     FEWEST_FOLDS,
@@ -45,6 +46,7 @@ __all__ = [
     "keys_by_heading",
     "keys_of_kind",
     "keys_that_name_files",
+    "list_candidates",
     "load_config",
     "load_folds_config",
     "load_recorded",

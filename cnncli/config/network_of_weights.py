@@ -9,7 +9,7 @@ from typing import Any
 from cnncli.config.settings import RunConfig
 from cnncli.errors import CnncliError
 from cnncli.files import BEST_FILE, expand_path
-from cnncli.models.registry import MODELS
+from cnncli.models.registry import MODELS, names_several
 from cnncli.training.find_run import find_by_name, tell_runs_inside
 
 # What else decides which tensors a network has, and what they do.
@@ -28,7 +28,7 @@ def take_network(config: RunConfig) -> tuple[RunConfig, str]:
     Raises:
         CnncliError: If ``--weights`` names a part of several runs, or a folder of runs.
     """
-    if config.weights in ("none", "default"):
+    if config.weights in ("none", "default") or names_several(config.model):
         return config, ""
     config, named = _find_run(config)
     if "model" in config.model_fields_set:

@@ -37,9 +37,10 @@ def spell(key: str, value: object, field: FieldInfo) -> object:
     if not isinstance(value, str):
         return value
     if key == "model":
-        from cnncli.models.registry import spell_model  # for commands without a network not needed
+        # For commands without a network not needed.
+        from cnncli.models.registry import spell_model, split_names
 
-        return spell_model(value)
+        return ",".join(map(spell_model, split_names(value)))
     if key == "freeze":
         value = spell_policy(value)
     return find_choice(value, _WORDS.get(key) or names_of(field)) or value

@@ -21,6 +21,7 @@ from cnncli.models.tables.torchvision import WeightsEntry, parse_weights
 
 CHAIN = "cnn:"
 TIMM = "timm:"
+AUTO = "auto"  # in place of a name: the networks whose weights are on this disk
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,10 @@ def find_model(name: str) -> ModelEntry:
         return _chain_entry(name)
     if name.startswith(TIMM):
         return _timm_entry(name)
+    if names_several(name):
+        raise CnncliError(
+            f"--model {name}: `cnncli finetune` takes the best of several networks; name one here"
+        )
     near = did_you_mean(name, MODELS) or "; see `cnncli models`"
     raise CnncliError(f"--model {name}: no such model{near}")
 
@@ -209,7 +214,20 @@ def spell_model(name: str) -> str:
     for prefix in (CHAIN, TIMM):
         if name[: len(prefix)].lower() == prefix:
             return prefix + name[len(prefix) :]
-    return find_choice(name, MODELS) or name
+    return find_choice(name, (AUTO, *MODELS)) or name
+
+
+def split_names(text: str) -> list[str]:
+    """Return the names of a list ``resnet18,lenet5``; ``cnn:LAYERS`` is one name with commas."""
+    if "," not in text or spell_model(text).startswith(CHAIN):
+        return [text]
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def names_several(text: str) -> bool:
+    """Return whether ``--model`` leaves open which network it is: by ``auto``, or by a list."""
+    names = split_names(text)
+    return len(names) > 1 or spell_model(text) == AUTO
 
 
 def list_models(pattern: str | None = None) -> list[ModelEntry]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from cnncli.config import RunConfig, dump_config
+from cnncli.config import RunConfig, dump_config, list_candidates
 from cnncli.data.loader import explain_worker_death
 from cnncli.errors import CnncliError
 from cnncli.files import (
@@ -21,6 +21,7 @@ from cnncli.reporting import Reporter, TableLayout
 from cnncli.run.afters import After, finish_run, make_afters
 from cnncli.run.begun import BegunRun
 from cnncli.run.check import check_config
+from cnncli.run.choose_network import choose_network
 from cnncli.run.data_check import save_data_check
 from cnncli.run.fit import fit
 from cnncli.run.fold import Fold
@@ -81,10 +82,13 @@ def train_run(
             training fails, with the best epoch so far in the run folder.
     """
     started = begun = time.monotonic() if started is None else started
-    check_config(config)
+    for candidate in list_candidates(config):
+        check_config(candidate)
     compute = _choose_compute(config, world)
     keep_freed_memory()
     check_output(config.output)
+    choice = choose_network(config, compute, reporter, started=started, fold=fold)
+    config = choice.config
     # Before there is a folder: a run that is killed while it reads images leaves none behind.
     run = prepare(config, compute, reporter, fold=fold)
     if fold is not None:
@@ -100,6 +104,7 @@ def train_run(
             write_atomically(run_dir / CONFIG_FILE, lambda part: part.write_text(text, "utf-8"))
             write_splits(run_dir, run)
             save_data_check(run_dir, run.data_check)
+            choice.save(run_dir)
         _train(run, run_dir, reporter, None, on_epoch, evaluate_best=evaluate_best, started=started)
         if world.is_first and afters:
             finished = finish_run(run_dir, begun, config.time_limit, run.samples)

@@ -60,13 +60,14 @@ def start_run(
     if resume is not None:
         _resume(resume, flags, config, afters)
         return
-    from cnncli.config import load_config, take_network
+    from cnncli.config import list_candidates, load_config, take_network
     from cnncli.run.check import check_config, check_list
 
     settings, taken = take_network(
         load_config(config, flags, config_class, tell=choose_reporter().note)
     )
-    check_config(settings)
+    for candidate in list_candidates(settings):
+        check_config(candidate)
     check_list(settings)
     if taken:
         choose_reporter().note(taken)
@@ -92,12 +93,16 @@ def print_settings(settings: RunConfig, folds: int | None = None) -> None:
         settings: The settings of a run.
         folds: Number of folds; None for a run.
     """
-    from cnncli.config import dump_folds_config
+    from cnncli.config import dump_folds_config, list_candidates
     from cnncli.run.choose_head import choose_head
 
     if is_follower():
         return
-    choice = choose_head(settings)
+    first, *others = list_candidates(settings)
+    choice = choose_head(first)
+    if others:
+        named = ", ".join(f"{one.model} ({one.weights})" for one in (first, *others))
+        print_line(f"# network: the best of {named} on folds of train")
     if choice.why:
         choose_reporter().note(choice.why)
     if settings.weights != "none":
