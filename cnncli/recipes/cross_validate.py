@@ -8,7 +8,13 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnncli.config import RunConfig, dump_folds_config, load_folds_config, older_settings
+from cnncli.config import (
+    RunConfig,
+    dump_folds_config,
+    list_candidates,
+    load_folds_config,
+    older_settings,
+)
 from cnncli.errors import CnncliError, count_of
 from cnncli.files import (
     BAD_IMAGES_FILE,
@@ -86,7 +92,8 @@ def cross_validate(
         CnncliError: If a setting or an image is wrong, before anything is trained; or if a fold
             fails, with all that was trained before in the folder.
     """
-    check_config(config)
+    for candidate in list_candidates(config):
+        check_config(candidate)
     check_output(config.output)
     plan = plan_folds(config, folds, reporter)
     with _make_folder(config, plan.folds, world, reporter) as folder:

@@ -10,6 +10,7 @@ from cnncli.augmentation.classes import complete_steps
 from cnncli.config import ResolvedConfig, RunConfig, keys_of_kind, load_config, older_settings
 from cnncli.errors import CnncliError
 from cnncli.files import CONFIG_FILE
+from cnncli.models.registry import names_several
 from cnncli.reporting import Reporter
 from cnncli.run.fold import has_state
 from cnncli.training.find_run import list_folds
@@ -18,6 +19,7 @@ from cnncli.training.find_run import list_folds
 _OWN = ("data", "splits", "split_col", "fold", "exclude", "time_limit")
 # Left open by the user, the data and the device decide them for each fold.
 _DECIDED = (*ResolvedConfig.__annotations__, "lr_backbone")
+_OF_NETWORK = ("model", "weights", "activation", "norm")
 # Written in another form once they are decided: numbers for percentiles.
 _REWRITTEN = ("precision", "intensity")
 
@@ -33,6 +35,8 @@ def check_fold_settings(folder: Path, config: RunConfig) -> None:
         CnncliError: If a setting that changes what is learnt or judged differs from that of a fold.
     """
     now = _values(config)
+    if names_several(config.model):  # each fold has chosen its own
+        now = {key: value for key, value in now.items() if key not in _OF_NETWORK}
     for fold, begun in _begun_settings(folder):
         for key, value in now.items():
             is_decided = key in _DECIDED and (value is None or value == "auto")

@@ -102,7 +102,9 @@ def choose_network(
         )
         return NetworkChoice(one)
     part = take_part(config, fold)
-    judged, limit = [], parse_duration(config.time_limit) if config.time_limit else None
+    limit = parse_duration(config.time_limit) if config.time_limit else None
+    limit = limit if fold is None else fold.share()
+    judged: list[Candidate] = []
     with reporter.progress("networks", len(candidates) * len(part.samples)) as advance:
         for number, (one, licence) in enumerate(zip(candidates, licences, strict=True)):
             if number and limit and time.monotonic() - started > _TIME_SHARE * limit:

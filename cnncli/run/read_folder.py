@@ -24,6 +24,7 @@ from cnncli.files import (
     SPLITS_FILE,
     check_regular,
 )
+from cnncli.models.registry import names_several
 from cnncli.run.folder import tell_no_run
 from cnncli.run.read_images import read_images
 from cnncli.training.find_run import list_folds
@@ -133,7 +134,8 @@ def survey_run(
             faults.append(CnncliError(f"{path / file}: {error.strerror}"))
         return empty
 
-    settings = attempt(_read_settings, CONFIG_FILE, {}) | _settings_of_folds(path)
+    settings = attempt(_read_settings, CONFIG_FILE, {})
+    settings |= _settings_of_folds(path, settings)
     history = attempt(_read_history, METRICS_FILE, [])
     checkpoint = attempt(_read_checkpoint, BEST_FILE)
     monitor = settings.get("monitor", "val_loss")
@@ -171,12 +173,18 @@ def _read_settings(path: Path) -> dict[str, Any]:
     return settings
 
 
-def _settings_of_folds(path: Path) -> dict[str, Any]:
-    """Return what the first fold of a cross-validation has decided; empty for a run."""
+def _settings_of_folds(path: Path, whole: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the first fold of a cross-validation has decided; empty for a run.
+
+    Args:
+        path: The folder.
+        whole: The settings in it. Where each fold has chosen its network, they do not name one.
+    """
     folds = list_folds(path)
     if not folds or not (folds[0] / CONFIG_FILE).is_file():
         return {}
-    own = ("output", "splits", "split_col", "exclude", "time_limit")  # the fold's, and not of all
+    own = ["output", "splits", "split_col", "exclude", "time_limit"]  # the fold's, and not of all
+    own += ["model", "weights"] * names_several(str(whole.get("model", "")))
     with suppress(CnncliError):
         return {k: v for k, v in _read_settings(folds[0] / CONFIG_FILE).items() if k not in own}
     return {}

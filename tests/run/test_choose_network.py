@@ -1,6 +1,7 @@
 """``finetune --model auto``: which of several pretrained networks is fine-tuned, and why."""
 
 import csv
+import shutil
 import socket
 import time
 
@@ -19,6 +20,7 @@ from cnncli.config import FinetuneConfig, list_candidates
 from cnncli.errors import CnncliError
 from cnncli.models.build import build_network
 from cnncli.models.registry import MODELS
+from cnncli.recipes import cross_validate
 from cnncli.recipes import train as recipe
 from cnncli.recipes.train import resume_run, train_run
 from cnncli.reporting import SilentReporter
@@ -160,6 +162,37 @@ def test_a_resumed_run_does_not_choose_again(chosen, files, folder_data, tmp_pat
     resume_run(run, SilentReporter())
     assert (run / "report.json").exists()
     assert (run / "candidates.csv").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_each_fold_chooses_on_its_own_images(files, folder_data, tmp_path, monkeypatch):
+    looked_at = []
+    take = judge_network.take_part
+
+    def take_part(*given):
+        looked_at.append(take(*given).samples.paths.tolist())
+        return take(*given)
+
+    monkeypatch.setattr(module, "take_part", take_part)
+    weights = [files["blind"], files["trained"]]
+    config = settings(folder_data, tmp_path / "runs", weights, test_fraction=0.0)
+    trainers = cross_validate.Trainers(train_run, resume_run)
+    world = {"world": World(), "started": time.monotonic()}
+    folder = cross_validate.cross_validate(config, 2, Heard(), trainers, **world)
+    assert folder.name.endswith("_lenet5-lenet5_2folds")
+    for number, seen in enumerate(looked_at, start=1):
+        with (folder / f"fold{number}" / "splits.csv").open(newline="") as table:
+            split_of = {row["path"]: row["split"] for row in csv.DictReader(table)}
+        assert sorted(seen) == sorted(path for path in split_of if split_of[path] == "train")
+        assert (folder / f"fold{number}" / "candidates.csv").exists()
+    assert yaml.safe_load((folder / "config.yaml").read_text())["model"] == "lenet5,lenet5"
+    (folder / "report.json").unlink()
+    shutil.rmtree(folder / "fold2")
+    cross_validate.resume_folds(folder, Heard(), trainers, **world)
+    fold = yaml.safe_load((folder / "fold2" / "config.yaml").read_text())
+    assert (fold["model"], fold["weights"]) == ("lenet5", str(files["trained"]))
+    assert len(looked_at) == 3
+    assert (folder / "report.json").exists()
 
 
 def made(name, losses, macs, parameters=1):
@@ -359,7 +392,6 @@ def test_print_config_names_the_networks(cli, run_dir, files):
 @pytest.mark.slow
 def test_torchvisions_networks_out_of_the_cache(cache, cli, folder_data, tmp_path, monkeypatch):
     monkeypatch.setattr("cnncli.models.pretrained.download._check_cached", lambda weights: None)
-    monkeypatch.setattr("torch.hub.load_state_dict_from_url", None)
     for seed, name in enumerate(("squeezenet1_1", "shufflenet_v2_x0_5")):
         torch.manual_seed(seed)
         network = build_network(name, num_classes=1000, in_channels=3, image_size=(224, 224))

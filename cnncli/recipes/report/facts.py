@@ -18,10 +18,17 @@ from cnncli.config import keys_that_name_files
 from cnncli.data.exclude import load_excluded
 from cnncli.data.split_file import NO_FOLD, SplitFile
 from cnncli.errors import count_of
-from cnncli.files import BAD_IMAGES_FILE, CONFIG_FILE, EXCLUDED_FILE, NOTE_FILE, SPLITS_FILE
+from cnncli.files import (
+    BAD_IMAGES_FILE,
+    CANDIDATES_FILE,
+    CONFIG_FILE,
+    EXCLUDED_FILE,
+    NOTE_FILE,
+    SPLITS_FILE,
+)
 from cnncli.models.pretrained.digest import KEY
 from cnncli.models.pretrained.tensor_file import read_meta
-from cnncli.models.registry import short_name
+from cnncli.models.registry import names_several, short_name
 from cnncli.models.tracing.summary import LayerRow, add_up, summarise
 from cnncli.recipes.report.data_check import count_copies
 from cnncli.run.kept_out import load_kept_out, load_unsplit
@@ -153,7 +160,10 @@ def _describe_network(record: RunRecord, checkpoint: Checkpoint) -> str:
     pre = checkpoint.preprocess
     size = f"{format_channels(pre.channels)}, {format_size(pre.image_size)} px ({pre.resize_mode})"
     parameters = "" if record.parameters is None else f"{record.parameters:,} parameters, "
-    return f"{short_name(checkpoint.model)}, {parameters}{size}"
+    told = f"{short_name(checkpoint.model)}, {parameters}{size}"
+    if names_several(str(record.settings.get("model", ""))):
+        return f"{told} in fold 1; each fold has chosen its own ({CANDIDATES_FILE})"
+    return told
 
 
 def list_commands(record: RunRecord, *, with_names: bool) -> list[tuple[str, str]]:
