@@ -8,13 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnncli.config import (
-    RunConfig,
-    dump_folds_config,
-    list_candidates,
-    load_folds_config,
-    older_settings,
-)
+from cnncli.config import RunConfig, dump_folds_config, load_folds_config, older_settings
 from cnncli.errors import CnncliError, count_of
 from cnncli.files import (
     BAD_IMAGES_FILE,
@@ -28,7 +22,7 @@ from cnncli.files import (
 from cnncli.models.registry import short_name
 from cnncli.reporting import Reporter, SilentReporter, TableLayout
 from cnncli.run.afters import After, finish_run, make_afters
-from cnncli.run.check import check_config
+from cnncli.run.check import check_candidates
 from cnncli.run.check_fold_settings import check_fold_settings, warn_of_other_settings
 from cnncli.run.check_folds import check_folds
 from cnncli.run.damaged_folds import check_fold_files
@@ -92,8 +86,7 @@ def cross_validate(
         CnncliError: If a setting or an image is wrong, before anything is trained; or if a fold
             fails, with all that was trained before in the folder.
     """
-    for candidate in list_candidates(config):
-        check_config(candidate)
+    check_candidates(config)
     check_output(config.output)
     plan = plan_folds(config, folds, reporter)
     with _make_folder(config, plan.folds, world, reporter) as folder:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from cnncli.config import RunConfig, dump_config, list_candidates
+from cnncli.config import RunConfig, dump_config
 from cnncli.data.loader import explain_worker_death
 from cnncli.errors import CnncliError
 from cnncli.files import (
@@ -20,7 +20,7 @@ from cnncli.models.registry import short_name
 from cnncli.reporting import Reporter, TableLayout
 from cnncli.run.afters import After, finish_run, make_afters
 from cnncli.run.begun import BegunRun
-from cnncli.run.check import check_config
+from cnncli.run.check import check_candidates
 from cnncli.run.choose_network import choose_network
 from cnncli.run.data_check import save_data_check
 from cnncli.run.fit import fit
@@ -82,8 +82,7 @@ def train_run(
             training fails, with the best epoch so far in the run folder.
     """
     started = begun = time.monotonic() if started is None else started
-    for candidate in list_candidates(config):
-        check_config(candidate)
+    check_candidates(config)
     compute = _choose_compute(config, world)
     keep_freed_memory()
     check_output(config.output)

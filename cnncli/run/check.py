@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cnncli.augmentation.notation import list_classes
-from cnncli.config import RunConfig
+from cnncli.config import RunConfig, list_candidates
 from cnncli.errors import CnncliError, did_you_mean
 from cnncli.models.registry import find_model
 from cnncli.training.history import KAPPA, MONITORS
@@ -38,6 +38,16 @@ def check_config(config: RunConfig) -> None:
         )
     if config.log is not None:
         check_log(config.log)
+
+
+def check_candidates(config: RunConfig) -> None:
+    """Do what `check_config` does with each of the networks that ``--model`` leaves to choose from.
+
+    Raises:
+        CnncliError: What `check_config` raises, or if there is nothing to choose from.
+    """
+    for one in list_candidates(config):
+        check_config(one)
 
 
 def check_list(config: RunConfig) -> None:

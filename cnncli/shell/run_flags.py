@@ -48,8 +48,8 @@ RUN_FLAGS: Mapping[str, Any] = {
         ),
         model=flag(
             str,
-            "Network, one of `cnncli models` or 'cnn: LAYERS' [train: resnet_small, "
-            "finetune: resnet18].",
+            "Network, one of `cnncli models` or 'cnn: LAYERS'; with weights also the best of A,B, "
+            "or of all on this disk, auto [train: resnet_small, finetune: resnet18].",
             metavar="NAME",
             autocompletion=complete_model,
         ),
@@ -124,7 +124,8 @@ RUN_FLAGS: Mapping[str, Any] = {
         weights=flag(
             str,
             "Weights to start from: default, a name, none, the PATH of a run, .safetensors or "
-            ".pth, or a part of a run's name [train: none, finetune: default].",
+            ".pth, or a part of a run's name; A,B for several networks [train: none, finetune: "
+            "default].",
             metavar="WEIGHTS",
         ),
         head=flag(

@@ -78,8 +78,8 @@ def start_folds(
         return
     if config is not None:
         _refuse_one_fold(config)
-    from cnncli.config import FinetuneConfig, list_candidates, load_folds_config, take_network
-    from cnncli.run.check import check_config, check_list
+    from cnncli.config import FinetuneConfig, load_folds_config, take_network
+    from cnncli.run.check import check_candidates, check_list
 
     if config_class is not FinetuneConfig:
         only = [name for name in flags if name in RUN_FLAGS and name not in TRAIN_FLAGS]
@@ -92,8 +92,7 @@ def start_folds(
             "(--folds says how many there are)"
         )
     settings, taken = take_network(settings)
-    for candidate in list_candidates(settings):
-        check_config(candidate)
+    check_candidates(settings)
     check_list(settings)
     if taken:
         choose_reporter().note(taken)

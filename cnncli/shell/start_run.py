@@ -60,14 +60,13 @@ def start_run(
     if resume is not None:
         _resume(resume, flags, config, afters)
         return
-    from cnncli.config import list_candidates, load_config, take_network
-    from cnncli.run.check import check_config, check_list
+    from cnncli.config import load_config, take_network
+    from cnncli.run.check import check_candidates, check_list
 
     settings, taken = take_network(
         load_config(config, flags, config_class, tell=choose_reporter().note)
     )
-    for candidate in list_candidates(settings):
-        check_config(candidate)
+    check_candidates(settings)
     check_list(settings)
     if taken:
         choose_reporter().note(taken)
