@@ -89,7 +89,7 @@ class Candidate:
             "size": format_size(self.image_size),
             "loss": round(self.judgement.loss, 4),
             "accuracy": round(self.judgement.accuracy, 4),
-            "seconds": round(self.seconds, 1),
+            "seconds": round(self.seconds),
             "licence": self.licence,
         }
 
@@ -104,6 +104,7 @@ def check_weights(config: RunConfig) -> str:
 
     What is not on this disk is downloaded.
     """
+    choose_head(config)  # which refuses flags that do not go together
     pretrained, entry = find_pretrained(config), find_model(config.model)
     source, expects = pretrained.source, pretrained.expects
     assert source is not None

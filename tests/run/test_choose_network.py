@@ -392,7 +392,7 @@ def test_print_config_names_the_networks(cli, run_dir, files):
 @pytest.mark.slow
 def test_torchvisions_networks_out_of_the_cache(cache, cli, folder_data, tmp_path, monkeypatch):
     monkeypatch.setattr("cnncli.models.pretrained.download._check_cached", lambda weights: None)
-    for seed, name in enumerate(("squeezenet1_1", "shufflenet_v2_x0_5")):
+    for seed, name in enumerate(("squeezenet1_1", "googlenet")):
         torch.manual_seed(seed)
         network = build_network(name, num_classes=1000, in_channels=3, image_size=(224, 224))
         torch.save(network.state_dict(), cache / MODELS[name].weights[0].file)
@@ -402,7 +402,7 @@ def test_torchvisions_networks_out_of_the_cache(cache, cli, folder_data, tmp_pat
     (run,) = (tmp_path / "r").iterdir()
     with (run / "candidates.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {row["network"] for row in rows} == {"squeezenet1_1", "shufflenet_v2_x0_5"}
+    assert {row["network"] for row in rows} == {"squeezenet1_1", "googlenet"}
     (winner,) = [row for row in rows if row["chosen"] == "True"]
     assert run.name.endswith(winner["network"])
     assert {row["size"] for row in rows} == {"64"}
