@@ -64,6 +64,7 @@ def files(tmp_path_factory):
 def settings(data, output, weights, **changes):
     values = {"data": str(data), "output": str(output), "device": "cpu", "precision": "fp32"}
     values |= {"weights": ",".join(map(str, weights)), "image_size": "28", "freeze": "backbone"}
+    values |= {"resize_mode": "squash", "augment_views": 1}
     return FinetuneConfig(**(values | {"model": ",".join(["lenet5"] * len(weights))} | changes))
 
 
