@@ -9,7 +9,7 @@ from typing import Any
 from cnncli.config.settings import RunConfig
 from cnncli.errors import CnncliError
 from cnncli.files import BEST_FILE, expand_path
-from cnncli.models.registry import MODELS, names_several
+from cnncli.models.registry import AUTO, MODELS, names_several
 from cnncli.training.find_run import find_by_name, tell_runs_inside
 
 # What else decides which tensors a network has, and what they do.
@@ -53,7 +53,7 @@ def _find_run(config: RunConfig) -> tuple[RunConfig, str]:
     The settings of a run hold the path, so that they mean the same run tomorrow.
 
     Raises:
-        CnncliError: If several runs could be meant, or if the path is a folder of runs.
+        CnncliError: If several runs could be meant or are given, or if the path is a folder of runs.
     """
     given, where = config.weights, f"--weights {config.weights}"
     path = expand_path(given)
@@ -66,6 +66,9 @@ def _find_run(config: RunConfig) -> tuple[RunConfig, str]:
         return config, ""
     run = find_by_name(given, where)
     if run is None:
+        parts = [part.strip() for part in given.split(",")]
+        if len(parts) > 1 and all(expand_path(part).exists() for part in parts):
+            raise CnncliError(f"{where}: several files; with --model {AUTO} the best one is taken")
         return config, ""
     return config.model_copy(update={"weights": str(run)}), f"{where}: {run}"
 

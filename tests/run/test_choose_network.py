@@ -358,6 +358,13 @@ def test_a_file_that_names_no_network_is_refused(files):
         listed(weights=str(files["blind"]))
 
 
+def test_several_files_for_one_network_name_auto(cli, run_dir, files):
+    weights = f"{run_dir},{files['trained']}"
+    result = cli("finetune", "--data", "x", "--weights", weights)
+    assert (result.code, result.out) == (2, "")
+    assert result.error.endswith("several files; with --model auto the best one is taken")
+
+
 def test_named_networks_that_cannot_be_had_are_one_line(cache, cli, folder_data):
     result = cli("finetune", "--data", folder_data, "--model", "resnet18,vgg11")
     assert (result.code, result.out) == (2, "")
