@@ -53,7 +53,8 @@ def _find_run(config: RunConfig) -> tuple[RunConfig, str]:
     The settings of a run hold the path, so that they mean the same run tomorrow.
 
     Raises:
-        CnncliError: If several runs could be meant or are given, or if the path is a folder of runs.
+        CnncliError: If several runs could be meant or are given, or if the path is that of a folder
+            of runs.
     """
     given, where = config.weights, f"--weights {config.weights}"
     path = expand_path(given)
