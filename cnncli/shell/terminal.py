@@ -206,6 +206,7 @@ class TerminalReporter:
     def __init__(self) -> None:
         self._live: Any = None
         self._growing: dict[str, int] = {}  # columns of the rows so far, and their widths
+        self._columns: set[str] = set()  # of these rows, also those that have no room
 
     def note(self, text: str) -> None:
         self._print(text)
@@ -225,10 +226,11 @@ class TerminalReporter:
         if width is None:
             self._print(text)
             return
-        if not self._growing.keys() <= cells.keys() or not self._growing:
-            self._growing = choose_columns(cells, drop, width)
+        if not self._growing or not cells.keys() <= self._columns:
             line = "─" if _can_write(sys.stderr, "─") else "-"
-            self._print_lines(head_of_rows(self._growing, line))
+            begin = [""] * bool(self._growing)
+            self._growing, self._columns = choose_columns(cells, drop, width), set(cells)
+            self._print_lines([*begin, *head_of_rows(self._growing, line)])
         self._print_lines([line_of_row(cells, self._growing)])
 
     @contextmanager
