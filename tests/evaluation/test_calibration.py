@@ -129,7 +129,7 @@ def test_coverage_and_accuracy_of_what_is_answered():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_it_is_where_the_slope_of_the_loss_is_zero(dtype):
-    targets, logits = draw_logits(dtype)
+    targets, logits = draw(5, sharpness=3)
     probabilities = softmax(logits, axis=1).astype(dtype)
     logarithms = np.log(probabilities.astype(np.float64))
 
@@ -141,17 +141,12 @@ def test_it_is_where_the_slope_of_the_loss_is_zero(dtype):
     assert fit_temperature(targets, probabilities) == pytest.approx(wanted, rel=1e-9)
 
 
-def draw_logits(dtype):
-    random = np.random.default_rng(7)
-    targets = random.integers(0, 500, 3_000)
-    logits = 3 * random.standard_normal((3_000, 500))
-    logits[np.arange(3_000), targets] += 8
-    return targets, logits.astype(dtype)
-
-
 @pytest.mark.parametrize("fit", [fit_temperature, fit_careful_temperature])
 def test_it_needs_little_memory_beside_the_probabilities(fit):
-    targets, logits = draw_logits(np.float32)
+    random = np.random.default_rng(7)
+    targets = random.integers(0, 500, 3_000)
+    logits = 3 * random.standard_normal((3_000, 500), dtype=np.float32)
+    logits[np.arange(3_000), targets] += 8
     probabilities = softmax(logits, axis=1)  # 6 MB
     fit(targets[:20], probabilities[:20])  # imports
     tracemalloc.start()
