@@ -105,7 +105,13 @@ def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Eval
             found = find_val(path, checkpoint, everything, is_own=is_own, reporter=reporter)
             val = judge.judge(found, run_dir=run_dir_of(path), label="judging val")[1:]
         decision = choose_decision(
-            settings.decide, stored, checkpoint.class_names, val, reporter, settings.tta
+            settings.decide,
+            stored,
+            checkpoint.class_names,
+            val,
+            reporter,
+            settings.tta,
+            of_weights=checkpoint.temperature,
         )
     warn_of_views(decision, settings.tta, reporter)
     samples, targets, probabilities = judge.judge(
