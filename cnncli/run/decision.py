@@ -117,7 +117,7 @@ class Decision:
 def tell_temperature(temperature: float, of_weights: float | None) -> str:
     """Return the temperature of a decision, and what it makes together with that of the weights."""
     told = f"{temperature:.4g}"
-    if of_weights in (None, 1):
+    if of_weights is None or of_weights == 1:
         return told
     return (
         f"{told} on top of {of_weights:.4g} from training ({temperature * of_weights:.4g} in all)"

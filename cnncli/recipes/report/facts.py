@@ -120,10 +120,7 @@ def describe_run(
         ("network", _describe_network(record, checkpoint)),
         ("classes", str(len(checkpoint.class_names))),
         ("epochs", f"{epochs}; kept: {kept}" if len(files) == 1 else ""),
-        (
-            "temperature of the weights",
-            _describe_temperature(checkpoint) if len(files) == 1 else "",
-        ),
+        ("temperature of the weights", _describe_temperature(files, checkpoint)),
         ("seed", str(settings.get("seed", ""))),
         ("versions", versions),
         *_list_digests(files),
