@@ -56,7 +56,7 @@ async function showAbout() {
     `images of ${about.image_size[0]}×${about.image_size[1]} pixels`,
   ];
   if (about.networks > 1) parts.push("no heat map of several networks");
-  else if (about.engine !== "torch") parts.push("no heat map of an exported network");
+  else if (about.engine !== "torch") parts.push("no heat maps, since torch alone computes them: serve the run folder with --engine torch");
   else if (about.heat_map === null) parts.push("no heat map: no layer of this network gives a map");
   if (about.files_per_image > 1) parts.push(`${about.files_per_image} files per image, dropped together in their order`);
   line.textContent = parts.join(" · ") + ".";
