@@ -142,7 +142,6 @@ def choose_decision(
     val: tuple[Array, Array] | None,
     reporter: Reporter,
     tta: str | int | None = None,
-    *,
     of_weights: float = 1.0,
 ) -> Decision:
     """Choose what the flags ask for; what they do not speak of stays as it is stored.

@@ -217,9 +217,8 @@ class TerminalReporter:
     def table(self, title: str, rows: Sequence[Row], layout: TableLayout | None = None) -> None:
         if rows:
             text = _show_table(sys.stderr, rows, list(rows[0]), layout, title)
-            begin = [""] * bool(self._growing)  # a line between the rows so far and the title
+            self._print_lines([*[""] * bool(self._growing), *text.splitlines()])
             self._growing = {}
-            self._print_lines([*begin, *text.splitlines()])
 
     def row(self, cells: Mapping[str, str], text: str, *, drop: Sequence[str] = ()) -> None:
         width = find_width(sys.stderr) if sys.stderr.isatty() else None
@@ -227,8 +226,7 @@ class TerminalReporter:
             self._print(text)
             return
         if not self._growing or not cells.keys() <= self._columns:
-            line = "─" if _can_write(sys.stderr, "─") else "-"
-            begin = [""] * bool(self._growing)
+            begin, line = [""] * bool(self._growing), "─" if _can_write(sys.stderr, "─") else "-"
             self._growing, self._columns = choose_columns(cells, drop, width), set(cells)
             self._print_lines([*begin, *head_of_rows(self._growing, line)])
         self._print_lines([line_of_row(cells, self._growing)])
