@@ -84,7 +84,8 @@ class Reporter(Protocol):
         """Show a row of a table that grows, on a terminal; elsewhere a line that needs no header.
 
         Args:
-            cells: Texts by the names of their columns, which stand above the first row.
+            cells: Texts by the names of their columns, which stand above the first row, and once
+                more above the first row that has a new one.
             text: The line in the place of the cells.
             drop: Columns that go where the terminal is too narrow, the least valuable first.
         """

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import yaml
 
 from cnncli.errors import CnncliError
-from cnncli.files import decode_text, expand_path, read_file
+from cnncli.files import CONFIG_FILE, decode_text, expand_path, read_file
 
 # libyaml's parser, ten times as fast, where PyYAML was built with it.
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -35,8 +35,7 @@ _FLOAT = re.compile(
 _MOST_BYTES = 4 * 2**20
 _MOST_DEPTH = 40
 _MOST_KEYS = 1000  # of one mapping
-# Values that aliases (`*name`) may stand for, in addition to those that are written out.
-_MOST_BY_ALIASES = 10_000
+_MOST_BY_ALIASES = 10_000  # values that `*name` stands for, beside those written out
 # The mapping whose keys are settings too: what `cnncli tune` searches.
 _SEARCH = "search"
 
@@ -94,7 +93,9 @@ def read_settings(path: str, texts: Mapping[str, bool]) -> dict[str, Any]:
     try:
         values = read_yaml(path, texts)
     except CnncliError as error:
-        raise CnncliError(f"--config {path}: {error}") from None
+        inside = f"{path.rstrip('/')}/{CONFIG_FILE}"
+        told = f"a folder; name {inside}" if expand_path(inside).is_file() else error
+        raise CnncliError(f"--config {path}: {told}") from None
     if values is None:
         return {}
     if not isinstance(values, dict):

@@ -9,6 +9,7 @@ import numpy as np
 from cnncli.arrays import Array
 from cnncli.audit.findings import Finding
 from cnncli.choices import SPLITS
+from cnncli.data.classes import tell_alone
 from cnncli.data.label_text import doubt_labels
 from cnncli.data.samples import NO_SPLIT, Samples
 from cnncli.errors import shorten
@@ -36,9 +37,9 @@ def check_classes(samples: Samples, splits: Array) -> Iterator[Finding]:
             text = f"no image of {shorten(missing)} in {SPLITS[split]}: what is missing {what}"
             yield Finding("missing-class", text)
     counts = np.bincount(samples.targets, minlength=len(names))
-    if counts.max() == 1 and len(names) > 1:
-        text = f"each of the {len(samples):,} images has a class of its own"
-        yield Finding("single-images", f"{text}: a class needs several images")
+    alone = tell_alone(samples) if len(names) > 1 else ""
+    if alone:
+        yield Finding("single-images", f"{alone}: a class needs several images")
         return
     few = [f"{name} ({n})" for name, n in zip(names, counts.tolist(), strict=True) if n < _FEW]
     if few:

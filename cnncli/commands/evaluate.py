@@ -10,7 +10,7 @@ import typer
 from cnncli.augmentation.notation import parse_tta
 from cnncli.choices import OnBadImage, ReportFormat, SplitChoice
 from cnncli.errors import CnncliError
-from cnncli.files import PICTURES, check_output_file
+from cnncli.files import PICTURES, check_output_file, expand_path
 from cnncli.shell.after_flags import WithReport, load_evaluation_page
 from cnncli.shell.by_group_flags import BY_GROUP_FLAGS, take_by_group
 from cnncli.shell.decision_flags import DECISION_FLAGS, Raw, take_decision
@@ -106,6 +106,8 @@ def evaluate(
     from cnncli.shell.report_tables import print_report
     from cnncli.training.distributed import join_world
 
+    if checkpoint is None and "data" in flags:
+        checkpoint = _take_run(flags)
     make_page = load_evaluation_page(flags.get("data")) if report and output is not None else None
 
     columns = {key.removesuffix("_col"): flags[key] for key in flags if key.endswith("_col")}
@@ -136,3 +138,26 @@ def evaluate(
         print_json(found)
     else:
         print_report(found)
+
+
+def _take_run(flags: Flags) -> str | None:
+    """Take a run that was given in place of images, as in ``evaluate runs/x``, for the checkpoint.
+
+    Returns:
+        What was given, which is no longer among the flags then; None if images were given.
+    """
+    from cnncli.data.given_run import names_run
+    from cnncli.data.walk import is_run
+    from cnncli.training.find_run import LAST
+
+    given = flags["data"]
+    path = expand_path(given)
+    by_name = not path.exists() and (given == LAST or is_run(f"runs/{given}"))
+    if not by_name and not names_run(path):
+        return None
+    if by_name or path.is_file() or is_run(given):  # else a folder of runs, which is refused
+        choose_reporter().note(
+            f"{given} is a run, and no images: it is evaluated on its own images; --data names "
+            "others"
+        )
+    return str(flags.pop("data"))

@@ -13,6 +13,9 @@ from cnncli.data.label_text import is_blank, loosen_label, normalise_label, whol
 from cnncli.data.samples import NO_SPLIT, Samples
 from cnncli.errors import CnncliError, did_you_mean, shorten
 
+# Where so large a share of the images have a class of their own, the labels are none.
+_MOST_ALONE = 0.8
+
 
 def sort_class_names(names: Sequence[str]) -> tuple[list[str], bool]:
     """Sort class names: as integers if all of them are integers (``2`` or ``2.0``), else as texts.
@@ -171,3 +174,20 @@ def _check_order(order: list[str], names: Sequence[str]) -> None:
             f"--class-order: {wrong}; name each of {shorten(quoted)} once"
             f"{', those with a comma in quotes' * (quoted != list(names))}"
         )
+
+
+def tell_alone(samples: Samples) -> str:
+    """Return how many images have a class of their own, where these are most; else nothing.
+
+    It is so where a column of ids was taken for the labels.
+
+    Args:
+        samples: The images, of at least two classes.
+    """
+    counts = np.bincount(samples.targets)
+    alone = int((counts == 1).sum())
+    if alone == len(samples):
+        return f"each of the {alone:,} images has a class of its own"
+    if alone < _MOST_ALONE * len(samples):
+        return ""
+    return f"{alone:,} of the {len(samples):,} images have a class of their own"

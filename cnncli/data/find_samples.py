@@ -83,6 +83,7 @@ def _find_on_disk(data: str, columns: CsvColumns, flat: bool) -> Samples:
     """Find labelled images in a folder or a CSV."""
     # Imported here, since a data set by its name does not need them.
     from cnncli.data.folders import find_in_folders
+    from cnncli.data.given_run import refuse_run
     from cnncli.data.layout import find_base
     from cnncli.data.table_columns import choose_table
 
@@ -96,6 +97,7 @@ def _find_on_disk(data: str, columns: CsvColumns, flat: bool) -> Samples:
         near = f"; did you mean {TORCHVISION}{named}?" if named else ""
         near = near or did_you_mean(path.name, [*siblings, *EMBEDDED], count=1)
         raise CnncliError(f"--data {data}: no such file or folder{near}")
+    refuse_run(path, f"--data {data}")
     # A .npz may be larger than a table, since it is never read as a whole.
     is_npz = path.suffix.lower() == ".npz"
     check_table(path, f"--data {data}", most=sys.maxsize if is_npz else MOST_OF_TABLE)

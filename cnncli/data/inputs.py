@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO, TypeVar
 
+from cnncli.data.given_run import refuse_run
 from cnncli.data.walk import is_hidden, looks_like_image, walk_files
 from cnncli.errors import CnncliError
 
@@ -41,9 +42,11 @@ def expand_inputs(
         list_table: Returns the paths of the images that a table names.
 
     Raises:
-        CnncliError: If a folder holds no image, a pattern matches no file, stdin holds no text, or
-            a table cannot be read.
+        CnncliError: If a folder holds no image, a pattern matches no file, stdin holds no text, a
+            table cannot be read, or a run is given in place of images.
     """
+    for given in inputs:
+        refuse_run(Path(given), given)
     for given in inputs:
         if given == "-":
             yield from filter(None, read_lines(stdin))

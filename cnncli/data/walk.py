@@ -10,8 +10,11 @@ from typing import NoReturn
 
 from cnncli.errors import CnncliError
 from cnncli.files import (
+    BEST_FILE,
     CONFIG_FILE,
     CURVES_FILE,
+    LAST_FILE,
+    METRICS_FILE,
     PREDICTIONS_FILE,
     REPORT_FILE,
     SPLITS_FILE,
@@ -30,6 +33,8 @@ _SYSTEM_FOLDERS = {
 # The files by which a folder of cnncli's own results is known.
 _OWN_PICTURES = {CURVES_FILE, "confusion_matrix.png"}
 _RESULTS = ((CONFIG_FILE, SPLITS_FILE), (REPORT_FILE, PREDICTIONS_FILE))
+# What a run has beside its settings as soon as it trains, and a cross-validation: its first fold.
+_OF_RUNS = (BEST_FILE, LAST_FILE, METRICS_FILE, f"fold1/{CONFIG_FILE}")
 
 
 def is_hidden(name: str) -> bool:
@@ -131,20 +136,30 @@ def list_folder(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def is_result(folder: str) -> bool:
-    """Return whether cnncli wrote into a folder: a run, or what ``evaluate --output`` writes.
+    """Return whether cnncli wrote into a folder: settings and splits, or a report.
 
-    Such folders lie among the images where somebody trains inside of the data's folder. The
-    pictures of cnncli in them are no data; whatever else lies in them is.
+    ``evaluate photos/test --output photos/test`` writes one among the images. The pictures of
+    cnncli in such a folder are no data; whatever else lies in it is.
     """
     return any(
         all(os.path.isfile(os.path.join(folder, name)) for name in names) for names in _RESULTS
     )
 
 
+def is_run(folder: str) -> bool:
+    """Return whether a folder is that of a run or of a cross-validation: no file in it is data.
+
+    More is asked for than settings and splits, which may lie beside somebody's images.
+    """
+    if not os.path.isfile(os.path.join(folder, CONFIG_FILE)):
+        return False
+    return any(os.path.isfile(os.path.join(folder, name)) for name in _OF_RUNS)
+
+
 def _list(folder: str) -> tuple[list[str], list[str]]:
     """Return the names of the folders and of the files in a folder; raises OSError.
 
-    Hidden ones are left out, and pictures among the results of cnncli.
+    Hidden ones are left out, all files of a run, and pictures among other results of cnncli.
     """
     folders, files = [], []
     with os.scandir(folder) as entries:  # only names are kept: a million entries are 400 MB
@@ -154,6 +169,8 @@ def _list(folder: str) -> tuple[list[str], list[str]]:
                 folders.append(entry.name)
             elif kind:
                 files.append(entry.name)
+    if CONFIG_FILE in files and is_run(folder):
+        return folders, []
     if not _OWN_PICTURES.isdisjoint(files) and is_result(folder):
         files = [name for name in files if name not in _OWN_PICTURES]
     return folders, files

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any, BinaryIO
 
 _WARNING = b"[W:onnxruntime"
@@ -35,7 +35,7 @@ def _open_memory() -> BinaryIO:
     Raises:
         OSError: If there is no folder for temporary files.
     """
-    if hasattr(os, "memfd_create"):
+    with suppress(AttributeError, OSError):  # only Linux has it, and some sandboxes refuse it
         return open(os.memfd_create("stderr"), "w+b")
     import tempfile
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +14,10 @@ from cnncli.evaluation.metrics import FloatArray, IntArray
 LOWEST, HIGHEST = 0.01, 100.0
 # What is assumed of a temperature before any image is seen: two in three are between 0.37 and 2.7.
 _SPREAD = 1.0
-# Of a careful temperature's logarithm: a thousandth of what can be seen in a probability.
-_STEP = 1e-6
+# A logarithm so near to an end of the range is taken for that end.
+_AT_END = 1e-3
+# So many probabilities are looked at together: 2 MB as float64, which stay in a processor's cache.
+_BLOCK = 2**18
 # Probabilities of 0 count as the smallest number that float32 holds in full: the logarithm of 0 is
 # no number.
 _SMALLEST = float(np.finfo(np.float32).tiny)
@@ -36,10 +39,12 @@ def apply_temperature(probabilities: FloatArray, temperature: float) -> FloatArr
 
     Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, equation 9.
     """
-    from scipy.special import softmax  # type: ignore[import-untyped]
-
-    scaled: FloatArray = softmax(_logarithm(probabilities) / temperature, axis=-1)
-    return scaled.astype(probabilities.dtype)
+    rows = probabilities.reshape(-1, probabilities.shape[-1])
+    scaled = np.empty_like(rows)
+    for part in _blocks(rows):
+        powers = np.exp(_logits(rows[part], np.float64) / temperature)
+        scaled[part] = powers / powers.sum(axis=1, keepdims=True)
+    return scaled.reshape(probabilities.shape)
 
 
 def fit_temperature(targets: IntArray, probabilities: FloatArray) -> float:
@@ -57,44 +62,75 @@ def fit_temperature(targets: IntArray, probabilities: FloatArray) -> float:
 
     Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 4.2.
     """
-    from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
-
-    loss = _build_loss(targets, probabilities)
-    low, high = math.log(LOWEST), math.log(HIGHEST)
-    found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-9})
-    if min(found.x - low, high - found.x) < 1e-3:
-        return math.nan
-    return math.exp(found.x)
+    low, high = math.log(LOWEST) + _AT_END, math.log(HIGHEST) - _AT_END
+    found = _find_lowest(targets, probabilities, low, high)
+    return math.exp(found) if low < found < high else math.nan
 
 
-def _build_loss(
-    targets: IntArray, probabilities: FloatArray, spread: float = math.inf
-) -> Callable[[float], float]:
-    """Return the mean log loss as a function of a temperature's natural logarithm.
+def _find_lowest(
+    targets: IntArray,
+    probabilities: FloatArray,
+    low: float,
+    high: float,
+    spread: float = math.inf,
+) -> float:
+    """Return the logarithm of the temperature with the lowest mean log loss.
 
-    With 50,000 images of 1,000 classes each value takes half a second: no array is copied for it.
+    The slope is brought near to zero with float32's numbers, which are several times as fast, and
+    to its end by a step of Newton's method with float64's.
 
     Args:
         targets: (N,) class indices.
         probabilities: (N, K).
+        low: The lowest logarithm; it is returned where the loss rises from there on.
+        high: The highest logarithm; it is returned where the loss falls up to it.
         spread: Standard deviation of the logarithm around 0, as it is known before any image was
             seen; few images then give a temperature near 1. Infinite for no such knowledge.
     """
-    logits = _logarithm(probabilities)
-    logits -= logits.max(axis=1, keepdims=True)  # at most 0, so that no exponential is too large
-    rows = np.arange(len(targets))
-    wanted = logits[rows, targets].mean()
-    # The largest class's power is 1. It is left to log1p, which is exact where the others are tiny.
-    logits[rows, logits.argmax(axis=1)] = -np.inf
-    powers = np.empty_like(logits)
+    from scipy.optimize import brentq  # type: ignore[import-untyped]
 
-    def loss(log_temperature: float) -> float:
-        temperature = math.exp(log_temperature)
-        np.exp(np.divide(logits, temperature, out=powers), out=powers)
-        known = log_temperature**2 / (2 * spread**2 * len(targets))
-        return float(np.log1p(powers.sum(axis=1)).mean() - wanted / temperature) + known
+    def slope(log_temperature: float) -> float:
+        return _slopes(targets, probabilities, log_temperature, spread, np.float32)[0]
 
-    return loss
+    if slope(low) >= 0:
+        return low
+    if slope(high) <= 0:
+        return high
+    found = float(brentq(slope, low, high, xtol=1e-5))
+    first, second = _slopes(targets, probabilities, found, spread, np.float64)
+    return min(high, max(low, found - first / second))
+
+
+def _slopes(
+    targets: IntArray, probabilities: FloatArray, log_temperature: float, spread: float, kind: Any
+) -> tuple[float, float]:
+    """Return the first and second derivative of the mean log loss by ln(temperature).
+
+    With b = 1/temperature and an image's logits z, of which t is that of its label, the loss is
+    ln(sum of exp(b z)) - b t. By b its derivatives are the mean of z minus t, and the variance of
+    z, both with the probabilities as weights.
+
+    Args:
+        targets: (N,) class indices.
+        probabilities: (N, K).
+        log_temperature: Where the derivatives are wanted.
+        spread: As in `_find_lowest`.
+        kind: The type of number to compute with.
+    """
+    inverse = math.exp(-log_temperature)
+    first = second = 0.0
+    for part in _blocks(probabilities):
+        logits = _logits(probabilities[part], kind)
+        wanted = logits[np.arange(len(logits)), targets[part]]
+        powers = np.exp(logits * kind(inverse))
+        whole = powers.sum(axis=1)
+        powers *= logits
+        mean = powers.sum(axis=1) / whole
+        square = np.einsum("nk,nk->n", powers, logits) / whole
+        first += float((mean - wanted).sum(dtype=np.float64))
+        second += float((square - mean**2).sum(dtype=np.float64))
+    by_log = -inverse * first + log_temperature / spread**2
+    return by_log, inverse**2 * second + inverse * first + 1 / spread**2
 
 
 def fit_careful_temperature(targets: IntArray, probabilities: FloatArray) -> float:
@@ -111,16 +147,18 @@ def fit_careful_temperature(targets: IntArray, probabilities: FloatArray) -> flo
         The temperature, rounded to four digits after the point: 1 where it would be below, 100
         where it would be above, as for thousands of images predicted wrongly without any doubt.
     """
-    from scipy.optimize import minimize_scalar
-
-    loss = _build_loss(targets, probabilities, _SPREAD)
-    if loss(_STEP) >= loss(0.0):
-        return 1.0
-    bounds = (0.0, math.log(HIGHEST))
-    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": _STEP})
-    return max(1.0, round(math.exp(found.x), 4))
+    found = _find_lowest(targets, probabilities, 0.0, math.log(HIGHEST), _SPREAD)
+    return round(math.exp(found), 4)
 
 
-def _logarithm(probabilities: FloatArray) -> FloatArray:
-    values: FloatArray = np.log(np.maximum(np.asarray(probabilities, np.float64), _SMALLEST))
-    return values
+def _blocks(probabilities: FloatArray) -> Iterator[slice]:
+    """Yield the rows of (N, K) in parts of about ``_BLOCK`` numbers."""
+    rows = max(1, _BLOCK // probabilities.shape[1])
+    yield from (slice(at, at + rows) for at in range(0, len(probabilities), rows))
+
+
+def _logits(probabilities: FloatArray, kind: Any) -> FloatArray:
+    """Return logits, the largest of each row 0, so that no exponential is too large."""
+    logits: FloatArray = np.log(np.maximum(probabilities, _SMALLEST).astype(kind))
+    logits -= logits.max(axis=1, keepdims=True)
+    return logits

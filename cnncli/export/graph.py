@@ -41,6 +41,25 @@ _SMALLEST = float(np.finfo(np.float32).tiny)
 Way = Literal["trace", "capture"]
 
 
+def check_size(classifier: nn.Module, name: str) -> None:
+    """Refuse a network whose weights no ONNX file can hold.
+
+    Args:
+        classifier: The network.
+        name: Its name, for the error.
+
+    Raises:
+        CnncliError: If they are too large.
+    """
+    size = sum(tensor.nbytes for tensor in classifier.state_dict().values())
+    if size > MOST_OF_FILE:
+        raise CnncliError(
+            f"{name} has {size / 2**30:.1f} GiB of weights, and an ONNX file holds 2 GiB at most; "
+            "use its best.safetensors",
+            exit_code=RUNTIME_FAILURE,
+        )
+
+
 def build_graph(classifier: nn.Module, example: Array, name: str, way: Way) -> Any:
     """Return an ``onnx.ModelProto`` of a classifier, with its weights, for batches of any size.
 
@@ -55,15 +74,8 @@ def build_graph(classifier: nn.Module, example: Array, name: str, way: Way) -> A
             number is written down as if it were always so: compare its answers.
 
     Raises:
-        CnncliError: If the exporter cannot write this network, or the file would be too large.
+        CnncliError: If the exporter cannot write this network.
     """
-    size = sum(tensor.nbytes for tensor in classifier.state_dict().values())
-    if size > MOST_OF_FILE:
-        raise CnncliError(
-            f"{name} has {size / 2**30:.1f} GiB of weights, and an ONNX file holds 2 GiB at most; "
-            "use its best.safetensors",
-            exit_code=RUNTIME_FAILURE,
-        )
     images = torch.from_numpy(np.repeat(example[None], _TRACED, axis=0))
     with silence(), _no_collection(), torch.no_grad():
         try:

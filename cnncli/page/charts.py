@@ -14,6 +14,7 @@ from cnncli.evaluation.curves import curve_points
 from cnncli.evaluation.intervals import Units
 from cnncli.page.chart import Area, Axis, Chart, Line, axis_of
 
+CALIBRATED_LOSS = "val_calibrated_loss"  # column of metrics.csv; old runs have none
 MOST_CLASSES = 8  # as many lines as there are colours
 _MOST_BANDS = 3  # more would hide each other
 
@@ -189,16 +190,22 @@ def learning_charts(
         ]
         return Chart(title, told, across, y, lines, best, f"kept epoch {best}")
 
-    losses = [*_column(rows, "train_loss"), *_column(rows, "val_loss")]
+    names = {"train_loss": "train", "val_loss": "val"}
+    told = "Cross-entropy in nats, over the epochs. Train is measured on augmented images."
+    after = _column(rows, CALIBRATED_LOSS)
+    if any(map(_is_other, after, _column(rows, "val_loss"))):
+        names[CALIBRATED_LOSS] = "val, calibrated"
+        told += " Calibrated is val after the temperature, which is fitted on val after each epoch."
+    losses = [value for name in names for value in _column(rows, name)]
     rates = _column(rows, "lr")
     charts = []
     if any(map(math.isfinite, losses)):
         charts.append(
             draw(
                 "Loss",
-                "Cross-entropy in nats, over the epochs. Train is measured on augmented images.",
+                told,
                 axis_of("loss (nats)", losses, from_zero=True),
-                {"train_loss": "train", "val_loss": "val"},
+                names,
             )
         )
     charts.append(
@@ -220,6 +227,10 @@ def learning_charts(
             )
         )
     return charts
+
+
+def _is_other(after: float, before: float) -> bool:
+    return math.isfinite(after) and after != before
 
 
 def _column(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LOSS_LINES = (
     ("train_loss", "train", "#0072B2", "-"),
     ("val_loss", "val", "#D55E00", "-"),
+    ("val_calibrated_loss", "val, calibrated", "#009E73", "--"),
 )
 ACCURACY_LINES = (
     ("train_accuracy", "train accuracy", "#0072B2", "-"),
@@ -33,6 +34,8 @@ def save_curves(
     path: Path, history: Sequence[Mapping[str, Any]], *, best_epoch: int | None = None
 ) -> None:
     """Draw the losses (left) and the accuracies (right) of each epoch into a PNG.
+
+    The loss after the temperature, by which the kept epoch is chosen, is drawn where it is another.
 
     Args:
         path: PNG or JPEG file to write, in a folder that exists.
@@ -50,7 +53,8 @@ def save_curves(
     figure = Figure(figsize=(11, 4.2), dpi=DPI, layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = _column(history, "epoch")
-    losses = _draw_lines(left, epochs, history, LOSS_LINES)
+    is_calibrated = has_calibrated_loss(history)
+    losses = _draw_lines(left, epochs, history, LOSS_LINES if is_calibrated else LOSS_LINES[:2])
     left.set_title("Loss")
     left.set_ylabel("mean loss per image (nats)")
     if len(losses) and losses.min() >= 0:
@@ -67,6 +71,16 @@ def save_curves(
     for axes in (left, right):
         _finish_epochs(axes, epochs, best_epoch)
     save_figure(figure, path)
+
+
+def has_calibrated_loss(history: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether the loss after the temperature is anywhere another one than the loss.
+
+    Args:
+        history: Rows of ``metrics.csv``; runs of earlier versions have no such column.
+    """
+    before, after = (_column(history, name) for name in ("val_loss", "val_calibrated_loss"))
+    return bool((np.isfinite(after) & (after != before)).any())
 
 
 def _column(history: Sequence[Mapping[str, Any]], name: str) -> FloatArray:

@@ -15,6 +15,7 @@ from cnncli.augmentation.notation import Pipeline, format_step
 from cnncli.augmentation.operations import Form
 from cnncli.choices import parse_size
 from cnncli.data.find_samples import find_samples, report_layout
+from cnncli.data.given_run import refuse_run
 from cnncli.data.npz_set import is_npz_set
 from cnncli.data.samples import CsvColumns, FileSource, Samples, spread_over_classes, text_array
 from cnncli.data.store import ImageStore
@@ -120,6 +121,7 @@ def _find(data: str, columns: CsvColumns) -> Samples:
         CnncliError: If there are none, or the single file cannot be read.
     """
     path = expand_path(data)
+    refuse_run(path, data)
     if not path.is_file() or path.suffix.lower() in (".csv", ".tsv") or is_npz_set(path):
         return find_samples(data, columns)
     try:

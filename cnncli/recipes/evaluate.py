@@ -77,10 +77,9 @@ def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Eval
     if len(files) > 1:
         return _judge_by_folds(settings, path, files, compute, reporter)
     network, checkpoint = load_checkpoint(path)
-    stored = None
-    if not settings.decide.raw:
-        stored = load_decision(path, checkpoint.digest, checkpoint.class_names, reporter)
-    check_decision(settings.decide, stored, checkpoint.class_names, path, settings.tta)
+    names, raw = checkpoint.class_names, settings.decide.raw
+    stored = None if raw else load_decision(path, checkpoint.digest, names, reporter)
+    check_decision(settings.decide, stored, names, path, settings.tta)
     views = None if settings.tta is None else build_views(settings.tta, checkpoint.augment)
     everything = _find_images(settings, path, checkpoint, reporter)
     chosen, split = choose_evaluated(everything, path, settings.split, reporter)
@@ -105,7 +104,7 @@ def _judge(settings: EvaluateSettings, reporter: Reporter, world: World) -> Eval
             found = find_val(path, checkpoint, everything, is_own=is_own, reporter=reporter)
             val = judge.judge(found, run_dir=run_dir_of(path), label="judging val")[1:]
         decision = choose_decision(
-            settings.decide, stored, checkpoint.class_names, val, reporter, settings.tta
+            settings.decide, stored, names, val, reporter, settings.tta, checkpoint.temperature
         )
     warn_of_views(decision, settings.tta, reporter)
     samples, targets, probabilities = judge.judge(

@@ -9,6 +9,7 @@ from pathlib import Path
 from cnncli.choices import EXPORT_SUFFIXES, ExportFormat
 from cnncli.errors import CnncliError, count_of, shorten
 from cnncli.export.golden import COUNT
+from cnncli.export.graph import check_size
 from cnncli.export.openvino_file import OpenvinoModel, load_openvino
 from cnncli.export.parity import Parity
 from cnncli.export.reference import (
@@ -19,6 +20,7 @@ from cnncli.export.reference import (
 )
 from cnncli.files import BEST_FILE, ONNX_FILE, check_output_file, write_atomically
 from cnncli.images.preprocess import Preprocess
+from cnncli.models.registry import short_name
 from cnncli.reporting import Reporter
 from cnncli.run.afters import After, FinishedRun
 from cnncli.run.members import find_members
@@ -123,6 +125,11 @@ def _export_finished(run: FinishedRun, reporter: Reporter) -> None:
     """
     begun, used = time.monotonic(), time.process_time()
     network = load_run_network(run.folder / BEST_FILE, reporter)
+    try:
+        check_size(network.classifier, short_name(network.subject.model))
+    except CnncliError as error:  # no other command makes it either
+        reporter.warn(f"no {ONNX_FILE}: {error}")
+        return
     # Beside busy processes all takes longer: as much as this has.
     slower = (time.monotonic() - begun) / max(1e-3, time.process_time() - used)
     layers = sum(1 for part in network.classifier.modules() if not any(part.children()))

@@ -51,6 +51,11 @@ def serve(settings: ServeSettings, reporter: Reporter, ready: Callable[[str], No
     """
     with open_socket(settings.host, settings.port) as listener:
         network = ServedNetwork(settings.checkpoint, settings.engine, reporter)
+        if network.engine != "torch" and network.count == 1:
+            reporter.note(
+                "no heat maps, since torch alone computes them: serve the run folder with "
+                "--engine torch"
+            )
         if not is_loopback(settings.host):
             reporter.warn(
                 f"--host {settings.host}: other machines can reach this server; it asks nobody for "

@@ -142,6 +142,7 @@ def choose_decision(
     val: tuple[Array, Array] | None,
     reporter: Reporter,
     tta: str | int | None = None,
+    of_weights: float = 1.0,
 ) -> Decision:
     """Choose what the flags ask for; what they do not speak of stays as it is stored.
 
@@ -153,6 +154,7 @@ def choose_decision(
             chosen on them.
         reporter: Gets warnings.
         tta: The views over which the probabilities were averaged; None for none.
+        of_weights: The temperature that the network applies by itself.
 
     Returns:
         The decision. A stored threshold that was chosen by a rule is chosen again for a new
@@ -166,7 +168,8 @@ def choose_decision(
     rule = flags.operating_point
     if flags.calibrate:
         assert val is not None
-        decision = replace(decision, temperature=_fit(*val), tta=tta)
+        found = _fit(*val)
+        decision = replace(decision, temperature=found, temperature_of_weights=of_weights, tta=tta)
         if decision.threshold is not None and not flags.has_threshold:
             if decision.operating_point is None:
                 raise CnncliError(

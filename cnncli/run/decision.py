@@ -34,7 +34,10 @@ class Decision:
 
     Attributes:
         class_names: The names of the K classes, in the order of the probabilities.
-        temperature: By which the logits are divided, above 0.
+        temperature: By which the logits are divided, above 0, in addition to that of the weights.
+        temperature_of_weights: The one that was fitted in training and is stored with the weights,
+            which every network applies by itself; None where ``temperature`` was fitted before
+            decisions said it.
         positive: Name of the positive class; given together with ``threshold``.
         threshold: Least probability of the positive class, after the temperature, for the label to
             be that class; otherwise it is the most probable of the others.
@@ -52,6 +55,7 @@ class Decision:
     abstain_below: float | None = None
     tta: str | int | None = None
     val: Mapping[str, Any] = field(default_factory=dict)
+    temperature_of_weights: float | None = None
 
     @property
     def positive_target(self) -> int | None:
@@ -97,7 +101,9 @@ class Decision:
         """Return what is done, in words."""
         parts = []
         if self.temperature is not None:
-            parts.append(f"temperature {self.temperature:.4g}")
+            parts.append(
+                f"temperature {tell_temperature(self.temperature, self.temperature_of_weights)}"
+            )
         if self.threshold is not None:
             rule = f" ({self.operating_point} on val)" if self.operating_point else ""
             parts.append(
@@ -106,6 +112,16 @@ class Decision:
         if self.abstain_below is not None:
             parts.append(f"{ABSTAIN} below {self.abstain_below:g}")
         return ", ".join(parts)
+
+
+def tell_temperature(temperature: float, of_weights: float | None) -> str:
+    """Return the temperature of a decision, and what it makes together with that of the weights."""
+    told = f"{temperature:.4g}"
+    if of_weights is None or of_weights == 1:
+        return told
+    return (
+        f"{told} on top of {of_weights:.4g} from training ({temperature * of_weights:.4g} in all)"
+    )
 
 
 def format_threshold(value: float) -> str:
@@ -250,6 +266,7 @@ def parse_decision(content: Any) -> Decision:
         abstain_below=_number(content, "abstain_below", 0, 1),
         tta=tta,
         val=val,
+        temperature_of_weights=_number(content, "temperature_of_weights", LOWEST, HIGHEST),
     )
 
 

@@ -6,8 +6,8 @@ from cnncli.reporting import Reporter
 from cnncli.training.history import CALIBRATED_LOSS, Row
 
 # Columns of the lines of epochs, in the order in which they go on a narrow terminal: 79 cells have
-# room for all but the first three.
-_LESS_VALUABLE = ("images/s", "lr", "calibrated", "train acc", "time", "macro F1", "train loss")
+# room for all but the first two, and with the calibrated loss for all but the first three.
+_LESS_VALUABLE = ("images/s", "lr", "train acc", "time", "macro F1", "train loss")
 
 
 def report_epoch(row: Row, epochs: int, reporter: Reporter, *, is_best: bool) -> None:
@@ -48,7 +48,11 @@ def _describe_epoch(row: Row, epochs: int, *, is_best: bool) -> str:
 
 
 def _epoch_cells(row: Row, epochs: int, *, is_best: bool) -> dict[str, str]:
-    """Return an epoch's cells as they stand in a table; the best so far is marked."""
+    """Return an epoch's cells as they stand in a table; the best so far is marked.
+
+    The calibrated loss is among them where it is another one than the loss.
+    """
+    calibrated = {"calibrated": f"{row[CALIBRATED_LOSS]:.4f}"} if row["temperature"] != 1 else {}
     return {
         "epoch": f"{row['epoch']:>{len(str(epochs))}}/{epochs}",
         "time": f"{row['seconds']:6,.1f} s",
@@ -57,7 +61,7 @@ def _epoch_cells(row: Row, epochs: int, *, is_best: bool) -> dict[str, str]:
         "train loss": f"{row['train_loss']:.4f}",
         "train acc": f"{row['train_accuracy']:.4f}",
         "val loss": f"{row['val_loss']:.4f}",
-        "calibrated": f"{row[CALIBRATED_LOSS]:.4f}",
+        **calibrated,
         "val acc": f"{row['val_accuracy']:.4f}",
         "macro F1": f"{row['val_macro_f1']:.4f}",
         "": "kept" if is_best else "",

@@ -187,7 +187,8 @@ def validate(
     if not np.isfinite(probabilities).all():  # the epoch's last step has broken the weights
         trainer.stop_not_finite(epoch)
     scores = validation_metrics(targets, probabilities, ordered=ordered)
-    temperature = fit_careful_temperature(targets, probabilities)
+    # The other processes take the first one's row; each of them would need as long for its own.
+    temperature = fit_careful_temperature(targets, probabilities) if world.is_first else 1.0
     losses = log_losses(targets, apply_temperature(probabilities, temperature))
     row: Row = {
         "epoch": epoch,

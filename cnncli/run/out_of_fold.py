@@ -8,12 +8,18 @@ from pathlib import Path
 
 from cnncli.errors import CnncliError, count_of
 from cnncli.evaluation.metrics import FloatArray, IntArray
-from cnncli.files import PREDICTIONS_FILE, REPORT_FILE, SPLITS_FILE
+from cnncli.files import PREDICTIONS_FILE, REPORT_FILE, SPLITS_FILE, run_dir_of
 from cnncli.run.check_folds import check_folds
 from cnncli.run.members import find_members
 from cnncli.run.predictions import Predictions, read_predictions
 from cnncli.run.read_folder import read_report
-from cnncli.training.find_run import LAST, find_folds_of, list_folds, list_run_folders
+from cnncli.training.find_run import (
+    LAST,
+    find_folds_of,
+    is_run_folder,
+    list_folds,
+    list_run_folders,
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,10 @@ def find_cross_validation(given: str) -> Path:
         raise CnncliError(
             f"{given}: one fold of a cross-validation, whose network has seen all other images; "
             f"name the cross-validation: {whole}"
+        )
+    if not is_run_folder(run_dir_of(path)):
+        raise CnncliError(
+            f"{given}: not the folder of a cross-validation; suspect-labels --data IMAGES makes one"
         )
     if len(files) < 2:
         raise CnncliError(

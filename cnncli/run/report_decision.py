@@ -57,6 +57,7 @@ def report_decision(
     if decision.temperature is not None:
         parts["calibration"] = {
             "temperature": decision.temperature,
+            "temperature_of_weights": decision.temperature_of_weights,
             "before": _measure_calibration(targets, raw),
             "after": _measure_calibration(targets, probabilities),
         }

@@ -6,12 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from cnncli.config import RunConfig, dump_config, keys_of_kind, load_config, older_settings
+from cnncli.config import (
+    RunConfig,
+    dump_config,
+    keys_of_kind,
+    load_config,
+    older_settings,
+    text_settings,
+)
 from cnncli.errors import CnncliError
 from cnncli.files import BEST_FILE, CONFIG_FILE, LAST_FILE, METRICS_FILE
 from cnncli.training.state import State, load_state
+from cnncli.yaml_text import parse_yaml
 
 
 def load_unfinished(run_dir: Path) -> tuple[RunConfig, State | None]:
@@ -58,7 +64,7 @@ def record_settings(config: RunConfig) -> dict[str, Any]:
     The place of the run and of its images may change. Its splits are in its folder.
     """
     # As they are read from config.yaml again.
-    read = RunConfig.model_validate(yaml.safe_load(dump_config(config)))
+    read = RunConfig.model_validate(parse_yaml(dump_config(config), text_settings()))
     free = {*keys_of_kind("place"), "data", "splits", "fold"}
     values = {key: value for key, value in read.model_dump().items() if key not in free}
     plain: dict[str, Any] = json.loads(json.dumps(values, default=str))

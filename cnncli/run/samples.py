@@ -6,12 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from cnncli.arrays import Array
 from cnncli.audit.ids import propose_groups
 from cnncli.config import RunConfig, load_recorded
-from cnncli.data.classes import order_classes
+from cnncli.data.classes import order_classes, tell_alone
 from cnncli.data.dicom_groups import propose_patients
 from cnncli.data.exclude import exclude_listed
 from cnncli.data.find_samples import find_samples, is_named_set, report_layout
@@ -126,11 +124,11 @@ def label_samples(
             f"--data {config.data}: only one class, {samples.class_names[0]!r}; a classifier "
             f"needs images of at least two{told}"
         )
-    counts = np.bincount(samples.targets)
-    if len(samples) >= _MANY and counts.max() == 1:
+    alone = tell_alone(samples) if len(samples) >= _MANY else ""
+    if alone:
         raise CnncliError(
-            f"--data {config.data}: each of its {len(samples)} images has a class of its own; a "
-            "class needs several images (of a table, --label-col names the column of labels)"
+            f"--data {config.data}: {alone}; a class needs several images (of a table, --label-col "
+            "names the column of labels)"
         )
     if config.group_regex is not None:
         samples = replace(samples, groups=parse_groups(samples.paths, config.group_regex))

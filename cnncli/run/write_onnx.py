@@ -17,7 +17,7 @@ from cnncli.data.splits import VAL
 from cnncli.engine.metadata import MOST_APART, MOST_OF_ARRAY, GoldenSample, ModelMetadata
 from cnncli.errors import RUNTIME_FAILURE, CnncliError, count_of
 from cnncli.export.golden import draw_pictures
-from cnncli.export.graph import Way, build_graph, set_temperature, to_bytes
+from cnncli.export.graph import Way, build_graph, check_size, set_temperature, to_bytes
 from cnncli.export.parity import OnnxModel, Parity, compare_networks
 from cnncli.models.registry import short_name
 from cnncli.reporting import Reporter
@@ -128,6 +128,7 @@ def make_onnx(
     """
     subject = network.subject
     name, preprocess = short_name(subject.model), subject.preprocess
+    check_size(network.classifier, name)  # the slower exporter would not help
     drawn = [(files, preprocess(files)) for files in draw_pictures(preprocess)]
     decision = subject.decision
     pairs = [(image.files, image.array) for image in chosen] or drawn

@@ -137,6 +137,7 @@ class ServedNetwork:
             "heat_map": None if maps is None else {"method": maps.method, "layer": maps.layer.name},
             "decision": {
                 "temperature": decision.temperature,
+                "temperature_of_weights": decision.temperature_of_weights,
                 "positive": decision.positive,
                 "threshold": decision.threshold,
                 "operating_point": decision.operating_point,

@@ -53,7 +53,10 @@ def _print_point(point: Mapping[str, Any]) -> None:
 
 
 def _print_calibration(calibration: Mapping[str, Any]) -> None:
-    print_sentence(f"Temperature {calibration['temperature']:.4g}, fitted on val:")
+    from cnncli.run.decision import tell_temperature
+
+    told = tell_temperature(calibration["temperature"], calibration["temperature_of_weights"])
+    print_sentence(f"Temperature {told}, fitted on val:")
     before, after = calibration["before"], calibration["after"]
     rows = [{"figure": name, "before": before[name], "after": after[name]} for name in before]
     print_rows(rows, ("figure", "before", "after"), "table", layout=_LAYOUT)

@@ -33,5 +33,6 @@ def head_of_rows(widths: Mapping[str, int], line: str) -> list[str]:
 
 
 def line_of_row(cells: Mapping[str, str], widths: Mapping[str, int]) -> str:
-    """Return the line of a row."""
-    return _GAP.join(pad(cells[name], wide, right=True) for name, wide in widths.items()).rstrip()
+    """Return the line of a row; a column that it lacks stays empty."""
+    texts = [pad(cells.get(name, ""), wide, right=True) for name, wide in widths.items()]
+    return _GAP.join(texts).rstrip()

@@ -206,6 +206,7 @@ class TerminalReporter:
     def __init__(self) -> None:
         self._live: Any = None
         self._growing: dict[str, int] = {}  # columns of the rows so far, and their widths
+        self._columns: set[str] = set()  # of these rows, also those that have no room
 
     def note(self, text: str) -> None:
         self._print(text)
@@ -216,19 +217,18 @@ class TerminalReporter:
     def table(self, title: str, rows: Sequence[Row], layout: TableLayout | None = None) -> None:
         if rows:
             text = _show_table(sys.stderr, rows, list(rows[0]), layout, title)
-            begin = [""] * bool(self._growing)  # a line between the rows so far and the title
+            self._print_lines([*[""] * bool(self._growing), *text.splitlines()])
             self._growing = {}
-            self._print_lines([*begin, *text.splitlines()])
 
     def row(self, cells: Mapping[str, str], text: str, *, drop: Sequence[str] = ()) -> None:
         width = find_width(sys.stderr) if sys.stderr.isatty() else None
         if width is None:
             self._print(text)
             return
-        if not self._growing.keys() <= cells.keys() or not self._growing:
-            self._growing = choose_columns(cells, drop, width)
-            line = "─" if _can_write(sys.stderr, "─") else "-"
-            self._print_lines(head_of_rows(self._growing, line))
+        if not self._growing or not cells.keys() <= self._columns:
+            begin, line = [""] * bool(self._growing), "─" if _can_write(sys.stderr, "─") else "-"
+            self._growing, self._columns = choose_columns(cells, drop, width), set(cells)
+            self._print_lines([*begin, *head_of_rows(self._growing, line)])
         self._print_lines([line_of_row(cells, self._growing)])
 
     @contextmanager

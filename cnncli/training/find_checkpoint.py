@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from cnncli.data.walk import holds_image
 from cnncli.errors import CnncliError
 from cnncli.files import BEST_FILE, expand_path
 from cnncli.training.find_run import (
@@ -58,6 +59,11 @@ def find_checkpoint(
             raise CnncliError(
                 f"{flag}{given}: a run without a checkpoint yet; its first finished epoch "
                 f"writes {path / BEST_FILE}"
+            )
+        if not os.path.lexists(path / BEST_FILE) and holds_image(path):
+            raise CnncliError(
+                f"{flag}{given}: a folder of images, and a run is wanted here; cnncli runs lists "
+                "the runs in runs/"
             )
         path = path / BEST_FILE
     if path.exists() and not path.is_file():

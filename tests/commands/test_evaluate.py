@@ -41,6 +41,18 @@ def test_it_is_the_report_of_the_run(cli, in_workspace, run_dir):
     assert "that the run was trained on" in result.err
 
 
+def test_a_run_in_place_of_images_is_evaluated_on_its_own(cli, in_workspace, run_dir):
+    report = json.loads((run_dir / "report.json").read_text())
+    for given in (run_dir, run_dir / "best.safetensors", run_dir.name, "last"):
+        result = cli("evaluate", given)
+        assert answer(result) == report
+        assert f"{given} is a run, and no images: it is evaluated on its own" in result.err
+    result = cli("evaluate", "runs")
+    assert (result.code, "name one of them" in result.error) == (2, True)
+    result = cli("evaluate", run_dir, "--checkpoint", run_dir)
+    assert (result.code, "a run, and no images" in result.error) == (2, True)
+
+
 @pytest.mark.parametrize("model", ["lenet5", "cnn"])
 def test_it_is_the_report_whatever_the_batches_of_training(cli, folder_data, tmp_path, model):
     run = train(tmp_path, data=str(folder_data), model=model, batch_size=5)

@@ -2,6 +2,8 @@
 
 import sys
 
+import pytest
+
 from cnncli.engine.load_onnxruntime import load_onnxruntime
 
 SAYS = """
@@ -11,7 +13,16 @@ os.write(2, b'another line\\n')
 """
 
 
-def test_its_warnings_are_dropped_and_nothing_else(tmp_path, monkeypatch, capfd):
+def refuse(_):
+    raise OSError
+
+
+@pytest.mark.parametrize("memory", ["memory", "refused", "unknown"])
+def test_its_warnings_are_dropped_and_nothing_else(tmp_path, monkeypatch, capfd, memory):
+    if memory == "refused":  # as some sandboxes do
+        monkeypatch.setattr("os.memfd_create", refuse, raising=False)
+    elif memory == "unknown":
+        monkeypatch.delattr("os.memfd_create", raising=False)
     (tmp_path / "onnxruntime.py").write_text(SAYS)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)  # whatever was there comes back

@@ -1,11 +1,12 @@
 """The temperature, beside a minimiser of another kind, torch and scikit-learn."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import minimize
+from scipy.optimize import brentq, minimize
 from scipy.special import log_softmax, softmax
 from scipy.stats import norm
 from sklearn.metrics import log_loss
@@ -124,3 +125,32 @@ def test_coverage_and_accuracy_of_what_is_answered():
     assert rows[0.9]["accuracy"] == 1  # a confidence of the level itself is answered
     (*_, none) = measure_abstaining(is_right, confidence, 0.995, Units())
     assert (none["answered"], none["accuracy"], none["low"]) == (0, None, None)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_it_is_where_the_slope_of_the_loss_is_zero(dtype):
+    targets, logits = draw(5, sharpness=3)
+    probabilities = softmax(logits, axis=1).astype(dtype)
+    logarithms = np.log(probabilities.astype(np.float64))
+
+    def slope(inverse):  # of the mean log loss, by 1/temperature
+        mean = (softmax(logarithms * inverse, axis=1) * logarithms).sum(axis=1)
+        return float((mean - logarithms[np.arange(len(targets)), targets]).mean())
+
+    wanted = 1 / brentq(slope, 0.01, 100, xtol=1e-15)
+    assert fit_temperature(targets, probabilities) == pytest.approx(wanted, rel=1e-9)
+
+
+@pytest.mark.parametrize("fit", [fit_temperature, fit_careful_temperature])
+def test_it_needs_little_memory_beside_the_probabilities(fit):
+    random = np.random.default_rng(7)
+    targets = random.integers(0, 500, 3_000)
+    logits = 3 * random.standard_normal((3_000, 500), dtype=np.float32)
+    logits[np.arange(3_000), targets] += 8
+    probabilities = softmax(logits, axis=1)  # 6 MB
+    fit(targets[:20], probabilities[:20])  # imports
+    tracemalloc.start()
+    fit(targets, probabilities)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12e6  # a copy in float64 alone has 12 MB

@@ -105,4 +105,4 @@ def test_a_network_that_cannot_be_written_is_said_in_one_line(capfd):
 def test_a_network_larger_than_a_file_is_refused(tiny, monkeypatch):
     monkeypatch.setattr(graph, "MOST_OF_FILE", 100)
     with pytest.raises(CnncliError, match="an ONNX file holds 2 GiB at most"):
-        build_graph(tiny, np.zeros((4, 5, 2), np.uint8), "tiny", "trace")
+        graph.check_size(tiny, "tiny")

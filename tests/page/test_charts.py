@@ -78,6 +78,21 @@ def test_an_epoch_without_a_loss_leaves_a_gap_and_no_error():
     assert learning_charts(rows[:1], 0) == []
 
 
+def test_the_loss_that_decides_has_a_line_where_it_is_another_one():
+    rows = [{"epoch": n, "train_loss": 1.0, "val_loss": 1.5, "lr": 0.1} for n in (1, 2)]
+    for calibrated, names in (
+        ([], ["train", "val"]),  # as in runs of earlier versions
+        ([1.5, 1.5], ["train", "val"]),
+        ([1.5, 1.1], ["train", "val", "val, calibrated"]),
+    ):
+        for row, value in zip(rows, calibrated, strict=False):
+            row["val_calibrated_loss"] = value
+        loss = learning_charts(rows, 2)[0]
+        assert [line.name for line in loss.lines] == names
+        assert ("Calibrated is" in loss.told) == (len(names) == 3)
+    assert list(loss.lines[2].y) == [1.5, 1.1]
+
+
 def test_one_learning_rate_is_not_called_that_of_the_head():
     rows = [{"epoch": 1, "train_loss": 0.5, "val_loss": 0.6, "train_accuracy": 0.6, "lr": 0.1}]
     told = [learning_charts(rows, 1, one_rate=one)[-1].told for one in (True, False)]

@@ -42,6 +42,17 @@ def test_curves_are_titled_labelled_and_mark_the_best_epoch(tmp_path, figures):
     }
 
 
+def test_the_loss_that_decides_is_drawn_where_it_is_another_one(tmp_path, figures):
+    rows = [{**row, "val_calibrated_loss": row["val_loss"]} for row in history(5)]
+    save_curves(tmp_path / "same.png", rows)
+    rows[3]["val_calibrated_loss"] = 0.25
+    save_curves(tmp_path / "curves.png", rows, best_epoch=4)
+    same, left = (figure.axes[0] for figure in figures)
+    assert {line.get_label() for line in same.lines} == {"train", "val"}
+    drawn = {line.get_label(): line.get_ydata() for line in left.lines}
+    np.testing.assert_allclose(drawn["val, calibrated"], [2, 1, 2 / 3, 0.25, 0.4])
+
+
 @pytest.mark.parametrize("best_epoch", [None, 1])
 def test_one_epoch_is_points_inside_the_axes(tmp_path, figures, best_epoch):
     save_curves(tmp_path / "curves.png", [ROW], best_epoch=best_epoch)

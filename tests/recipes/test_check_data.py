@@ -130,6 +130,18 @@ def test_a_class_for_each_image_is_none(tmp_path):
     assert "each of the 5 images has a class of its own" in found["single-images"]["text"]
 
 
+def test_a_class_for_nearly_each_image_is_none_either(tmp_path):
+    for name in "12345":
+        write_digits(tmp_path / "d", (name,), 1 + (name == "5"))
+    _, found = check(tmp_path / "d", spoiled=False)
+    assert "few-images" in found  # four of six
+    for name in "6789":
+        write_digits(tmp_path / "d", (name,), 1)
+    _, found = check(tmp_path / "d")
+    assert "8 of the 10 images have a class of their own" in found["single-images"]["text"]
+    assert "few-images" not in found
+
+
 def test_imbalance_and_few_images_are_told(tmp_path):
     write_digits(tmp_path / "d", ("1",), 45, names=("many",))
     write_digits(tmp_path / "d", ("2",), 9, names=("few",))

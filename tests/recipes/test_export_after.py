@@ -9,6 +9,7 @@ import pytest
 from helpers import Heard, run_process
 
 from cnncli.errors import CnncliError
+from cnncli.export import graph
 from cnncli.files import ONNX_FILE
 from cnncli.recipes import export
 from cnncli.recipes.export import onnx_after
@@ -90,6 +91,15 @@ def test_the_slow_exporter_where_the_quick_one_fails(finished, ways):
     assert heard.warnings == []
     assert heard.notes[0] == "lenet5 needs torch's slower exporter, which may take half a minute"
     assert (finished / ONNX_FILE).is_file()
+
+
+def test_a_network_that_no_file_can_hold_hears_one_message(finished, ways, monkeypatch):
+    monkeypatch.setattr(graph, "MOST_OF_FILE", 100)
+    heard = make(finished)
+    assert (ways, heard.notes) == ([], [])
+    (warning,) = heard.warnings
+    assert "an ONNX file holds 2 GiB at most" in warning
+    assert "to make it" not in warning
 
 
 def test_no_slow_exporter_within_a_time_limit(finished, ways):

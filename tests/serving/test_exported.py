@@ -4,8 +4,10 @@ import shutil
 
 import pytest
 import served
+from helpers import Heard
 from onnx_files import write_onnx
 
+from cnncli.recipes import serve
 from cnncli.reporting import SilentReporter
 from cnncli.run.networks import EngineSettings
 from cnncli.serving.limits import Limits
@@ -39,3 +41,13 @@ def test_an_exported_network_answers_as_the_run(client, exported, images, given)
         assert row["picture"] == right["picture"]
         assert row["heat_map"] is None
         assert right["heat_map"] is not None
+
+
+@pytest.mark.parametrize(("engine", "notes"), [("onnx", 1), ("torch", 0)])
+def test_without_heat_maps_a_line_says_so(exported, monkeypatch, engine, notes):
+    monkeypatch.setattr(serve, "listen", lambda *_: None)
+    heard = Heard()
+    settings = serve.ServeSettings(str(exported), port=0, engine=EngineSettings(engine, "cpu"))
+    serve.serve(settings, heard, lambda _: None)
+    told = [note for note in heard.notes if note.startswith("no heat maps, since torch alone")]
+    assert len(told) == notes

@@ -67,6 +67,7 @@ def test_the_stored_decision_is_that_of_predict(decided, cli, images, tmp_path):
     assert rows == [{**row, "path": path.name} for row, path in zip(expected, chosen, strict=True)]
     assert told == {
         "temperature": 0.7,
+        "temperature_of_weights": None,
         "positive": "two",
         "threshold": 0.2,
         "operating_point": "sensitivity=0.9",

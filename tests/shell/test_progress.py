@@ -9,7 +9,8 @@ import sys
 import pytest
 from rich.cells import cell_len
 
-from cnncli.run.epoch_lines import _LESS_VALUABLE, _describe_epoch, _epoch_cells
+from cnncli.run.epoch_lines import _LESS_VALUABLE, _describe_epoch, _epoch_cells, report_epoch
+from cnncli.shell import terminal
 
 ROW = {
     **{"seconds": 12.5, "images_per_second": 812.0, "lr": 0.00123, "val_macro_f1": 0.25},
@@ -78,6 +79,25 @@ def test_the_loss_that_decides_is_shown_where_it_is_another_one_than_val_loss():
     assert "val loss 0.5000 (calibrated 0.4321) acc" in _describe_epoch(sure, 9, is_best=True)
     assert "calibrated" not in _describe_epoch(first, 9, is_best=True)
     assert _epoch_cells(sure, 9, is_best=True)["calibrated"] == "0.4321"
+    assert "calibrated" not in _epoch_cells(first, 9, is_best=True)
+
+
+@pytest.mark.parametrize("columns", [80, 100, 140])
+def test_the_loss_that_decides_has_room_on_every_terminal(columns, monkeypatch, capsys):
+    monkeypatch.setattr(terminal, "find_width", lambda _: columns)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    reporter = terminal.TerminalReporter()
+    for epoch, temperature in enumerate((1, 2.5, 1), 1):
+        row = {**ROW, "epoch": epoch, "temperature": temperature}
+        report_epoch(row, 9, reporter, is_best=True)
+    before, after = capsys.readouterr().err.split("\n\n")
+    assert "calibrated" not in before  # it is val loss
+    head, _, second, third = after.splitlines()
+    end = head.index("calibrated") + len("calibrated")
+    assert second[:end].endswith("0.4321")
+    assert third[:end].endswith(" " * len("calibrated"))
+    assert "val loss" in head
+    assert max(map(len, after.splitlines())) < columns
 
 
 def test_train_says_what_it_reads_before_torch_is_loaded(monkeypatch):

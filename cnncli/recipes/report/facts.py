@@ -127,12 +127,20 @@ def describe_run(
         ("network", _describe_network(record, checkpoint)),
         ("classes", str(len(checkpoint.class_names))),
         ("epochs", f"{epochs}; kept: {kept}" if len(files) == 1 else ""),
+        ("temperature of the weights", _describe_temperature(files, checkpoint)),
         ("seed", str(settings.get("seed", ""))),
         ("versions", versions),
         *_list_digests(files),
         ("fingerprint of the splits (digest)", splits),
     ]
     return [(name, text) for name, text in facts if text]
+
+
+def _describe_temperature(files: Sequence[Path], checkpoint: Checkpoint) -> str:
+    """Return by what a run's network divides its logits; empty where it does not."""
+    if checkpoint.temperature == 1 or len(files) > 1:
+        return ""
+    return f"{checkpoint.temperature:.4g}, fitted on val: it makes the network less sure"
 
 
 def _list_digests(files: Sequence[Path]) -> list[tuple[str, str]]:

@@ -56,7 +56,7 @@ async function showAbout() {
     `images of ${about.image_size[0]}×${about.image_size[1]} pixels`,
   ];
   if (about.networks > 1) parts.push("no heat map of several networks");
-  else if (about.engine !== "torch") parts.push("no heat map of an exported network");
+  else if (about.engine !== "torch") parts.push("no heat maps, since torch alone computes them: serve the run folder with --engine torch");
   else if (about.heat_map === null) parts.push("no heat map: no layer of this network gives a map");
   if (about.files_per_image > 1) parts.push(`${about.files_per_image} files per image, dropped together in their order`);
   line.textContent = parts.join(" · ") + ".";
@@ -67,13 +67,21 @@ async function showAbout() {
 
 function describeDecision(decision) {
   const parts = [];
-  if (decision.temperature !== null) parts.push(`probabilities after temperature ${Number(decision.temperature.toPrecision(4))}`);
+  if (decision.temperature !== null) parts.push(`probabilities after temperature ${describeTemperature(decision)}`);
   if (decision.threshold !== null) {
     const rule = decision.operating_point ? ` (${decision.operating_point} on val)` : "";
     parts.push(`“${decision.positive}” is chosen from ${shortPercent(decision.threshold)}${rule}`);
   }
   if (decision.abstain_below !== null) parts.push(`any choice below ${shortPercent(decision.abstain_below)} is shown as “abstain”`);
   return parts.join("; ");
+}
+
+function describeTemperature(decision) {
+  const short = (value) => String(Number(value.toPrecision(4)));
+  const ofWeights = decision.temperature_of_weights;
+  const told = short(decision.temperature);
+  if (ofWeights === null || ofWeights === 1) return told;
+  return `${told} on top of ${short(ofWeights)} from training (${short(decision.temperature * ofWeights)} in all)`;
 }
 
 function tell(...parts) {
