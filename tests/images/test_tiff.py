@@ -84,8 +84,10 @@ def test_pages_with_lzw_are_channels(dtype):
 
 
 def test_16_bit_planes_with_lzw_are_refused_and_not_mixed():
-    strips, more = zip(*[lzw(plane) for plane in (GREY, GREY[::-1].copy(), GREY.T.reshape(8, 12))])
-    more = {**more[0], BITS: [16] * 3, COMPRESSION: [LZW], COLOURS: [2], SAMPLES: [3], PLANES: [2]}
+    strips, (more, *_) = zip(
+        *(lzw(plane) for plane in (GREY, GREY[::-1].copy(), GREY.T.reshape(8, 12))), strict=True
+    )
+    more |= {BITS: [16] * 3, COMPRESSION: [LZW], COLOURS: [2], SAMPLES: [3], PLANES: [2]}
     with pytest.raises(ImageError, match="3 samples of 16 bits in separate planes with LZW"):
         decode(written(list(strips), more=more))
 
@@ -135,7 +137,7 @@ def test_lab_colours_are_refused_and_not_taken_for_rgb():
     picture = Image.fromarray(RNG.integers(0, 256, (8, 12, 3), np.uint8))
     file = io.BytesIO()
     ImageCms.applyTransform(picture, lab).save(file, "TIFF")
-    with pytest.raises(ImageError, match="CIELAB.*convert it to RGB"):
+    with pytest.raises(ImageError, match=r"CIELAB.*convert it to RGB"):
         read_header(file.getvalue())
 
 
@@ -170,5 +172,5 @@ def test_pages_of_different_number_types_are_refused():
 
 def test_a_compression_that_nothing_here_unpacks_is_named():
     more = {BITS: [16], COMPRESSION: [34887], COLOURS: [1], SAMPLES: [1]}  # LERC
-    with pytest.raises(ImageError, match="1 sample of 16 bits with LERC .*uncompressed or with"):
+    with pytest.raises(ImageError, match=r"1 sample of 16 bits with LERC .*uncompressed or with"):
         decode(written([bytes(100)], more=more))
