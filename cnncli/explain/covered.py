@@ -24,7 +24,7 @@ def find_covered(network: nn.Module, image: torch.Tensor, name: str, grid: tuple
     Args:
         network: In eval mode; takes normalised images (N, C, H, W).
         image: (1, C, H, W) an image.
-        name: The layer, whose output is (N, C, h, w) or (N, h, w, C).
+        name: The layer, whose output is (N, C, h, w), (N, h, w, C) or tokens.
         grid: (h, w).
     """
     _, channels, height, width = image.shape

@@ -120,10 +120,8 @@ def find_map_layer(
     Raises:
         CnncliError: If there is no such layer, or its output is no map.
     """
-    layer = _search_layer(network, image, head, name)
-    if layer.layout == "tokens":  # of patches, which lie side by side
-        return layer
-    return replace(layer, covered=find_covered(network, image, layer.name, layer.grid))
+    found = _search_layer(network, image, head, name)
+    return replace(found, covered=find_covered(network, image, found.name, found.grid))
 
 
 def _search_layer(network: nn.Module, image: torch.Tensor, head: str, name: str | None) -> MapLayer:
