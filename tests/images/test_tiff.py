@@ -153,6 +153,14 @@ def test_a_stack_with_an_entry_for_its_first_picture_alone_is_refused(options):
     assert np.array_equal(decode(whole.getvalue()), np.moveaxis(stack, 0, 2))
 
 
+def test_a_stack_that_was_cut_in_two_files_has_the_pages_that_it_has():
+    stack = RNG.integers(0, 256, (4, 8, 12), np.uint8)
+    told = "ImageJ=1.53t\nimages=10\nslices=10\n"  # of both files together
+    file = io.BytesIO()
+    tifffile.imwrite(file, stack, photometric="minisblack", metadata=None, description=told)
+    assert np.array_equal(decode(file.getvalue()), np.moveaxis(stack, 0, 2))
+
+
 def test_a_mask_of_valid_pixels_is_no_channel():
     file = io.BytesIO()
     with tifffile.TiffWriter(file) as writer:
