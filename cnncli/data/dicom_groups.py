@@ -9,6 +9,7 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.choices.missing import is_missing
+from cnncli.data.group_texts import doubt_groups
 from cnncli.data.samples import Samples, TextColumn, find_files
 from cnncli.errors import CnncliError, count_of, shorten
 from cnncli.images.dicom_fields import find_tag, is_dicom, read_field
@@ -92,6 +93,7 @@ def group_by_field(samples: Samples, field: HeaderField, data: str) -> Samples:
         alien = f", of which {count_of(foreign, 'is', 'are')} no DICOM" if foreign else ""
         told = f"{len(without):,} of {len(samples):,} images have no {keyword}{alien}"
         notes = (*notes, f"{told}, and each is a group by itself: {names}")
+    notes = (*notes, *doubt_groups(np.array(list(filter(None, values))), where))
     return replace(samples, groups=groups.array(), group_hint=None, notes=notes)
 
 

@@ -8,15 +8,19 @@ import numpy as np
 
 from cnncli.arrays import Array
 from cnncli.choices.missing import is_missing
-from cnncli.data.label_text import is_blank
+from cnncli.data.label_text import is_blank, normalise_label, whole_number
+from cnncli.data.samples import text_array
 from cnncli.errors import shorten
 
 
 def blank_missing(texts: Array) -> Array:
-    """Return the names of groups, (N,), with an empty text for one that is missing, as ``NA``."""
+    """Return the names of groups, (N,), with an empty text for one that is missing, as ``NA``.
+
+    Names that differ only in what is not to be seen are one, as with labels.
+    """
     values, numbers = np.unique(texts, return_inverse=True)
-    missing = np.array([_is_none(str(value)) for value in values], dtype=bool)
-    return np.where(missing[numbers], "", texts)
+    names = ["" if _is_none(str(value)) else normalise_label(str(value)) for value in values]
+    return text_array(names)[numbers]
 
 
 def _is_none(text: str) -> bool:
@@ -36,8 +40,9 @@ def fill_groups(texts: Array, paths: Array, where: str) -> tuple[Array | None, t
     """
     known = blank_missing(texts)
     alone = known == ""
+    doubts = doubt_groups(known[~alone], where)
     if not alone.any():
-        return known, ()
+        return known, doubts
     words = Counter(str(text) for text in texts[alone])
     empty = sum(count for word, count in words.items() if is_blank(word))
     named = [f"{count:,} {word!r}" for word, count in words.items() if not is_blank(word)]
@@ -46,4 +51,28 @@ def fill_groups(texts: Array, paths: Array, where: str) -> tuple[Array | None, t
         told = f"none of the {len(texts):,} images has a group in {where} ({kinds})"
         return None, (f"{told}: the images are in no groups",)
     told = f"{int(alone.sum()):,} of {len(texts):,} images have no group in {where} ({kinds})"
-    return np.where(alone, paths, known), (f"{told}; each counts as its own",)
+    return np.where(alone, paths, known), (f"{told}; each counts as its own", *doubts)
+
+
+def doubt_groups(groups: Array, where: str) -> tuple[str, ...]:
+    """Return a sentence if groups may be one, spelt differently, such as ``1``, ``01`` and ``1.0``.
+
+    Tables that were put together from several, and spreadsheets, write one patient so.
+
+    Args:
+        groups: (N,) names of the groups.
+        where: Where the names stand, for the sentence.
+    """
+    alike: dict[str, list[str]] = {}
+    for name in map(str, np.unique(groups)):
+        number = whole_number(name)
+        alike.setdefault(name.casefold() if number is None else str(number), []).append(name)
+    several = [names for names in alike.values() if len(names) > 1]
+    if not several:
+        return ()
+    first = " and ".join(map(repr, several[0]))
+    more = f", and {len(several) - 1:,} more" if len(several) > 1 else ""
+    return (
+        f"the groups {first}{more} in {where} may be one, spelt differently; if so, write it in "
+        "one way, or its images lie in several splits",
+    )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import nn
 
 from cnncli.errors import CnncliError, shorten
+from cnncli.explain.covered import find_covered
 from cnncli.explain.layers import find_layer
+from cnncli.images.placement import WHOLE, Box
 from cnncli.models.head import main_logits
 
 Layout = Literal["NCHW", "NHWC", "tokens"]
@@ -34,12 +36,14 @@ class MapLayer:
         layout: ``NCHW``, ``NHWC``, or ``tokens`` for (N, T, C).
         grid: (h, w) places of the map.
         prefix: Tokens before those of the places, such as the class token; 0 for other layouts.
+        covered: The part of the network's input that the places cover, in fractions.
     """
 
     name: str
     layout: Layout
     grid: tuple[int, int]
     prefix: int = 0
+    covered: Box = WHOLE
 
     def to_maps(self, output: torch.Tensor) -> torch.Tensor:
         """Return the layer's output as (N, C, h, w), without tokens that have no place."""
@@ -116,6 +120,11 @@ def find_map_layer(
     Raises:
         CnncliError: If there is no such layer, or its output is no map.
     """
+    found = _search_layer(network, image, head, name)
+    return replace(found, covered=find_covered(network, image, found.name, found.grid))
+
+
+def _search_layer(network: nn.Module, image: torch.Tensor, head: str, name: str | None) -> MapLayer:
     if name is not None:
         find_layer(network, name)
     found = _list_map_layers(network, image, head, name)

@@ -10,6 +10,16 @@ from typing import Any
 import numpy as np
 
 from cnncli.arrays import Array
+from cnncli.images.dicom_display import (
+    Display,
+    full_bits,
+    is_in_units,
+    read_displays,
+    show,
+    to_fractions,
+    to_units,
+    unit_range,
+)
 from cnncli.images.header import (
     MAX_BYTES,
     Header,
@@ -22,11 +32,7 @@ from cnncli.images.header import (
 # The transfer syntax of deflated files, where to look for it, and how much is unpacked at a time.
 _DEFLATED, _META_BYTES, _PIECE = b"1.2.840.10008.1.2.1.99", 4096, 1 << 24
 
-# Tags that some programs write without a value to say that there is none.
-_OFTEN_EMPTY = (
-    *("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction"),
-    "VOILUTSequence",
-)
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 _DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, DICOM PS3.4 annex B.5
 
@@ -50,7 +56,7 @@ def read_header(data: bytes) -> Header:
             mode=colour,
             width=int(dataset.Columns),
             height=int(dataset.Rows),
-            bits=int(dataset.get("BitsStored", 8)),
+            bits=int(dataset.get("BitsStored", dataset.get("BitsAllocated", 8))),
             channels=(3 if colour == "PALETTE COLOR" else samples) * frames,
             frames=frames,
             camera=" ".join(filter(None, make)),
@@ -83,33 +89,48 @@ def decode_pixels(data: bytes, header: Header, *, raw: bool, reduction: int) -> 
 
 
 def _decode(dataset: Any, *, raw: bool) -> Array:
-    from pydicom.pixels import apply_color_lut, apply_rescale
+    from pydicom.pixels import apply_color_lut
 
     colour = str(dataset.get("PhotometricInterpretation", ""))
-    bits = int(dataset.get("BitsStored", 8))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            stored = _unpack(dataset)
+            bits = int(dataset.get("BitsStored", 8))
+            displays = read_displays(dataset)
+            frames = _unpack(dataset)
             if colour == "PALETTE COLOR":
-                coloured = apply_color_lut(stored[..., 0], dataset)
-                return _fraction(coloured, 8 * coloured.dtype.itemsize)
-            if stored.shape[2] == 3 and colour.startswith(("RGB", "YBR")):
-                return _fraction(stored, bits)
-            inverted = colour == "MONOCHROME1"
-            values = apply_rescale(stored, dataset)
-            shown = None if raw else _window(values, dataset)
-            rescaled = "RescaleSlope" in dataset or bool(dataset.get("PixelRepresentation", 0))
-            if raw or (shown is None and rescaled):
-                low, high = _range(dataset, bits)
-                return to_float32(np.asarray(low + high - values if inverted else values))
-            if shown is None:
-                shown = _fraction(stored, bits)
-            return np.asarray(1 - shown if inverted else shown, np.float32)
+                frames = [apply_color_lut(frame[..., 0], dataset) for frame in frames]
+                bits = 8 * frames[0].dtype.itemsize
+                return np.concatenate([to_fractions(frame, bits) for frame in frames], axis=2)
+            stored = np.concatenate(frames, axis=2)
+            if frames[0].shape[2] == 3 and colour.startswith(("RGB", "YBR")):
+                return to_fractions(stored, bits)
+            parts = [stored] if len(displays) == 1 else frames
+            return _show_grey(parts, displays, raw=raw, inverted=colour == "MONOCHROME1")
     except ImageError:
         raise
     except Exception as error:  # pydicom and its plugins raise errors of many types
         raise damaged(error) from None
+
+
+def _show_grey(parts: list[Array], displays: list[Display], *, raw: bool, inverted: bool) -> Array:
+    """Return frames that are shown in these ways, side by side as channels.
+
+    Either all are fractions or all are units: some may have a window and others none.
+    """
+    units = [to_units(*pair) for pair in zip(parts, displays, strict=True)]
+    shown = [None if raw else show(*pair) for pair in zip(units, displays, strict=True)]
+    windowed = all(part is not None for part in shown)
+    if not windowed and (raw or any(is_in_units(display) for display in displays)):
+        ranges = [unit_range(display) for display in displays]
+        turned = [sum(ends) - part for ends, part in zip(ranges, units, strict=True)]
+        return to_float32(np.concatenate(turned if inverted else units, axis=2))
+    if not windowed:
+        shown = [
+            to_fractions(part, full_bits(row)) for part, row in zip(units, displays, strict=True)
+        ]
+    whole = np.concatenate([part for part in shown if part is not None], axis=2)
+    return np.asarray(1 - whole if inverted else whole, np.float32)
 
 
 def _read(data: bytes, *, pixels: bool) -> Any:
@@ -126,11 +147,8 @@ def _read(data: bytes, *, pixels: bool) -> Any:
                 io.BytesIO(data), stop_before_pixels=not pixels, force=data[128:132] != b"DICM"
             )
             _complete_syntax(dataset)
-            if pixels and "PixelData" not in dataset:
+            if pixels and not any(name in dataset for name in _PIXELS):
                 raise ImageError("is a DICOM file without a picture")  # noqa: TRY301 - see below
-            for name in _OFTEN_EMPTY:
-                if dataset.get(name) in (None, "", []) and name in dataset:
-                    del dataset[name]
             return dataset
     except ImageError:
         raise
@@ -175,10 +193,13 @@ def refuse_bomb(data: bytes) -> None:
             )
 
 
-def _unpack(dataset: Any) -> Array:
-    """Return the stored values, (H, W, C), with the frames side by side as channels."""
+def _unpack(dataset: Any) -> list[Array]:
+    """Return the stored values of each frame, (H, W, C)."""
+    shift = _shift(dataset)
     try:
-        array = np.asarray(dataset.pixel_array)
+        array = (
+            np.asarray(dataset.pixel_array) >> shift if shift else np.asarray(dataset.pixel_array)
+        )
     except (RuntimeError, NotImplementedError, AttributeError) as error:
         syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
         if syntax is not None and syntax.is_compressed:
@@ -188,67 +209,19 @@ def _unpack(dataset: Any) -> Array:
             ) from None
         raise damaged(error) from None
     if int(dataset.get("NumberOfFrames", 1) or 1) > 1:
-        array = array if array.ndim == 4 else array[..., None]
-        return np.concatenate(list(array), axis=2)
-    return array if array.ndim == 3 else array[..., None]
+        return list(array if array.ndim == 4 else array[..., None])
+    return [array if array.ndim == 3 else array[..., None]]
 
 
-def _fraction(values: Array, bits: int) -> Array:
-    """Return values 0–(2^bits - 1) as float32 fractions 0–1."""
-    return np.asarray(values / np.float32(2**bits - 1), np.float32)
+def _shift(dataset: Any) -> int:
+    """Return by how many bits the values lie too high, and let pydicom keep these bits.
 
-
-def _range(dataset: Any, bits: int) -> tuple[float, float]:
-    """Return the least and the greatest value, in units, that ``bits`` stored bits can hold."""
-    signed = bool(dataset.get("PixelRepresentation", 0))
-    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-    slope = float(dataset.get("RescaleSlope", 1))
-    intercept = float(dataset.get("RescaleIntercept", 0))
-    return low * slope + intercept, high * slope + intercept
-
-
-def _window(values: Array, dataset: Any) -> Array | None:
-    """Return fractions 0–1 as the file's first window or lookup table shows its values.
-
-    None means that the file has neither.
-
-    Raises:
-        ImageError: If the window is less than 1 wide, or if one that is not LINEAR is not wider
-            than 0.
-
-    Source: DICOM PS3.3, C.11.2.1.2 (LINEAR, LINEAR_EXACT and SIGMOID).
+    Source: DICOM PS3.5, 8.1.1; before 2014 the highest bit of a value could lie above the others.
     """
-    if "VOILUTSequence" in dataset:
-        return _look_up(values, dataset.VOILUTSequence[0])
-    if "WindowCenter" not in dataset or "WindowWidth" not in dataset:
-        return None
-    centre, width = (
-        float(value if not hasattr(value, "__len__") else value[0])
-        for value in (dataset.WindowCenter, dataset.WindowWidth)
-    )
-    function = str(dataset.get("VOILUTFunction", "LINEAR") or "LINEAR").upper()
-    if not width > 0 or (function == "LINEAR" and width < 1):
-        raise ImageError(
-            f"has a display window {width:g} wide, which shows nothing; mend its WindowWidth, or "
-            "train on its stored values with --intensity LOW:HIGH"
-        )
-    if function == "SIGMOID":
-        return np.asarray(1 / (1 + np.exp(-4 * (values - centre) / width)))
-    if function == "LINEAR":
-        centre, width = centre - 0.5, max(width - 1, 1e-9)
-    return np.asarray(np.clip((values - centre) / width + 0.5, 0, 1))
-
-
-def _look_up(values: Array, item: Any) -> Array:
-    """Return fractions 0–1 by a VOI lookup table (``item`` of the sequence).
-
-    pydicom 3.0 has ``apply_voi`` for it, but there an index overflows in tables of 8 bits with
-    more than 256 entries.
-
-    Source: DICOM PS3.3, C.11.2.1.1.
-    """
-    entries, first, bits = (int(value) for value in item.LUTDescriptor)
-    stored = item.LUTData
-    table = np.frombuffer(stored, "<u2") if isinstance(stored, bytes) else np.asarray(stored)
-    places = np.clip(values.astype(np.int64) - first, 0, (entries or 2**16) - 1)
-    return _fraction(table[places], bits)
+    bits, high = dataset.get("BitsStored"), dataset.get("HighBit")
+    if bits is None or high is None or dataset.file_meta.TransferSyntaxUID.is_compressed:
+        return 0
+    shift = int(high) + 1 - int(bits)
+    if shift > 0:
+        dataset.BitsStored = int(high) + 1
+    return max(shift, 0)

@@ -28,6 +28,10 @@ class Box:
     width: float
 
 
+# All of the network's input, in fractions of its height and width.
+WHOLE = Box(0, 0, 1, 1)
+
+
 def find_seen_box(preprocess: Preprocess, size: tuple[int, int]) -> Box:
     """Return the part of an image that becomes the network's input.
 
@@ -52,20 +56,24 @@ def find_seen_box(preprocess: Preprocess, size: tuple[int, int]) -> Box:
     return Box((height - seen[0]) / 2, (width - seen[1]) / 2, *seen)
 
 
-def place_map(values: Array, box: Box, size: tuple[int, int]) -> Array:
+def place_map(values: Array, box: Box, size: tuple[int, int], covered: Box = WHOLE) -> Array:
     """Scale a map of the network's input to the image, and put it where it belongs.
 
     Args:
         values: (h, w) floats, one for each cell of the network's input, of any size.
-        box: The part of the image that the map covers.
+        box: The part of the image that is the network's input.
         size: (H, W) of the image in pixels.
+        covered: The part of the input that the cells cover, in fractions. Beyond it the nearest
+            cell's value stands.
 
     Returns:
         (H, W) float32, interpolated linearly; NaN where the network does not see the image.
     """
     height, width = size
-    rows = (np.arange(height) + 0.5 - box.top) / box.height * values.shape[0] - 0.5
-    columns = (np.arange(width) + 0.5 - box.left) / box.width * values.shape[1] - 0.5
+    down = (np.arange(height) + 0.5 - box.top) / box.height
+    across = (np.arange(width) + 0.5 - box.left) / box.width
+    rows = (down - covered.top) / covered.height * values.shape[0] - 0.5
+    columns = (across - covered.left) / covered.width * values.shape[1] - 0.5
     x, y = np.meshgrid(columns.astype(np.float32), rows.astype(np.float32))
     placed: Array = cv2.remap(
         np.ascontiguousarray(values, np.float32),
@@ -74,8 +82,8 @@ def place_map(values: Array, box: Box, size: tuple[int, int]) -> Array:
         interpolation=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    outside_rows = (rows < -0.5) | (rows >= values.shape[0] - 0.5)
-    outside_columns = (columns < -0.5) | (columns >= values.shape[1] - 0.5)
+    outside_rows = (down < 0) | (down >= 1)
+    outside_columns = (across < 0) | (across >= 1)
     placed[outside_rows, :] = np.nan
     placed[:, outside_columns] = np.nan
     return placed

@@ -245,6 +245,8 @@ def decode_pixels(data: bytes, header: Header, *, raw: bool, reduction: int) -> 
     """
     if header.format == "JPEG":
         return decode_jpeg(data, header, reduction), False
+    if header.format == "BMP" and int.from_bytes(data[28:30], "little") == 16:
+        return _decode_bmp_16(data), False
     if header.format == "PNG":
         data = _keep_picture(data)
     try:
@@ -262,6 +264,17 @@ def decode_pixels(data: bytes, header: Header, *, raw: bool, reduction: int) -> 
         opaque = (array != header.clear_level).astype(array.dtype)
         array = np.concatenate([array, opaque * np.iinfo(array.dtype).max], axis=2)
     return array, array.shape[2] in (2, 4)
+
+
+def _decode_bmp_16(data: bytes) -> Array:
+    """Return the pixels (H, W, 3) of a BMP of 16 bits; OpenCV makes its white 248 of 255."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data), formats=["BMP"]) as image:
+            return np.asarray(image.convert("RGB"))
+    except Exception as error:  # Pillow's parsers raise errors of many types
+        raise damaged(error) from None
 
 
 def stretch(array: Array, maximum: int | None) -> Array:

@@ -12,11 +12,12 @@ from torch import nn
 from cnncli.augmentation.notation import Pipeline
 from cnncli.choices import format_size
 from cnncli.choices.spelling import tell_taken
-from cnncli.errors import CnncliError, shorten
+from cnncli.errors import CnncliError
 from cnncli.files import expand_path
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import Classifier, build_network
 from cnncli.models.pretrained.head_rows import imagenet_classes
+from cnncli.models.pretrained.report import refuse_other_network
 from cnncli.models.pretrained.weights import (
     IMAGENET_CLASSES,
     WeightsSource,
@@ -219,11 +220,8 @@ def _build(
         )
     else:
         report = load_weights(network, source, entry, class_names=class_names, assume=class_names)
-        if whole and report.missing:
-            raise CnncliError(
-                f"--weights {weights}: not all of {short_name(name)} is in it, and what is missing "
-                f"would be random: {shorten(report.missing, 3)}"
-            )
+        if whole:
+            refuse_other_network(report, network, short_name(name))
         if report.missing or report.dropped:
             reporter.warn(report.line())
     return Subject(

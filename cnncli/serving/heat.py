@@ -13,7 +13,7 @@ from cnncli.arrays import Array
 from cnncli.errors import CnncliError
 from cnncli.explain.cam import CamMethod, class_maps
 from cnncli.explain.map_layer import MapLayer, find_map_layer
-from cnncli.images.placement import find_seen_box, place_map
+from cnncli.images.placement import Box, find_seen_box, place_map
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.build import Classifier
 from cnncli.models.stages import network_head
@@ -69,19 +69,21 @@ def find_heat_maps(subject: Subject, device: torch.device) -> HeatMaps | None:
     return HeatMaps(subject.classifier().to(device), device, layer, method)
 
 
-def lay_over(image: Array, heat: Array, preprocess: Preprocess) -> Array:
+def lay_over(image: Array, heat: Array, preprocess: Preprocess, covered: Box) -> Array:
     """Lay a heat map over an image in grey; what the network does not see is pale.
 
     Args:
         image: (H, W, C) as `draw_small` returns it.
         heat: (h, w) at least 0, over the network's input.
         preprocess: Says which part of the image the network sees.
+        covered: The part of the network's input that the map's cells cover, in fractions.
 
     Returns:
         (H, W, 3) uint8.
     """
     height, width = image.shape[:2]
-    placed = place_map(heat, find_seen_box(preprocess, (height, width)), (height, width))
+    seen = find_seen_box(preprocess, (height, width))
+    placed = place_map(heat, seen, (height, width), covered)
     grey = to_picture(image)[:, :width].mean(axis=2, keepdims=True)
     unseen = np.isnan(placed)
     shares = np.nan_to_num(placed) / (float(heat.max()) or 1.0)

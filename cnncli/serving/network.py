@@ -225,12 +225,14 @@ class ServedNetwork:
         assert self.heat_maps is not None
         from cnncli.serving.heat import lay_over
 
+        covered = self.heat_maps.layer.covered
+        drawn = lay_over(image.picture, answer.heat, self.preprocess, covered)
         return {
             "class": self.class_names[answer.label],
             "method": self.heat_maps.method,
             "layer": self.heat_maps.layer.name,
             "values": answer.heat.round(6).tolist(),
-            "picture": to_data_uri(lay_over(image.picture, answer.heat, self.preprocess)),
+            "picture": to_data_uri(drawn),
         }
 
 

@@ -77,3 +77,35 @@ def test_a_run_of_an_earlier_version_that_wrote_na_into_its_groups(write):
     manifest = Manifest({}, {}, [0] * 3, ["a", "b"], [0] * 3, [1] * 3, [""] * 3, ["p", "NA", "NA"])
     rows = np.array([0, 1, 2, 0, -1, -1])
     assert manifest.find_groups(samples, rows).tolist() == ["p", *PATHS[1:3], "p", *PATHS[4:]]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("1", "01"), ("1", "1.0"), ("p1", "P1"), ("-2", "-02"), ("Ä", "ä")]
+)
+def test_groups_that_may_be_one_are_told(write, first, second):
+    samples = read(write, [first, first, second, second, "9", "9"], group="patient")
+    assert samples.groups.tolist() == [first, first, second, second, "9", "9"]
+    (told,) = samples.notes
+    one, other = sorted([first, second])
+    assert told == (
+        f"the groups {one!r} and {other!r} in column 'patient' may be one, spelt differently; if "
+        "so, write it in one way, or its images lie in several splits"
+    )
+
+
+def test_all_groups_that_may_be_one_are_counted():
+    names = text_array(["1", "01", "2", "02", "3", "03", "4"])
+    _, (told,) = fill_groups(names, text_array(list("abcdefg")), "t")
+    assert told.startswith("the groups '01' and '1', and 2 more in t may be one")
+
+
+@pytest.mark.parametrize(("first", "second"), [("1.5", "1.50"), ("p1", "p01"), ("1-2", "12")])
+def test_other_groups_are_different_ones(first, second):
+    assert fill_groups(text_array([first, second]), text_array(["x", "y"]), "t")[1] == ()
+
+
+@pytest.mark.parametrize("same", ["p1 ", " p1", "\ufeffp1", "p1\u200b"])
+def test_groups_that_look_the_same_are_one(write, same):
+    samples = read(write, ["p1", "p1", same, same, "9", "9"], group="patient")
+    assert samples.groups.tolist() == ["p1"] * 4 + ["9", "9"]
+    assert samples.notes == ()

@@ -187,6 +187,20 @@ def test_cmyk_jpeg_is_read_in_its_colours():
         np.testing.assert_allclose(decode(data)[16, 16], np.array(colour), atol=12)
 
 
+@pytest.mark.parametrize(
+    ("masks", "white", "red"),
+    [(b"", 0x7FFF, 0x7C00), (struct.pack("<III", 0xF800, 0x7E0, 0x1F), 0xFFFF, 0xF800)],
+)
+def test_a_bmp_of_16_bits_has_the_full_scale(masks, white, red):
+    rows = struct.pack("<4H", white, red, 0, white)  # two pixels a row, the last row first
+    head = struct.pack("<IiiHHIIiiII", 40, 2, 2, 1, 16, 3 if masks else 0, 8, 0, 0, 0, 0) + masks
+    data = struct.pack("<2sIHHI", b"BM", 14 + len(head) + 8, 0, 0, 14 + len(head)) + head + rows
+    expected = [[[0, 0, 0], [255] * 3], [[255] * 3, [255, 0, 0]]]
+    assert decode(data).tolist() == expected
+    with pytest.raises(ImageError, match="damaged or cut short"):
+        decode(data[:-4])
+
+
 def test_32_bit_bmp_without_alpha_is_not_taken_for_clear():
     pixels = np.zeros((4, 5, 4), np.uint8)
     pixels[..., :3] = np.arange(60).reshape(4, 5, 3)

@@ -88,3 +88,37 @@ def refuse_poor_fit(
         f"{short}{of}; "
         "name the model they are of with --model"
     )
+
+
+def refuse_other_network(report: WeightsReport, network: nn.Module, model: str) -> None:
+    """Refuse weights to answer with that are not all of a network, or more than it has.
+
+    Args:
+        report: What fits.
+        network: The network.
+        model: Its name in messages.
+
+    Raises:
+        CnncliError: If a tensor of the network is not in the file or cannot be used, or if the file
+            has more layers within a part of the network, as those of a ResNet-34 for a ResNet-18.
+    """
+    where = f"--weights {report.source}"
+    unusable = [name for name in report.missing if name in report.dropped]
+    if unusable:
+        raise CnncliError(
+            f"{where}: tensors of {model} in it have another shape, or hold NaN or infinity, and "
+            f"cannot be used: {shorten(unusable, NAMES_SHOWN)}"
+        )
+    if report.missing:
+        raise CnncliError(
+            f"{where}: not all of {model} is in it, and what is missing would be random: "
+            f"{shorten(report.missing, NAMES_SHOWN)}"
+        )
+    parts = {name for name, _ in network.named_children()}
+    more = [name for name in report.dropped if name.split(".")[0] in parts]
+    if more:
+        raise CnncliError(
+            f"{where}: has {count_of(len(more), 'tensor')} that {model} has not "
+            f"({shorten(more, NAMES_SHOWN)}), so it is of another network; name that one with "
+            "--model"
+        )

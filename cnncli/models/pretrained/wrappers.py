@@ -44,19 +44,39 @@ def unwrap(loaded: object, where: str) -> Tensors:
                 for name, part in loaded.items()
                 if isinstance(part, Mapping) and (_tensors_in(part) or _usual_key(part))
             ]
-            if len(inner) > 1:
-                names = shorten([str(name) for name in inner])
-                raise CnncliError(
-                    f"--weights {where}: holds several state dicts ({names}); save the one to "
-                    "start from in a file of its own"
-                )
             key = inner[0] if inner else None
+        else:
+            inner = [key, *_find_copies(loaded, key)]
+        if len(inner) > 1:
+            names = shorten([str(name) for name in inner])
+            raise CnncliError(
+                f"--weights {where}: holds several state dicts ({names}); save the one to "
+                "start from in a file of its own"
+            )
         loaded = None if key is None else loaded[key]
     raise CnncliError(f"--weights {where}: no state dict in it (tensors by name)")
 
 
 def _usual_key(loaded: Mapping[Any, Any]) -> str | None:
     return next((key for key in _KEYS if isinstance(loaded.get(key), Mapping)), None)
+
+
+def _find_copies(loaded: Mapping[Any, Any], key: str) -> list[Any]:
+    """Return the keys of other state dicts of the network at ``key``, such as its moving average.
+
+    Most of their tensors have the names of its tensors, perhaps with a prefix.
+    """
+    names = set(_tensors_in(loaded[key]))
+    copies = []
+    for other, part in loaded.items():
+        theirs = [] if other == key or not isinstance(part, Mapping) else list(_tensors_in(part))
+        known = sum(
+            any(name.split(".", cut)[-1] in names for cut in range(name.count(".") + 1))
+            for name in theirs
+        )
+        if theirs and 2 * known > len(theirs):
+            copies.append(other)
+    return copies
 
 
 def _tensors_in(loaded: Mapping[Any, Any]) -> Tensors:

@@ -128,7 +128,7 @@ def _vary_windows(span: Span) -> Span:
     if span.whole or span.low is None:
         return span
     reason = "the windows of an adaptive pool vary"
-    return replace(span, size=None, jump=None, low=span.first, reason=reason)
+    return replace(span, size=None, jump=None, low=span.first, reason=reason, centres=None)
 
 
 def _reduction(call: Call, field: Field, layout: DimLayout) -> Field:
@@ -174,7 +174,7 @@ def _product(call: Call, fields: list[Field]) -> Field:
     joined = join_fields(fields, ())
     if rows is not None and columns is not None:
         # In attention the image itself decides which positions count.
-        forgotten = [Span(span.image, whole=span.whole) for span in joined.spans]
+        forgotten = [Span(span.image, whole=span.whole, centres=None) for span in joined.spans]
         return Field((forgotten[0], forgotten[1]), None).lose(ATTENTION)
     operand, kept = (rows, -1) if rows is not None else (columns, -2)
     if operand is None or len(fields) > 1:

@@ -15,7 +15,7 @@ Networks, Distill, doi:10.23915/distill.00021; parallel paths are joined as desc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Literal
 
@@ -47,6 +47,9 @@ class Span:
         high: Last pixel of the image that any position sees; None if unknown.
         whole: Whether every position sees every pixel; ``size`` is then ``image``.
         reason: Why ``size`` is None; empty otherwise.
+        centres: The middle of what position 0 sees through windows, in pixels from the edge of the
+            image: the least and the greatest of all ways to it. What reads all positions, as a gate
+            does, does not count. None if unknown.
     """
 
     image: int
@@ -57,6 +60,7 @@ class Span:
     whole: bool = False
     reason: str = ""
     first: int = 0
+    centres: tuple[float, float] | None = field(default=(0.5, 0.5), compare=False)
 
     @classmethod
     def of_image(cls, pixels: int) -> Span:
@@ -78,15 +82,19 @@ class Span:
         if self.jump is None:
             one = extent == stride == count == 1 and before == 0
             return self if one or self.whole else self.unknown(self.reason or VARIES)
-        jump = self.jump * stride
+        jump, centres = self.jump * stride, self.centres
+        if centres is not None:
+            moved = ((extent - 1) / 2 - before) * self.jump
+            centres = centres[0] + moved, centres[1] + moved
         if self.whole or self.size is None or self.low is None:
-            return replace(self, jump=jump)
+            return replace(self, jump=jump, centres=centres)
         low = self.low - before * self.jump
         size = self.size + (extent - 1) * self.jump
         # Positions of padding see nothing: what no position saw before, none sees now.
         end = low + (count - 1) * jump + size - 1
         high = end if self.high is None else min(end, self.high)
-        return replace(self, size=size, jump=jump, low=low, high=high, first=max(low, self.first))
+        first = max(low, self.first)
+        return replace(self, size=size, jump=jump, low=low, high=high, first=first, centres=centres)
 
     def gather(self, *, keep: bool = False) -> Span:
         """Return the span of an operation that reads all positions at once, such as a mean.
@@ -107,6 +115,13 @@ class Span:
 
     def join(self, other: Span) -> Span:
         """Return the span of an operation that reads two tensors position by position."""
+        found = [span.centres for span in (self, other) if span.jump is not None]
+        known = [pair for pair in found if pair is not None]
+        ends = [end for pair in known for end in pair] if len(known) == len(found) else []
+        centres = (min(ends), max(ends)) if ends else None
+        return replace(self._join_pixels(other), centres=centres)
+
+    def _join_pixels(self, other: Span) -> Span:
         jumps = {span.jump for span in (self, other)} - {None}
         jump = jumps.pop() if len(jumps) == 1 else None
         for span in (self, other):
@@ -134,7 +149,8 @@ class Span:
         if self.whole:
             return replace(self, jump=None)
         first = self.reason if self.low is None else ""
-        return Span(self.image, size=None, jump=None, low=None, high=None, reason=first or reason)
+        lost = replace(self, size=None, jump=None, low=None, high=None, first=0, centres=None)
+        return replace(lost, reason=first or reason)
 
     @property
     def cut(self) -> bool:

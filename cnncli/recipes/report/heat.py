@@ -115,7 +115,7 @@ def _draw_map(judging: Judging, samples: Samples, index: int) -> Map:
     heat = np.maximum(signed, 0)
     picture = to_picture(draw_sample(samples, index, checkpoint.preprocess))
     size = picture.shape[:2]
-    placed = place_map(heat, find_seen_box(checkpoint.preprocess, size), size)
+    placed = place_map(heat, find_seen_box(checkpoint.preprocess, size), size, layer.covered)
     return Map(image, target, signed, heat_uri(picture, placed))
 
 
@@ -138,9 +138,9 @@ def _test(judging: Judging, one: Map) -> str:
     def probabilities(images: torch.Tensor) -> torch.Tensor:
         return classifier.softmax(main_logits(judging.network(images)))
 
-    test = deletion_test(
-        probabilities, one.image[0], one.target, place_map(one.heat, Box(0, 0, *size), size)
-    )
+    assert judging.layer is not None  # it was found for the map
+    heat = place_map(one.heat, Box(0, 0, *size), size, judging.layer.covered)
+    test = deletion_test(probabilities, one.image[0], one.target, heat)
     copies = f"{test.beaten} of {COPIES} moved copies of itself"
     if test.is_better:
         return f"this heat map tells something: it scored higher than {copies}"

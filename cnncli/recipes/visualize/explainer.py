@@ -15,7 +15,7 @@ from cnncli.explain.cam import CamMethod, class_maps, correlate_ranks, shuffled_
 from cnncli.explain.deletion import NEEDED, PASSES, DeletionTest, deletion_test
 from cnncli.explain.map_layer import MapLayer, find_map_layer
 from cnncli.explain.occlusion import occlusion_map
-from cnncli.images.placement import Box, place_map
+from cnncli.images.placement import WHOLE, Box, place_map
 from cnncli.models.head import main_logits
 from cnncli.models.stages import network_head
 from cnncli.recipes.visualize.photos import Photo, as_batch
@@ -38,6 +38,7 @@ class Explained:
         predicted: Index of the predicted class, and its probability.
         explained: Index of the class that the map is of, and its probability.
         signed: (h, w) the map in its own resolution, before what is below zero is cut off.
+        covered: The part of the network's input that the map's cells cover, in fractions.
         test: The deletion test; None for a map without anything above zero.
         correlations: Rank correlation with the map of each shuffled head; without those of maps
             that are constant, for which there is none.
@@ -47,6 +48,7 @@ class Explained:
     predicted: tuple[int, float]
     explained: tuple[int, float]
     signed: Array
+    covered: Box
     test: DeletionTest | None
     correlations: tuple[float, ...]
 
@@ -138,9 +140,15 @@ class Explainer:
             predicted=(predicted, float(probabilities[predicted])),
             explained=(target, float(probabilities[target])),
             signed=signed,
+            covered=self.covered,
             test=None if is_empty else self.test_map(image, target, signed, advance),
             correlations=() if is_empty else self._shuffle(image, target, signed),
         )
+
+    @property
+    def covered(self) -> Box:
+        """The part of the network's input that the cells of a map cover, in fractions."""
+        return self.layer.covered if self.layer else WHOLE
 
     def normalise(self, photo: Photo) -> torch.Tensor:
         """Return an image as the network gets it, (1, C, H, W)."""
@@ -167,7 +175,7 @@ class Explainer:
     ) -> DeletionTest:
         """Compare a map of a class with shifted copies of it, on this network."""
         size = (image.shape[2], image.shape[3])
-        heat = place_map(signed, Box(0, 0, *size), size)
+        heat = place_map(signed, Box(0, 0, *size), size, self.covered)
         return deletion_test(
             self.probabilities, image[0], target, heat, seed=self.seed, advance=advance
         )

@@ -69,7 +69,7 @@ def _name(subject: Subject, one: Explained) -> str:
 
 def _place(one: Explained) -> Array:
     """Return the heat at the image's own size; NaN where the network does not see it."""
-    return place_map(one.heat, one.photo.seen, one.photo.picture.shape[:2])
+    return place_map(one.heat, one.photo.seen, one.photo.picture.shape[:2], one.covered)
 
 
 def _stack(maps: Sequence[Array]) -> Array:

@@ -111,6 +111,24 @@ def test_two_networks_in_one_file_are_not_chosen_from(tmp_path, first, second):
         load(build(), tmp_path / "w.pth")
 
 
+@pytest.mark.parametrize(
+    ("key", "average", "prefix"),
+    [("model", "model_ema", "module."), ("state_dict", "state_dict_ema", ""), ("model", "ema", "")],
+)
+def test_a_moving_average_beside_the_network_is_not_passed_over(tmp_path, key, average, prefix):
+    state = build().state_dict()
+    ema = {prefix + name: tensor for name, tensor in build(seed=1).state_dict().items()}
+    both = {key: state, average: ema | {"n_averaged": torch.tensor(3)}, "epoch": 4}
+    torch.save(both, tmp_path / "w.pth")
+    with pytest.raises(
+        CnncliError, match=rf"several state dicts \({key}, {average}\); save the one"
+    ):
+        load(build(), tmp_path / "w.pth")
+    optimizer = {"state": {0: {"exp_avg": torch.zeros(3)}}, "step": torch.tensor(3)}
+    torch.save({key: state, "optimizer": optimizer}, tmp_path / "w.pth")
+    assert load(build(), tmp_path / "w.pth").missing == HEAD
+
+
 def test_names_of_another_library_are_told(tmp_path):
     torch.save(
         {"stages.0.conv": torch.zeros(3), "stages.1.conv": torch.zeros(3)}, tmp_path / "w.pth"
