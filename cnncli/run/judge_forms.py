@@ -26,8 +26,6 @@ from cnncli.training.head_fit import Judgement, is_better, judge_strengths
 from cnncli.training.kept_features import digest_layers
 from cnncli.training.threads import limited_blas
 
-# Another way must be better than the present one by so many standard errors.
-_ERRORS = 2.0
 _MOST_IMAGES = 1_000
 _MOST_SHARED = 2_000  # of all folds together
 
@@ -38,6 +36,8 @@ def judge_forms(
     judged: dict[Preprocess, Judgement],
     reporter: Reporter,
     what: str,
+    *,
+    errors: float,
 ) -> str:
     """Return how images are to come to size: as now, unless another way is clearly better.
 
@@ -49,6 +49,7 @@ def judge_forms(
         judged: What is known of some; the others are added.
         reporter: Gets progress, and a line that says what was tried and what won.
         what: What the names are: ``resize mode`` or ``image size``.
+        errors: By how many standard errors another way must be better than the present one.
     """
     indices = run.indices(TRAIN)
     chosen = np.linspace(0, len(indices) - 1, min(len(indices), _MOST_IMAGES)).astype(int)
@@ -87,11 +88,12 @@ def judge_forms(
     found = {name: judged[form] for name, form in forms.items() if form in judged}
     best = usual
     for name in others:
-        if name in found and is_better(found[name], found[usual], errors=_ERRORS):
+        if name in found and is_better(found[name], found[usual], errors=errors):
             best = name if found[name].loss < found[best].loss else best
     if len(found) > 1:
         told = ", ".join(f"{name} {judgement.loss:.4f}" for name, judgement in found.items())
-        why = "which is clearly better" if best != usual else "as the weights expect it"
+        better = "which is clearly better" if errors else "which is better"
+        why = "as the weights expect it" if best == usual else better
         reporter.note(f"{what} {best}, {why}: loss on folds of train {told}")
     return best
 

@@ -27,6 +27,9 @@ from cnncli.training.head_fit import Judgement
 # The larger side, as a multiple of that of the weights: 288 pixels for 224, as several networks of
 # torchvision and timm are evaluated that were trained on 224. Most halve the side five times.
 _LARGER, _STEP = 9 / 7, 32
+# By how many standard errors another mode must be better than that of the weights. The larger size
+# need only be better: it shows more of the same part of an image.
+_ERRORS = 2.0
 
 
 def settle_form(
@@ -58,7 +61,7 @@ def settle_form(
             mode: as_weights_do(form, mode, expects)
             for mode in (run.config.resize_mode, *get_args(ResizeMode))
         }
-        best = judge_forms(run, modes, judged, reporter, "resize mode")
+        best = judge_forms(run, modes, judged, reporter, "resize mode", errors=_ERRORS)
         form = modes[best]
         run = _apply(run, form, images, reporter)
     larger = None if asked.image_size is not None else _enlarge(run, expects)
@@ -66,7 +69,7 @@ def settle_form(
     if larger is not None and min(survey.sides) >= (larger.resize_size or larger.height):
         run = run if run.threads.number else measure_early(run)
         sizes = {format_size(way.image_size): way for way in (form, larger)}
-        best = judge_forms(run, sizes, judged, reporter, "image size")
+        best = judge_forms(run, sizes, judged, reporter, "image size", errors=0)
         run = _apply(run, sizes[best], images, reporter)
     return run
 
