@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import get_args
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from cnncli.audit.findings import Finding
 from cnncli.audit.quick import check_quickly
 from cnncli.augmentation.classes import complete_steps
 from cnncli.augmentation.dry_run import check_pipeline
-from cnncli.choices import SPLITS, ResizeMode
+from cnncli.choices import SPLITS
 from cnncli.config import ResolvedConfig, RunConfig
 from cnncli.data.samples import Samples
 from cnncli.data.splits import TRAIN, VAL
@@ -31,13 +30,11 @@ from cnncli.reporting import ListeningReporter, Reporter
 from cnncli.run.bad_images import exclude_bad
 from cnncli.run.begun import BegunRun
 from cnncli.run.choose_preprocess import (
-    as_weights_do,
     choose_channels,
     choose_intensity,
     choose_preprocess,
     survey_as_read,
 )
-from cnncli.run.choose_resize import choose_resize
 from cnncli.run.data_check import as_data_check
 from cnncli.run.defaults import fill_in, size_of, with_batch_size
 from cnncli.run.fold import Fold
@@ -46,8 +43,8 @@ from cnncli.run.prepared_run import PreparedRun, network_options
 from cnncli.run.pretrained import Pretrained, find_pretrained
 from cnncli.run.samples import gather_samples
 from cnncli.run.scales import warn_of_scales
+from cnncli.run.settle_form import settle_form
 from cnncli.run.settle_head import can_fit, refuse_fit, settle_head, tell_squash
-from cnncli.run.threads import measure_early
 from cnncli.run.warn_of_cut import warn_of_cut
 from cnncli.run.warn_of_reuse import warn_of_reuse
 from cnncli.training.batch_size import find_batch_size
@@ -135,7 +132,8 @@ def prepare(
     _check_shares(run)
     kept = None if fold is None else fold.images.features
     run = replace(run, kept=kept, data_check=as_data_check(findings, heard))
-    return _settle(run, config, pretrained, images, reporter)
+    run = settle_form(run, config, pretrained, survey, images, reporter)
+    return _settle(run, config, pretrained, reporter)
 
 
 def _gather(
@@ -152,13 +150,9 @@ def _settle(
     run: PreparedRun,
     asked: RunConfig,
     pretrained: Pretrained,
-    images: OpenedImages,
     reporter: Reporter,
 ) -> PreparedRun:
     """Return the run with what can only be decided by running the network on images."""
-    if run.config.fits_head and asked.resize_mode is None and pretrained.expects is not None:
-        run = measure_early(run)
-        run = _try_resize_modes(run, pretrained, images, reporter)
     if not run.config.fits_head:
         tell_squash(asked, run.config.resize_mode, pretrained.resize_mode, reporter)
     if asked.batch_size == "auto" and run.compute.device.type == "cuda":
@@ -167,22 +161,6 @@ def _settle(
         synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(run.network)  # type: ignore[no-untyped-call]
         run = replace(run, network=synchronised)
     return run
-
-
-def _try_resize_modes(
-    run: PreparedRun, pretrained: Pretrained, images: OpenedImages, reporter: Reporter
-) -> PreparedRun:
-    """Return the run with its images brought to size in the mode that folds of train favour."""
-    forms = {
-        mode: as_weights_do(run.store.preprocess, mode, pretrained.expects)
-        for mode in (run.config.resize_mode, *get_args(ResizeMode))
-    }
-    best = choose_resize(run, forms, reporter)
-    if best == run.config.resize_mode:
-        return run
-    store, digests, _ = images.open(run.samples, forms[best], reporter)
-    config = run.config.model_copy(update={"resize_mode": best})
-    return replace(run, config=config, store=store, digests=digests)
 
 
 def _check_monitor(monitor: str, val_targets: Array) -> None:

@@ -1,16 +1,15 @@
-"""How images come to size for pretrained weights, judged by a fitted head on folds of train."""
+"""Ways in which images come to size, judged by a fitted head on folds of train."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
 import torch
 
 from cnncli.arrays import Array
-from cnncli.choices import ResizeMode
 from cnncli.data.loader import Loader, SplitDataset
 from cnncli.data.splits import TRAIN
 from cnncli.data.store import map_in_threads
@@ -27,23 +26,30 @@ from cnncli.training.head_fit import Judgement, is_better, judge_strengths
 from cnncli.training.kept_features import digest_layers
 from cnncli.training.threads import limited_blas
 
-# Another mode must be better than the one of the weights by so many standard errors.
-_ERRORS = 2.0
 _MOST_IMAGES = 1_000
 _MOST_SHARED = 2_000  # of all folds together
 
 
-def choose_resize(
-    run: PreparedRun, forms: dict[ResizeMode, Preprocess], reporter: Reporter
-) -> ResizeMode:
-    """Return the resize mode of a run: that of the weights, unless another one is clearly better.
+def judge_forms(
+    run: PreparedRun,
+    forms: Mapping[str, Preprocess],
+    judged: dict[Preprocess, Judgement],
+    reporter: Reporter,
+    what: str,
+    *,
+    errors: float,
+) -> str:
+    """Return how images are to come to size: as now, unless another way is clearly better.
 
-    For each mode a head is judged on folds inside train, on the features of at most 1,000 images.
+    For each way a head is judged on folds inside train, on the features of at most 1,000 images.
 
     Args:
-        run: The run, its images preprocessed in the mode of the weights, and in memory.
-        forms: The preprocessing of each mode, that of the run first.
+        run: The run, its images in memory as they are now.
+        forms: The preprocessing of each way by its name, that of the run first.
+        judged: What is known of some; the others are added.
         reporter: Gets progress, and a line that says what was tried and what won.
+        what: What the names are: ``resize mode`` or ``image size``.
+        errors: By how many standard errors another way must be better than the present one.
     """
     indices = run.indices(TRAIN)
     chosen = np.linspace(0, len(indices) - 1, min(len(indices), _MOST_IMAGES)).astype(int)
@@ -57,18 +63,18 @@ def choose_resize(
     every = run.indices(None)
     is_shared = run.shared is not None and len(every) <= _MOST_SHARED
     looked_at = every if is_shared else indices
-    judged: dict[ResizeMode, Judgement] = {}
+    new = {name: form for name, form in forms.items() if form not in judged}
     seen: set[str] = set()
-    read = _Reading(run, looked_at, {mode: forms[mode] for mode in others})
-    with reporter.progress("resize modes", len(forms) * len(looked_at)) as advance:
-        for mode, form in forms.items():
+    read = _Reading(run, looked_at, {name: form for name, form in new.items() if name != usual})
+    with reporter.progress(f"{what}s", len(new) * len(looked_at)) as advance:
+        for name, form in new.items():
 
-            def look(mode: ResizeMode = mode) -> tuple[str, Array | None]:
-                images = None if mode == usual else read.take(mode)
+            def look(name: str = name) -> tuple[str, Array | None]:
+                images = None if name == usual else read.take(name)
                 return _look(run, images, looked_at, seen, advance)
 
             if is_shared and run.shared is not None:
-                (digest, vectors), _ = run.shared.take(_key(run, mode, form, every), look)
+                (digest, vectors), _ = run.shared.take(_key(run, form, every), look)
             else:
                 digest, vectors = look()
             seen.add(digest)
@@ -76,27 +82,27 @@ def choose_resize(
                 views = vectors[:, np.searchsorted(looked_at, indices)]
                 kept = choose_judged(views, num_classes)
                 with limited_blas():
-                    judged[mode] = judge_strengths(
+                    judged[form] = judge_strengths(
                         views[:, kept], targets[kept], num_classes, folds[kept]
                     )
+    found = {name: judged[form] for name, form in forms.items() if form in judged}
     best = usual
-    for mode in others:
-        if mode in judged and is_better(judged[mode], judged[usual], errors=_ERRORS):
-            best = mode if judged[mode].loss < judged[best].loss else best
-    if len(judged) > 1:
-        told = ", ".join(f"{mode} {found.loss:.4f}" for mode, found in judged.items())
-        why = "as the weights expect it" if best == usual else "which is clearly better"
-        reporter.note(f"resize mode {best}, {why}: loss on folds of train {told}")
+    for name in others:
+        if name in found and is_better(found[name], found[usual], errors=errors):
+            best = name if found[name].loss < found[best].loss else best
+    if len(found) > 1:
+        told = ", ".join(f"{name} {judgement.loss:.4f}" for name, judgement in found.items())
+        better = "which is clearly better" if errors else "which is better"
+        why = "as the weights expect it" if best == usual else better
+        reporter.note(f"{what} {best}, {why}: loss on folds of train {told}")
     return best
 
 
-def _key(
-    run: PreparedRun, mode: ResizeMode, form: Preprocess, numbers: Array
-) -> tuple[object, ...]:
-    """Return all that the vectors of images ``numbers`` in a mode depend on."""
+def _key(run: PreparedRun, form: Preprocess, numbers: Array) -> tuple[object, ...]:
+    """Return all that the vectors of images ``numbers`` in a form depend on."""
     head = network_head(run.config.model, run.network)
     layers = digest_layers(run.network, (head,), numbers)
-    return f"resize mode {mode}", layers, form, run.store.preprocess, run.config.batch_size
+    return "form", layers, form, run.store.preprocess, run.config.batch_size
 
 
 def _look(
@@ -126,24 +132,24 @@ def _look(
 
 
 class _Reading:
-    """Images read anew in the modes that are not the run's, each file decoded once for all."""
+    """Images read anew in the forms that are not the run's, each file decoded once for all."""
 
-    def __init__(self, run: PreparedRun, numbers: Array, forms: dict[ResizeMode, Preprocess]):
-        """Set what is read when the first mode is taken.
+    def __init__(self, run: PreparedRun, numbers: Array, forms: dict[str, Preprocess]):
+        """Set what is read when the first form is taken.
 
         Args:
             run: The run.
             numbers: (M,) numbers of the images.
-            forms: The preprocessing of each mode.
+            forms: The forms by their names.
         """
         self._run, self._numbers, self._forms = run, numbers, forms
-        self._read: dict[ResizeMode, Array] = {}
+        self._read: dict[str, Array] = {}
 
-    def take(self, mode: ResizeMode) -> Array:
-        """Return the images (M, H, W, C) in a mode, and forget them."""
-        if mode not in self._read:
+    def take(self, name: str) -> Array:
+        """Return the images (M, H, W, C) in a form, and forget them."""
+        if name not in self._read:
             self._read_all()
-        return self._read.pop(mode)
+        return self._read.pop(name)
 
     def _read_all(self) -> None:
         source, forms = self._run.samples.source, self._forms
@@ -154,11 +160,11 @@ class _Reading:
         try:
             images = map_in_threads(load, self._numbers.tolist(), count_cpus())
             for index, of_image in enumerate(images):
-                for mode, image in zip(forms, of_image, strict=True):
+                for name, image in zip(forms, of_image, strict=True):
                     if not index:
                         shape = (len(self._numbers), *image.shape)
-                        self._read[mode] = np.empty(shape, image.dtype)
-                    self._read[mode][index] = image
+                        self._read[name] = np.empty(shape, image.dtype)
+                    self._read[name][index] = image
         except (ImageError, OSError) as error:  # it could be read a moment ago
             raise CnncliError(f"--data: an image {error}; it was there a moment ago") from None
 
