@@ -55,7 +55,7 @@ RUN_FLAGS: Mapping[str, Any] = {
         ),
         image_size=flag(
             str,
-            "Size of the network's input in pixels, N or HEIGHTxWIDTH [by the data and the weights].",
+            "Size of the network's input in pixels, N or HEIGHTxWIDTH [by data and weights].",
             metavar="SIZE",
         ),
         epochs=flag(int, "Passes over the training images, at most [by the data]."),
