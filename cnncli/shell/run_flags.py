@@ -48,8 +48,9 @@ RUN_FLAGS: Mapping[str, Any] = {
         ),
         model=flag(
             str,
-            "Network, one of `cnncli models` or 'cnn: LAYERS'; with weights also the best of A,B, "
-            "or of all on this disk, auto [train: resnet_small, finetune: resnet18].",
+            "Network, one of `cnncli models` or 'cnn: LAYERS'; of A,B, or of all whose weights are "
+            "on this disk (auto), finetune takes the best [train: resnet_small, finetune: "
+            "resnet18].",
             metavar="NAME",
             autocompletion=complete_model,
         ),
