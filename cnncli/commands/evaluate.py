@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -152,12 +153,12 @@ def _take_run(flags: Flags) -> str | None:
 
     given = flags["data"]
     path = expand_path(given)
-    by_name = not path.exists() and (given == LAST or is_run(f"runs/{given}"))
+    by_name = not os.access(path, os.F_OK) and (given == LAST or is_run(f"runs/{given}"))
     if not by_name and not names_run(path):
         return None
-    if by_name or path.is_file() or is_run(given):  # else a folder of runs, which is refused
+    if by_name or path.is_file() or is_run(str(path)):  # else a folder of runs, which is refused
         choose_reporter().note(
-            f"{given} is a run, and no images: it is evaluated on its own images; --data names "
-            "others"
+            f"{given} is a run, and no images: it is evaluated on its own images (on others: "
+            f"cnncli evaluate IMAGES --checkpoint {given})"
         )
     return str(flags.pop("data"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnncli.choices import parse_size
-from cnncli.config.network_of_weights import take_network
+from cnncli.config.network_of_weights import DEFAULT, are_names, split_weights, take_network
 from cnncli.config.settings import RunConfig
 from cnncli.errors import CnncliError, count_of
 from cnncli.files import expand_path
@@ -19,8 +19,6 @@ from cnncli.models.registry import (
     split_names,
 )
 from cnncli.models.tables.torchvision import weights_dir
-
-_DEFAULT = "default"
 
 
 def list_candidates(config: RunConfig) -> list[RunConfig]:
@@ -44,14 +42,14 @@ def list_candidates(config: RunConfig) -> list[RunConfig]:
             f"{where}: networks are judged by their pretrained weights, and there are none here; "
             "use `cnncli finetune`, or name one network"
         )
-    names, weights = split_names(config.model), _split_weights(config.weights)
+    names, weights = split_names(config.model), split_weights(config.weights)
     if len(names) > 1:
         if AUTO in names:
             raise CnncliError(
                 f"{where}: {AUTO} stands for all networks whose weights are on this disk, and is "
                 "no part of a list; give it alone, or only names"
             )
-        weights = weights * len(names) if _are_names(weights) and len(weights) == 1 else weights
+        weights = weights * len(names) if are_names(weights) and len(weights) == 1 else weights
         if len(weights) != len(names):
             raise CnncliError(
                 f"--weights {config.weights}: {count_of(len(weights), 'file')} for "
@@ -59,29 +57,17 @@ def list_candidates(config: RunConfig) -> list[RunConfig]:
             )
         pairs = zip(names, weights, strict=True)
         found = [_name(config, name, chosen) for name, chosen in pairs]
-    elif _are_names(weights):
+    elif are_names(weights):
         found = _list_on_disk(config, weights)
     else:
         found = [_take(config, chosen) for chosen in weights]
     return list({(one.model, one.weights): one for one in found}.values())
 
 
-def _split_weights(text: str) -> list[str]:
-    if "," not in text or expand_path(text).exists():
-        return [text]
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _are_names(weights: Sequence[str]) -> bool:
-    """Return whether weights are named as torchvision names its own."""
-    known = {_DEFAULT, *(w.name.lower() for entry in MODELS.values() for w in entry.weights)}
-    return known.issuperset(text.lower() for text in weights)
-
-
 def _name(config: RunConfig, model: str, weights: str) -> RunConfig:
     """Return the settings with a network of that name and its weights."""
     entry = find_model(model)
-    if _are_names([weights]):
+    if are_names([weights]):
         weights = entry.find_weights(weights).name
     one = config.model_copy(update={"model": entry.name, "weights": weights})
     return take_network(one)[0]
@@ -93,6 +79,11 @@ def _take(config: RunConfig, weights: str) -> RunConfig:
     one.model_fields_set.discard("model")
     one, _ = take_network(one)
     where = f"--weights {weights}"
+    if are_names([weights]):
+        raise CnncliError(
+            f"{where}: torchvision's weights stand beside files, so the networks are named too: "
+            "--model NAME,NAME, in the order of --weights"
+        )
     if not expand_path(one.weights).exists():
         raise CnncliError(f"{where}: neither weights of torchvision nor a file or a run")
     if "model" not in one.model_fields_set:
@@ -110,7 +101,7 @@ def _list_on_disk(config: RunConfig, names: Sequence[str]) -> list[RunConfig]:
         (entry.name, weights)
         for entry in MODELS.values()
         for weights in entry.weights
-        if wanted & {_DEFAULT, weights.name.lower()} and weights.path.is_file()
+        if wanted & {DEFAULT, weights.name.lower()} and weights.path.is_file()
     ]
     found = [
         config.model_copy(update={"model": model, "weights": weights.name})

@@ -6,18 +6,20 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from cnncli.data.walk import is_run, list_folder
+from cnncli.data.walk import is_run, list_folder, looks_like_image
 from cnncli.errors import CnncliError, shorten
 from cnncli.files import CONFIG_FILE, EPOCHS_FOLDER, STUDIES_FOLDER
 
 _WEIGHTS = (".safetensors", ".onnx", ".pt", ".pth", ".ckpt")
+_TABLES = (".csv", ".tsv", ".npz")
 
 
 def names_run(path: Path) -> bool:
     """Return whether a path is a run, a folder of runs or a file of weights, and so no images."""
-    if path.suffix.lower() in _WEIGHTS and path.is_file():
+    # By os.path, since a path that is too long or may not be entered is told where it is read.
+    if path.suffix.lower() in _WEIGHTS and os.path.isfile(path):
         return True
-    return path.is_dir() and (is_run(str(path)) or bool(_list_runs(path)))
+    return os.path.isdir(path) and (is_run(str(path)) or bool(_list_runs(path)))
 
 
 def refuse_run(path: Path, where: str) -> None:
@@ -48,12 +50,22 @@ def _find_run(weights: Path) -> Path:
 
 
 def _list_runs(folder: Path) -> list[str]:
-    """Return the names of the runs in a folder that holds no other folders; else none."""
+    """Return the names of the runs in a folder that holds nothing else; else none.
+
+    Beside images or a table, runs are what somebody has trained in the folder of the data.
+    """
     try:
-        inside = [name for name in list_folder(folder)[0] if name != STUDIES_FOLDER]
+        folders, files = list_folder(folder)
     except CnncliError:  # it cannot be read, which is told where it is read
         return []
-    return inside if all(is_run(os.path.join(folder, name)) for name in inside) else []
+    inside = [name for name in folders if name != STUDIES_FOLDER]
+    if not all(is_run(os.path.join(folder, name)) for name in inside):
+        return []
+    is_data = any(
+        name.lower().endswith(_TABLES) or looks_like_image(os.path.join(folder, name))
+        for name in files
+    )
+    return [] if is_data else inside
 
 
 def _tell_data(run_dir: Path) -> str:

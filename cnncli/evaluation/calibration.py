@@ -159,6 +159,6 @@ def _blocks(probabilities: FloatArray) -> Iterator[slice]:
 
 def _logits(probabilities: FloatArray, kind: Any) -> FloatArray:
     """Return logits, the largest of each row 0, so that no exponential is too large."""
-    logits: FloatArray = np.log(np.maximum(probabilities, _SMALLEST).astype(kind))
+    logits: FloatArray = np.log(np.maximum(probabilities.astype(kind), _SMALLEST))
     logits -= logits.max(axis=1, keepdims=True)
     return logits

@@ -221,7 +221,7 @@ def split_names(text: str) -> list[str]:
     """Return the names of a list ``resnet18,lenet5``; ``cnn:LAYERS`` is one name with commas."""
     if "," not in text or spell_model(text).startswith(CHAIN):
         return [text]
-    return [part.strip() for part in text.split(",") if part.strip()]
+    return [part.strip() for part in text.split(",") if part.strip()] or [text]
 
 
 def names_several(text: str) -> bool:

@@ -110,8 +110,9 @@ def choose_network(
             if number and limit and time.monotonic() - started > _TIME_SHARE * limit:
                 left = [tell_network(other) for other in candidates[number:]]
                 reporter.warn(
-                    f"--time-limit {config.time_limit}: half of it is over, and networks are not "
-                    f"judged any more: {shorten(left)}"
+                    f"--time-limit {config.time_limit}: half of the time"
+                    f"{'' if fold is None else ' for this fold'} is over; these networks are not "
+                    f"judged: {shorten(left)}"
                 )
                 break
             found = judge_network(one, licence, part, compute, reporter, advance)

@@ -229,7 +229,7 @@ def _warn_of_seen(
     seen = manifest.find_splits(manifest.look_up(samples, threads=count_cpus())) == TRAIN
     if seen.any():
         reporter.warn(
-            f"{tell_network(config)}: trained on {int(seen.sum())} of the "
+            f"{tell_network(config)}: trained on {int(seen.sum()):,} of the "
             f"{count_of(len(samples), 'image')} that networks are judged on: its loss here is too "
             "good, and the choice may be wrong"
         )

@@ -48,8 +48,8 @@ RUN_FLAGS: Mapping[str, Any] = {
         ),
         model=flag(
             str,
-            "Network, one of `cnncli models` or 'cnn: LAYERS'; with weights also the best of A,B, "
-            "or of all on this disk, auto [train: resnet_small, finetune: resnet18].",
+            "Network, one of `cnncli models` or 'cnn: LAYERS'; finetune takes the best of A,B, or "
+            "with auto of all on this disk [train: resnet_small, finetune: resnet18].",
             metavar="NAME",
             autocompletion=complete_model,
         ),

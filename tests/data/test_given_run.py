@@ -3,6 +3,7 @@
 import pytest
 from helpers import TINY_PNG, find_below, refuses_to_find
 
+from cnncli.data.given_run import names_run
 from cnncli.data.inputs import expand_inputs
 from cnncli.errors import CnncliError
 
@@ -58,6 +59,18 @@ def test_a_folder_of_runs_is_no_data(make_run):
     refuses_to_find(runs, r"a folder of runs \(a, b\), and no images")
     with pytest.raises(CnncliError, match="a folder of runs"):
         list(expand_inputs([str(runs)], None))
+
+
+@pytest.mark.parametrize("name", ["1.png", "labels.csv"])
+def test_a_run_beside_images_or_a_table_makes_no_folder_of_runs(make_run, write, name):
+    root = write(name)
+    make_run(f"{root.name}/2026-01-01_lenet5")
+    assert not names_run(root)
+
+
+@pytest.mark.parametrize("name", ["a" * 5000 + ".jpg", "a" * 5000 + ".pth", "a\0b.jpg"])
+def test_a_path_that_cannot_be_looked_at_is_told_where_it_is_read(name):
+    assert list(expand_inputs([name], None)) == [name]
 
 
 def test_pictures_in_a_run_among_the_images_are_no_class(make_run, write):

@@ -16,7 +16,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
-from cnncli.config import FinetuneConfig, list_candidates
+from cnncli.config import FinetuneConfig, list_candidates, take_network
 from cnncli.errors import CnncliError
 from cnncli.models.build import build_network
 from cnncli.models.registry import MODELS
@@ -283,7 +283,7 @@ def test_half_of_the_time_limit_is_for_the_choice(files, folder_data, tmp_path, 
     found = choose(settings(folder_data, tmp_path, weights, time_limit="1h"), heard)
     assert [row["weights"] for row in found.rows] == [str(files["blind"])]
     (warning,) = heard.warnings
-    assert warning.startswith("--time-limit 1h: half of it is over")
+    assert warning.startswith("--time-limit 1h: half of the time is over; these networks")
     assert str(files["trained"]) in warning
 
 
@@ -345,6 +345,7 @@ def test_a_list_has_weights_for_all_or_for_each(cache, run_dir, files, tmp_path)
         ({"model": "auto,lenet5"}, "auto stands for all networks"),
         ({"model": "resnet18,lenet5"}, "lenet5 has no pretrained weights"),
         ({"model": "resnet18,lenet5", "weights": "a.pth"}, "1 file for 2 networks"),
+        ({"weights": "default,no.pth"}, "--weights default: torchvision's weights stand beside"),
     ],
 )
 def test_what_cannot_be_a_candidate_is_refused(cache, given, why):
@@ -356,6 +357,19 @@ def test_what_cannot_be_a_candidate_is_refused(cache, given, why):
 def test_a_file_that_names_no_network_is_refused(files):
     with pytest.raises(CnncliError, match="does not say which network it is of"):
         listed(weights=str(files["blind"]))
+
+
+def test_a_list_of_runs_by_name_means_the_same_runs_in_all_folds(files, run_dir, in_workspace):
+    config = FinetuneConfig(data="x", model="auto", weights=f"{run_dir.name}, default")
+    config, told = take_network(config)
+    path = f"runs/{run_dir.name}"
+    assert (config.model, config.weights) == ("auto", f"{path},default")
+    assert told == f"--weights {run_dir.name}: {path}"
+
+
+def test_commas_alone_are_no_list(cli, run_dir):
+    result = cli("finetune", "--data", "x", "--model", ",", "--weights", run_dir)
+    assert (result.code, result.error) == (2, "--model ,: no such model; see `cnncli models`")
 
 
 def test_several_files_for_one_network_name_auto(cli, run_dir, files):
