@@ -20,6 +20,7 @@ from cnncli.images.tiff_pixels import (
     CMYK,
     COLOURS,
     PALETTE,
+    UNCOMPRESSED,
     count_samples,
     number_type,
     read_orientation,
@@ -93,7 +94,7 @@ def _pages(file: tifffile.TiffFile) -> list[Any]:
         pages = [page.aspage() for page in pages]
         if _next_page(file, pages[-1]):  # tifffile silently leaves out a page behind the end
             raise ImageError("is damaged or cut short")  # noqa: TRY301 - raised again below
-        shown = [page for page in pages if not page.is_mask]
+        shown = [page for page in pages if not page.is_mask] or pages[:1]
         full = [page for page in shown if not page.is_reduced] or shown[:1]
         sizes = {(page.imagelength, page.imagewidth) for page in full}
     except ImageError:
@@ -105,6 +106,8 @@ def _pages(file: tifffile.TiffFile) -> list[Any]:
     if len(sizes) > 1:
         raise ImageError(f"has {len(full)} pages of different sizes; channels are of one size")
     check_size(full[0].imagewidth, full[0].imagelength)
+    if any(page.imagedepth > 1 for page in full):
+        raise ImageError("is a TIFF with volumes as pages; save it so that each slice is a page")
     _refuse_other_colours(full)
     _refuse_hidden_pages(file, len(pages))
     kinds = {(*count_samples(page), number_type(page)) for page in full}
@@ -148,18 +151,23 @@ def _refuse_other_colours(pages: list[Any]) -> None:
 def _refuse_hidden_pages(file: tifffile.TiffFile, pages: int) -> None:
     """Refuse a stack whose first page alone is in the table of pages; the rest follows it.
 
-    ImageJ and tifffile write such files, and say in the description how many pictures there are.
+    ImageJ and tifffile write such files, uncompressed, and say in the description how many pictures
+    there are. Pillow keeps that description when it saves the first picture alone.
 
     Raises:
-        ImageError: If the description says that there are more pictures than pages.
+        ImageError: If the description says that there are more pictures than pages, and the file
+            has room for more.
     """
     if not (file.is_imagej or file.is_shaped):
         return
     try:
         told = sum(math.prod(row.shape) // math.prod(row.keyframe.shape) for row in file.series)
+        first = file.pages[0]
+        plain = first.compression == UNCOMPRESSED
+        room = (file.filehandle.size - first.dataoffsets[0]) // first.nbytes if plain else 0
     except Exception as error:
         raise damaged(error) from None
-    if told > pages:
+    if min(told, room) > pages:
         raise ImageError(
             f"is a stack of {told} pictures with entries for only {pages}; save it so that each "
             "picture is a page"
