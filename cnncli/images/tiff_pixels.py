@@ -8,6 +8,7 @@ which contain libtiff.
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
 import cv2
@@ -69,7 +70,7 @@ def read_page(data: bytes, page: Any) -> Array:
     """Return the pixels of a page, (H, W, C) with alpha last; raises ImageError if it cannot."""
     if not _is_plain(page):
         return _read_with_libtiff(data, page, page.index)
-    if len(page.dataoffsets) == 0 or any(
+    if len(page.dataoffsets) < math.prod(page.chunked) or any(
         start + count > len(data)
         for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)
     ):

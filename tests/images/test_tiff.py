@@ -248,3 +248,15 @@ def test_alpha_before_another_sample_is_put_last(kind):
     found = decode(file.getvalue(), keep_alpha=True)
     assert np.array_equal(found[..., 4], stored[..., 3])
     assert np.array_equal(found[1:, :, :4], stored[1:][..., [0, 1, 2, 4]])
+
+
+def test_a_height_of_more_strips_than_there_are_is_damage():
+    more = {BITS: [16], COMPRESSION: [1], COLOURS: [1], SAMPLES: [1], 257: [9_000_000], 278: [8]}
+    with pytest.raises(ImageError, match="damaged or cut short"):
+        decode(written([GREY.tobytes()], more=more))
+
+
+def test_a_size_that_is_no_number_is_damage():
+    data = written([GREY.tobytes()], more={BITS: [16], SAMPLES: [1], 257: [8, 8]})
+    with pytest.raises(ImageError, match="damaged or cut short"):
+        read_header(data)
