@@ -43,26 +43,34 @@ def read_header(data: bytes) -> Header:
     The channels of all frames count.
     """
     dataset = _read(data, pixels=False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _describe(dataset)
+    except ImageError:
+        raise
+    except Exception as error:  # pydicom reads each value when it is asked for
+        raise damaged(error) from None
+
+
+def _describe(dataset: Any) -> Header:
     if dataset.file_meta.get("MediaStorageSOPClassUID") == _DIRECTORY:
         raise ImageError("is a DICOMDIR, the table of contents of a disc, and no picture")
-    try:
-        samples = int(dataset.get("SamplesPerPixel", 1))
-        frames = int(dataset.get("NumberOfFrames", 1) or 1)
-        colour = str(dataset.get("PhotometricInterpretation", ""))
-        tags = ("Manufacturer", "ManufacturerModelName")
-        make = [str(dataset.get(tag, "") or "") for tag in tags]
-        return Header(
-            format="DICOM",
-            mode=colour,
-            width=int(dataset.Columns),
-            height=int(dataset.Rows),
-            bits=int(dataset.get("BitsStored", dataset.get("BitsAllocated", 8))),
-            channels=(3 if colour == "PALETTE COLOR" else samples) * frames,
-            frames=frames,
-            camera=" ".join(filter(None, make)),
-        )
-    except (AttributeError, ValueError, TypeError) as error:
-        raise damaged(error) from None
+    samples = int(dataset.get("SamplesPerPixel", 1))
+    frames = int(dataset.get("NumberOfFrames", 1) or 1)
+    colour = str(dataset.get("PhotometricInterpretation", ""))
+    tags = ("Manufacturer", "ManufacturerModelName")
+    make = [str(dataset.get(tag, "") or "") for tag in tags]
+    return Header(
+        format="DICOM",
+        mode=colour,
+        width=int(dataset.Columns),
+        height=int(dataset.Rows),
+        bits=int(dataset.get("BitsStored", dataset.get("BitsAllocated", 8))),
+        channels=(3 if colour == "PALETTE COLOR" else samples) * frames,
+        frames=frames,
+        camera=" ".join(filter(None, make)),
+    )
 
 
 def decode_pixels(data: bytes, header: Header, *, raw: bool, reduction: int) -> tuple[Array, bool]:
@@ -91,10 +99,10 @@ def decode_pixels(data: bytes, header: Header, *, raw: bool, reduction: int) -> 
 def _decode(dataset: Any, *, raw: bool) -> Array:
     from pydicom.pixels import apply_color_lut
 
-    colour = str(dataset.get("PhotometricInterpretation", ""))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            colour = str(dataset.get("PhotometricInterpretation", ""))
             bits = int(dataset.get("BitsStored", 8))
             displays = read_displays(dataset)
             frames = _unpack(dataset)
@@ -197,9 +205,8 @@ def _unpack(dataset: Any) -> list[Array]:
     """Return the stored values of each frame, (H, W, C)."""
     shift = _shift(dataset)
     try:
-        array = (
-            np.asarray(dataset.pixel_array) >> shift if shift else np.asarray(dataset.pixel_array)
-        )
+        array = np.asarray(dataset.pixel_array)
+        array = array >> shift if shift else array
     except (RuntimeError, NotImplementedError, AttributeError) as error:
         syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
         if syntax is not None and syntax.is_compressed:

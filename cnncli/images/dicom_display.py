@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cnncli.arrays import Array
+from cnncli.errors import count_of
 from cnncli.images.header import ImageError
 
 # What says how the values of a picture are shown, by the standard's keywords.
@@ -46,7 +47,10 @@ def read_displays(dataset: Any) -> list[Display]:
         return [common]
     frames = int(dataset.get("NumberOfFrames", 1) or 1)
     if len(each) != frames:
-        raise ImageError(f"is damaged: {frames} frames, and {len(each)} descriptions of frames")
+        raise ImageError(
+            f"is damaged: it has {count_of(frames, 'frame')}, and its functional groups describe "
+            f"{len(each)}"
+        )
     return [common | own for own in each]
 
 
@@ -65,8 +69,9 @@ def _read_keywords(dataset: Any) -> Display:
 
 def is_in_units(display: Display) -> bool:
     """Return whether stored values mean units, such as Hounsfield's, or have a sign."""
-    rescaled = "RescaleSlope" in display or bool(display.get("PixelRepresentation", 0))
-    return rescaled and "ModalityLUTSequence" not in display
+    rescaled = "RescaleSlope" in display or "RescaleIntercept" in display
+    signed = bool(display.get("PixelRepresentation", 0))
+    return (rescaled or signed) and "ModalityLUTSequence" not in display
 
 
 def to_units(stored: Array, display: Display) -> Array:

@@ -9,6 +9,8 @@ import io
 import logging
 import math
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from cnncli.images.tiff_pixels import (
     CMYK,
     COLOURS,
     PALETTE,
+    UNCOMPRESSED,
     count_samples,
     number_type,
     read_orientation,
@@ -64,20 +67,19 @@ def decode_pixels(data: bytes, header: Header, *, raw: bool, reduction: int) -> 
     """
     with _open(data) as file:
         pages = _pages(file)
-        alpha = count_samples(pages[0])[1]
-        try:
-            arrays = [read_page(data, page) for page in pages]
-        except ImageError:
-            raise
-        except Exception as error:
-            raise damaged(error) from None
-    return np.concatenate(arrays, axis=2), alpha
+        arrays = [read_page(data, page) for page in pages]
+        return np.concatenate(arrays, axis=2), count_samples(pages[0])[1]
 
 
-def _open(data: bytes) -> tifffile.TiffFile:
+@contextmanager
+def _open(data: bytes) -> Iterator[tifffile.TiffFile]:
+    """Open a file; whatever goes wrong with it before it is closed is an ImageError."""
     try:
-        return tifffile.TiffFile(io.BytesIO(data))
-    except Exception as error:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            yield file
+    except ImageError:
+        raise
+    except Exception as error:  # tifffile raises errors of many types on damaged files
         raise damaged(error) from None
 
 
@@ -88,23 +90,19 @@ def _pages(file: tifffile.TiffFile) -> list[Any]:
         ImageError: If the file is damaged, or its pages cannot be channels of one picture.
     """
     _refuse_camera_raw(file)
-    try:
-        pages = [file.pages[number] for number in range(len(file.pages))]
-        pages = [page.aspage() for page in pages]
-        if _next_page(file, pages[-1]):  # tifffile silently leaves out a page behind the end
-            raise ImageError("is damaged or cut short")  # noqa: TRY301 - raised again below
-        shown = [page for page in pages if not page.is_mask]
-        full = [page for page in shown if not page.is_reduced] or shown[:1]
-        sizes = {(page.imagelength, page.imagewidth) for page in full}
-    except ImageError:
-        raise
-    except Exception as error:
-        raise damaged(error) from None
+    pages = [file.pages[number].aspage() for number in range(len(file.pages))]
+    if _next_page(file, pages[-1]):  # tifffile silently leaves out a page behind the end
+        raise ImageError("is damaged or cut short")
+    shown = [page for page in pages if not page.is_mask] or pages[:1]
+    full = [page for page in shown if not page.is_reduced] or shown[:1]
+    sizes = {(page.imagelength, page.imagewidth) for page in full}
     if not full or min(next(iter(sizes))) < 1:
         raise ImageError("is damaged or cut short (no picture in it)")
     if len(sizes) > 1:
         raise ImageError(f"has {len(full)} pages of different sizes; channels are of one size")
     check_size(full[0].imagewidth, full[0].imagelength)
+    if any(page.imagedepth > 1 for page in full):
+        raise ImageError("is a TIFF with volumes as pages; save it so that each slice is a page")
     _refuse_other_colours(full)
     _refuse_hidden_pages(file, len(pages))
     kinds = {(*count_samples(page), number_type(page)) for page in full}
@@ -121,13 +119,9 @@ def _refuse_camera_raw(file: tifffile.TiffFile) -> None:
     Raises:
         ImageError: If the file says that it is DNG, or its first page is a thumbnail of others.
     """
-    try:
-        tags = file.pages[0].tags
-        preview = "SubIFDs" in tags and int(tags.valueof("NewSubfileType", 0)) & 1
-        raw = "DNGVersion" in tags or preview
-    except Exception as error:
-        raise damaged(error) from None
-    if raw:
+    tags = file.pages[0].tags
+    preview = "SubIFDs" in tags and int(tags.valueof("NewSubfileType", 0)) & 1
+    if "DNGVersion" in tags or preview:
         raise ImageError("is a camera's raw file, which cannot be read; convert it to PNG or TIFF")
 
 
@@ -148,18 +142,20 @@ def _refuse_other_colours(pages: list[Any]) -> None:
 def _refuse_hidden_pages(file: tifffile.TiffFile, pages: int) -> None:
     """Refuse a stack whose first page alone is in the table of pages; the rest follows it.
 
-    ImageJ and tifffile write such files, and say in the description how many pictures there are.
+    ImageJ and tifffile write such files, uncompressed, and say in the description how many pictures
+    there are. Pillow keeps that description when it saves the first picture alone.
 
     Raises:
-        ImageError: If the description says that there are more pictures than pages.
+        ImageError: If the description says that there are more pictures than pages, and the file
+            has room for more.
     """
     if not (file.is_imagej or file.is_shaped):
         return
-    try:
-        told = sum(math.prod(row.shape) // math.prod(row.keyframe.shape) for row in file.series)
-    except Exception as error:
-        raise damaged(error) from None
-    if told > pages:
+    told = sum(math.prod(row.shape) // math.prod(row.keyframe.shape) for row in file.series)
+    first = file.pages[0]
+    plain = first.compression == UNCOMPRESSED
+    room = (file.filehandle.size - first.dataoffsets[0]) // first.nbytes if plain else 0
+    if min(told, room) > pages:
         raise ImageError(
             f"is a stack of {told} pictures with entries for only {pages}; save it so that each "
             "picture is a page"

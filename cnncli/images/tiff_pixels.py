@@ -8,11 +8,12 @@ which contain libtiff.
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from cnncli.arrays import Array
 from cnncli.images.header import ImageError, damaged
@@ -26,7 +27,8 @@ _SEPARATE, _FLOAT_PREDICTOR = 2, 3
 # An extra sample that is alpha; the colours are already multiplied by an associated one.
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 # Compressions that need no package beside NumPy: none, deflate (two numbers), PackBits.
-_PLAIN = (1, 8, 32946, 32773)
+UNCOMPRESSED = 1
+_PLAIN = (UNCOMPRESSED, 8, 32946, 32773)
 # Those that every libtiff unpacks: three of fax, LZW, JPEG.
 _COMMON = (2, 3, 4, 5, 7)
 
@@ -68,7 +70,7 @@ def read_page(data: bytes, page: Any) -> Array:
     """Return the pixels of a page, (H, W, C) with alpha last; raises ImageError if it cannot."""
     if not _is_plain(page):
         return _read_with_libtiff(data, page, page.index)
-    if len(page.dataoffsets) == 0 or any(
+    if len(page.dataoffsets) < math.prod(page.chunked) or any(
         start + count > len(data)
         for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)
     ):
@@ -78,11 +80,16 @@ def read_page(data: bytes, page: Any) -> Array:
         array = np.moveaxis(array, 0, 2)
     array = np.asarray(array).reshape(page.imagelength, page.imagewidth, -1)
     if page.photometric == PALETTE:
-        # (3, colours) of 16 bits, of which the upper 8 count; some programs write 8 bits.
-        palette = np.asarray(page.colormap)
-        eight = palette // 256 if palette.max() > 255 else palette
-        return np.asarray(eight.T[array[..., 0]], dtype=np.uint8)
+        return _look_up_colours(array[..., 0], page)
     return _finish(array, page)
+
+
+def _look_up_colours(numbers: Array, page: Any) -> Array:
+    """Return the colours (H, W, 3) of a page with a palette, as uint8, for their numbers (H, W)."""
+    # (3, colours) of 16 bits, of which the upper 8 count; some programs write 8 bits.
+    palette = np.asarray(page.colormap)
+    eight = palette // 256 if palette.max() > 255 else palette
+    return np.asarray(eight.T[numbers], dtype=np.uint8)
 
 
 def _finish(array: Array, page: Any) -> Array:
@@ -103,6 +110,11 @@ def _finish(array: Array, page: Any) -> Array:
         array = array.astype(np.uint8 if bits <= 8 else np.uint16)
     if page.photometric == _MINISWHITE and array.dtype.kind == "u":
         array = np.iinfo(array.dtype).max - array
+    if len(page.extrasamples) > 1 and count_samples(page)[1]:  # alpha is the first of them
+        place = array.shape[2] - len(page.extrasamples)
+        array = np.concatenate(
+            [array[..., :place], array[..., place + 1 :], array[..., place : place + 1]], axis=2
+        )
     return _divide_by_alpha(array, page)
 
 
@@ -132,15 +144,21 @@ def _read_with_libtiff(data: bytes, page: Any, number: int) -> Array:
         ImageError: If the page is damaged, or neither library can unpack it.
     """
     samples, alpha = count_samples(page)
-    if samples not in (1, 3):
+    kind = number_type(page)
+    if samples not in (1, 3) or kind == np.int8:  # Pillow leaves out the sign
         raise _packed(page)
-    if number_type(page).itemsize > 1:
+    if kind.itemsize > 1:
         return turn_back(_read_with_opencv(data, page, number), read_orientation(page))
     mode = {(1, False): "L", (3, False): "RGB", (1, True): "LA", (3, True): "RGBA"}
     try:
         image = Image.open(io.BytesIO(data), formats=["TIFF"])
         image.seek(number)
-        array = np.atleast_3d(np.asarray(image.convert(mode[samples, alpha])))
+        if image.mode == "P":
+            array = _look_up_colours(np.asarray(image), page)
+        else:
+            array = np.atleast_3d(np.asarray(image.convert(mode[samples, alpha])))
+    except UnidentifiedImageError:  # a layout that Pillow does not know
+        raise _packed(page) from None
     except Exception as error:  # Pillow's parsers raise errors of many types
         raise damaged(error) if page.compression in _COMMON else _packed(page) from None
     return turn_back(array, read_orientation(page))
@@ -180,8 +198,10 @@ def _packed(page: Any) -> ImageError:
     """Return the ImageError for a page that is stored in a way that cannot be unpacked."""
     samples = f"{page.samplesperpixel} sample{'s' * (page.samplesperpixel > 1)}"
     planes = " in separate planes" if page.planarconfig == _SEPARATE else ""
+    what = f"is a TIFF of {samples} of {page.bitspersample} bits{planes}"
+    if page.compression == UNCOMPRESSED:
+        return ImageError(f"{what}, which cannot be unpacked here; save it with 8, 16 or 32 bits")
     return ImageError(
-        f"is a TIFF of {samples} of {page.bitspersample} bits{planes} with "
-        f"{page.compression.name} compression, which cannot be unpacked here; save it uncompressed "
-        "or with deflate"
+        f"{what} with {page.compression.name} compression, which cannot be unpacked here; save it "
+        "uncompressed or with deflate"
     )

@@ -81,10 +81,16 @@ def test_each_frame_has_its_own_slope_and_window(colour):
     np.testing.assert_array_equal(decode(data, raw=True), np.stack(expected, axis=2))
 
 
+def test_an_intercept_alone_makes_units():
+    data = write_dicom(LEVELS, RescaleIntercept=-1024)
+    np.testing.assert_array_equal(decode(data)[..., 0], LEVELS - 1024)
+    np.testing.assert_array_equal(decode(data, raw=True)[..., 0], LEVELS - 1024)
+
+
 def test_groups_for_another_number_of_frames_are_refused():
     groups = sequence(PixelValueTransformationSequence=rescaled(1, 0))
     data = write_dicom(TWO, frames=2, PerFrameFunctionalGroupsSequence=groups)
-    with pytest.raises(ImageError, match="2 frames, and 1 descriptions"):
+    with pytest.raises(ImageError, match="it has 2 frames, and its functional groups describe 1"):
         decode(data)
 
 

@@ -130,6 +130,21 @@ def test_a_palette_of_8_bit_values_is_not_black():
     assert np.array_equal(decode(file.getvalue()), np.asarray(picture.convert("RGB")))
 
 
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate"])
+def test_a_packed_palette_of_8_bit_values_is_not_black(compression):
+    picture = Image.fromarray(RNG.integers(0, 256, (8, 12, 3), np.uint8)).quantize(16)
+    file = io.BytesIO()
+    picture.save(file, "TIFF", compression=compression)
+    data = file.getvalue()
+    with tifffile.TiffFile(io.BytesIO(data)) as opened:
+        order, tag = opened.byteorder, opened.pages[0].tags["ColorMap"]
+    end = tag.valueoffset + 2 * tag.count
+    values = np.frombuffer(data[tag.valueoffset : end], f"{order}u2") // 256
+    eight = data[: tag.valueoffset] + values.astype(f"{order}u2").tobytes() + data[end:]
+    assert np.array_equal(decode(data), np.asarray(picture.convert("RGB")))
+    assert np.array_equal(decode(eight), np.asarray(picture.convert("RGB")))
+
+
 def test_lab_colours_are_refused_and_not_taken_for_rgb():
     lab = ImageCms.buildTransform(
         *(ImageCms.createProfile(name) for name in ("sRGB", "LAB")), "RGB", "LAB"
@@ -182,3 +197,66 @@ def test_a_compression_that_nothing_here_unpacks_is_named():
     more = {BITS: [16], COMPRESSION: [34887], COLOURS: [1], SAMPLES: [1]}  # LERC
     with pytest.raises(ImageError, match=r"1 sample of 16 bits with LERC .*uncompressed or with"):
         decode(written([bytes(100)], more=more))
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate"])
+@pytest.mark.parametrize("options", [{"imagej": True}, {"photometric": "minisblack"}])
+def test_the_first_picture_of_a_stack_saved_alone_keeps_its_description(options, compression):
+    stack = RNG.integers(0, 256, (5, 40, 60), np.uint8)
+    whole, file = io.BytesIO(), io.BytesIO()
+    tifffile.imwrite(whole, stack, **options)
+    picture = Image.open(whole)
+    picture.save(file, "TIFF", compression=compression, tiffinfo=picture.tag_v2)
+    with tifffile.TiffFile(io.BytesIO(file.getvalue())) as opened:
+        assert opened.pages[0].description
+    assert np.array_equal(decode(file.getvalue()), stack[0][..., None])
+
+
+def test_a_page_marked_as_a_mask_that_is_alone_is_the_picture():
+    data = written([GREY.tobytes()], more={254: [4], BITS: [16], COLOURS: [1], SAMPLES: [1]})
+    assert np.array_equal(decode(data), GREY[..., None])
+
+
+def test_a_volume_in_one_page_is_refused_and_not_mixed():
+    file = io.BytesIO()
+    volume = RNG.integers(0, 256, (16, 16, 16), np.uint8)
+    tifffile.imwrite(file, volume, volumetric=True, photometric="minisblack", tile=(16, 16, 16))
+    with pytest.raises(ImageError, match="volumes as pages; save it so that each slice is a page"):
+        read_header(file.getvalue())
+
+
+def test_bytes_with_a_sign_do_not_lose_it():
+    strip, more = lzw(GREY.astype(np.uint8))
+    more |= {BITS: [8], COMPRESSION: [LZW], COLOURS: [1], SAMPLES: [1], 339: [2]}
+    with pytest.raises(ImageError, match="1 sample of 8 bits with LZW compression"):
+        decode(written([strip], more=more))
+
+
+def test_uncompressed_values_that_nothing_here_unpacks_need_other_bits():
+    more = {BITS: [24], COMPRESSION: [1], COLOURS: [1], SAMPLES: [1]}
+    with pytest.raises(ImageError, match=r"1 sample of 24 bits, which .*; save it with 8, 16 or"):
+        decode(written([bytes(8 * 12 * 3)], more=more))
+
+
+@pytest.mark.parametrize("kind", ["unassalpha", "assocalpha"])
+def test_alpha_before_another_sample_is_put_last(kind):
+    stored = RNG.integers(0, 100, (8, 12, 5), np.uint8)
+    stored[..., 3] = 255
+    stored[0, 0, :4] = 0
+    file = io.BytesIO()
+    tifffile.imwrite(file, stored, photometric="rgb", extrasamples=[kind, "unspecified"])
+    found = decode(file.getvalue(), keep_alpha=True)
+    assert np.array_equal(found[..., 4], stored[..., 3])
+    assert np.array_equal(found[1:, :, :4], stored[1:][..., [0, 1, 2, 4]])
+
+
+def test_a_height_of_more_strips_than_there_are_is_damage():
+    more = {BITS: [16], COMPRESSION: [1], COLOURS: [1], SAMPLES: [1], 257: [9_000_000], 278: [8]}
+    with pytest.raises(ImageError, match="damaged or cut short"):
+        decode(written([GREY.tobytes()], more=more))
+
+
+def test_a_size_that_is_no_number_is_damage():
+    data = written([GREY.tobytes()], more={BITS: [16], SAMPLES: [1], 257: [8, 8]})
+    with pytest.raises(ImageError, match="damaged or cut short"):
+        read_header(data)

@@ -12,6 +12,8 @@ from cnncli.models.registry import ModelEntry, short_name
 from cnncli.models.stages import network_head
 
 NAMES_SHOWN = 3  # names in a message before "and N more"
+# What the profiler thop leaves in every module of a network that it has counted; no layer reads it.
+_COUNTERS = (".total_ops", ".total_params")
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,11 @@ def refuse_other_network(report: WeightsReport, network: nn.Module, model: str) 
             f"{shorten(report.missing, NAMES_SHOWN)}"
         )
     parts = {name for name, _ in network.named_children()}
-    more = [name for name in report.dropped if name.split(".")[0] in parts]
+    more = [
+        name
+        for name in report.dropped
+        if name.split(".")[0] in parts and not name.endswith(_COUNTERS)
+    ]
     if more:
         raise CnncliError(
             f"{where}: has {count_of(len(more), 'tensor')} that {model} has not "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -66,10 +66,10 @@ def _find_copies(loaded: Mapping[Any, Any], key: str) -> list[Any]:
 
     Most of their tensors have the names of its tensors, perhaps with a prefix.
     """
-    names = set(_tensors_in(loaded[key]))
+    names = set(_names_in(loaded[key]))
     copies = []
     for other, part in loaded.items():
-        theirs = [] if other == key or not isinstance(part, Mapping) else list(_tensors_in(part))
+        theirs = [] if other == key else list(_names_in(part))
         known = sum(
             any(name.split(".", cut)[-1] in names for cut in range(name.count(".") + 1))
             for name in theirs
@@ -77,6 +77,14 @@ def _find_copies(loaded: Mapping[Any, Any], key: str) -> list[Any]:
         if theirs and 2 * known > len(theirs):
             copies.append(other)
     return copies
+
+
+def _names_in(part: object) -> Iterator[str]:
+    """Yield the names of all tensors in nested mappings."""
+    for name, value in part.items() if isinstance(part, Mapping) else ():
+        if isinstance(value, torch.Tensor):
+            yield str(name)
+        yield from _names_in(value)
 
 
 def _tensors_in(loaded: Mapping[Any, Any]) -> Tensors:

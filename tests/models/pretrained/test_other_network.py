@@ -32,6 +32,7 @@ def test_a_deeper_network_of_the_family_is_refused(tmp_path):
 def test_tensors_of_something_else_are_no_other_network(tmp_path):
     state = torchvision.models.resnet18(num_classes=5).state_dict()
     refuse(tmp_path, state | {"criterion.weight": torch.zeros(5), "total": torch.zeros(1)})
+    refuse(tmp_path, state | {"layer1.0.total_ops": torch.zeros(1)})  # of a profiler
 
 
 def test_numbers_that_are_not_finite_are_named(tmp_path):

@@ -124,6 +124,10 @@ def test_a_moving_average_beside_the_network_is_not_passed_over(tmp_path, key, a
         CnncliError, match=rf"several state dicts \({key}, {average}\); save the one"
     ):
         load(build(), tmp_path / "w.pth")
+    inside = {key: state, average: {"decay": 0.9, "shadow": ema}}
+    torch.save(inside, tmp_path / "w.pth")
+    with pytest.raises(CnncliError, match=rf"several state dicts \({key}, {average}\)"):
+        load(build(), tmp_path / "w.pth")
     optimizer = {"state": {0: {"exp_avg": torch.zeros(3)}}, "step": torch.tensor(3)}
     torch.save({key: state, "optimizer": optimizer}, tmp_path / "w.pth")
     assert load(build(), tmp_path / "w.pth").missing == HEAD
