@@ -76,7 +76,7 @@ class Explained:
             return "all zero: nothing in this map speaks for the class"
         count = len(test.shifted)
         return (
-            f"{self.verdict}: deletion area {test.area:.3f}, smaller than of {test.beaten} of "
+            f"{self.verdict}: deletion area {test.area:.3f}, smaller than that of {test.beaten} of "
             f"{count} shifted copies ({int(np.ceil(NEEDED * count))} are needed)"
         )
 
