@@ -11,6 +11,7 @@ from typing import get_args
 
 from cnncli.choices import ResizeMode, format_size
 from cnncli.config import RunConfig
+from cnncli.data.store import fits_in_memory
 from cnncli.data.survey import ImageSurvey
 from cnncli.images.preprocess import Preprocess
 from cnncli.models.pretrained.weights import WeightsPreprocess
@@ -65,8 +66,7 @@ def settle_form(
         form = modes[best]
         run = _apply(run, form, images, reporter)
     larger = None if asked.image_size is not None else _enlarge(run, expects)
-    # Images that are smaller would only be blown up.
-    if larger is not None and min(survey.sides) >= (larger.resize_size or larger.height):
+    if larger is not None and _pays(larger, run, survey):
         run = run if run.threads.number else measure_early(run)
         sizes = {format_size(way.image_size): way for way in (form, larger)}
         best = judge_forms(run, sizes, judged, reporter, "image size", errors=0)
@@ -85,6 +85,16 @@ def _enlarge(run: PreparedRun, expects: WeightsPreprocess) -> Preprocess | None:
     side = round(_LARGER * min(form.image_size) / _STEP) * _STEP
     larger = replace(form, height=side, width=side, resize_size=None)
     return as_weights_do(larger, form.resize_mode, expects)
+
+
+def _pays(larger: Preprocess, run: PreparedRun, survey: ImageSurvey) -> bool:
+    """Return whether a larger size may be better at a fair price.
+
+    Images that are smaller would only be blown up, and where the larger ones do not fit in memory,
+    they would be read anew in every epoch.
+    """
+    is_seen = min(survey.sides) >= (larger.resize_size or larger.height)
+    return is_seen and fits_in_memory(len(run.samples), larger)
 
 
 def _apply(

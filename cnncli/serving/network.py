@@ -125,6 +125,9 @@ class ServedNetwork:
     def about(self) -> Row:
         """Return what the page says of the network."""
         maps, decision = self.heat_maps, self.decision
+        fitted = {"temperature": decision.temperature}
+        if decision.temperature is not None:  # without one, that of the weights is not told
+            fitted["temperature_of_weights"] = decision.temperature_of_weights
         return {
             "run": self.run,
             "model": self.model,
@@ -136,8 +139,7 @@ class ServedNetwork:
             "files_per_image": self.preprocess.count_files,
             "heat_map": None if maps is None else {"method": maps.method, "layer": maps.layer.name},
             "decision": {
-                "temperature": decision.temperature,
-                "temperature_of_weights": decision.temperature_of_weights,
+                **fitted,
                 "positive": decision.positive,
                 "threshold": decision.threshold,
                 "operating_point": decision.operating_point,

@@ -118,6 +118,16 @@ def test_what_is_tried(tmp_path, weights, judge, side, settings, tried):
     assert sizes == tried
 
 
+def test_images_that_would_not_fit_in_memory_stay_smaller(tmp_path, weights, judge, monkeypatch):
+    def fits(count, form):
+        return form.height < 288
+
+    monkeypatch.setattr("cnncli.run.settle_form.fits_in_memory", fits)
+    sizes = judge(0.5)
+    finetune(tmp_path, write_photos(tmp_path / "photos", 330), weights, resize_mode="crop")
+    assert sizes == []
+
+
 @pytest.mark.slow
 def test_a_run_keeps_the_size_that_was_chosen_for_its_weights(tmp_path, weights, judge):
     photos = write_photos(tmp_path / "photos", 330)
