@@ -39,7 +39,7 @@ def judge_forms(
     *,
     errors: float,
 ) -> str:
-    """Return how images are to come to size: as now, unless another way is clearly better.
+    """Return how images are to come to size: as now, unless another way is better on folds.
 
     For each way a head is judged on folds inside train, on the features of at most 1,000 images.
 
